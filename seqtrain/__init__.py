@@ -1,0 +1,21 @@
+"""seqtrain trains and compares sequence models from config files."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from seqtrain.commands.predict import TrainedModel
+
+__version__ = "0.1.0"
+
+
+def load(run: str, checkpoint: str = "best", device: str = "auto") -> "TrainedModel":
+    """The trained model of a run directory, ready to predict.
+
+    >>> seqtrain.load("outputs/<run>").predict(["a text", "another"])  # doctest: +SKIP
+
+    Raises:
+        RunError: if the directory is no run, or its checkpoint is missing or damaged.
+    """
+    from seqtrain.commands.predict import TrainedModel
+
+    return TrainedModel.load(run, checkpoint=checkpoint, device=device)

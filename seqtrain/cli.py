@@ -1,0 +1,246 @@
+"""The command line: finds the command, composes its configuration, and turns errors into one line.
+
+The only module that imports hydra. Commands, and with them torch, are imported once the configuration is known to be
+sound.
+"""
+
+import inspect
+import logging
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from seqtrain.config import loading, registry
+from seqtrain.config.base import suggest
+from seqtrain.config.root import Config
+from seqtrain.errors import ConfigError, UserError
+from seqtrain.run_directory import RunDirectory
+
+log = logging.getLogger(__name__)
+
+EXPECTED = (UserError, HydraException, OmegaConfBaseException, OSError)
+"""Errors that a user can mend: one line, no traceback."""
+
+
+def main() -> None:
+    """Entry point of ``seqtrain`` and ``python -m seqtrain``."""
+    full_error = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # hydra then raises what it would print, and the line below is ours
+    try:
+        dispatch(sys.argv[1:])
+    except BrokenPipeError:  # the reader of stdout, `head` say, has gone: not an error of ours
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print("seqtrain: interrupted", file=sys.stderr)
+        sys.exit(130)
+    except (*EXPECTED, JobFailed) as error:
+        cause = error.__cause__ if isinstance(error, JobFailed) else error
+        assert isinstance(cause, Exception)
+        if full_error:
+            raise cause from None
+        print(f"seqtrain: error: {one_line(cause)}", file=sys.stderr)
+        sys.exit(1)
+
+
+def dispatch(arguments: list[str]) -> None:
+    """Run the command that the first word names; without one, train or resume."""
+    registry.load_plugins()
+    if arguments and re.fullmatch(r"[a-z-]+", arguments[0]) and not arguments[0].startswith("-"):
+        command, arguments = arguments[0], arguments[1:]
+    else:
+        command = "train"
+    if command == "train" and any(a.startswith("resume=") for a in arguments):
+        command = "resume"
+    if command == "train":
+        return train(arguments)
+    if command not in COMMANDS:
+        raise ConfigError(f"{command}: no such command; {suggest(command, ['train', *COMMANDS])}")
+    if {"-h", "--help"} & set(arguments):
+        print(inspect.getdoc(COMMANDS[command]))
+        return None
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    return COMMANDS[command](arguments)
+
+
+def conf_directory() -> Path:
+    """The folder of YAML files: inside the installed package, else beside it in a source tree."""
+    package = Path(__file__).resolve().parent
+    for candidate in (package / "conf", package.parent / "conf"):
+        if (candidate / "train.yaml").is_file():
+            return candidate
+    raise ConfigError(f"conf/ is in neither {package} nor {package.parent}: install seqtrain again")
+
+
+def store_schemas() -> None:
+    """Give Hydra the schemas of all registered kinds, as options of the groups ``schema/<group>``."""
+    store = ConfigStore.instance()
+    store.store(group="schema", name="config", node=Config, package="_global_")
+    for group, kinds in registry.REGISTRY.items():
+        for kind, entry in kinds.items():
+            node = OmegaConf.structured(entry.schema)
+            node.kind = kind
+            store.store(group=f"schema/{group}", name=kind, node=node)
+
+
+def option_groups() -> str:
+    """The groups and their options, a line each, for --help."""
+    loader = GlobalHydra.instance().config_loader()
+    groups = [*loading.GROUPS, "experiment"]
+    return "\n".join(f"  {group}: {', '.join(loader.get_group_options(group)) or '(none)'}" for group in groups)
+
+
+def train(arguments: Sequence[str]) -> None:
+    """Compose by Hydra, and train once or, with --multirun, many times."""
+    store_schemas()
+    OmegaConf.register_new_resolver("option_groups", option_groups, replace=True)
+    sys.argv = [sys.argv[0], *arguments]
+    hydra.main(config_path=str(conf_directory()), config_name="train", version_base="1.3")(train_job)()
+
+
+class JobFailed(BaseException):
+    """Carries a job's error past Hydra, which would print lines of its own for an Exception."""
+
+
+def train_job(tree: DictConfig) -> float:
+    """Train one composed configuration; returns the monitored value, which sweepers optimise."""
+    settings = HydraConfig.get()
+    directory = Path(settings.runtime.output_dir)
+    exact = any(o.startswith("hydra.run.dir=") for o in settings.overrides.hydra)
+    try:
+        config = loading.to_config(tree)
+        run = RunDirectory.claim(directory, exact=exact)
+        with run.recording_outcome():
+            from seqtrain.commands.train import train
+
+            return train(config, run)
+    except EXPECTED as error:
+        with suppress(OSError):
+            directory.rmdir()  # made by Hydra; this succeeds only where nothing is in it
+        if settings.mode is RunMode.MULTIRUN:  # the other jobs go on, and Hydra raises this error at the end
+            log.error("job %s failed: %s", settings.job.num, one_line(error))
+            raise
+        raise JobFailed from error
+
+
+def resume(arguments: Sequence[str]) -> None:
+    """Go on with a run from its last checkpoint.
+
+    seqtrain resume=<run> [trainer.epochs=N] [device=...]
+
+    epochs may be raised where the learning-rate schedule does not depend on it.
+    """
+    literal, overrides = split_arguments(arguments, "resume")
+    run = RunDirectory.open(Path(literal["resume"]))
+    saved, config = run_config(run, overrides)
+    from seqtrain.commands.train import resume
+
+    with run.recording_outcome():
+        resume(saved, config, run)
+
+
+def evaluate(arguments: Sequence[str]) -> None:
+    """Print the scores of a run's model, as JSON.
+
+    seqtrain eval run=<run> [split=test|validation|train] [checkpoint=best|last] [data.path=...] [device=...]
+
+    split is test where the data has one, else validation; of a file given as data.path all rows are scored.
+    """
+    literal, overrides = split_arguments(arguments, "run", split=None, checkpoint="best")
+    run = RunDirectory.open(Path(literal["run"]))
+    saved, config = run_config(run, overrides)
+    from seqtrain.commands.evaluate import evaluate
+
+    evaluate(saved, config, run, split=literal["split"], checkpoint=literal["checkpoint"])
+
+
+def predict(arguments: Sequence[str]) -> None:
+    """Add predictions to the rows of a file.
+
+    seqtrain predict run=<run> input=<file> [output=<file>] [checkpoint=best|last] [data.text_column=...] [device=...]
+
+    Writes the input's columns with a prediction and one probability per class. Files: csv, tsv, jsonl, parquet,
+    txt (input only, one text a line); - is stdin (lines) and stdout (jsonl).
+    """
+    literal, overrides = split_arguments(arguments, "run", "input", output="-", checkpoint="best")
+    run = RunDirectory.open(Path(literal["run"]))
+    saved, config = run_config(run, overrides)
+    from seqtrain.commands.predict import predict
+
+    predict(saved, config, run, literal["input"], literal["output"], checkpoint=literal["checkpoint"])
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], Any]] = {"resume": resume, "eval": evaluate, "predict": predict}
+
+
+def split_arguments(
+    arguments: Sequence[str], *required: str, **optional: str | None
+) -> tuple[dict[str, Any], list[str]]:
+    """Separate a command's own key=value pairs, whose values are taken literally, from overrides of the config."""
+    literal: dict[str, str | None] = dict(optional)
+    overrides = []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals or argument.startswith("-"):
+            raise ConfigError(
+                f"{argument}: expected key=value; keys: {', '.join([*required, *optional])}, data.*, device"
+            )
+        if key in required or key in optional:
+            literal[key] = value
+        else:
+            overrides.append(argument)
+    for key in required:
+        if not literal.get(key):
+            raise ConfigError(f"{key}: must be given, as {key}=...")
+    return literal, overrides
+
+
+def run_config(run: RunDirectory, overrides: list[str]) -> tuple[Config, Config]:
+    """A run's saved configuration, as it was and with overrides applied under the same schemas."""
+    tree = loading.from_yaml(run.config_path)
+    saved = loading.to_config(tree)
+    for override in OverridesParser.create().parse_overrides(overrides):
+        key = override.key_or_group
+        if key in loading.GROUPS:
+            raise ConfigError(f"{key}=...: a run keeps its own {key}; give single keys, as {key}.key=value")
+        try:
+            OmegaConf.update(tree, key, override.value(), merge=True)
+        except OmegaConfBaseException as error:
+            raise loading.explain(error) from error
+    return saved, loading.to_config(tree)
+
+
+def one_line(error: Exception) -> str:
+    """What is wrong in one line: for Hydra's errors, the key and value with the closest valid names."""
+    cause = error.__cause__
+    if isinstance(error, UserError):
+        return " ".join(str(error).split())
+    if isinstance(error, OSError) and not isinstance(error, MissingConfigException):
+        return f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+    if isinstance(cause, OmegaConfBaseException):
+        given = re.search(r"override '?\+*([^\s']+?)'?\.?$", str(error).splitlines()[0])
+        line = str(loading.explain(cause))
+        return line if given is None or "=" not in given[1] else f"{given[1]}: {line.partition(': ')[2]}"
+    if isinstance(error, OmegaConfBaseException):
+        return str(loading.explain(error))
+    missing = re.search(r"Could not find '(?P<group>.+)/(?P<option>[^/']+)'", str(error))
+    if missing:
+        options = re.findall(r"^\t(\S+)$", str(error), flags=re.MULTILINE)
+        group = missing["group"]
+        return (
+            f"{group}={missing['option']}: no such option; {suggest(missing['option'], options)} (see {group}/ in conf)"
+        )
+    return " ".join(str(error).split())

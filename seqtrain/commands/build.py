@@ -1,0 +1,61 @@
+"""From a configuration to objects."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from seqtrain.config import registry
+from seqtrain.config.root import Config
+from seqtrain.data.base import Dataset, DataSpec
+from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.tasks.base import Task
+from seqtrain.training.checkpoint import load_checkpoint
+from seqtrain.training.device import prepare_device
+
+
+@dataclass
+class Built:
+    """A model with its task, on a device."""
+
+    task: Task
+    model: nn.Module
+    head: nn.Module
+    device: torch.device
+
+    @property
+    def num_parameters(self) -> int:
+        """Trained numbers in model and head."""
+        return sum(p.numel() for module in (self.model, self.head) for p in module.parameters() if p.requires_grad)
+
+
+def build_data(config: Config, trained: Path | None = None, whole: bool = False) -> Dataset:
+    """The dataset of a config.
+
+    Args:
+        config: the configuration.
+        trained: directory of a run, whose vocabulary or scaler is used; None learns it from train.
+        whole: take the file at ``data.path`` as one split, ``test``.
+    """
+    return registry.find("data", config.data.kind).load()(config.data, config.seed, trained, whole)
+
+
+def build_model(config: Config, spec: DataSpec) -> Built:
+    """Task, model and head for data of this kind, with fresh weights, on the config's device."""
+    device = prepare_device(config.device)
+    task: Task = registry.find("task", config.task.kind).load()(config.task, spec)
+    model_class = registry.find("model", config.model.kind).load()
+    model = model_class.from_config(config.model, spec, causal=task.causal, pooled=task.pooled).to(device)
+    head = task.build_head(model.output_size).to(device)
+    return Built(task, model, head, device)
+
+
+def load_trained(config: Config, run: RunDirectory, checkpoint: str) -> tuple[Built, int]:
+    """The model of a run with the weights of its ``best`` or ``last`` checkpoint, and the step they are from."""
+    spec = DataSpec(**read_json(run.data_path)["spec"])
+    built = build_model(config, spec)
+    saved = load_checkpoint(run.checkpoint_path(checkpoint), run.id, built.device)
+    built.model.load_state_dict(saved["model"])
+    built.head.load_state_dict(saved["head"])
+    return built, saved["step"]

@@ -1,0 +1,70 @@
+"""Score a run's model."""
+
+import json
+import logging
+from pathlib import Path
+
+from seqtrain.commands.build import build_data, load_trained
+from seqtrain.config.loading import differences
+from seqtrain.config.root import Config
+from seqtrain.errors import ConfigError
+from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.training.evaluation import evaluate as evaluate_model
+
+log = logging.getLogger(__name__)
+
+LEARNED = {"data.tokenizer", "data.vocab_size", "data.min_count", "data.lowercase", "data.html_breaks"}
+"""Options of the data that went into the trained vocabulary."""
+
+
+def check_changes(saved: Config, config: Config) -> set[str]:
+    """Keys that overrides have changed; raises ConfigError for one that would make it another model."""
+    changed = set(differences(saved, config))
+    for key in sorted(changed):
+        if not key.startswith(("data.", "device", "trainer.precision")) or key in LEARNED:
+            raise ConfigError(f"{key}: is fixed by the trained run; leave it out, or train anew")
+    return changed
+
+
+def evaluate(
+    saved: Config, config: Config, run: RunDirectory, *, split: str | None = None, checkpoint: str = "best"
+) -> dict[str, float]:
+    """Score a run's model on a split of its data, or of other data, and print the scores as JSON.
+
+    Args:
+        saved: the run's configuration.
+        config: the same with changes: of where the data comes from, of the device.
+        run: the run's directory.
+        split: train, validation or test; None takes test where there is one, else validation.
+        checkpoint: ``best`` or ``last``.
+
+    Returns:
+        Metric -> value. On the run's own data, exactly what training reported.
+
+    Raises:
+        ConfigError: for a change that would make it another model, or a split that the data lacks.
+    """
+    check_choice("checkpoint", checkpoint, ("best", "last"))
+    changed = check_changes(saved, config)
+    built, step = load_trained(config, run, checkpoint)
+    given = getattr(config.data, "path", None) if "data.path" in changed else None
+    data = build_data(config, trained=run.path, whole=given is not None and Path(given).expanduser().is_file())
+    if split is None:
+        split = "test" if "test" in data.sizes else "validation"
+    check_choice("split", split, tuple(data.sizes))
+    for note in data.notes:
+        log.info(note)
+    if data.fingerprint != read_json(run.data_path)["fingerprint"]:
+        log.info("this is not the data of the run (another fingerprint): do not compare the scores with the run's own")
+    result = evaluate_model(
+        built.model, built.head, built.task, data.eval_batches(split), built.device, config.trainer.precision
+    )
+    summary = {"run": str(run.path), "checkpoint": checkpoint, "step": step, "split": split, "rows": data.sizes[split]}
+    print(json.dumps(summary | result.metrics, indent=2))
+    return result.metrics
+
+
+def check_choice(key: str, value: str, allowed: tuple[str, ...]) -> None:
+    """Raise ConfigError unless the value is one of those allowed."""
+    if value not in allowed:
+        raise ConfigError(f"{key}={value}: must be one of {', '.join(allowed)}")

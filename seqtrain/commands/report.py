@@ -1,0 +1,47 @@
+"""The final table."""
+
+from collections.abc import Sequence
+
+from seqtrain.tasks.base import Table
+
+
+def format_table(table: Table, metrics: Sequence[str]) -> str:
+    """Scores as aligned text, a line for each of the table's entries; - where a metric is not defined.
+
+    Args:
+        table: scores: who -> split -> metric -> value.
+        metrics: columns for each split, those that nobody has left out.
+    """
+    splits = next(iter(table.values())).keys()
+    columns = [(s, m) for s in splits for m in metrics if any(m in scores.get(s, {}) for scores in table.values())]
+    header = ["", *(f"{'val' if split == 'validation' else split}/{metric}" for split, metric in columns)]
+    body = [
+        [name, *(f"{scores[s][m]:.4f}" if m in scores.get(s, {}) else "-" for s, m in columns)]
+        for name, scores in table.items()
+    ]
+    widths = [max(len(row[i]) for row in [header, *body]) for i in range(len(header))]
+    return "\n".join(
+        "  ".join(
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in [header, *body]
+    )
+
+
+def beaten_line(name: str, table: Table, metric: str, maximize: bool) -> str:
+    """One line that says which baselines the model beats, on test where there is one."""
+    split = "test" if "test" in table[name] else "validation"
+    own = table[name][split][metric]
+    better = {
+        b: (s[split][metric] < own) == maximize and s[split][metric] != own for b, s in table.items() if b != name
+    }
+
+    def listed(beaten: bool) -> str:
+        return ", ".join(
+            f"{b} ({table[b][split][metric]:.4f})" for b, is_beaten in better.items() if is_beaten == beaten
+        )
+
+    parts = [f"beats {listed(True)}"] if any(better.values()) else []
+    parts += [f"does not beat {listed(False)}"] if not all(better.values()) else []
+    return f"{name} ({split} {metric} {own:.4f}) {'; '.join(parts)}"

@@ -1,0 +1,164 @@
+"""Train a model, and go on with a run."""
+
+import logging
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from seqtrain.commands.build import Built, build_data, build_model
+from seqtrain.commands.report import beaten_line, format_table
+from seqtrain.config.loading import differences, to_yaml
+from seqtrain.config.root import Config
+from seqtrain.config.trainer import Schedule
+from seqtrain.data.base import Dataset
+from seqtrain.errors import ConfigError, RunError
+from seqtrain.run_directory import RunDirectory, read_json, write_json
+from seqtrain.tasks.base import Table
+from seqtrain.training.checkpoint import load_checkpoint
+from seqtrain.training.device import prepare_device, seed_everything
+from seqtrain.training.evaluation import evaluate
+from seqtrain.training.observers import Console, JsonLines, TensorBoard
+from seqtrain.training.trainer import Trainer
+
+log = logging.getLogger(__name__)
+
+RESUMABLE = {
+    "device",
+    "trainer.epochs",
+    "trainer.max_steps",
+    "trainer.patience",
+    "trainer.baselines",
+    "trainer.figures",
+}
+"""What may differ when a run goes on."""
+
+
+def train(config: Config, run: RunDirectory) -> float:
+    """Train from fresh weights and score the best checkpoint on test.
+
+    Returns:
+        The best value of the monitored metric on validation.
+    """
+    run.config_path.write_text(to_yaml(config))
+    run.write_environment()
+    prepare_device(config.device)  # before data is read: a wrong device ends the run at once
+    seed_everything(config.seed)
+    data = build_data(config)
+    for note in data.notes:
+        log.info(note)
+    write_json(run.data_path, data.describe())
+    data.save(run.path)
+    built = build_model(config, data.spec)
+    return fit(config, run, data, built, resumed=False)
+
+
+def resume(saved: Config, config: Config, run: RunDirectory) -> float:
+    """Go on with a run from its last checkpoint.
+
+    Args:
+        saved: the run's configuration.
+        config: the same with changes.
+        run: its directory.
+
+    Raises:
+        ConfigError: if a change would make it another run.
+        RunError: if its data has changed, or its last checkpoint cannot be used.
+    """
+    changed = set(differences(saved, config))
+    for key in sorted(changed - RESUMABLE):
+        raise ConfigError(f"{key}: cannot change when a run goes on; train anew, or leave it out")
+    lengthened = sorted(changed & {"trainer.epochs", "trainer.max_steps"})
+    if lengthened and config.trainer.schedule is not Schedule.constant:
+        raise ConfigError(
+            f"{lengthened[0]}: cannot change when a run goes on, since the learning rates of "
+            f"trainer.schedule={config.trainer.schedule.value} depend on it; train anew, or leave it out"
+        )
+    data = build_data(config)
+    if data.fingerprint != read_json(run.data_path)["fingerprint"]:
+        raise RunError(f"{run.path}: the data has changed since this run began (another fingerprint); train anew")
+    run.config_path.write_text(to_yaml(config))
+    return fit(config, run, data, build_model(config, data.spec), resumed=True)
+
+
+def fit(config: Config, run: RunDirectory, data: Dataset, built: Built, *, resumed: bool) -> float:
+    """Run the trainer, then score, store and show the results."""
+    trainer = Trainer(config.trainer, built.model, built.head, built.task, data, run, built.device)
+    if resumed:
+        trainer.resume()
+        log.info("resuming from step %d", trainer.step)
+    monitor = f"val/{built.task.monitor}"
+    board = TensorBoard(run.path, purge_step=trainer.step + 1 if resumed else None)
+    lines = JsonLines(run.metrics_path, keep_until=trainer.step if resumed else None)
+    trainer.observers = [board, lines, Console(trainer.total_steps, trainer.step, monitor)]
+    sizes = ", ".join(f"{size:,} {split}" for split, size in data.sizes.items())
+    log.info("%s: %s", run.path, sizes)
+    log.info("%s: %s parameters, %d steps on %s", config.model.name, f"{built.num_parameters:,}",
+             trainer.total_steps, built.device)  # fmt: skip
+    board.media(0, {}, {"config": f"```yaml\n{to_yaml(config)}```"})
+    board.start_session(hparams(config, built))
+    try:
+        best = trainer.fit()
+        scores = score(config, run, data, built)
+        final = {f"test/{metric}": value for metric, value in scores.get("test", {}).items()}
+        if final:
+            trainer.tell(final)
+        board.end_session()
+    finally:
+        for observer in trainer.observers:
+            observer.close()
+    report(config, run, data, built, scores, trainer.best_step)
+    run.update_status(best={monitor: best, "step": trainer.best_step}, seconds=round(trainer.seconds, 1))
+    return best
+
+
+def score(config: Config, run: RunDirectory, data: Dataset, built: Built) -> dict[str, dict[str, float]]:
+    """Scores of the best checkpoint on validation and, where there is one, test; stores the outputs on test."""
+    saved = load_checkpoint(run.checkpoint_path("best"), run.id, built.device)
+    built.model.load_state_dict(saved["model"])
+    built.head.load_state_dict(saved["head"])
+    scores: dict[str, dict[str, float]] = {}
+    for split in ("validation", "test"):
+        if split in data.sizes:
+            result = evaluate(
+                built.model, built.head, built.task, data.eval_batches(split), built.device, config.trainer.precision
+            )
+            scores[split] = result.metrics
+            if split == "test":
+                outputs: dict[str, Any] = {"rows": data.source_rows(split)} | result.outputs
+                (run.path / "predictions").mkdir(exist_ok=True)
+                np.savez(run.path / "predictions" / "test.npz", **outputs)
+    return scores
+
+
+def report(
+    config: Config, run: RunDirectory, data: Dataset, built: Built, scores: dict[str, dict[str, float]], step: int
+) -> None:
+    """Write results.json, and print the model's scores beside the baselines'."""
+    name = config.model.name
+    table: Table = {name: scores}
+    if config.trainer.baselines:
+        log.info("baselines (fitted on train once, then cached) ...")
+        table |= built.task.baselines(data)
+    write_json(run.path / "results.json", {"model": name, "best_step": step, "scores": table})
+    print(format_table(table, built.task.shown))
+    if len(table) > 1:
+        print(beaten_line(name, table, built.task.monitor, built.task.maximize))
+    print(f"best checkpoint: step {step}; run directory: {run.path}")
+
+
+def hparams(config: Config, built: Built) -> dict[str, Any]:
+    """The configuration as a flat row of plain values for TensorBoard's HParams table."""
+    flat: dict[str, Any] = {"num_parameters": built.num_parameters}
+
+    def walk(node: Any, prefix: str) -> None:
+        for key, value in node.items():
+            if isinstance(value, dict):
+                walk(value, f"{prefix}{key}.")
+            elif key not in ("kind", "path"):
+                flat[prefix + key] = (
+                    value if isinstance(value, bool | int | float) else str(getattr(value, "value", value))
+                )
+
+    walk(asdict(config), "")
+    return flat

@@ -1,0 +1,54 @@
+"""The bases of every config node, and the checks that nodes share. Nothing here imports torch.
+
+A node's class is found by its ``kind`` (see ``registry``); its ``name`` is that of its YAML file, for people to read.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from omegaconf import MISSING
+
+from seqtrain.errors import ConfigError
+
+
+@dataclass
+class Node:
+    """What every group's config has in common."""
+
+    kind: str = MISSING
+    """Registered kind: finds the schema, and the class that is built from it."""
+    name: str = MISSING
+    """Name of the YAML file, shown to people and used in the names of run directories."""
+
+    def check(self, key: str) -> None:
+        """Raise ConfigError where values contradict each other or leave their range; ``key`` is this node's path."""
+
+
+@dataclass
+class DataConfig(Node):
+    """Where examples come from and how they are batched."""
+
+
+@dataclass
+class TaskConfig(Node):
+    """What is predicted: the head, the loss and the metrics."""
+
+
+@dataclass
+class ModelConfig(Node):
+    """The network between inputs and features."""
+
+
+def require(holds: bool, key: str, value: Any, allowed: str) -> None:
+    """Raise ConfigError naming the key, its value and what is allowed, unless ``holds``."""
+    if not holds:
+        raise ConfigError(f"{key}={value!r}: must be {allowed}")
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """A clause that names the closest known names, or else all of them."""
+    known = sorted(known)
+    close = get_close_matches(name, known, n=3, cutoff=0.6)
+    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"

@@ -1,0 +1,115 @@
+"""Options of the datasets."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from omegaconf import MISSING
+
+from seqtrain.config.base import DataConfig, require
+
+
+class Tokenizer(Enum):
+    """How a text becomes tokens."""
+
+    word = "word"
+    bpe = "bpe"
+    char = "char"
+
+
+class Truncate(Enum):
+    """Which part of a text longer than ``max_length`` is kept."""
+
+    head = "head"
+    tail = "tail"
+    head_tail = "head_tail"
+
+
+@dataclass
+class TextClassificationConfig(DataConfig):
+    """Texts with one label each. The base of every kind of text classification."""
+
+    path: str | None = None
+    """A file (all its rows), or a folder that holds one file or folder per split."""
+    text_column: str = "text"
+    """Column that holds the text."""
+    label_column: str = "label"
+    """Column that holds the label: a class name, or an integer."""
+    class_names: list[str] | None = None
+    """Names of the integer labels 0, 1, ...; null takes the file's own, else the labels as they stand."""
+    train_split: str = "train"
+    """Name of the source's split that serves as train."""
+    validation_split: str | None = "validation"
+    """Name of the source's split that serves as validation; where it is null or absent, rows of train are set apart."""
+    test_split: str | None = "test"
+    """Name of the source's split that serves as test; where it is null or absent, only validation is reported."""
+    validation_size: float = 0.1
+    """Rows of train set apart for validation, stratified by class: a fraction below 1, or a number of rows."""
+    split_seed: int = 0
+    """Seed of that choice; apart from ``seed``, so that runs with different seeds are scored on the same rows."""
+
+    tokenizer: Tokenizer = Tokenizer.word
+    """``word`` (runs of letters and digits, single punctuation marks), ``bpe`` (byte-level pairs) or ``char``."""
+    vocab_size: int = 30_000
+    """Largest number of tokens in the vocabulary, the special ones included; learned from train only."""
+    min_count: int = 2
+    """A word, pair or character seen fewer times in train is unknown (tokens)."""
+    lowercase: bool = True
+    """Lowercase texts before tokenising."""
+    html_breaks: bool = False
+    """Read ``<br />`` as a space."""
+
+    max_length: int = 400
+    """Longer texts are cut to this length (tokens)."""
+    truncate: Truncate = Truncate.head
+    """Which part of a longer text is kept; ``head_tail`` keeps half of each end."""
+    batch_size: int = 64
+    """Examples in a training batch."""
+    batch_tokens: int | None = None
+    """Instead of ``batch_size``: the most tokens in a training batch, padding included."""
+    eval_batch_tokens: int = 32_768
+    """The most tokens in an evaluation batch, padding included. Changes speed and memory only."""
+
+    def check(self, key: str) -> None:
+        require(self.validation_size > 0, f"{key}.validation_size", self.validation_size, "above 0")
+        require(self.vocab_size >= 3, f"{key}.vocab_size", self.vocab_size, "at least 3")
+        require(self.min_count >= 1, f"{key}.min_count", self.min_count, "at least 1")
+        require(self.max_length >= 1, f"{key}.max_length", self.max_length, "at least 1")
+        require(self.batch_size >= 1, f"{key}.batch_size", self.batch_size, "at least 1")
+        for name in ("batch_tokens", "eval_batch_tokens"):
+            value = getattr(self, name)
+            require(value is None or value >= self.max_length, f"{key}.{name}", value,
+                    f"at least {key}.max_length ({self.max_length}), so that a batch holds one text")  # fmt: skip
+
+
+@dataclass
+class HubTextConfig(TextClassificationConfig):
+    """A public dataset: from ``path``, else a folder of $SEQTRAIN_DATA_DIR, else the hub."""
+
+    folder: str = MISSING
+    """Folder of the dataset under $SEQTRAIN_DATA_DIR."""
+    hub: str = MISSING
+    """Name of the dataset on the hub."""
+    hub_subset: str | None = None
+    """Configuration of the dataset on the hub, where it has several."""
+    revision: str | None = None
+    """Revision of the dataset on the hub; null takes the newest."""
+
+
+@dataclass
+class TextFilesConfig(TextClassificationConfig):
+    """A person's own csv, tsv, jsonl or parquet files, named by ``path``."""
+
+
+@dataclass
+class DocstringsConfig(TextClassificationConfig):
+    """The standard library's docstrings, classified by the chapter of the library reference of their module."""
+
+    min_class_size: int = 100
+    """Chapters with fewer docstrings are left out (rows)."""
+    test_size: float = 0.2
+    """Fraction of the docstrings set apart as test, stratified by class."""
+
+    def check(self, key: str) -> None:
+        super().check(key)
+        require(self.path is None, f"{key}.path", self.path, "null: this dataset is the machine's own library")
+        require(0 < self.test_size < 1, f"{key}.test_size", self.test_size, "above 0 and below 1")

@@ -1,0 +1,95 @@
+"""From OmegaConf to a checked, typed Config and back to YAML."""
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from seqtrain.config import registry
+from seqtrain.config.base import suggest
+from seqtrain.config.root import Config
+from seqtrain.errors import ConfigError, RunError
+
+GROUPS = ("data", "task", "model", "trainer")
+
+
+def to_config(tree: DictConfig) -> Config:
+    """Turn a composed tree into the typed Config.
+
+    Raises:
+        ConfigError: for a key that no schema has (Hydra lets ``+key`` add one), a mandatory value that is missing,
+            or values that a node's ``check`` refuses.
+    """
+    try:
+        config = cast(Config, OmegaConf.to_object(tree))
+    except OmegaConfBaseException as error:
+        raise explain(error) from error
+    refuse_unknown(tree, config, "")
+    for group in GROUPS:
+        getattr(config, group).check(group)
+    return config
+
+
+def refuse_unknown(tree: DictConfig, node: Any, prefix: str) -> None:
+    """Raise ConfigError for the first key of the tree that its dataclass has no field for."""
+    known = {f.name for f in fields(node)}
+    for key in tree:
+        if key not in known:
+            raise ConfigError(unknown_key(f"{prefix}{key!s}", known))
+        if is_dataclass(getattr(node, str(key))):
+            refuse_unknown(tree[key], getattr(node, str(key)), f"{prefix}{key!s}.")
+
+
+def unknown_key(key: str, known: set[str]) -> str:
+    """One line for a key that does not exist, with the closest that do."""
+    parent, _, name = key.rpartition(".")
+    return f"{key}: no such key{f' in {parent}' if parent else ''}; {suggest(name, known)}"
+
+
+def explain(error: OmegaConfBaseException) -> ConfigError:
+    """An OmegaConf error as one line that names the key, the value and the closest valid names."""
+    key = str(error.full_key or error.key or "")
+    if error.object_type is not None and is_dataclass(error.object_type) and "not in" in str(error.msg):
+        return ConfigError(unknown_key(key, {f.name for f in fields(error.object_type)}))
+    message = str(error.msg or error).splitlines()[0]
+    if "Missing mandatory value" in message or "MISSING" in message:
+        return ConfigError(f"{key}: a value must be given, as {key}=...")
+    return ConfigError(f"{key}: {message}" if key else message)
+
+
+def to_yaml(config: Config) -> str:
+    """The whole configuration as YAML, from which ``from_yaml`` makes an equal Config."""
+    return OmegaConf.to_yaml(OmegaConf.structured(config))
+
+
+def from_yaml(path: Path) -> DictConfig:
+    """Read a saved configuration under the schemas that its kinds name, ready for overrides.
+
+    Raises:
+        RunError: if the file is missing or is not a saved configuration.
+    """
+    registry.load_plugins()
+    try:
+        saved = cast(DictConfig, OmegaConf.load(path))
+        schema = OmegaConf.structured(Config)
+        for group in GROUPS:
+            schema[group] = OmegaConf.structured(registry.find(group, saved[group].kind).schema)
+        return cast(DictConfig, OmegaConf.merge(schema, saved))
+    except OSError as error:
+        raise RunError(f"{path.parent} is not a run directory: {path.name} is missing") from error
+    except (OmegaConfBaseException, YAMLError, AttributeError, TypeError, ValueError) as error:
+        raise RunError(f"{path} is not the configuration of a run: {str(error).splitlines()[0]}") from error
+
+
+def differences(old: Any, new: Any, prefix: str = "") -> Iterator[str]:
+    """Keys whose values differ between two nodes of the same classes."""
+    for f in fields(old):
+        a, b = getattr(old, f.name), getattr(new, f.name)
+        if is_dataclass(a) and type(a) is type(b):
+            yield from differences(a, b, f"{prefix}{f.name}.")
+        elif a != b:
+            yield f"{prefix}{f.name}"

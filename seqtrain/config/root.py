@@ -1,0 +1,20 @@
+"""The whole configuration of a run."""
+
+from dataclasses import dataclass, field
+
+from seqtrain.config.base import DataConfig, ModelConfig, TaskConfig
+from seqtrain.config.trainer import TrainerConfig
+
+
+@dataclass
+class Config:
+    """What composes a run: a dataset, a task, a model and a trainer."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    task: TaskConfig = field(default_factory=TaskConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    seed: int = 0
+    """Seed of the weights, the order of the batches and dropout."""
+    device: str = "auto"
+    """``auto`` (a GPU where there is one), or any torch device: cpu, cuda:1, mps."""

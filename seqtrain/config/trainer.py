@@ -1,0 +1,89 @@
+"""Options of the trainer. A step is an optimizer step throughout."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from seqtrain.config.base import Node, require
+
+
+class Optimizer(Enum):
+    """Update rule."""
+
+    adam = "adam"
+    adamw = "adamw"
+    sgd = "sgd"
+
+
+class Schedule(Enum):
+    """Shape of the learning rate over the steps."""
+
+    constant = "constant"
+    linear = "linear"
+    cosine = "cosine"
+    one_cycle = "one_cycle"
+
+
+class Precision(Enum):
+    """Arithmetic of the forward pass."""
+
+    fp32 = "fp32"
+    bf16 = "bf16"
+
+
+@dataclass
+class TrainerConfig(Node):
+    """One training run."""
+
+    kind: str = "trainer"
+    epochs: int = 3
+    """Passes over train."""
+    max_steps: int | None = None
+    """Stop after this many steps; wins over ``epochs``."""
+    optimizer: Optimizer = Optimizer.adamw
+    """``adam`` adds weight decay to the gradient, ``adamw`` decouples it, ``sgd`` takes ``momentum``."""
+    lr: float = 2e-3
+    """Highest learning rate of the schedule."""
+    weight_decay: float = 0.0
+    """Decay of the weights with two or more dimensions."""
+    betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
+    """Decay rates of Adam's two running means."""
+    momentum: float = 0.9
+    """Momentum of SGD."""
+    schedule: Schedule = Schedule.linear
+    """``constant``; ``linear`` or ``cosine`` fall to ``lr * final_lr_fraction`` at the last step; ``one_cycle``."""
+    warmup_steps: int = 100
+    """Steps over which the rate rises from 0 in a straight line; ``one_cycle`` has ``warmup_fraction`` instead."""
+    warmup_fraction: float = 0.3
+    """Share of the steps in which ``one_cycle`` rises."""
+    final_lr_fraction: float = 0.0
+    """Rate at the last step, as a share of ``lr``."""
+    max_grad_norm: float | None = 1.0
+    """Gradients with a larger norm are scaled down to it; null does not clip."""
+    accumulate: int = 1
+    """Batches in a step; their gradients add up as if they were one batch."""
+    precision: Precision = Precision.fp32
+    """``bf16`` runs the forward pass under autocast; weights and updates stay in fp32."""
+    eval_every: int | None = None
+    """Steps between evaluations on validation; null evaluates at the end of each epoch."""
+    patience: int | None = None
+    """Stop after this many evaluations in a row without a better one; null never stops early."""
+    log_every: int = 20
+    """Steps between log entries."""
+    baselines: bool = True
+    """Fit the task's baselines on train and show them beside the model's scores."""
+    figures: bool = True
+    """Draw figures for TensorBoard at each evaluation."""
+
+    def check(self, key: str) -> None:
+        for name in ("epochs", "max_steps", "accumulate", "eval_every", "patience", "log_every"):
+            value = getattr(self, name)
+            require(value is None or value >= 1, f"{key}.{name}", value, "at least 1")
+        for name in ("weight_decay", "warmup_steps"):
+            require(getattr(self, name) >= 0, f"{key}.{name}", getattr(self, name), "at least 0")
+        for name in ("momentum", "final_lr_fraction", "warmup_fraction"):
+            require(0 <= getattr(self, name) < 1, f"{key}.{name}", getattr(self, name), "in [0, 1)")
+        require(self.lr > 0, f"{key}.lr", self.lr, "above 0")
+        require(len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), f"{key}.betas", self.betas,
+                "two numbers in [0, 1)")  # fmt: skip
+        require(self.max_grad_norm is None or self.max_grad_norm > 0, f"{key}.max_grad_norm", self.max_grad_norm,
+                "above 0, or null")  # fmt: skip

@@ -1,0 +1,96 @@
+"""What every dataset offers, and the little of it that models and tasks may know.
+
+Shapes: B batch, T time, D features.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """All that models and task heads know of the data."""
+
+    vocab_size: int | None = None
+    """Number of tokens, for inputs that are tokens."""
+    pad_id: int | None = None
+    """Token that fills rows up, where the vocabulary has one."""
+    class_names: list[str] = field(default_factory=list)
+    """Names of the classes, in the order of the targets."""
+    class_counts: list[int] = field(default_factory=list)
+    """Rows of train in each class."""
+
+
+@dataclass
+class Batch:
+    """Rows of a dataset, padded on the right to the longest."""
+
+    inputs: Tensor
+    """Tokens (B, T), or features (B, T, D)."""
+    targets: Tensor
+    """What is to be predicted: classes (B,) for classification."""
+    lengths: Tensor
+    """Real steps of each row, (B,), at least 1."""
+    rows: np.ndarray
+    """Each row's number in its split, (B,)."""
+    num_tokens: int
+    """Real steps of all rows together."""
+
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on a device."""
+        moved: dict[str, Any] = {
+            name: value.to(device, non_blocking=True) for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        return replace(self, **moved)
+
+
+class Dataset(ABC):
+    """Splits of examples, served as batches. The order of training batches depends on seed, epoch and position only."""
+
+    spec: DataSpec
+    fingerprint: str
+    """Digest of the contents of all splits; runs are comparable where it is equal."""
+    notes: list[str]
+    """What a user should know of how the data was read, one line each."""
+    sizes: dict[str, int]
+    """Rows of each split."""
+
+    @abstractmethod
+    def num_batches(self, epoch: int) -> int:
+        """Training batches in an epoch (counted from 0)."""
+
+    @abstractmethod
+    def train_batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Training batches of an epoch, from the one numbered ``start``."""
+
+    @abstractmethod
+    def eval_batches(self, split: str) -> Iterator[Batch]:
+        """Every row of a split once, in an order that is always the same."""
+
+    @abstractmethod
+    def source_rows(self, split: str) -> np.ndarray:
+        """Number in the source of each row of a split, (N,)."""
+
+    @abstractmethod
+    def examples(self, split: str, count: int) -> tuple[Batch, list[list[str]]]:
+        """A few rows of a split, always the same, with the name of each of their steps, for figures."""
+
+    @abstractmethod
+    def save(self, directory: Path) -> None:
+        """Write what prediction needs besides the weights (a tokenizer, a scaler) into a run's directory."""
+
+    def describe(self) -> dict[str, Any]:
+        """Spec, fingerprint, sizes and notes, for data.json."""
+        return {
+            "spec": asdict(self.spec),
+            "fingerprint": self.fingerprint,
+            "sizes": self.sizes,
+            "notes": self.notes,
+        }

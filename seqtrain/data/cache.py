@@ -1,0 +1,57 @@
+"""Prepared data on disk: made once under a lock, whole or not at all, found again by a digest of all that shaped it."""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from seqtrain.errors import DataError
+
+
+def cache_directory() -> Path:
+    """$SEQTRAIN_CACHE_DIR, else ~/.cache/seqtrain."""
+    return Path(os.environ.get("SEQTRAIN_CACHE_DIR") or Path.home() / ".cache" / "seqtrain")
+
+
+def digest(value: Any) -> str:
+    """Digest of anything that JSON can hold."""
+    return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def cached(kind: str, key: str, build: Callable[[Path], None]) -> Path:
+    """The directory of a prepared thing, built if it is not there yet.
+
+    Args:
+        kind: sort of thing, a subdirectory of the cache.
+        key: digest of all that shapes it.
+        build: fills an empty directory, which takes its final name only once this returns.
+
+    Raises:
+        DataError: if the cache cannot be written.
+    """
+    target = cache_directory() / kind / key
+    if target.is_dir():
+        return target
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{target}.lock"):
+            if not target.is_dir():  # another process may have built it while this one waited
+                temporary = Path(tempfile.mkdtemp(prefix=f".{key}-", dir=target.parent))
+                try:
+                    build(temporary)
+                    temporary.chmod(0o755)
+                    temporary.rename(target)
+                finally:
+                    shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise DataError(
+            f"{target}: the cache cannot be written ({error.strerror or error}); set SEQTRAIN_CACHE_DIR to a folder "
+            "with room"
+        ) from error
+    return target

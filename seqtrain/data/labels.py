@@ -1,0 +1,120 @@
+"""Labelled texts of a split: cleaning, class names to numbers, and setting rows apart by class."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from seqtrain.errors import DataError
+
+
+@dataclass
+class RawSplit:
+    """Rows as a source gives them."""
+
+    texts: Sequence[str | None]
+    labels: Sequence[str | int | None]
+    origin: str
+    """Where they come from, for messages."""
+    class_names: list[str] | None = None
+    """Names of integer labels, where the source has them."""
+
+
+@dataclass
+class LabeledTexts:
+    """Rows with a text and a class."""
+
+    texts: list[str]
+    labels: np.ndarray
+    """Class of each row, (N,)."""
+    rows: np.ndarray
+    """Number of each row in its source, (N,)."""
+
+    def select(self, index: np.ndarray) -> "LabeledTexts":
+        """The rows at ``index``, in that order."""
+        return LabeledTexts([self.texts[i] for i in index], self.labels[index], self.rows[index])
+
+
+def usable_rows(raw: RawSplit, notes: list[str]) -> np.ndarray:
+    """Numbers of the rows that have a text and a label (None, empty and the hub's -1 are none).
+
+    Adds to ``notes`` how many others there are.
+
+    Raises:
+        DataError: if no row is left.
+    """
+    if not len(raw.texts):
+        raise DataError(f"{raw.origin}: has no rows; give a file with at least one row below its header")
+    has_text = np.array([text is not None and text.strip() != "" for text in raw.texts])
+    has_label = np.array([label is not None and str(label).strip() not in ("", "-1") for label in raw.labels])
+    rows = np.flatnonzero(has_text & has_label)
+    counts = f"{np.sum(~has_text)} with empty text, {np.sum(has_text & ~has_label)} without label"
+    if not len(rows):
+        raise DataError(f"{raw.origin}: none of its {len(raw.texts)} rows can be used ({counts})")
+    if len(rows) < len(raw.texts):
+        notes.append(f"{raw.origin}: {len(raw.texts) - len(rows)} rows dropped ({counts})")
+    return rows
+
+
+def keep_rows(raw: RawSplit, rows: np.ndarray) -> RawSplit:
+    """The rows with these numbers."""
+    return replace(raw, texts=[raw.texts[i] for i in rows], labels=[raw.labels[i] for i in rows])
+
+
+def find_class_names(raw: RawSplit) -> list[str]:
+    """Class names in order: the source's own, else the labels, sorted as numbers if all are.
+
+    Raises:
+        DataError: if there is only one.
+    """
+    names = raw.class_names
+    if names is None:
+        names = sorted({str(label).strip() for label in raw.labels})
+        if all(name.lstrip("-").isdecimal() for name in names):
+            names.sort(key=int)
+    if len(names) < 2:
+        raise DataError(f"{raw.origin}: all rows have the one label {names[0]!r}; classification needs at least two")
+    return names
+
+
+def number_labels(raw: RawSplit, class_names: list[str]) -> np.ndarray:
+    """Class of each row: labels are names, or where no name is a number, also the numbers 0, 1, ... of the names.
+
+    Raises:
+        DataError: for a label that is none of them.
+    """
+    numbers = {name: i for i, name in enumerate(class_names)}
+    if not any(name.lstrip("-").isdecimal() for name in class_names):
+        numbers |= {str(i): i for i in range(len(class_names))}
+    labels = [str(label).strip() for label in raw.labels]
+    unknown = Counter(label for label in labels if label not in numbers)
+    if unknown:
+        label, count = unknown.most_common(1)[0]
+        raise DataError(
+            f"{raw.origin}: label {label!r} ({count} rows) is none of the classes of train "
+            f"({', '.join(class_names[:20])}{', ...' if len(class_names) > 20 else ''}); "
+            "drop or rename these rows, or check data.label_column"
+        )
+    return np.array([numbers[label] for label in labels], dtype=np.int64)
+
+
+def stratified_split(labels: np.ndarray, size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Set rows apart, the same share of each class.
+
+    Args:
+        labels: class of each row, (N,).
+        size: rows to set apart: a fraction below 1, or a number of rows.
+        seed: of the choice.
+
+    Returns:
+        Numbers of the rows that stay and of those set apart, each in ascending order. Every class keeps a row.
+    """
+    fraction = size if size < 1 else size / len(labels)
+    rng = np.random.default_rng(seed)
+    apart = []
+    for label in np.unique(labels):
+        rows = rng.permutation(np.flatnonzero(labels == label))
+        apart.append(rows[: min(round(fraction * len(rows)), len(rows) - 1)])
+    taken = np.sort(np.concatenate(apart))
+    return np.setdiff1d(np.arange(len(labels)), taken, assume_unique=True), taken

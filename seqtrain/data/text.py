@@ -1,0 +1,54 @@
+"""Tokenizers for text: words, byte-level pairs, characters. All are kept as one tokenizer.json."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+from seqtrain.config.data import TextClassificationConfig
+from seqtrain.config.data import Tokenizer as Kind
+
+PAD, UNKNOWN = "<pad>", "<unk>"  # tokens 0 and 1 of every vocabulary here
+WORD = r"\w+(?:'\w+)*|[^\w\s]"  # letters and digits with inner apostrophes, or one punctuation mark
+CHUNK = 2_000  # texts tokenised at a time, by all cores
+
+
+def train_tokenizer(config: TextClassificationConfig, texts: Iterable[str]) -> Tokenizer:
+    """Learn a vocabulary from texts.
+
+    Returns:
+        A tokenizer whose token 0 is padding and token 1 stands for what the vocabulary lacks.
+    """
+    steps: list[normalizers.Normalizer] = [normalizers.NFC()]
+    if config.html_breaks:
+        steps.append(normalizers.Replace(Regex(r"<br\s*/?>"), " "))
+    if config.lowercase:
+        steps.append(normalizers.Lowercase())
+    learn: dict[str, Any] = {
+        "vocab_size": config.vocab_size,
+        "min_frequency": config.min_count,
+        "special_tokens": [PAD, UNKNOWN],
+        "show_progress": False,
+    }
+    trainer: trainers.Trainer
+    if config.tokenizer is Kind.bpe:
+        tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), **learn)
+    else:
+        pattern = WORD if config.tokenizer is Kind.word else r"[\s\S]"
+        tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), behavior="removed", invert=True)
+        trainer = trainers.WordLevelTrainer(**learn)
+    tokenizer.normalizer = normalizers.Sequence(steps)
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[list[list[int]]]:
+    """Tokens of each text, in chunks; a text without any word becomes one unknown token, since no row may be empty."""
+    unknown: list[int] = [tokenizer.token_to_id(UNKNOWN) or 0]
+    for start in range(0, len(texts), CHUNK):
+        chunk = list(texts[start : start + CHUNK])
+        yield [encoding.ids or unknown for encoding in tokenizer.encode_batch_fast(chunk, add_special_tokens=False)]

@@ -1,0 +1,48 @@
+"""Rows of tokens as one flat memory-mapped array with offsets, gathered into padded batches with no loop over rows."""
+
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqtrain.config.data import Truncate
+
+
+class TokenRows:
+    """Rows of tokens of unequal length.
+
+    Args:
+        tokens: of all rows, one after the other, in memory or memory-mapped.
+        offsets: where each row starts, and the end of the last, (N + 1,).
+        max_length: rows are cut to this length when gathered.
+        truncate: which part of a longer row is kept.
+    """
+
+    def __init__(self, tokens: np.ndarray, offsets: np.ndarray, max_length: int, truncate: Truncate):
+        self.tokens, self.offsets = tokens, offsets
+        whole = np.diff(offsets)
+        self.lengths = np.minimum(whole, max_length)
+        # Position p of a cut row is its token p, or beyond `head` its token p + skipped.
+        self.skipped = whole - self.lengths
+        self.head = {Truncate.head: max_length, Truncate.tail: 0, Truncate.head_tail: (max_length + 1) // 2}[truncate]
+
+    def gather(self, rows: np.ndarray, pad_id: int) -> tuple[Tensor, Tensor]:
+        """Tokens of the rows, (B, T) with padding on the right, and their lengths, (B,), both int64."""
+        lengths = self.lengths[rows]
+        position = np.arange(lengths.max())
+        index = self.offsets[rows, None] + position + (position >= self.head) * self.skipped[rows, None]
+        real = position < lengths[:, None]
+        inputs = np.where(real, self.tokens[np.where(real, index, 0)], pad_id).astype(np.int64)
+        return torch.from_numpy(inputs), torch.from_numpy(lengths)
+
+
+def flatten(chunks: Iterable[list[list[int]]], vocab_size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of tokens, given in chunks, as the two arrays of TokenRows; 16 bits wide where the vocabulary allows."""
+    dtype = np.uint16 if vocab_size <= 2**16 else np.int32
+    flat: list[np.ndarray] = []
+    lengths: list[int] = []
+    for chunk in chunks:
+        flat.append(np.fromiter((token for row in chunk for token in row), dtype=dtype))
+        lengths += map(len, chunk)
+    return np.concatenate(flat), np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])

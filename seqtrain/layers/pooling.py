@@ -1,0 +1,46 @@
+"""From the states of a sequence to one vector; padding never counts.
+
+Shapes: B batch, T time, H features.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from seqtrain.layers.attention import AdditiveSelfPooling
+from seqtrain.layers.recurrence import real_steps
+
+
+class Pooling(nn.Module):
+    """Pool states over the real steps of each row.
+
+    Args:
+        kind: ``last`` (the state after the last real step; of a bidirectional layer's backward half, after the
+            first), ``mean``, ``max``, ``attention`` (see AdditiveSelfPooling) or ``attention_max`` (both, joined).
+        size: H.
+        bidirectional: whether the second half of the features runs backward.
+    """
+
+    def __init__(self, kind: str, size: int, bidirectional: bool):
+        super().__init__()
+        self.kind = kind
+        self.bidirectional = bidirectional
+        self.attention = AdditiveSelfPooling(size) if kind.startswith("attention") else None
+        self.output_size = 2 * size if kind == "attention_max" else size
+
+    def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """Pool (B, T, H) with ``lengths`` (B,) to (B, output_size)."""
+        if self.kind == "last":
+            last = states[torch.arange(len(states), device=states.device), lengths - 1]
+            if not self.bidirectional:
+                return last
+            half = states.shape[-1] // 2
+            return torch.cat([last[:, :half], states[:, 0, half:]], dim=-1)
+        real = real_steps(lengths, states.shape[1])
+        parts = []
+        if self.attention is not None:
+            parts.append(self.attention(states, real))
+        if self.kind == "mean":
+            parts.append((states * real[..., None]).sum(1) / lengths[:, None])
+        if self.kind in ("max", "attention_max"):
+            parts.append(states.masked_fill(~real[..., None], -torch.inf).amax(1))
+        return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]

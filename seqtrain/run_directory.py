@@ -1,0 +1,186 @@
+"""The directory of one run: who may write there, what lies in it, and a status that other commands can trust.
+
+config.yaml         the whole typed configuration
+status.json         running, finished, or failed and why
+environment.json    versions, git commit, command line
+data.json           what the model must know of its data: the DataSpec, fingerprint, rows per split, notes
+tokenizer.json      (texts) the vocabulary that the model was trained with
+checkpoints/        best.pt and last.pt
+metrics.jsonl       every logged scalar, one line a step
+results.json        the final table: the model and the baselines on each split
+predictions/        outputs on the test split, row by row
+events.out.*        for TensorBoard
+"""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from seqtrain.errors import RunError
+
+PACKAGES = ("seqtrain", "torch", "numpy", "hydra-core", "omegaconf", "datasets", "tokenizers", "scikit-learn",
+            "tensorboard")  # fmt: skip
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never a part."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(value, indent=2) + "\n")
+    temporary.replace(path)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of a run; raises RunError if it is missing or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except OSError as error:
+        raise RunError(
+            f"{path}: cannot be read ({error.strerror}); is {path.parent} the directory of a run?"
+        ) from error
+    except ValueError as error:
+        raise RunError(f"{path}: is not valid JSON ({error}); restore it or train again") from error
+
+
+@dataclass(frozen=True)
+class RunDirectory:
+    """Paths and small files of one run."""
+
+    path: Path
+
+    @classmethod
+    def claim(cls, path: Path, *, exact: bool) -> "RunDirectory":
+        """Take a directory for a new run; of two that try at once, one gets it.
+
+        Args:
+            path: the wanted directory, made if absent.
+            exact: refuse if a run is there already; otherwise append -2, -3, ... to the name.
+
+        Raises:
+            RunError: if ``exact`` and the directory holds a run, or it cannot be written.
+        """
+        number = 1
+        while True:
+            target = path if number == 1 else path.with_name(f"{path.name}-{number}")
+            try:
+                target.mkdir(parents=True, exist_ok=True)
+                with (target / "status.json").open("x") as file:
+                    json.dump({"state": "starting"}, file)
+                break
+            except FileExistsError:
+                if exact or not target.is_dir():
+                    raise RunError(
+                        f"hydra.run.dir={path}: already holds a run; choose another directory, or go on with "
+                        f"that run by resume={path}"
+                    ) from None
+                number += 1
+            except OSError as error:
+                raise RunError(
+                    f"{target}: cannot be written ({error.strerror}); choose another hydra.run.dir"
+                ) from error
+        run = cls(target)
+        (target / "checkpoints").mkdir()
+        write_json(run.status_path, {"state": "running", "id": uuid.uuid4().hex, "pid": os.getpid(), "started": now()})
+        return run
+
+    @classmethod
+    def open(cls, path: Path) -> "RunDirectory":
+        """An existing run; raises RunError if the directory is not one."""
+        if not path.is_dir():
+            raise RunError(f"run={path}: no such directory")
+        if not (path / "status.json").is_file() or not (path / "config.yaml").is_file():
+            raise RunError(f"run={path}: is not the directory of a run (no status.json and config.yaml in it)")
+        return cls(path)
+
+    @property
+    def status_path(self) -> Path:
+        return self.path / "status.json"
+
+    @property
+    def config_path(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def tokenizer_path(self) -> Path:
+        return self.path / "tokenizer.json"
+
+    @property
+    def data_path(self) -> Path:
+        return self.path / "data.json"
+
+    @property
+    def metrics_path(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    def checkpoint_path(self, which: str) -> Path:
+        """Path of the ``best`` or ``last`` checkpoint."""
+        return self.path / "checkpoints" / f"{which}.pt"
+
+    @property
+    def id(self) -> str:
+        """Identity of the run, also in its checkpoints."""
+        return read_json(self.status_path)["id"]
+
+    def update_status(self, **changes: Any) -> None:
+        """Merge changes into status.json."""
+        write_json(self.status_path, read_json(self.status_path) | changes)
+
+    @contextmanager
+    def recording_outcome(self) -> Iterator[None]:
+        """Leave ``finished`` or ``failed`` (and why) in the status, whatever happens inside."""
+        self.update_status(state="running", pid=os.getpid(), error=None, finished=None)
+        try:
+            yield
+        except BaseException as error:
+            why = f"{type(error).__name__}: {error}".splitlines()[0]
+            self.update_status(state="failed", error=why, finished=now())
+            raise
+        self.update_status(state="finished", finished=now())
+
+    def write_environment(self) -> None:
+        """Record what is needed to run this again: versions, git commit, command line."""
+        write_json(
+            self.path / "environment.json",
+            {
+                "command": sys.argv,
+                "directory": os.getcwd(),
+                "python": platform.python_version(),
+                "platform": platform.platform(),
+                "cpus": os.cpu_count(),
+                "packages": {name: package_version(name) for name in PACKAGES},
+                "git_commit": git_commit(),
+            },
+        )
+
+
+def now() -> str:
+    """Local time with its offset, to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def package_version(name: str) -> str | None:
+    """Installed version of a package, or None."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def git_commit() -> str | None:
+    """Commit of the source tree this package lies in (with ``-dirty`` if changed), or None."""
+    try:
+        return subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=Path(__file__).parent, capture_output=True, text=True, timeout=5, check=True,
+        ).stdout.strip()  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None

@@ -1,0 +1,86 @@
+"""What a task gives the trainer: a head over the features, a loss, metrics, figures, baselines."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+from torch import Tensor, nn
+
+from seqtrain.data.base import Batch, Dataset
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Table = dict[str, dict[str, dict[str, float]]]  # scores: who -> split -> metric -> value
+
+
+@dataclass
+class Evaluation:
+    """Scores of a model on a split, and the outputs they were computed from."""
+
+    metrics: dict[str, float]
+    outputs: dict[str, np.ndarray] = field(default_factory=dict)
+    """One entry a row, in the order of the split's rows."""
+
+
+class Meter(ABC):
+    """Gathers a split's outputs, batch by batch, into an Evaluation. Sums and counts, so batch sizes never matter."""
+
+    @abstractmethod
+    def update(self, features: Tensor, batch: Batch) -> None:
+        """Take in a batch of features."""
+
+    @abstractmethod
+    def result(self) -> Evaluation:
+        """Scores of all that was taken in."""
+
+
+class Task(ABC):
+    """What is predicted from features, and how well.
+
+    A task is built as ``Task(config, spec)``, from its own options and the DataSpec.
+    """
+
+    causal: ClassVar[bool]
+    """Whether features may depend on no later step."""
+    pooled: ClassVar[bool]
+    """Whether there is one prediction per sequence."""
+    carries_state: ClassVar[bool] = False
+    """Whether a batch goes on where the one before it ended."""
+    monitor: ClassVar[str]
+    """Metric on validation that chooses the best checkpoint."""
+    maximize: ClassVar[bool]
+    """Whether a higher value of it is better."""
+    shown: ClassVar[tuple[str, ...]]
+    """Metrics of the final table, in order."""
+
+    @abstractmethod
+    def build_head(self, input_size: int) -> nn.Module:
+        """The layers between features and outputs."""
+
+    @abstractmethod
+    def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
+        """Training loss summed over a batch; over the sum of ``count`` of the step's batches, it is the mean."""
+
+    @abstractmethod
+    def count(self, batch: Batch) -> Tensor:
+        """What the loss of a batch is to be divided by."""
+
+    @abstractmethod
+    def meter(self, head: nn.Module) -> Meter:
+        """A fresh meter."""
+
+    def figures(self, evaluation: Evaluation) -> dict[str, "Figure"]:
+        """Figures of an evaluation, by tag."""
+        return {}
+
+    def illustrate(
+        self, model: nn.Module, head: nn.Module, batch: Batch, words: list[list[str]]
+    ) -> tuple[dict[str, "Figure"], dict[str, str]]:
+        """Figures and texts, by tag, of what the model does with a few examples."""
+        return {}, {}
+
+    def baselines(self, data: Dataset) -> Table:
+        """Scores of simple methods fitted on train."""
+        return {}

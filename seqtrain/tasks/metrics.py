@@ -1,0 +1,78 @@
+"""Metrics of classification, computed on the host from the gathered outputs of a whole split.
+
+Shapes: N examples, C classes, M confidence bins.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def classification_metrics(probabilities: NDArray[np.floating], targets: NDArray[np.integer]) -> dict[str, float]:
+    """Accuracy, macro F1, area under the ROC curve and calibration error of predicted class probabilities.
+
+    The predicted class is the most probable one, the lowest index among equals.
+
+    Args:
+        probabilities: probability of each class, (N, C), N at least 1, rows sum to 1.
+        targets: true classes, (N,), in [0, C).
+
+    Returns:
+        All in [0, 1]: ``accuracy``; ``macro_f1``, the unweighted mean of F1 over the classes that occur in targets or
+        predictions, 0 for one that is never right; ``calibration_error``; and ``auroc`` of class 1, for two classes
+        that both occur in targets (it is undefined otherwise, and left out).
+    """
+    from sklearn.metrics import f1_score, roc_auc_score
+
+    predictions = probabilities.argmax(axis=1)
+    metrics = {
+        "accuracy": float(np.mean(predictions == targets)),
+        "macro_f1": float(f1_score(targets, predictions, average="macro", zero_division=0)),
+    }
+    if probabilities.shape[1] == 2 and len(np.unique(targets)) == 2:
+        metrics["auroc"] = float(roc_auc_score(targets, probabilities[:, 1]))
+    metrics["calibration_error"] = calibration_error(probabilities, targets)
+    return metrics
+
+
+def calibration_error(probabilities: NDArray[np.floating], targets: NDArray[np.integer], num_bins: int = 15) -> float:
+    """Expected calibration error: the mean over examples of |accuracy - confidence| of the bin they fall in.
+
+    Args:
+        probabilities: probability of each class, (N, C).
+        targets: true classes, (N,).
+        num_bins: number M of equal-width confidence bins.
+
+    Returns:
+        The error, in [0, 1].
+
+    Source: Naeini et al. 2015; Guo et al. 2017, eq. 3.
+    """
+    confidence, accuracy, counts = reliability_bins(probabilities, targets, num_bins)
+    return float(counts @ np.abs(accuracy - confidence) / counts.sum())
+
+
+def reliability_bins(
+    probabilities: NDArray[np.floating], targets: NDArray[np.integer], num_bins: int = 15
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]:
+    """Group examples by confidence, the probability of their predicted class, into the bins ((m - 1) / M, m / M].
+
+    Args:
+        probabilities: probability of each class, (N, C).
+        targets: true classes, (N,).
+        num_bins: number M of equal-width bins.
+
+    Returns:
+        Mean confidence, accuracy, and number of examples per bin, (M,) each; an empty bin has 0 in all three.
+
+    Source: Guo et al. 2017, section 2, "Reliability Diagrams".
+    """
+    confidence = probabilities.max(axis=1).astype(np.float64)
+    correct = probabilities.argmax(axis=1) == targets
+    inner_edges = np.linspace(0, 1, num_bins + 1)[1:-1]
+    bins = np.digitize(confidence, inner_edges, right=True)
+    counts = np.bincount(bins, minlength=num_bins)
+    mean_confidence, accuracy = (
+        np.bincount(bins, weights=values, minlength=num_bins) / np.maximum(counts, 1)
+        for values in (confidence, correct)
+    )
+    return mean_confidence, accuracy, counts

@@ -1,0 +1,154 @@
+"""Who is told how a run goes: TensorBoard, a file of JSON lines, the console."""
+
+import json
+import math
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tqdm import tqdm
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PLAIN_SECONDS = 10.0  # between progress lines where the output is not a terminal
+
+
+class Observer(Protocol):
+    """Told of a run as it goes. Steps are optimizer steps; tags have the form ``train/loss``."""
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        """Values at a step."""
+
+    def media(self, step: int, figures: dict[str, "Figure"], texts: dict[str, str]) -> None:
+        """Figures and texts at a step."""
+
+    def close(self) -> None:
+        """The run is over."""
+
+
+class TensorBoard:
+    """Writes an event file.
+
+    Args:
+        directory: the run's.
+        purge_step: on resuming, what an earlier event file says of this step and later ones is void.
+    """
+
+    def __init__(self, directory: Path, purge_step: int | None = None):
+        from torch.utils.tensorboard.writer import SummaryWriter
+
+        self.writer = SummaryWriter(str(directory), purge_step=purge_step)
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        for tag, value in values.items():
+            self.writer.add_scalar(tag, value, step)
+
+    def media(self, step: int, figures: dict[str, "Figure"], texts: dict[str, str]) -> None:
+        for tag, figure in figures.items():
+            self.writer.add_image(tag, rendered(figure), step, dataformats="HWC")
+        for tag, text in texts.items():
+            self.writer.add_text(tag, text, step)
+
+    def start_session(self, hparams: dict[str, Any]) -> None:
+        """Write the run's row of the HParams table.
+
+        Only the start and end of the session are written: TensorBoard 2.21 hides columns that the first run lacks where
+        each run also brings a summary of the whole experiment.
+        """
+        from torch.utils.tensorboard.summary import hparams as summaries
+
+        _, start, self.session_end = summaries(hparams, {})
+        self.writer._get_file_writer().add_summary(start)
+
+    def end_session(self) -> None:
+        """Mark the run as finished in the HParams table."""
+        self.writer._get_file_writer().add_summary(self.session_end)
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+class JsonLines:
+    """Appends one JSON object a step to a file.
+
+    Args:
+        path: the file.
+        keep_until: on resuming, lines of later steps are cut off first.
+    """
+
+    def __init__(self, path: Path, keep_until: int | None = None):
+        if keep_until is not None and path.exists():
+            lines = [line for line in path.read_text().splitlines() if parse_step(line) <= keep_until]
+            path.write_text("".join(f"{line}\n" for line in lines))
+        self.file = path.open("a", buffering=1)
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        finite = {tag: value if math.isfinite(value) else None for tag, value in values.items()}
+        self.file.write(json.dumps({"step": step} | finite) + "\n")
+
+    def media(self, step: int, figures: dict[str, "Figure"], texts: dict[str, str]) -> None:
+        pass
+
+    def close(self) -> None:
+        self.file.close()
+
+
+class Console:
+    """A progress bar on stderr, or plain lines where that is no terminal.
+
+    Args:
+        total_steps: of the run.
+        step: already made.
+        monitor: tag of the metric to show.
+    """
+
+    def __init__(self, total_steps: int, step: int, monitor: str):
+        self.total_steps, self.first, self.monitor = total_steps, step, monitor
+        self.started = self.shown = time.monotonic()
+        self.latest: dict[str, str] = {}
+        self.bar = (
+            tqdm(total=total_steps, initial=step, unit="step", dynamic_ncols=True) if sys.stderr.isatty() else None
+        )
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        names = {"train/loss": "loss", self.monitor: self.monitor, "train/tokens_per_second": "tokens/s"}
+        for tag, name in names.items():
+            if tag in values:
+                self.latest[name] = f"{values[tag]:,.0f}" if name == "tokens/s" else f"{values[tag]:.4f}"
+        if self.bar is not None:
+            self.bar.update(step - self.bar.n)
+            self.bar.set_postfix(self.latest)
+        elif self.monitor in values or time.monotonic() - self.shown > PLAIN_SECONDS:
+            self.shown = time.monotonic()
+            left = (self.shown - self.started) / max(step - self.first, 1) * (self.total_steps - step)
+            parts = [f"{name} {value}" for name, value in self.latest.items()]
+            print(
+                f"step {step}/{self.total_steps}", *parts, f"left {left:.0f} s", sep="  ", file=sys.stderr, flush=True
+            )
+
+    def media(self, step: int, figures: dict[str, "Figure"], texts: dict[str, str]) -> None:
+        pass
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+def parse_step(line: str) -> float:
+    """Step of a line of metrics; a line cut short by a crash is of no step, thus infinite."""
+    try:
+        return json.loads(line)["step"]
+    except (ValueError, KeyError):
+        return math.inf
+
+
+def rendered(figure: "Figure") -> Any:
+    """A figure as pixels, (height, width, 3), uint8."""
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]

@@ -1,0 +1,272 @@
+"""Train, evaluate and predict in-process, over every model and on small real files."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import seqtrain
+from seqtrain.cli import conf_directory
+from seqtrain.commands.evaluate import evaluate
+from seqtrain.commands.predict import predict
+from seqtrain.commands.train import resume, train
+from seqtrain.config.loading import from_yaml, to_config
+from seqtrain.config.root import Config
+from seqtrain.errors import ConfigError, DataError, RunError
+from seqtrain.run_directory import RunDirectory, read_json
+
+Compose = Callable[..., Config]
+Finished = tuple[Config, RunDirectory]
+
+MODELS = sorted(path.stem for path in (conf_directory() / "model").glob("*.yaml"))
+
+
+@pytest.fixture(scope="module")
+def finished(small: Compose, tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, RunDirectory]:
+    """A run with everything that is logged."""
+    config = small("model=gru_attn", "trainer.figures=true", "trainer.baselines=true", "trainer.log_every=10")
+    run = RunDirectory.claim(tmp_path_factory.mktemp("runs") / "run", exact=True)
+    with run.recording_outcome():
+        train(config, run)
+    return config, run
+
+
+def scores(run: RunDirectory, who: str, split: str) -> dict[str, float]:
+    return read_json(run.path / "results.json")["scores"][who][split]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_trains_evaluates_and_predicts(small: Compose, tmp_path: Path, name: str) -> None:
+    config = small(f"model={name}", "trainer.max_steps=6")
+    run = RunDirectory.claim(tmp_path / "run", exact=True)
+    best = train(config, run)
+    assert best == scores(run, name, "validation")["accuracy"]
+    assert evaluate(config, config, run) == scores(run, name, "test")
+    assert len(seqtrain.load(str(run.path)).predict(["a good film", "a bad film"])) == 2
+
+
+def test_the_run_directory_is_complete(finished: Finished) -> None:
+    config, run = finished
+    assert to_config(from_yaml(run.config_path)) == config
+    status = read_json(run.status_path)
+    assert status["state"] == "finished" and status["best"]["val/accuracy"] > 0.9
+    environment = read_json(run.path / "environment.json")
+    assert environment["packages"]["torch"] and environment["command"]
+    data = read_json(run.data_path)
+    assert data["spec"]["class_names"] == ["neg", "pos"] and data["fingerprint"] and data["sizes"]["test"] == 80
+    assert {p.name for p in run.path.iterdir()} >= {"tokenizer.json", "metrics.jsonl", "checkpoints", "predictions"}
+
+
+def test_stored_predictions_give_the_reported_score(finished: Finished) -> None:
+    _, run = finished
+    stored = np.load(run.path / "predictions" / "test.npz")
+    assert stored["rows"].tolist() == list(range(80))
+    assert (stored["probabilities"].argmax(1) == stored["targets"]).mean() == scores(run, "gru_attn", "test")[
+        "accuracy"
+    ]
+
+
+def test_metrics_file_and_tensorboard_agree(finished: Finished) -> None:
+    _, run = finished
+    lines = [json.loads(line) for line in run.metrics_path.read_text().splitlines()]
+    written = {(tag, line["step"]): value for line in lines for tag, value in line.items() if tag != "step"}
+    events = EventAccumulator(str(run.path), size_guidance={"images": 0, "tensors": 0})
+    events.Reload()
+    shown = {(tag, e.step): e.value for tag in events.Tags()["scalars"] for e in events.Scalars(tag)}
+    assert shown.keys() == written.keys()
+    for key, value in written.items():
+        assert math.isclose(shown[key], value, rel_tol=1e-6), key
+    tags = {tag for tag, _ in written}
+    assert tags >= {
+        "train/loss", "train/learning_rate", "train/grad_norm", "train/tokens_per_second", "train/padding_waste",
+        *(f"{split}/{metric}" for split in ("val", "test")
+          for metric in ("loss", "accuracy", "macro_f1", "auroc", "calibration_error")),
+    }  # fmt: skip
+    images, texts = set(events.Tags()["images"]), set(events.Tags()["tensors"])
+    assert {"val/confusion", "val/reliability"} <= images
+    assert {f"attention/pooling/{i}" for i in range(4)} <= images
+    assert "config/text_summary" in texts and "attention/pooling/0/text_summary" in texts
+    config_text = events.Tensors("config/text_summary")[0].tensor_proto.string_val[0].decode()
+    assert "hidden_size: 10" in config_text
+
+
+def test_hparams_session_has_a_start_and_an_end_and_no_experiment(finished: Finished) -> None:
+    from tensorboard.plugins.hparams import plugin_data_pb2
+
+    _, run = finished
+    events = EventAccumulator(str(run.path))
+    events.Reload()
+    content = events.summary_metadata
+    parts = {
+        tag: plugin_data_pb2.HParamsPluginData.FromString(metadata.plugin_data.content)
+        for tag, metadata in content.items()
+        if metadata.plugin_data.plugin_name == "hparams"
+    }
+    assert {p.WhichOneof("data") for p in parts.values()} == {"session_start_info", "session_end_info"}
+    start = parts["_hparams_/session_start_info"].session_start_info
+    assert start.hparams["model.hidden_size"].number_value == 10
+    assert start.hparams["data.name"].string_value == "text_files"
+
+
+def test_baselines_stand_beside_the_model(
+    finished: Finished, small: Compose, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, run = finished
+    assert scores(run, "majority class", "test")["accuracy"] == 0.5
+    assert scores(run, "naive Bayes", "test")["accuracy"] > 0.8
+    train(small("trainer.max_steps=1", "trainer.baselines=true"), RunDirectory.claim(tmp_path / "r", exact=True))
+    table = capsys.readouterr().out
+    assert "majority class" in table and "test/accuracy" in table
+    assert "beats" in table or "does not beat" in table
+
+
+def test_evaluation_of_other_splits_checkpoints_and_data(finished: Finished, reviews: Path, tmp_path: Path) -> None:
+    config, run = finished
+    assert evaluate(config, config, run, split="validation") == scores(run, "gru_attn", "validation")
+    assert evaluate(config, config, run, checkpoint="last")["accuracy"] > 0.8
+    other = to_config(from_yaml(run.config_path))
+    other.data.path = str(tmp_path / "new.csv")  # type: ignore[attr-defined]
+    header, *lines = (reviews / "test.csv").read_text().splitlines()
+    Path(tmp_path / "new.csv").write_text("\n".join([header, *lines[:20]]))
+    stored = np.load(run.path / "predictions" / "test.npz")
+    expected = (stored["probabilities"].argmax(1) == stored["targets"])[:20].mean()
+    assert evaluate(config, other, run)["accuracy"] == expected
+    (tmp_path / "new.csv").write_text("text,label\nwhat,maybe\n")
+    with pytest.raises(DataError, match="'maybe'"):
+        evaluate(config, other, run)
+
+
+def test_evaluation_does_not_depend_on_the_batch_size(finished: Finished) -> None:
+    config, run = finished
+    other = to_config(from_yaml(run.config_path))
+    other.data.eval_batch_tokens = 400  # type: ignore[attr-defined]
+    metrics = evaluate(config, other, run)
+    for name, value in scores(run, "gru_attn", "test").items():
+        assert metrics[name] == pytest.approx(value, abs=1e-6), name
+
+
+def test_changes_that_make_another_model_are_refused(finished: Finished) -> None:
+    config, run = finished
+    other = to_config(from_yaml(run.config_path))
+    other.model.hidden_size = 11  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match="model.hidden_size: is fixed by the trained run"):
+        evaluate(config, other, run)
+    with pytest.raises(ConfigError, match="model.hidden_size: cannot change when a run goes on"):
+        resume(config, other, run)
+    longer = to_config(from_yaml(run.config_path))
+    longer.trainer.epochs = 9
+    with pytest.raises(ConfigError, match=r"trainer.epochs: cannot change.*trainer.schedule=linear"):
+        resume(config, longer, run)
+    with pytest.raises(ConfigError, match="split=dev: must be one of train, validation, test"):
+        evaluate(config, config, run, split="dev")
+    with pytest.raises(ConfigError, match="checkpoint=worst"):
+        evaluate(config, config, run, checkpoint="worst")
+
+
+def test_resume_lengthens_a_run_and_keeps_its_curves(small: Compose, tmp_path: Path) -> None:
+    constant = ["trainer.schedule=constant", "trainer.log_every=5"]
+    whole = RunDirectory.claim(tmp_path / "whole", exact=True)
+    train(small(*constant, "trainer.epochs=3"), whole)
+    run = RunDirectory.claim(tmp_path / "run", exact=True)
+    short = small(*constant, "trainer.epochs=2")
+    train(short, run)
+    with run.metrics_path.open("a") as file:
+        file.write('{"step": 99, "train/loss": 1.0}\n{"step": 10')  # beyond the checkpoint, and cut short
+    resume(short, small(*constant, "trainer.epochs=3"), run)
+
+    def curve(run: RunDirectory) -> list[tuple[int, float]]:
+        lines = [json.loads(line) for line in run.metrics_path.read_text().splitlines()]
+        return [(line["step"], line["train/loss"]) for line in lines if "train/loss" in line]
+
+    extra = {34}  # the last step of the short run, which the long one does not log
+    assert [pair for pair in curve(run) if pair[0] not in extra | {35}] == [p for p in curve(whole) if p[0] != 35]
+    assert scores(run, "gru_attn", "test") == scores(whole, "gru_attn", "test")
+    assert to_config(from_yaml(run.config_path)).trainer.epochs == 3
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
+def test_predict_keeps_columns_and_agrees_with_evaluation(finished: Finished, tmp_path: Path, suffix: str) -> None:
+    from seqtrain.data.files import read_table
+
+    config, run = finished
+    source = tmp_path / "new.csv"
+    source.write_text("id,text\n7,a good film\n8,\n9,a bad plot\n")
+    predict(config, config, run, str(source), str(tmp_path / f"out.{suffix}"))
+    rows = read_table(tmp_path / f"out.{suffix}").to_pylist()
+    assert [list(row) for row in rows] == [["id", "text", "prediction", "p_neg", "p_pos"]] * 3
+    assert [str(row["id"]) for row in rows] == ["7", "8", "9"]
+    assert rows[1]["prediction"] is None and rows[1]["p_neg"] is None
+    assert (rows[0]["prediction"], rows[2]["prediction"]) == ("pos", "neg")
+    expected = seqtrain.load(run.path).predict(["a good film"])[0]  # type: ignore[arg-type]
+    assert float(rows[0]["p_pos"]) == pytest.approx(expected.probabilities["pos"], abs=1e-6)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["new.csv", f"out.{suffix}"]
+
+
+def test_a_prediction_does_not_depend_on_its_neighbours(finished: Finished) -> None:
+    _, run = finished
+    model = seqtrain.load(str(run.path))
+    texts = ["good", "a bad " * 30, "film", "great music " * 10]
+    alone = np.concatenate([model.predict_probabilities([text]) for text in texts])
+    np.testing.assert_allclose(model.predict_probabilities(texts), alone, atol=1e-5)
+    assert model.predict_probabilities([]).shape == (0, 2)
+    assert model.predict([]) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "output", "error", "message"),
+    [
+        ("none.csv", "out.csv", DataError, "no such file"),
+        ("in.csv", "none/out.csv", ConfigError, "output=.*cannot be written"),
+        ("in.csv", "out.xlsx", ConfigError, "must end in"),
+        ("in.csv", ".", ConfigError, "output="),
+        ("other.csv", "out.csv", DataError, "no column 'text'; its columns: sentence; .*data.text_column"),
+        ("taken.csv", "out.csv", DataError, "already has a column 'prediction'"),
+    ],
+)
+def test_predict_on_bad_input_writes_nothing(
+    finished: Finished, tmp_path: Path, source: str, output: str, error: type[Exception], message: str
+) -> None:
+    config, run = finished
+    (tmp_path / "in.csv").write_text("text\na\n")
+    (tmp_path / "other.csv").write_text("sentence\na\n")
+    (tmp_path / "taken.csv").write_text("text,prediction\na,b\n")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(error, match=message):
+        predict(config, config, run, str(tmp_path / source), str(tmp_path / output))
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_runs_without_a_usable_checkpoint(finished: Finished, tmp_path: Path) -> None:
+    import shutil
+
+    config, run = finished
+    copy = RunDirectory(shutil.copytree(run.path, tmp_path / "copy"))
+    best = copy.checkpoint_path("best")
+    content = best.read_bytes()
+    best.unlink()
+    with pytest.raises(RunError, match="no such checkpoint"):
+        evaluate(config, config, copy)
+    best.write_bytes(content[: len(content) // 2])
+    with pytest.raises(RunError, match="cut short"):
+        evaluate(config, config, copy)
+    assert evaluate(config, config, copy, checkpoint="last")  # what was written before stays usable
+
+
+def test_the_run_is_enough_where_the_cache_is_gone(
+    finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, run = finished
+    monkeypatch.setenv("SEQTRAIN_CACHE_DIR", str(tmp_path / "empty"))
+    assert evaluate(config, config, run) == scores(run, "gru_attn", "test")
+
+
+def test_class_weights_and_smoothing_train(small: Compose, tmp_path: Path) -> None:
+    for i, options in enumerate(
+        (["task.class_weights=balanced"], ["task.label_smoothing=0.1"], ["data.batch_tokens=500"])
+    ):
+        run = RunDirectory.claim(tmp_path / str(i), exact=True)
+        assert train(small("trainer.max_steps=3", *options), run) >= 0

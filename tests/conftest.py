@@ -1,0 +1,96 @@
+"""Fixtures that all tests share: small real-looking data, composed configurations, and no way to anything outside."""
+
+import csv
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from seqtrain.cli import conf_directory, store_schemas
+from seqtrain.config.loading import to_config
+from seqtrain.config.root import Config
+
+POSITIVE = ["good", "great", "fine", "lovely", "superb", "moving"]
+NEGATIVE = ["bad", "awful", "poor", "dull", "weak", "tedious"]
+NEUTRAL = ["the", "a", "film", "plot", "actor", "scene", "was", "and", "with", "of", "music", "story", "ending", "it"]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """An empty cache, no data folder, no hub; one thread, so that small tensors are not slowed by many."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEQTRAIN_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.delenv("SEQTRAIN_DATA_DIR", raising=False)
+        patch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # refuses at once
+        patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hub")))
+        patch.setenv("OMP_NUM_THREADS", "1")
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        yield
+        torch.set_num_threads(threads)
+
+
+def review(rng: random.Random, positive: bool) -> str:
+    """A text of 3 to 40 words in which one side's words stand out."""
+    words = rng.choices(NEUTRAL, k=rng.randint(2, 36))
+    words += rng.choices(POSITIVE if positive else NEGATIVE, k=rng.randint(1, 4))
+    rng.shuffle(words)
+    return " ".join(words)
+
+
+def write_reviews(path: Path, count: int, seed: int) -> None:
+    """A csv file with columns text and label."""
+    rng = random.Random(seed)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        for i in range(count):
+            writer.writerow([review(rng, i % 2 == 0), "pos" if i % 2 == 0 else "neg"])
+
+
+@pytest.fixture(scope="session")
+def reviews(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with train.csv (300 rows) and test.csv (80 rows)."""
+    folder = tmp_path_factory.mktemp("reviews")
+    write_reviews(folder / "train.csv", 300, seed=1)
+    write_reviews(folder / "test.csv", 80, seed=2)
+    return folder
+
+
+Compose = Callable[..., Config]
+
+
+@pytest.fixture(scope="session")
+def composed() -> Compose:
+    """Compose the real conf/ with overrides into a checked Config."""
+
+    def composer(*overrides: str) -> Config:
+        store_schemas()
+        with initialize_config_dir(str(conf_directory()), version_base="1.3"):
+            return to_config(compose("train", overrides=list(overrides)))
+
+    return composer
+
+
+@pytest.fixture(scope="session")
+def small(composed: Compose, reviews: Path) -> Compose:
+    """A configuration on the small reviews, with a small model; overrides may change all of it."""
+
+    def composer(*overrides: str) -> Config:
+        sizes = ["model.embedding.embed_dim=12", "model.hidden_size=10"]
+        dropout = ["model.dropout=0.1", "model.embedding.dropout=0.1"]
+        data = [
+            "data=text_files",
+            f"data.path={reviews}",
+            "data.batch_size=16",
+            "data.min_count=1",
+            "data.vocab_size=100",
+        ]
+        trainer = ["trainer.epochs=2", "trainer.warmup_steps=5", "trainer.lr=0.01", "device=cpu"]
+        quick = ["trainer.figures=false", "trainer.baselines=false"]
+        return composed(*data, *sizes, *dropout, *trainer, *quick, *overrides)
+
+    return composer

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from seqtrain.layers.attention import AdditiveSelfPooling, recorded_weights
+from seqtrain.layers.pooling import Pooling
+from seqtrain.layers.recurrence import real_steps
+
+LENGTHS = torch.tensor([4, 1, 3])
+
+
+def states() -> torch.Tensor:
+    torch.manual_seed(0)
+    x = torch.randn(3, 4, 6)
+    x[~real_steps(LENGTHS, 4)] = 100.0  # padding that would show
+    return x
+
+
+def reference_attention(layer: AdditiveSelfPooling, row: np.ndarray) -> np.ndarray:
+    """Yang et al. 2016, eq. 5-7, in float64, on real steps only."""
+    w, b, v = (p.detach().double().numpy() for p in (layer.hidden.weight, layer.hidden.bias, layer.query.weight[0]))
+    scores = np.tanh(row @ w.T + b) @ v
+    weights = np.exp(scores) / np.exp(scores).sum()
+    return weights @ row
+
+
+@pytest.mark.parametrize("kind", ["last", "mean", "max", "attention", "attention_max"])
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_pooling_equals_its_definition(kind: str, bidirectional: bool) -> None:
+    x = states()
+    pooling = Pooling(kind, 6, bidirectional)
+    pooled = pooling(x, LENGTHS)
+    assert pooled.shape == (3, pooling.output_size)
+    for i, length in enumerate(LENGTHS.tolist()):
+        row = x[i, :length].double().numpy()
+        last = np.concatenate([row[-1, :3], row[0, 3:]]) if bidirectional else row[-1]
+        parts = {"last": last, "mean": row.mean(0), "max": row.max(0)}
+        if pooling.attention is not None:
+            parts["attention"] = reference_attention(pooling.attention, row)
+            parts["attention_max"] = np.concatenate([parts["attention"], parts["max"]])
+        np.testing.assert_allclose(pooled[i].detach().numpy(), parts[kind], atol=1e-5)
+
+
+def test_weights_are_recorded_only_on_demand_and_change_nothing() -> None:
+    x = states()
+    pooling = Pooling("attention", 6, True)
+    before = pooling(x, LENGTHS)
+    with recorded_weights(nn.Sequential(pooling)) as weights:
+        during = pooling(x, LENGTHS)
+    assert torch.equal(before, during)
+    ((name, (recorded,)),) = weights.items()
+    assert name == "0.attention"
+    torch.testing.assert_close(recorded.sum(-1), torch.ones(3))
+    assert (recorded[~real_steps(LENGTHS, 4)] == 0).all()
+    pooling(x, LENGTHS)
+    assert len(weights[name]) == 1

@@ -1,0 +1,87 @@
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from seqtrain.layers.recurrence import CELLS, Permute, RecurrentLayer, RecurrentStack, real_steps, reversal
+
+LENGTHS = torch.tensor([7, 1, 4, 7, 2])
+
+
+def padded(size: int, fill: float = 0.0) -> Tensor:
+    x = torch.randn(len(LENGTHS), 7, size)
+    return torch.where(real_steps(LENGTHS, 7)[..., None], x, torch.full_like(x, fill))
+
+
+def test_reversal_is_its_own_inverse_and_leaves_padding() -> None:
+    index = reversal(LENGTHS, 7)
+    steps = torch.arange(5 * 7).view(5, 7, 1).float()
+    turned = Permute.apply(steps, index)
+    assert turned[2, :, 0].tolist() == [17, 16, 15, 14, 18, 19, 20]
+    assert turned[1, :, 0].tolist() == list(range(7, 14))
+    torch.testing.assert_close(Permute.apply(turned, index), steps)
+
+
+def test_permute_has_the_gradient_of_a_gather() -> None:
+    x = torch.randn(5, 7, 3, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: Permute.apply(x, reversal(LENGTHS, 7)), x)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_bidirectional_equals_torch_on_packed_input(cell: str) -> None:
+    """Outputs on real steps, and gradients of inputs and parameters; what stands in padding does not matter."""
+    layer = RecurrentLayer(cell, 6, 5, bidirectional=True)
+    reference = CELLS[cell](6, 5, batch_first=True, bidirectional=True)
+    assert layer.back is not None
+    ahead, back = dict(layer.ahead.named_parameters()), dict(layer.back.named_parameters())
+    with torch.no_grad():
+        for name, parameter in reference.named_parameters():
+            source = back[name.removesuffix("_reverse")] if name.endswith("_reverse") else ahead[name]
+            parameter.copy_(source)
+    x = padded(6, fill=3.0).requires_grad_()
+    y = x.detach().clone().requires_grad_()
+    weight = torch.randn(5, 7, 10) * real_steps(LENGTHS, 7)[..., None]
+
+    outputs, state = layer(x, reversal(LENGTHS, 7))
+    packed = pack_padded_sequence(y, LENGTHS, batch_first=True, enforce_sorted=False)
+    expected, _ = pad_packed_sequence(reference(packed)[0], batch_first=True)
+    assert state is None
+    torch.testing.assert_close(outputs * (weight != 0), expected * (weight != 0), atol=1e-5, rtol=1e-5)
+    (outputs * weight).sum().backward()
+    (expected * weight).sum().backward()
+    torch.testing.assert_close(x.grad, y.grad, atol=1e-5, rtol=1e-5)
+    for name, parameter in reference.named_parameters():
+        own = back[name.removesuffix("_reverse")] if name.endswith("_reverse") else ahead[name]
+        torch.testing.assert_close(own.grad, parameter.grad, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_split_with_carried_state_equals_whole(cell: str) -> None:
+    stack = RecurrentStack(cell, 6, [5, 4], bidirectional=False)
+    x, lengths = torch.randn(3, 9, 6), torch.full((3,), 9)
+    whole, end = stack(x, lengths)
+    first, state = stack(x[:, :4], lengths - 5)
+    second, state = stack(x[:, 4:], lengths - 4, state)
+    torch.testing.assert_close(torch.cat([first, second], dim=1), whole)
+    for carried, expected in zip(state, end, strict=True):
+        torch.testing.assert_close(carried, expected)
+
+
+def test_initialisation() -> None:
+    layer = RecurrentLayer("lstm", 8, 6, bidirectional=False)
+    weights = dict(layer.ahead.named_parameters())
+    for gate in weights["weight_hh_l0"].split(6):
+        torch.testing.assert_close(gate @ gate.T, torch.eye(6), atol=1e-5, rtol=0)
+    bias = weights["bias_ih_l0"] + weights["bias_hh_l0"]
+    assert bias.tolist() == [0.0] * 6 + [1.0] * 6 + [0.0] * 12
+    bound = (6 / (8 + 6)) ** 0.5
+    assert 0.8 * bound < weights["weight_ih_l0"].abs().max() <= bound
+
+
+def test_dropout_stands_between_layers_only() -> None:
+    lengths = torch.full((2,), 5)
+    x = torch.randn(2, 5, 6)
+    single = RecurrentStack("gru", 6, [4], bidirectional=False, dropout=0.9)
+    torch.testing.assert_close(single.train()(x, lengths)[0], single.eval()(x, lengths)[0])
+    double = RecurrentStack("gru", 6, [4, 4], bidirectional=False, dropout=0.9)
+    assert not torch.allclose(double.train()(x, lengths)[0], double.eval()(x, lengths)[0])

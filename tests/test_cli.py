@@ -1,0 +1,192 @@
+"""The real command line, as a subprocess, on small real files."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seqtrain.run_directory import read_json
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+SMALL = [
+    "data=text_files", "data.batch_size=16", "data.min_count=1", "data.vocab_size=100", "device=cpu",
+    "model.embedding.embed_dim=12", "model.hidden_size=10", "model.dropout=0.1", "model.embedding.dropout=0.1",
+    "trainer.epochs=2", "trainer.lr=0.01", "trainer.warmup_steps=5",
+]  # fmt: skip
+
+
+@pytest.fixture
+def seqtrain(tmp_path: Path) -> Run:
+    """Run the command in an empty folder."""
+
+    def run(*arguments: str, stdin: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "seqtrain", *arguments],
+            cwd=tmp_path, input=stdin, capture_output=True, text=True, timeout=120,
+            env={k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"} | environment,
+        )  # fmt: skip
+
+    return run
+
+
+def fails(result: subprocess.CompletedProcess[str], *parts: str) -> None:
+    """Exit code 1 and one line on stderr that has all parts."""
+    assert result.returncode == 1, result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("seqtrain: error: "), result.stderr
+    for part in parts:
+        assert part in lines[0], lines[0]
+
+
+def test_train_eval_predict_resume(seqtrain: Run, reviews: Path, tmp_path: Path) -> None:
+    data = f"data.path={reviews}"
+    result = seqtrain("train", *SMALL, data, "hydra.run.dir=outputs/mine")
+    assert result.returncode == 0, result.stderr
+    assert "majority class" in result.stdout and "gru_attn" in result.stdout and "step 34/34" in result.stderr
+    reported = read_json(tmp_path / "outputs/mine/results.json")["scores"]["gru_attn"]
+
+    result = seqtrain("eval", "run=outputs/mine")
+    assert result.returncode == 0, result.stderr
+    summary = json.loads(result.stdout)
+    assert {name: summary[name] for name in reported["test"]} == reported["test"]
+    assert summary["split"] == "test" and summary["rows"] == 80
+    result = seqtrain("eval", "run=outputs/mine", "split=validation", "checkpoint=last", "data.eval_batch_tokens=1000")
+    assert json.loads(result.stdout)["rows"] == 30
+
+    (tmp_path / "new, file.csv").write_text('text\n"good, fine"\nawful\n')
+    result = seqtrain("predict", "run=outputs/mine", "input=new, file.csv", "output=out.jsonl")
+    assert result.returncode == 0, result.stderr
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["text"] for row in rows] == ["good, fine", "awful"]
+    result = seqtrain("predict", "run=outputs/mine", "input=-", "output=-", stdin="good fine\nawful\n")
+    assert [json.loads(line)["prediction"] for line in result.stdout.splitlines()] == [r["prediction"] for r in rows]
+
+    before = (tmp_path / "outputs/mine/metrics.jsonl").read_text()
+    result = seqtrain("resume=outputs/mine")
+    assert result.returncode == 0 and "resuming from step 34" in result.stderr, result.stderr
+    assert read_json(tmp_path / "outputs/mine/results.json")["scores"]["gru_attn"] == reported
+    after = (tmp_path / "outputs/mine/metrics.jsonl").read_text()
+    assert [line for line in after.splitlines() if "train/" in line] == [
+        line for line in before.splitlines() if "train/" in line
+    ]
+    fails(seqtrain(*SMALL, data, "hydra.run.dir=outputs/mine"), "already holds a run", "resume=")
+    assert read_json(tmp_path / "outputs/mine/status.json")["state"] == "finished"
+
+
+def test_killed_and_resumed(seqtrain: Run, reviews: Path, tmp_path: Path) -> None:
+    """A run that is killed goes on to the very scores of one that was not."""
+    options = [
+        *SMALL,
+        f"data.path={reviews}",
+        "trainer.eval_every=5",
+        "trainer.figures=false",
+        "trainer.baselines=false",
+    ]
+    assert seqtrain(*options, "hydra.run.dir=whole").returncode == 0
+    process = subprocess.Popen(
+        [sys.executable, "-m", "seqtrain", *options, "hydra.run.dir=killed"],
+        cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    while not (tmp_path / "killed/checkpoints/last.pt").exists() and process.poll() is None:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    result = seqtrain("resume=killed")
+    assert result.returncode == 0, result.stderr
+    scores = [read_json(tmp_path / name / "results.json")["scores"] for name in ("whole", "killed")]
+    assert scores[0] == scores[1]
+
+
+def test_multirun(seqtrain: Run, reviews: Path, tmp_path: Path) -> None:
+    """Every job gets its directory; a job that fails is named, and the others are finished."""
+    result = seqtrain(
+        "-m", *SMALL, f"data.path={reviews},{tmp_path}/none", "model=rnn,lstm", "trainer.max_steps=2",
+        "trainer.baselines=false", "trainer.figures=false", "hydra.sweep.dir=sweep",
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert result.stderr.count("failed: data.path=") == 2 and "Traceback" not in result.stderr
+    states = {p.parent.name: read_json(p)["state"] for p in (tmp_path / "sweep").glob("*/status.json")}
+    assert states == {
+        "0-text_files-rnn-seed0": "finished",
+        "1-text_files-lstm-seed0": "finished",
+        "2-text_files-rnn-seed0": "failed",
+        "3-text_files-lstm-seed0": "failed",
+    }
+    assert "no such file or folder" in read_json(tmp_path / "sweep/2-text_files-rnn-seed0/status.json")["error"]
+
+
+def test_default_run_directory(seqtrain: Run, reviews: Path, tmp_path: Path) -> None:
+    result = seqtrain(*SMALL, f"data.path={reviews}", "trainer.max_steps=1", "trainer.baselines=false")
+    assert result.returncode == 0, result.stderr
+    (run,) = (tmp_path / "outputs").iterdir()
+    assert run.name.startswith("text_files-gru_attn-2")
+    assert "val/accuracy" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        ("model=grru", ["model=grru", "did you mean gru"]),
+        ("data=docstring", ["data=docstring", "did you mean docstrings"]),
+        ("mdel=gru", ["mdel", "did you mean model"]),
+        ("trainer.epoch=3", ["trainer.epoch", "did you mean epochs"]),
+        ("+trainer.epoch=3", ["trainer.epoch", "did you mean epochs"]),
+        ("model.embedding.dropuot=0", ["model.embedding.dropuot", "did you mean dropout"]),
+        ("trainer.epochs=many", ["trainer.epochs=many", "Integer"]),
+        ("model.cell=gruu", ["model.cell=gruu", "rnn, lstm, gru"]),
+        ("trainer.lr=-1", ["trainer.lr=-1", "above 0"]),
+        ("trainn data=imdb", ["trainn: no such command", "did you mean train"]),
+        ("eval", ["run: must be given"]),
+        ("eval run=nowhere", ["run=nowhere: no such directory"]),
+        ("eval run=.", ["run=.: is not the directory of a run"]),
+        ("predict run=. input=a", ["is not the directory of a run"]),
+        ("resume=nowhere", ["run=nowhere: no such directory"]),
+        ("data=text_files", ["data.path: must be given"]),
+        ("data=text_files data.path=none.csv", ["data.path=none.csv: no such file or folder"]),
+        ("data=imdb", ["data.path", "SEQTRAIN_DATA_DIR", "hub"]),
+        ("device=warp", ["device=warp", "auto, cpu, cuda"]),
+        ("data.max_length=x data=imdb", ["data.max_length=x"]),
+    ],
+)
+def test_bad_input_is_one_line(seqtrain: Run, tmp_path: Path, arguments: str, parts: list[str]) -> None:
+    fails(seqtrain(*arguments.split()), *parts)
+
+
+def test_config_errors_leave_nothing_behind(seqtrain: Run, tmp_path: Path) -> None:
+    seqtrain("trainer.lr=-1")
+    seqtrain("+trainer.epoch=1")
+    assert not any((tmp_path / "outputs").iterdir()) if (tmp_path / "outputs").exists() else True
+
+
+def test_full_error_gives_the_traceback(seqtrain: Run) -> None:
+    for argument in ("model=grru", "trainer.lr=-1"):
+        result = seqtrain(argument, HYDRA_FULL_ERROR="1")
+        assert result.returncode == 1 and "Traceback" in result.stderr
+
+
+def test_a_failed_run_says_why(seqtrain: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("text,label\n")
+    fails(seqtrain("data=text_files", "data.path=a.csv", "hydra.run.dir=run"), "a.csv: has no rows")
+    status = read_json(tmp_path / "run/status.json")
+    assert status["state"] == "failed" and "has no rows" in status["error"]
+    fails(seqtrain("eval", "run=run"), "config.yaml" if not (tmp_path / "run/config.yaml").exists() else "data.json")
+
+
+def test_help_and_hydras_own_flags(seqtrain: Run, tmp_path: Path) -> None:
+    text = seqtrain("--help").stdout
+    assert "model: gru, gru_attn, lstm, rnn" in text and "data: ag_news, docstrings, imdb" in text
+    assert "seqtrain eval run=" in seqtrain("eval", "--help").stdout
+    assert "hidden_size: 128" in seqtrain("--cfg", "job", "model=lstm").stdout
+    assert seqtrain("--info", "searchpath").returncode == 0
+    (tmp_path / "own/model").mkdir(parents=True)
+    (tmp_path / "own/model/wide.yaml").write_text("defaults: [gru, _self_]\nname: wide\nhidden_size: 999\n")
+    assert "hidden_size: 999" in seqtrain("--config-dir", "own", "--cfg", "job", "model=wide").stdout
+    completion = seqtrain("-sc", "install=bash")
+    assert completion.returncode == 0 and "complete" in completion.stdout

@@ -1,0 +1,49 @@
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from seqtrain.errors import RunError
+from seqtrain.run_directory import RunDirectory
+
+
+def test_runs_that_start_at_once_get_a_directory_each(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        runs = list(pool.map(lambda _: RunDirectory.claim(tmp_path / "run", exact=False), range(16)))
+    assert len({run.path for run in runs}) == len({run.id for run in runs}) == 16
+    assert {run.path.name for run in runs} == {"run", *(f"run-{i}" for i in range(2, 17))}
+
+
+def test_a_named_directory_is_never_taken_twice(tmp_path: Path) -> None:
+    run = RunDirectory.claim(tmp_path / "run", exact=True)
+    before = run.status_path.read_text()
+    with pytest.raises(RunError, match="already holds a run.*resume="):
+        RunDirectory.claim(tmp_path / "run", exact=True)
+    assert run.status_path.read_text() == before
+
+
+def test_unwritable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be written"):
+        RunDirectory.claim(tmp_path / "file" / "run", exact=True)
+
+
+def test_open_refuses_what_is_no_run(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no such directory"):
+        RunDirectory.open(tmp_path / "none")
+    with pytest.raises(RunError, match="not the directory of a run"):
+        RunDirectory.open(tmp_path)
+
+
+def test_outcome_is_recorded(tmp_path: Path) -> None:
+    run = RunDirectory.claim(tmp_path / "run", exact=True)
+    with pytest.raises(ZeroDivisionError), run.recording_outcome():
+        assert json.loads(run.status_path.read_text())["state"] == "running"
+        1 / 0  # noqa: B018
+    status = json.loads(run.status_path.read_text())
+    assert status["state"] == "failed" and status["error"].startswith("ZeroDivisionError")
+    with run.recording_outcome():
+        pass
+    status = json.loads(run.status_path.read_text())
+    assert status["state"] == "finished" and status["error"] is None

@@ -1,0 +1,91 @@
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seqtrain.errors import RunError
+from seqtrain.training.checkpoint import load_checkpoint, save_checkpoint
+from seqtrain.training.device import random_state, restore_random_state, seed_everything
+
+
+@pytest.fixture
+def saved(tmp_path: Path) -> Path:
+    path = tmp_path / "last.pt"
+    save_checkpoint(path, {"run_id": "a", "weights": torch.arange(1000.0), "nested": [(1, "x"), {"y": None}]})
+    return path
+
+
+def test_round_trip(saved: Path) -> None:
+    content = load_checkpoint(saved, "a")
+    assert torch.equal(content["weights"], torch.arange(1000.0))
+    assert content["nested"] == [(1, "x"), {"y": None}]
+    assert [p.name for p in saved.parent.iterdir()] == ["last.pt"]
+
+
+def test_every_flipped_byte_of_the_weights_is_noticed(saved: Path) -> None:
+    content = bytearray(saved.read_bytes())
+    start = content.find(torch.arange(1000.0).numpy().tobytes())
+    assert start > 0
+    content[start + 1234] ^= 1
+    saved.write_bytes(content)
+    with pytest.raises(RunError, match="changed or damaged"):
+        load_checkpoint(saved, "a")
+
+
+@pytest.mark.parametrize("keep", [0, 10, 0.5, 0.99])
+def test_cut_short(saved: Path, keep: float) -> None:
+    content = saved.read_bytes()
+    saved.write_bytes(content[: int(keep if keep >= 1 else keep * len(content))])
+    with pytest.raises(RunError, match="cut short or damaged"):
+        load_checkpoint(saved, "a")
+
+
+class Malicious:
+    def __reduce__(self) -> Any:
+        return os.system, ("touch /tmp/never",)
+
+
+def test_refuses_to_run_code(tmp_path: Path) -> None:
+    path = tmp_path / "last.pt"
+    torch.save({"run_id": "a", "x": Malicious()}, path)
+    with pytest.raises(RunError, match="could run code"):
+        load_checkpoint(path, "a")
+    path.write_bytes(pickle.dumps(Malicious()))
+    with pytest.raises(RunError, match="cut short or damaged"):
+        load_checkpoint(path, "a")
+    assert not Path("/tmp/never").exists()
+
+
+def test_missing_and_of_another_run(saved: Path) -> None:
+    with pytest.raises(RunError, match="another run"):
+        load_checkpoint(saved, "b")
+    with pytest.raises(RunError, match="no such checkpoint"):
+        load_checkpoint(saved.with_name("best.pt"), "a")
+
+
+def test_a_failed_write_keeps_the_old_one(saved: Path) -> None:
+    with pytest.raises(Exception, match="pickle"):
+        save_checkpoint(saved, {"run_id": "a", "x": lambda: None})
+    assert load_checkpoint(saved, "a")["nested"] == [(1, "x"), {"y": None}]
+    assert [p.name for p in saved.parent.iterdir()] == ["last.pt"]
+
+
+def test_random_state_survives_a_checkpoint(tmp_path: Path) -> None:
+    import random
+
+    import numpy as np
+
+    seed_everything(5)
+    torch.randn(3), np.random.randn(3), random.random()
+    save_checkpoint(tmp_path / "c.pt", {"run_id": "a", "random": random_state()})
+
+    def draw() -> list[float]:
+        return [random.random(), float(np.random.randn()), float(torch.randn(())), float(np.random.rand())]
+
+    expected = draw()
+    seed_everything(6)
+    restore_random_state(load_checkpoint(tmp_path / "c.pt", "a")["random"])
+    assert draw() == expected

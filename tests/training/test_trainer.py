@@ -1,0 +1,176 @@
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from seqtrain.commands.build import build_data, build_model
+from seqtrain.config.root import Config
+from seqtrain.errors import RunError
+from seqtrain.run_directory import RunDirectory
+from seqtrain.training.checkpoint import load_checkpoint
+from seqtrain.training.device import seed_everything
+from seqtrain.training.trainer import Trainer
+
+Compose = Callable[..., Config]
+
+
+class Recorder:
+    """An observer that keeps all it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, dict[str, float]]] = []
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        self.told.append((step, values))
+
+    def media(self, step: int, figures: dict[str, Any], texts: dict[str, str]) -> None:
+        self.told.append((step, dict.fromkeys([*figures, *texts], math.nan)))
+
+    def close(self) -> None:
+        pass
+
+
+def make(config: Config, path: Path, new: bool = True) -> tuple[Trainer, Recorder]:
+    run = RunDirectory.claim(path, exact=True) if new else RunDirectory(path)
+    seed_everything(config.seed)
+    data = build_data(config)
+    built = build_model(config, data.spec)
+    trainer = Trainer(config.trainer, built.model, built.head, built.task, data, run, built.device)
+    recorder = Recorder()
+    trainer.observers = [recorder]
+    return trainer, recorder
+
+
+def parameters(trainer: Trainer) -> Tensor:
+    return torch.cat([p.detach().flatten() for p in trainer.parameters])
+
+
+def test_learns_and_keeps_the_best(small: Compose, tmp_path: Path) -> None:
+    trainer, recorder = make(small("trainer.epochs=4", "trainer.log_every=5"), tmp_path / "run")
+    best = trainer.fit()
+    scores = {step: values["val/accuracy"] for step, values in recorder.told if "val/accuracy" in values}
+    assert list(scores) == [17, 34, 51, 68]  # 270 rows in batches of 16
+    assert best == max(scores.values()) > 0.9
+    assert scores[trainer.best_step] == best
+    assert load_checkpoint(tmp_path / "run/checkpoints/best.pt", trainer.run_id)["step"] == trainer.best_step
+    assert load_checkpoint(tmp_path / "run/checkpoints/last.pt", trainer.run_id)["step"] == 68
+    logged = [step for step, values in recorder.told if "train/loss" in values]
+    assert logged == [*range(5, 68, 5), 68]
+    assert all(0 <= v["train/padding_waste"] < 0.5 for _, v in recorder.told if "train/loss" in v)
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_resumed_equals_uninterrupted(small: Compose, tmp_path: Path, accumulate: int) -> None:
+    """Bit for bit, stopped in the middle of the second epoch, with dropout and shuffled batches."""
+    options = [
+        "trainer.max_steps=20",
+        "trainer.eval_every=4",
+        f"trainer.accumulate={accumulate}",
+        "trainer.log_every=3",
+    ]
+    whole, told = make(small(*options), tmp_path / "whole")
+    whole.fit()
+    stopped, _ = make(small(*options), tmp_path / "stopped")
+    original = stopped.train_step
+
+    def fail_at_11(group: Any) -> None:
+        if stopped.step == 11:
+            raise KeyboardInterrupt
+        original(group)
+
+    stopped.train_step = fail_at_11  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        stopped.fit()
+    resumed, told_again = make(small(*options, "seed=7"), tmp_path / "stopped", new=False)  # other weights, other RNG
+    resumed.data.seed = 0  # type: ignore[attr-defined]
+    resumed.resume()
+    assert resumed.step == 8
+    resumed.fit()
+    assert torch.equal(parameters(whole), parameters(resumed))
+    assert whole.best == resumed.best and whole.best_step == resumed.best_step
+
+    def losses(recorder: Recorder) -> dict[int, float]:
+        return {step: v["train/loss"] for step, v in recorder.told if "train/loss" in v and step > 8}
+
+    assert losses(told) == losses(told_again)
+
+
+@pytest.mark.parametrize("weights", ["none", "balanced", "[1,3]"])
+def test_accumulation_equals_one_large_batch(small: Compose, tmp_path: Path, weights: str) -> None:
+    """Also for unequal batches and class weights, where the mean of the batches' means would be wrong."""
+    plain = ["trainer.optimizer=sgd", "trainer.max_grad_norm=null", "model.dropout=0", "model.embedding.dropout=0"]
+    trainer, _ = make(small(*plain, f"task.class_weights={weights}"), tmp_path / "a")
+    batches = list(trainer.data.train_batches(0))[:3]
+    rows = torch.cat([torch.from_numpy(batch.rows) for batch in batches]).numpy()
+    parts = [trainer.data.batch("train", part) for part in (rows[:5], rows[5:37], rows[37:])]  # type: ignore[attr-defined]
+    whole = trainer.data.batch("train", rows)  # type: ignore[attr-defined]
+    gradients = []
+    for group in (parts, [whole]):
+        start = [p.detach().clone() for p in trainer.parameters]
+        trainer.train_step(group)
+        gradients.append(torch.cat([p.grad.flatten().clone() for p in trainer.parameters if p.grad is not None]))
+        with torch.no_grad():
+            for parameter, value in zip(trainer.parameters, start, strict=True):
+                parameter.copy_(value)
+    torch.testing.assert_close(gradients[0], gradients[1], atol=1e-6, rtol=1e-4)
+
+
+def test_step_equals_a_bare_torch_loop(small: Compose, tmp_path: Path) -> None:
+    options = [
+        "trainer.optimizer=adam",
+        "trainer.schedule=constant",
+        "trainer.warmup_steps=0",
+        "trainer.weight_decay=0.1",
+    ]
+    trainer, _ = make(small(*options), tmp_path / "a")
+    seed_everything(0)
+    built = build_model(small(*options), trainer.data.spec)
+    own = [*built.model.parameters(), *built.head.parameters()]
+    optimizer = torch.optim.Adam(own, lr=0.01)
+    built.model.train()
+    seed_everything(3)
+    for batch in list(trainer.data.train_batches(0))[:5]:
+        optimizer.zero_grad()
+        loss = nn.functional.cross_entropy(built.head(built.model(batch)[0]), batch.targets)
+        loss.backward()
+        for parameter in own:
+            if parameter.dim() >= 2:
+                assert parameter.grad is not None
+        torch.nn.utils.clip_grad_norm_(own, 1.0)
+        for parameter in own:
+            if parameter.dim() >= 2 and parameter.grad is not None:
+                parameter.grad += 0.1 * parameter.detach()
+        optimizer.step()
+    seed_everything(3)
+    for batch in list(trainer.data.train_batches(0))[:5]:
+        trainer.train_step([batch])
+    torch.testing.assert_close(
+        parameters(trainer), torch.cat([p.detach().flatten() for p in own]), atol=1e-6, rtol=1e-5
+    )
+
+
+def test_stops_before_a_non_finite_update(small: Compose, tmp_path: Path) -> None:
+    trainer, _ = make(small(), tmp_path / "run")
+    with torch.no_grad():
+        trainer.parameters[-1][0] = math.inf
+    before = parameters(trainer)
+    with pytest.raises(RunError, match="step 1: loss is nan"):
+        trainer.fit()
+    assert torch.equal(before, parameters(trainer)) and trainer.step == 0
+
+
+def test_patience(small: Compose, tmp_path: Path) -> None:
+    trainer, recorder = make(small("trainer.epochs=50", "trainer.patience=2", "trainer.lr=1e-9"), tmp_path / "run")
+    trainer.fit()
+    assert trainer.step == 3 * 17  # the first evaluation is the best, two more do not beat it
+    assert trainer.best_step == 17
+
+
+def test_max_steps_wins_and_the_last_step_is_evaluated(small: Compose, tmp_path: Path) -> None:
+    trainer, recorder = make(small("trainer.max_steps=20", "trainer.epochs=1"), tmp_path / "run")
+    trainer.fit()
+    assert [step for step, values in recorder.told if "val/loss" in values] == [17, 20]
