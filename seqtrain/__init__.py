@@ -1,5 +1,6 @@
 """seqtrain trains and compares sequence models from config files."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -8,7 +9,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(run: str, checkpoint: str = "best", device: str = "auto") -> "TrainedModel":
+def load(run: str | Path, checkpoint: str = "best", device: str = "auto") -> "TrainedModel":
     """The trained model of a run directory, ready to predict.
 
     >>> seqtrain.load("outputs/<run>").predict(["a text", "another"])  # doctest: +SKIP

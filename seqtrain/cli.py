@@ -108,6 +108,8 @@ def train(arguments: Sequence[str]) -> None:
     store_schemas()
     OmegaConf.register_new_resolver("option_groups", option_groups, replace=True)
     sys.argv = [sys.argv[0], *arguments]
+    if "COMP_LINE" in os.environ:  # shell completion: Hydra knows no word `train`
+        os.environ["COMP_LINE"] = os.environ["COMP_LINE"].replace(" train ", " ", 1)
     hydra.main(config_path=str(conf_directory()), config_name="train", version_base="1.3")(train_job)()
 
 
@@ -123,7 +125,7 @@ def train_job(tree: DictConfig) -> float:
     try:
         config = loading.to_config(tree)
         run = RunDirectory.claim(directory, exact=exact)
-        with run.recording_outcome():
+        with run.locked():
             from seqtrain.commands.train import train
 
             return train(config, run)
@@ -144,11 +146,11 @@ def resume(arguments: Sequence[str]) -> None:
     epochs may be raised where the learning-rate schedule does not depend on it.
     """
     literal, overrides = split_arguments(arguments, "resume")
-    run = RunDirectory.open(Path(literal["resume"]))
+    run = RunDirectory.open(literal["resume"], "resume")
     saved, config = run_config(run, overrides)
-    from seqtrain.commands.train import resume
+    with run.locked():
+        from seqtrain.commands.train import resume
 
-    with run.recording_outcome():
         resume(saved, config, run)
 
 
@@ -160,11 +162,12 @@ def evaluate(arguments: Sequence[str]) -> None:
     split is test where the data has one, else validation; of a file given as data.path all rows are scored.
     """
     literal, overrides = split_arguments(arguments, "run", split=None, checkpoint="best")
-    run = RunDirectory.open(Path(literal["run"]))
+    run = RunDirectory.open(literal["run"])
     saved, config = run_config(run, overrides)
     from seqtrain.commands.evaluate import evaluate
 
-    evaluate(saved, config, run, split=literal["split"], checkpoint=literal["checkpoint"])
+    other_data = any(override.startswith("data.path=") for override in overrides)
+    evaluate(saved, config, run, split=literal["split"], checkpoint=literal["checkpoint"], other_data=other_data)
 
 
 def predict(arguments: Sequence[str]) -> None:
@@ -176,7 +179,7 @@ def predict(arguments: Sequence[str]) -> None:
     txt (input only, one text a line); - is stdin (lines) and stdout (jsonl).
     """
     literal, overrides = split_arguments(arguments, "run", "input", output="-", checkpoint="best")
-    run = RunDirectory.open(Path(literal["run"]))
+    run = RunDirectory.open(literal["run"])
     saved, config = run_config(run, overrides)
     from seqtrain.commands.predict import predict
 

@@ -26,6 +26,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
+from seqtrain.atomic import replacing
 from seqtrain.errors import RunError
 
 PACKAGES = ("seqtrain", "torch", "numpy", "hydra-core", "omegaconf", "datasets", "tokenizers", "scikit-learn",
@@ -34,9 +37,8 @@ PACKAGES = ("seqtrain", "torch", "numpy", "hydra-core", "omegaconf", "datasets",
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON so that a reader sees the old file or the new one, never a part."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -93,13 +95,14 @@ class RunDirectory:
         return run
 
     @classmethod
-    def open(cls, path: Path) -> "RunDirectory":
-        """An existing run; raises RunError if the directory is not one."""
-        if not path.is_dir():
-            raise RunError(f"run={path}: no such directory")
-        if not (path / "status.json").is_file() or not (path / "config.yaml").is_file():
-            raise RunError(f"run={path}: is not the directory of a run (no status.json and config.yaml in it)")
-        return cls(path)
+    def open(cls, path: str, key: str = "run") -> "RunDirectory":
+        """An existing run, named by the user as ``key``; raises RunError if the directory is not one."""
+        run = cls(Path(path).expanduser())
+        if not run.path.is_dir():
+            raise RunError(f"{key}={path}: no such directory")
+        if not run.status_path.is_file() or not run.config_path.is_file():
+            raise RunError(f"{key}={path}: is not the directory of a run (no status.json and config.yaml in it)")
+        return run
 
     @property
     def status_path(self) -> Path:
@@ -121,6 +124,14 @@ class RunDirectory:
     def metrics_path(self) -> Path:
         return self.path / "metrics.jsonl"
 
+    @property
+    def results_path(self) -> Path:
+        return self.path / "results.json"
+
+    @property
+    def predictions_path(self) -> Path:
+        return self.path / "predictions" / "test.npz"
+
     def checkpoint_path(self, which: str) -> Path:
         """Path of the ``best`` or ``last`` checkpoint."""
         return self.path / "checkpoints" / f"{which}.pt"
@@ -133,6 +144,26 @@ class RunDirectory:
     def update_status(self, **changes: Any) -> None:
         """Merge changes into status.json."""
         write_json(self.status_path, read_json(self.status_path) | changes)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from writing to this run; the lock of a process that dies goes with it.
+
+        Raises:
+            RunError: if another process holds it.
+        """
+        lock = FileLock(self.path / ".lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            pid = read_json(self.status_path).get("pid")
+            raise RunError(
+                f"{self.path}: is being written by another process ({pid}); wait for it or stop it"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     @contextmanager
     def recording_outcome(self) -> Iterator[None]:

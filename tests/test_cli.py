@@ -98,6 +98,8 @@ def test_killed_and_resumed(seqtrain: Run, reviews: Path, tmp_path: Path) -> Non
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
+    assert not (tmp_path / "killed/results.json").exists()
+    assert read_json(tmp_path / "killed/status.json")["state"] == "running"
     result = seqtrain("resume=killed")
     assert result.returncode == 0, result.stderr
     scores = [read_json(tmp_path / name / "results.json")["scores"] for name in ("whole", "killed")]
@@ -147,11 +149,16 @@ def test_default_run_directory(seqtrain: Run, reviews: Path, tmp_path: Path) -> 
         ("eval run=nowhere", ["run=nowhere: no such directory"]),
         ("eval run=.", ["run=.: is not the directory of a run"]),
         ("predict run=. input=a", ["is not the directory of a run"]),
-        ("resume=nowhere", ["run=nowhere: no such directory"]),
+        ("resume=nowhere", ["resume=nowhere: no such directory"]),
         ("data=text_files", ["data.path: must be given"]),
-        ("data=text_files data.path=none.csv", ["data.path=none.csv: no such file or folder"]),
+        ("data=text_files data.path=none.csv", ["data.path=", "none.csv: no such file or folder"]),
         ("data=imdb", ["data.path", "SEQTRAIN_DATA_DIR", "hub"]),
         ("device=warp", ["device=warp", "auto, cpu, cuda"]),
+        ("data.kind=text_files", ["data.kind", "choose another data="]),
+        ("data.name=a/b", ["data.name='a/b'"]),
+        ("seed=-1", ["seed=-1", "2**32"]),
+        ("data.validation_split=test", ["different"]),
+        ("-m eval run=x", ["eval"]),
         ("data.max_length=x data=imdb", ["data.max_length=x"]),
     ],
 )
@@ -160,9 +167,9 @@ def test_bad_input_is_one_line(seqtrain: Run, tmp_path: Path, arguments: str, pa
 
 
 def test_config_errors_leave_nothing_behind(seqtrain: Run, tmp_path: Path) -> None:
-    seqtrain("trainer.lr=-1")
-    seqtrain("+trainer.epoch=1")
-    assert not any((tmp_path / "outputs").iterdir()) if (tmp_path / "outputs").exists() else True
+    for argument in ("trainer.lr=-1", "+trainer.epoch=1"):
+        assert seqtrain(argument).returncode == 1
+    assert not any(tmp_path.rglob("*")) or [p.name for p in tmp_path.rglob("*")] == ["outputs"]
 
 
 def test_full_error_gives_the_traceback(seqtrain: Run) -> None:
@@ -176,7 +183,7 @@ def test_a_failed_run_says_why(seqtrain: Run, tmp_path: Path) -> None:
     fails(seqtrain("data=text_files", "data.path=a.csv", "hydra.run.dir=run"), "a.csv: has no rows")
     status = read_json(tmp_path / "run/status.json")
     assert status["state"] == "failed" and "has no rows" in status["error"]
-    fails(seqtrain("eval", "run=run"), "config.yaml" if not (tmp_path / "run/config.yaml").exists() else "data.json")
+    fails(seqtrain("eval", "run=run"), "data.json: cannot be read")
 
 
 def test_help_and_hydras_own_flags(seqtrain: Run, tmp_path: Path) -> None:
@@ -188,5 +195,8 @@ def test_help_and_hydras_own_flags(seqtrain: Run, tmp_path: Path) -> None:
     (tmp_path / "own/model").mkdir(parents=True)
     (tmp_path / "own/model/wide.yaml").write_text("defaults: [gru, _self_]\nname: wide\nhidden_size: 999\n")
     assert "hidden_size: 999" in seqtrain("--config-dir", "own", "--cfg", "job", "model=wide").stdout
+    for line in ("seqtrain model=gru_", "seqtrain train model=gru_"):
+        completion = seqtrain("-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
+        assert completion.stdout.split() == ["model=gru_attn"], completion.stderr
     completion = seqtrain("-sc", "install=bash")
     assert completion.returncode == 0 and "complete" in completion.stdout

@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "seqtrain"
 LEVELS = [
-    {"errors"},
+    {"errors", "atomic"},
     {"config"},
     {"run_directory"},
     {"layers", "data"},
@@ -45,7 +45,7 @@ def test_imports_point_down(path: Path) -> None:
         if name.split(".")[0] == "hydra":
             assert own == "cli", "only the command line knows hydra"
         if name.split(".")[0] == "torch":
-            assert own not in ("cli", "config", "errors", "run_directory")
+            assert own not in ("cli", "config", "errors", "atomic", "run_directory")
 
 
 def test_the_command_line_starts_without_torch() -> None:

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,9 +33,9 @@ def test_unwritable(tmp_path: Path) -> None:
 
 def test_open_refuses_what_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="no such directory"):
-        RunDirectory.open(tmp_path / "none")
+        RunDirectory.open(str(tmp_path / "none"))
     with pytest.raises(RunError, match="not the directory of a run"):
-        RunDirectory.open(tmp_path)
+        RunDirectory.open(str(tmp_path))
 
 
 def test_outcome_is_recorded(tmp_path: Path) -> None:
@@ -47,3 +49,14 @@ def test_outcome_is_recorded(tmp_path: Path) -> None:
         pass
     status = json.loads(run.status_path.read_text())
     assert status["state"] == "finished" and status["error"] is None
+
+
+def test_one_process_writes_at_a_time(tmp_path: Path) -> None:
+    run = RunDirectory.claim(tmp_path / "run", exact=True)
+    run.config_path.touch()
+    with run.locked():
+        code = f"from seqtrain.run_directory import RunDirectory as R; R.open({str(run.path)!r}).locked().__enter__()"
+        result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert "is being written by another process" in result.stderr
+    with run.locked():
+        pass

@@ -11,7 +11,7 @@ from seqtrain.config.root import Config
 from seqtrain.data.base import Dataset, DataSpec
 from seqtrain.run_directory import RunDirectory, read_json
 from seqtrain.tasks.base import Task
-from seqtrain.training.checkpoint import load_checkpoint
+from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.device import prepare_device
 
 
@@ -56,6 +56,5 @@ def load_trained(config: Config, run: RunDirectory, checkpoint: str) -> tuple[Bu
     spec = DataSpec(**read_json(run.data_path)["spec"])
     built = build_model(config, spec)
     saved = load_checkpoint(run.checkpoint_path(checkpoint), run.id, built.device)
-    built.model.load_state_dict(saved["model"])
-    built.head.load_state_dict(saved["head"])
+    load_weights(built.model, built.head, saved)
     return built, saved["step"]

@@ -17,17 +17,21 @@ LEARNED = {"data.tokenizer", "data.vocab_size", "data.min_count", "data.lowercas
 """Options of the data that went into the trained vocabulary."""
 
 
-def check_changes(saved: Config, config: Config) -> set[str]:
-    """Keys that overrides have changed; raises ConfigError for one that would make it another model."""
-    changed = set(differences(saved, config))
-    for key in sorted(changed):
+def check_changes(saved: Config, config: Config) -> None:
+    """Raise ConfigError for an override that would make it another model."""
+    for key in differences(saved, config):
         if not key.startswith(("data.", "device", "trainer.precision")) or key in LEARNED:
             raise ConfigError(f"{key}: is fixed by the trained run; leave it out, or train anew")
-    return changed
 
 
 def evaluate(
-    saved: Config, config: Config, run: RunDirectory, *, split: str | None = None, checkpoint: str = "best"
+    saved: Config,
+    config: Config,
+    run: RunDirectory,
+    *,
+    split: str | None = None,
+    checkpoint: str = "best",
+    other_data: bool = False,
 ) -> dict[str, float]:
     """Score a run's model on a split of its data, or of other data, and print the scores as JSON.
 
@@ -37,6 +41,7 @@ def evaluate(
         run: the run's directory.
         split: train, validation or test; None takes test where there is one, else validation.
         checkpoint: ``best`` or ``last``.
+        other_data: ``data.path`` was given anew: if it is a file, all its rows are scored.
 
     Returns:
         Metric -> value. On the run's own data, exactly what training reported.
@@ -45,10 +50,10 @@ def evaluate(
         ConfigError: for a change that would make it another model, or a split that the data lacks.
     """
     check_choice("checkpoint", checkpoint, ("best", "last"))
-    changed = check_changes(saved, config)
+    check_changes(saved, config)
     built, step = load_trained(config, run, checkpoint)
-    given = getattr(config.data, "path", None) if "data.path" in changed else None
-    data = build_data(config, trained=run.path, whole=given is not None and Path(given).expanduser().is_file())
+    whole = other_data and Path(getattr(config.data, "path", None) or "").expanduser().is_file()
+    data = build_data(config, trained=run.path, whole=whole)
     if split is None:
         split = "test" if "test" in data.sizes else "validation"
     check_choice("split", split, tuple(data.sizes))

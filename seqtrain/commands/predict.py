@@ -2,20 +2,22 @@
 
 import json
 import logging
-import os
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
+from seqtrain.atomic import replacing
 from seqtrain.commands.build import Built, load_trained
 from seqtrain.commands.evaluate import check_changes, check_choice
 from seqtrain.config.loading import from_yaml, to_config
 from seqtrain.config.root import Config
-from seqtrain.data.files import SUFFIXES, read_table
+from seqtrain.data.files import SUFFIXES, read_table, text_lines
+from seqtrain.data.sources import column
 from seqtrain.data.text_classification import text_batches
 from seqtrain.errors import ConfigError, DataError, RunError
 from seqtrain.run_directory import RunDirectory
@@ -50,7 +52,7 @@ class TrainedModel:
     @classmethod
     def load(cls, run: str | Path, checkpoint: str = "best", device: str = "auto") -> "TrainedModel":
         """Load from a run directory; raises RunError where that cannot be done."""
-        directory = RunDirectory.open(Path(run))
+        directory = RunDirectory.open(str(run))
         config = to_config(from_yaml(directory.config_path))
         config.device = device
         return cls.from_config(config, directory, checkpoint)
@@ -63,10 +65,16 @@ class TrainedModel:
         built, _ = load_trained(config, run, checkpoint)
         if not isinstance(built.task, Classification):
             raise RunError(f"run={run.path}: predict is for classifiers, and its task is {config.task.name}")
-        return cls(config, built, Tokenizer.from_file(str(run.tokenizer_path)), built.task.class_names)
+        try:
+            tokenizer = Tokenizer.from_file(str(run.tokenizer_path))
+        except Exception as error:  # the library raises no narrower kind
+            raise RunError(f"{run.tokenizer_path}: cannot be read ({error}); restore it, or train again") from error
+        return cls(config, built, tokenizer, built.task.class_names)
 
     def predict_probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """Probability of each class for each text, (N, C); a text's own do not depend on the others."""
+        if isinstance(texts, str):
+            raise TypeError("predict takes a list of texts; for a single one, give [text]")
         if not texts:
             return np.zeros((0, len(self.class_names)))
         batches = text_batches(self.config.data, self.tokenizer, texts)  # type: ignore[arg-type]
@@ -104,36 +112,33 @@ def predict(
     check_output(output)
     table = read_lines() if source == "-" else read_table(Path(source).expanduser())
     name = "text" if source == "-" or source.endswith(".txt") else config.data.text_column  # type: ignore[attr-defined]
-    if name not in table.column_names:
-        raise DataError(
-            f"{source}: has no column {name!r}; its columns: {', '.join(table.column_names)}; "
-            "name the one with the text, as data.text_column=..."
-        )
+    texts = column(table, name, "data.text_column", source)
+    check_types(table, output)
     trained = TrainedModel.from_config(config, run, checkpoint)
-    added = add_predictions(table, name, trained, source)
+    added = add_predictions(table, texts, trained, source)
     write_table(added, output)
     if output != "-":
         log.info("%s: %d rows", output, added.num_rows)
 
 
-def add_predictions(table: "pyarrow.Table", name: str, trained: TrainedModel, source: str) -> "pyarrow.Table":
+def add_predictions(table: "pyarrow.Table", values: list[Any], trained: TrainedModel, source: str) -> "pyarrow.Table":
     """The table with ``prediction`` and ``p_<class>``; null where the text is blank."""
     import pyarrow as pa
 
     columns = ["prediction", *(f"p_{class_name}" for class_name in trained.class_names)]
-    taken = [column for column in columns if column in table.column_names]
+    taken = [title for title in columns if title in table.column_names]
     if taken:
         raise DataError(f"{source}: already has a column {taken[0]!r}; rename it first")
-    texts = ["" if value is None else str(value) for value in table.column(name).to_pylist()]
+    texts = ["" if value is None else str(value) for value in values]
     filled = np.array([text.strip() != "" for text in texts], dtype=bool)
     if not filled.all():
         log.info("%s: %d rows with empty text have no prediction", source, np.sum(~filled))
     probabilities = np.full((len(texts), len(trained.class_names)), np.nan)
     probabilities[filled] = trained.predict_probabilities([texts[i] for i in np.flatnonzero(filled)])
     labels = [trained.class_names[i] for i in np.nan_to_num(probabilities).argmax(1)]
-    values = [pa.array(labels, mask=~filled), *(pa.array(p, mask=~filled) for p in probabilities.T)]
-    for column, value in zip(columns, values, strict=True):
-        table = table.append_column(column, value)
+    added = [pa.array(labels, type=pa.string(), mask=~filled), *(pa.array(p, mask=~filled) for p in probabilities.T)]
+    for title, value in zip(columns, added, strict=True):
+        table = table.append_column(title, value)
     return table
 
 
@@ -142,7 +147,7 @@ def read_lines() -> "pyarrow.Table":
     import pyarrow as pa
 
     try:
-        return pa.table({"text": pa.array(sys.stdin.buffer.read().decode("utf-8").splitlines(), type=pa.string())})
+        return pa.table({"text": pa.array(text_lines(sys.stdin.buffer.read()), type=pa.string())})
     except UnicodeDecodeError as error:
         raise DataError(f"input=-: byte {error.start} is not UTF-8 ({error.reason})") from error
 
@@ -157,15 +162,20 @@ def check_output(output: str) -> None:
     try:
         if path.is_dir():
             raise IsADirectoryError(None, "is a folder")
-        partial(path).touch()
-        partial(path).unlink()
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
     except OSError as error:
         raise ConfigError(f"output={output}: cannot be written ({error.strerror}); choose another path") from error
 
 
-def partial(path: Path) -> Path:
-    """Where an output grows until it is complete."""
-    return path.with_name(f".{path.name}.{os.getpid()}")
+def check_types(table: "pyarrow.Table", output: str) -> None:
+    """Raise DataError for a column that the output's format cannot hold."""
+    if output.endswith((".csv", ".tsv")):
+        for field in table.schema:
+            if field.type.num_fields:
+                raise DataError(
+                    f"output={output}: column {field.name!r} holds lists or objects; write .jsonl or .parquet"
+                )
 
 
 def write_table(table: "pyarrow.Table", output: str) -> None:
@@ -175,21 +185,17 @@ def write_table(table: "pyarrow.Table", output: str) -> None:
         sys.stdout.flush()
         return
     path = Path(output).expanduser()
-    try:
-        with partial(path).open("wb") as file:
-            if path.suffix == ".jsonl":
-                write_json_lines(table, file)
-            elif path.suffix == ".parquet":
-                from pyarrow import parquet
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        if path.suffix == ".jsonl":
+            write_json_lines(table, file)
+        elif path.suffix == ".parquet":
+            from pyarrow import parquet
 
-                parquet.write_table(table, file)
-            else:
-                from pyarrow import csv
+            parquet.write_table(table, file)
+        else:
+            from pyarrow import csv
 
-                csv.write_csv(table, file, csv.WriteOptions(delimiter="\t" if path.suffix == ".tsv" else ","))
-        partial(path).replace(path)
-    finally:
-        partial(path).unlink(missing_ok=True)
+            csv.write_csv(table, file, csv.WriteOptions(delimiter="\t" if path.suffix == ".tsv" else ","))
 
 
 def write_json_lines(table: "pyarrow.Table", file: BinaryIO) -> None:

@@ -2,10 +2,12 @@
 
 import logging
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from seqtrain.atomic import replacing
 from seqtrain.commands.build import Built, build_data, build_model
 from seqtrain.commands.report import beaten_line, format_table
 from seqtrain.config.loading import differences, to_yaml
@@ -15,7 +17,7 @@ from seqtrain.data.base import Dataset
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.run_directory import RunDirectory, read_json, write_json
 from seqtrain.tasks.base import Table
-from seqtrain.training.checkpoint import load_checkpoint
+from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.device import prepare_device, seed_everything
 from seqtrain.training.evaluation import evaluate
 from seqtrain.training.observers import Console, JsonLines, TensorBoard
@@ -24,12 +26,8 @@ from seqtrain.training.trainer import Trainer
 log = logging.getLogger(__name__)
 
 RESUMABLE = {
-    "device",
-    "trainer.epochs",
-    "trainer.max_steps",
-    "trainer.patience",
-    "trainer.baselines",
-    "trainer.figures",
+    *("device", "data.path", "data.eval_batch_tokens"),
+    *("trainer.epochs", "trainer.max_steps", "trainer.patience", "trainer.baselines", "trainer.figures"),
 }
 """What may differ when a run goes on."""
 
@@ -40,21 +38,25 @@ def train(config: Config, run: RunDirectory) -> float:
     Returns:
         The best value of the monitored metric on validation.
     """
-    run.config_path.write_text(to_yaml(config))
-    run.write_environment()
-    prepare_device(config.device)  # before data is read: a wrong device ends the run at once
-    seed_everything(config.seed)
-    data = build_data(config)
-    for note in data.notes:
-        log.info(note)
-    write_json(run.data_path, data.describe())
-    data.save(run.path)
-    built = build_model(config, data.spec)
-    return fit(config, run, data, built, resumed=False)
+    with run.recording_outcome():
+        if (path := getattr(config.data, "path", None)) is not None:
+            config.data.path = str(Path(path).expanduser().absolute())  # type: ignore[attr-defined]  # for any folder
+        save_config(config, run)
+        run.write_environment()
+        prepare_device(config.device)  # before data is read: a wrong device ends the run at once
+        seed_everything(config.seed)
+        data = build_data(config)
+        for note in data.notes:
+            log.info(note)
+        write_json(run.data_path, data.describe())
+        data.save(run.path)
+        built = build_model(config, data.spec)
+        trainer = Trainer(config.trainer, built.model, built.head, built.task, data, run, built.device)
+        return fit(config, run, data, built, trainer)
 
 
 def resume(saved: Config, config: Config, run: RunDirectory) -> float:
-    """Go on with a run from its last checkpoint.
+    """Go on with a run from its last checkpoint. A refusal leaves the run as it was.
 
     Args:
         saved: the run's configuration.
@@ -74,27 +76,37 @@ def resume(saved: Config, config: Config, run: RunDirectory) -> float:
             f"{lengthened[0]}: cannot change when a run goes on, since the learning rates of "
             f"trainer.schedule={config.trainer.schedule.value} depend on it; train anew, or leave it out"
         )
-    data = build_data(config)
-    if data.fingerprint != read_json(run.data_path)["fingerprint"]:
+    recorded = read_json(run.data_path)["fingerprint"]
+    data = build_data(config, trained=run.path)
+    if data.fingerprint != recorded:
         raise RunError(f"{run.path}: the data has changed since this run began (another fingerprint); train anew")
-    run.config_path.write_text(to_yaml(config))
-    return fit(config, run, data, build_model(config, data.spec), resumed=True)
-
-
-def fit(config: Config, run: RunDirectory, data: Dataset, built: Built, *, resumed: bool) -> float:
-    """Run the trainer, then score, store and show the results."""
+    built = build_model(config, data.spec)
     trainer = Trainer(config.trainer, built.model, built.head, built.task, data, run, built.device)
-    if resumed:
-        trainer.resume()
-        log.info("resuming from step %d", trainer.step)
+    trainer.resume()
+    log.info("resuming from step %d", trainer.step)
+    with run.recording_outcome():
+        save_config(config, run)
+        return fit(config, run, data, built, trainer)
+
+
+def save_config(config: Config, run: RunDirectory) -> None:
+    """Write config.yaml."""
+    with replacing(run.config_path) as temporary:
+        temporary.write_text(to_yaml(config))
+
+
+def fit(config: Config, run: RunDirectory, data: Dataset, built: Built, trainer: Trainer) -> float:
+    """Run the trainer to the end, then score, store and show the results."""
     monitor = f"val/{built.task.monitor}"
+    resumed = trainer.step > 0
     board = TensorBoard(run.path, purge_step=trainer.step + 1 if resumed else None)
     lines = JsonLines(run.metrics_path, keep_until=trainer.step if resumed else None)
     trainer.observers = [board, lines, Console(trainer.total_steps, trainer.step, monitor)]
-    sizes = ", ".join(f"{size:,} {split}" for split, size in data.sizes.items())
-    log.info("%s: %s", run.path, sizes)
-    log.info("%s: %s parameters, %d steps on %s", config.model.name, f"{built.num_parameters:,}",
-             trainer.total_steps, built.device)  # fmt: skip
+    log.info("%s: %s", run.path, ", ".join(f"{size:,} {split}" for split, size in data.sizes.items()))
+    parameters = f"{built.num_parameters:,}"
+    log.info("%s: %s parameters, %d steps on %s", config.model.name, parameters, trainer.total_steps, built.device)
+    if config.trainer.schedule is not Schedule.one_cycle and config.trainer.warmup_steps >= trainer.total_steps > 0:
+        log.info("trainer.warmup_steps=%d: the run ends before the full rate is reached", config.trainer.warmup_steps)
     board.media(0, {}, {"config": f"```yaml\n{to_yaml(config)}```"})
     board.start_session(hparams(config, built))
     try:
@@ -107,27 +119,25 @@ def fit(config: Config, run: RunDirectory, data: Dataset, built: Built, *, resum
     finally:
         for observer in trainer.observers:
             observer.close()
-    report(config, run, data, built, scores, trainer.best_step)
     run.update_status(best={monitor: best, "step": trainer.best_step}, seconds=round(trainer.seconds, 1))
+    report(config, run, data, built, scores, trainer.best_step)
     return best
 
 
 def score(config: Config, run: RunDirectory, data: Dataset, built: Built) -> dict[str, dict[str, float]]:
     """Scores of the best checkpoint on validation and, where there is one, test; stores the outputs on test."""
-    saved = load_checkpoint(run.checkpoint_path("best"), run.id, built.device)
-    built.model.load_state_dict(saved["model"])
-    built.head.load_state_dict(saved["head"])
+    load_weights(built.model, built.head, load_checkpoint(run.checkpoint_path("best"), run.id, built.device))
     scores: dict[str, dict[str, float]] = {}
     for split in ("validation", "test"):
         if split in data.sizes:
-            result = evaluate(
-                built.model, built.head, built.task, data.eval_batches(split), built.device, config.trainer.precision
-            )
+            batches = data.eval_batches(split)
+            result = evaluate(built.model, built.head, built.task, batches, built.device, config.trainer.precision)
             scores[split] = result.metrics
             if split == "test":
                 outputs: dict[str, Any] = {"rows": data.source_rows(split)} | result.outputs
-                (run.path / "predictions").mkdir(exist_ok=True)
-                np.savez(run.path / "predictions" / "test.npz", **outputs)
+                run.predictions_path.parent.mkdir(exist_ok=True)
+                with replacing(run.predictions_path) as temporary, temporary.open("wb") as file:
+                    np.savez(file, **outputs)
     return scores
 
 
@@ -137,10 +147,12 @@ def report(
     """Write results.json, and print the model's scores beside the baselines'."""
     name = config.model.name
     table: Table = {name: scores}
+    results = {"model": name, "best_step": step, "scores": table}
+    write_json(run.results_path, results)  # before the baselines, which may take a while
     if config.trainer.baselines:
         log.info("baselines (fitted on train once, then cached) ...")
         table |= built.task.baselines(data)
-    write_json(run.path / "results.json", {"model": name, "best_step": step, "scores": table})
+        write_json(run.results_path, results)
     print(format_table(table, built.task.shown))
     if len(table) > 1:
         print(beaten_line(name, table, built.task.monitor, built.task.maximize))

@@ -66,11 +66,16 @@ class TextClassificationConfig(DataConfig):
     """Examples in a training batch."""
     batch_tokens: int | None = None
     """Instead of ``batch_size``: the most tokens in a training batch, padding included."""
-    eval_batch_tokens: int = 32_768
+    eval_batch_tokens: int = 16_384
     """The most tokens in an evaluation batch, padding included. Changes speed and memory only."""
 
     def check(self, key: str) -> None:
         require(self.validation_size > 0, f"{key}.validation_size", self.validation_size, "above 0")
+        names = [n for n in (self.train_split, self.validation_split, self.test_split) if n is not None]
+        require(
+            len(set(names)) == len(names), f"{key}.train_split, validation_split and test_split", names, "different"
+        )
+        require(0 <= self.split_seed < 2**32, f"{key}.split_seed", self.split_seed, "in [0, 2**32)")
         require(self.vocab_size >= 3, f"{key}.vocab_size", self.vocab_size, "at least 3")
         require(self.min_count >= 1, f"{key}.min_count", self.min_count, "at least 1")
         require(self.max_length >= 1, f"{key}.max_length", self.max_length, "at least 1")
@@ -92,7 +97,7 @@ class HubTextConfig(TextClassificationConfig):
     hub_subset: str | None = None
     """Configuration of the dataset on the hub, where it has several."""
     revision: str | None = None
-    """Revision of the dataset on the hub; null takes the newest."""
+    """Revision of the dataset on the hub; null takes the newest when it is first prepared."""
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """From OmegaConf to a checked, typed Config and back to YAML."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from seqtrain.config import registry
-from seqtrain.config.base import suggest
+from seqtrain.config.base import require, suggest
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, RunError
 
@@ -29,8 +30,20 @@ def to_config(tree: DictConfig) -> Config:
     except OmegaConfBaseException as error:
         raise explain(error) from error
     refuse_unknown(tree, config, "")
+    require(0 <= config.seed < 2**32, "seed", config.seed, "in [0, 2**32)")
     for group in GROUPS:
-        getattr(config, group).check(group)
+        node = getattr(config, group)
+        schema = registry.find(group, node.kind).schema
+        require(
+            type(node) is schema, f"{group}.kind", node.kind, f"as its YAML sets it; choose another {group}= instead"
+        )
+        require(
+            re.fullmatch(r"[A-Za-z0-9._-]+", node.name) is not None,
+            f"{group}.name",
+            node.name,
+            "made of letters, digits, '.', '_' and '-'",
+        )
+        node.check(group)
     return config
 
 

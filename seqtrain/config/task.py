@@ -18,8 +18,8 @@ class ClassificationConfig(TaskConfig):
     def check(self, key: str) -> None:
         weights = self.class_weights
         listed = isinstance(weights, list) and all(
-            isinstance(w, int | float) and not isinstance(w, bool) and w >= 0 for w in weights
+            isinstance(w, int | float) and not isinstance(w, bool) and w > 0 for w in weights
         )
-        require(weights in ("none", "balanced") or (listed and sum(weights) > 0), f"{key}.class_weights", weights,
-                "none, balanced, or a list with one number of at least 0 per class")  # fmt: skip
+        require(weights in ("none", "balanced") or (listed and weights), f"{key}.class_weights", weights,
+                "none, balanced, or a list with one number above 0 per class")  # fmt: skip
         require(0 <= self.label_smoothing < 1, f"{key}.label_smoothing", self.label_smoothing, "in [0, 1)")

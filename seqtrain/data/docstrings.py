@@ -12,10 +12,11 @@ from seqtrain.config.data import DocstringsConfig
 from seqtrain.data.labels import RawSplit, stratified_split
 from seqtrain.data.library_docstrings import library_sources, read_docstrings
 from seqtrain.data.text_classification import TextClassification
+from seqtrain.errors import DataError
 
 
 class Docstrings(TextClassification):
-    """Docstrings of the chapters that have enough of them, a fifth set apart as test."""
+    """Docstrings of the chapters that have enough of them, some set apart as test."""
 
     config: DocstringsConfig
 
@@ -27,6 +28,10 @@ class Docstrings(TextClassification):
         texts, chapters = read_docstrings()
         large = {name for name, count in Counter(chapters).items() if count >= self.config.min_class_size}
         kept = [(text, chapter) for text, chapter in zip(texts, chapters, strict=True) if chapter in large]
+        if len(large) < 2:
+            raise DataError(
+                f"data.min_class_size={self.config.min_class_size}: only {len(large)} chapters have as many; lower it"
+            )
         labels = np.unique([chapter for _, chapter in kept], return_inverse=True)[1]
         parts = stratified_split(labels, self.config.test_size, self.config.split_seed)
         return {

@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from seqtrain.errors import DataError
 
@@ -28,21 +29,30 @@ def read_table(path: Path) -> "pyarrow.Table":
     try:
         match path.suffix:
             case ".csv" | ".tsv":
-                return read_separated(path, "\t" if path.suffix == ".tsv" else ",")
+                table = read_separated(path, "\t" if path.suffix == ".tsv" else ",")
             case ".jsonl":
-                from pyarrow import json as pa_json
-
-                size = path.stat().st_size + 1  # one block, so that a long line never crosses two
-                return pa_json.read_json(path, read_options=pa_json.ReadOptions(block_size=min(size, 2**31 - 1)))
+                table = table_of_objects([json.loads(line) for line in text_lines(path.read_bytes()) if line.strip()])
             case ".parquet":
                 from pyarrow import parquet
 
-                return parquet.read_table(path)
+                table = parquet.read_table(path)
             case ".txt":
-                return pa.table({"text": path.read_text(encoding="utf-8").splitlines()})
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+                table = pa.table({"text": pa.array(text_lines(path.read_bytes()), type=pa.string())})
+            case other:
+                known = ", ".join(SUFFIXES)
+                raise DataError(f"{path}: files of type {other or '(none)'} are not read; use {known} or .txt")
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise DataError(f"{path}: {explain_damage(path, error)}") from error
-    raise DataError(f"{path}: files of type {path.suffix or '(none)'} are not read; use {', '.join(SUFFIXES)} or .txt")
+    if len(set(table.column_names)) < table.num_columns:
+        raise DataError(f"{path}: two columns have the same name; its columns: {', '.join(table.column_names)}")
+    return table
+
+
+def text_lines(content: bytes) -> list[str]:
+    """Lines of UTF-8 text, with or without carriage returns; unlike str.splitlines, no other character ends a line."""
+    lines = content.decode("utf-8-sig").split("\n")
+    return [line.removesuffix("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
 
 
 def read_separated(path: Path, delimiter: str) -> "pyarrow.Table":
@@ -50,16 +60,35 @@ def read_separated(path: Path, delimiter: str) -> "pyarrow.Table":
     import pyarrow as pa
     from pyarrow import csv
 
-    with csv.open_csv(path, parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)) as reader:
+    parse = csv.ParseOptions(delimiter=delimiter, newlines_in_values=True)
+    read = csv.ReadOptions(block_size=max(1 << 20, min(path.stat().st_size + 1, 1 << 28)))
+    with csv.open_csv(path, read_options=read, parse_options=parse) as reader:
         names = reader.schema.names
-    return csv.read_csv(
-        path,
-        read_options=csv.ReadOptions(block_size=max(1 << 20, min(path.stat().st_size + 1, 1 << 28))),
-        parse_options=csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
-        convert_options=csv.ConvertOptions(
-            column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
-        ),
+    strings = csv.ConvertOptions(
+        column_types=dict.fromkeys(names, pa.string()), strings_can_be_null=True, null_values=[""]
     )
+    return csv.read_csv(path, read_options=read, parse_options=parse, convert_options=strings)
+
+
+def table_of_objects(objects: list[Any]) -> "pyarrow.Table":
+    """JSON objects as a table with a column for each key; values that no one type fits stand as JSON text.
+
+    Raises:
+        ValueError: if one is not an object.
+    """
+    import pyarrow as pa
+
+    for row in objects:
+        if not isinstance(row, dict):
+            raise ValueError(f"{json.dumps(row)[:40]} is not a JSON object")
+    columns = {}
+    for key in dict.fromkeys(key for row in objects for key in row):
+        values = [row.get(key) for row in objects]
+        try:
+            columns[key] = pa.array(values)
+        except (pa.ArrowException, OverflowError, TypeError):
+            columns[key] = pa.array([None if value is None else json.dumps(value) for value in values])
+    return pa.table(columns)
 
 
 def explain_damage(path: Path, error: Exception) -> str:
@@ -68,7 +97,7 @@ def explain_damage(path: Path, error: Exception) -> str:
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 try:
-                    text = line.decode("utf-8")
+                    text = line.decode("utf-8-sig")
                     if path.suffix == ".jsonl" and text.strip():
                         json.loads(text)
                 except UnicodeDecodeError as fault:
@@ -79,19 +108,28 @@ def explain_damage(path: Path, error: Exception) -> str:
 
 
 def split_files(folder: Path, split: str, subset: str | None = None) -> list[Path]:
-    """Files of a split in a folder: ``<split>.parquet``, ``<split>/*`` or, as the hub has it, ``**/<split>-*.parquet``.
+    """Files of a split in a folder, of the first layout that is there.
 
-    Where the folder has a subfolder named as ``subset``, only that is searched.
+    ``<split>.<suffix>``; all files of ``<split>/``; the hub's ``<split>-*.parquet``; the last two also one folder down,
+    in that named ``subset`` if there is one.
+
+    Raises:
+        DataError: if the split stands there in two formats.
     """
+    single = [folder / f"{split}{suffix}" for suffix in SUFFIXES if (folder / f"{split}{suffix}").is_file()]
+    if len(single) > 1:
+        raise DataError(f"{folder}: split {split!r} is there twice ({single[0].name}, {single[1].name}); remove one")
     if subset and (folder / subset).is_dir():
         folder = folder / subset
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix in SUFFIXES
-        and path.is_file()
-        and (path.stem == split or path.stem.startswith(f"{split}-") or path.parent == folder / split)
-    )
+        single = single or split_files(folder, split)
+    for pattern in (f"{split}/*", f"{split}-*", f"*/{split}/*", f"*/{split}-*"):
+        single = single or known_files(folder.glob(pattern))
+    return single
+
+
+def known_files(paths: Iterable[Path]) -> list[Path]:
+    """Those of the paths that are files of a known type, sorted."""
+    return sorted(path for path in paths if path.suffix in SUFFIXES and path.is_file())
 
 
 def file_digest(path: Path) -> str:

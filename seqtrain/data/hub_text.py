@@ -1,5 +1,6 @@
 """Public datasets of labelled texts: from ``data.path``, else $SEQTRAIN_DATA_DIR, else the hub."""
 
+import logging
 import os
 import socket
 import threading
@@ -45,17 +46,18 @@ def read_hub(config: HubTextConfig) -> dict[str, RawSplit]:
         DataError: if neither is to be had, within seconds and naming the remedies.
     """
     if not hub_answers():
-        os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+        os.environ["HF_HUB_OFFLINE"] = "1"
     import datasets
 
+    for library in ("datasets", "huggingface_hub", "httpx", "httpx2", "fsspec"):
+        logging.getLogger(library).setLevel(logging.ERROR)
     datasets.disable_progress_bars()
-    datasets.logging.set_verbosity_error()
     try:
         loaded = datasets.load_dataset(config.hub, config.hub_subset, revision=config.revision)
     except Exception as error:  # the library raises a dozen kinds for "cannot be had"
+        reason = " ".join(str(error).split())[:150]
         raise DataError(
-            f"data={config.name}: no local copy, and the hub did not give {config.hub!r} ({type(error).__name__}); "
+            f"data={config.name}: no local copy, and {config.hub} cannot be had from the hub ({reason}); "
             f"give data.path=<folder>, or set SEQTRAIN_DATA_DIR to a folder that holds {config.folder}/, "
             "or connect to the hub"
         ) from error
@@ -63,12 +65,7 @@ def read_hub(config: HubTextConfig) -> dict[str, RawSplit]:
     for split, name in wanted_splits(config).items():
         if name in loaded:
             names = getattr(loaded[name].features.get(config.label_column), "names", None)
-            raw[split] = from_table(loaded[name].data.table, config, f"{config.hub}, split {name}")
-            raw[split].class_names = config.class_names or names
-    if "train" not in raw:
-        raise DataError(
-            f"{config.hub}: has no split {config.train_split!r} (data.train_split); it has {', '.join(loaded)}"
-        )
+            raw[split] = from_table(loaded[name].data.table, config, f"{config.hub}, split {name}", names)
     return raw
 
 

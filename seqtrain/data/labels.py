@@ -1,5 +1,6 @@
 """Labelled texts of a split: cleaning, class names to numbers, and setting rows apart by class."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +38,7 @@ class LabeledTexts:
 
 
 def usable_rows(raw: RawSplit, notes: list[str]) -> np.ndarray:
-    """Numbers of the rows that have a text and a label (None, empty and the hub's -1 are none).
+    """Numbers of the rows that have a text and a label; None and empty are none, nor is -1 where classes have names.
 
     Adds to ``notes`` how many others there are.
 
@@ -47,7 +48,8 @@ def usable_rows(raw: RawSplit, notes: list[str]) -> np.ndarray:
     if not len(raw.texts):
         raise DataError(f"{raw.origin}: has no rows; give a file with at least one row below its header")
     has_text = np.array([text is not None and text.strip() != "" for text in raw.texts])
-    has_label = np.array([label is not None and str(label).strip() not in ("", "-1") for label in raw.labels])
+    none = ("", "-1") if raw.class_names else ("",)
+    has_label = np.array([label is not None and str(label).strip() not in none for label in raw.labels])
     rows = np.flatnonzero(has_text & has_label)
     counts = f"{np.sum(~has_text)} with empty text, {np.sum(has_text & ~has_label)} without label"
     if not len(rows):
@@ -71,7 +73,7 @@ def find_class_names(raw: RawSplit) -> list[str]:
     names = raw.class_names
     if names is None:
         names = sorted({str(label).strip() for label in raw.labels})
-        if all(name.lstrip("-").isdecimal() for name in names):
+        if all(re.fullmatch(r"-?\d+", name) for name in names):
             names.sort(key=int)
     if len(names) < 2:
         raise DataError(f"{raw.origin}: all rows have the one label {names[0]!r}; classification needs at least two")
@@ -79,24 +81,30 @@ def find_class_names(raw: RawSplit) -> list[str]:
 
 
 def number_labels(raw: RawSplit, class_names: list[str]) -> np.ndarray:
-    """Class of each row: labels are names, or where no name is a number, also the numbers 0, 1, ... of the names.
+    """Class of each row, by its label's name; an integer is the number of a name where the source names its classes.
 
     Raises:
-        DataError: for a label that is none of them.
+        DataError: for a label that is none of the names.
     """
     numbers = {name: i for i, name in enumerate(class_names)}
-    if not any(name.lstrip("-").isdecimal() for name in class_names):
-        numbers |= {str(i): i for i in range(len(class_names))}
-    labels = [str(label).strip() for label in raw.labels]
-    unknown = Counter(label for label in labels if label not in numbers)
+    names = [label_name(label, raw.class_names) for label in raw.labels]
+    unknown = Counter(name for name in names if name not in numbers)
     if unknown:
-        label, count = unknown.most_common(1)[0]
+        name, count = unknown.most_common(1)[0]
         raise DataError(
-            f"{raw.origin}: label {label!r} ({count} rows) is none of the classes of train "
+            f"{raw.origin}: label {name!r} ({count} rows) is none of the classes of train "
             f"({', '.join(class_names[:20])}{', ...' if len(class_names) > 20 else ''}); "
-            "drop or rename these rows, or check data.label_column"
+            "drop or rename these rows, or give data.label_column or data.class_names"
         )
-    return np.array([numbers[label] for label in labels], dtype=np.int64)
+    return np.array([numbers[name] for name in names], dtype=np.int64)
+
+
+def label_name(label: str | int | None, source_names: list[str] | None) -> str:
+    """Name of a label. In csv files, where all labels are strings, one that is no name may be the number of one."""
+    name = str(label).strip()
+    if source_names and (isinstance(label, int) or name not in source_names) and re.fullmatch(r"\d+", name):
+        return source_names[int(name)] if int(name) < len(source_names) else name
+    return name
 
 
 def stratified_split(labels: np.ndarray, size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -109,6 +117,9 @@ def stratified_split(labels: np.ndarray, size: float, seed: int) -> tuple[np.nda
 
     Returns:
         Numbers of the rows that stay and of those set apart, each in ascending order. Every class keeps a row.
+
+    Raises:
+        DataError: if no row would be set apart, or all.
     """
     fraction = size if size < 1 else size / len(labels)
     rng = np.random.default_rng(seed)
@@ -117,4 +128,10 @@ def stratified_split(labels: np.ndarray, size: float, seed: int) -> tuple[np.nda
         rows = rng.permutation(np.flatnonzero(labels == label))
         apart.append(rows[: min(round(fraction * len(rows)), len(rows) - 1)])
     taken = np.sort(np.concatenate(apart))
+    if not len(taken) or fraction >= 1:
+        share = "all" if fraction >= 1 else "none"
+        raise DataError(
+            f"data.validation_size={size:g}: sets {share} of the {len(labels)} rows apart; give a fraction below 1, "
+            "or a number of rows that leaves some of each class on both sides"
+        )
     return np.setdiff1d(np.arange(len(labels)), taken, assume_unique=True), taken

@@ -1,6 +1,7 @@
 """Labelled texts from files: which files make up the splits, and their text and label columns."""
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,12 +39,11 @@ def find_files(config: TextClassificationConfig, subset: str | None = None) -> d
 
 
 def files_in(folder: Path, config: TextClassificationConfig, subset: str | None = None) -> dict[str, list[Path]]:
-    """Files of each wanted split in a folder; raises DataError where train has none."""
+    """Files of each wanted split in a folder, of those that are there; raises DataError if none is."""
     found = {split: split_files(folder, name, subset) for split, name in wanted_splits(config).items()}
-    if not found["train"]:
-        raise DataError(
-            f"{folder}: no file of split {config.train_split!r} (such as {config.train_split}.csv or .parquet)"
-        )
+    if not any(found.values()):
+        names = " or ".join(repr(name) for name in wanted_splits(config).values())
+        raise DataError(f"{folder}: has no file of split {names} (such as {config.train_split}.csv or .parquet)")
     return {split: paths for split, paths in found.items() if paths}
 
 
@@ -67,20 +67,31 @@ def read_files(files: dict[str, list[Path]], config: TextClassificationConfig) -
 
 
 def column(table: "pyarrow.Table", name: str, key: str, origin: str) -> list[Any]:
-    """Values of a column; raises DataError naming the columns that there are."""
+    """Values of a column, which the user has named by ``key``; raises DataError naming the columns that there are."""
     if name not in table.column_names:
         raise DataError(f"{origin}: has no column {name!r} ({key}); its columns: {', '.join(table.column_names)}")
     return table.column(name).to_pylist()
 
 
-def from_table(table: "pyarrow.Table", config: TextClassificationConfig, origin: str) -> RawSplit:
-    """The text and label columns of a table, with the class names that `datasets` left in its metadata."""
+def from_table(
+    table: "pyarrow.Table", config: TextClassificationConfig, origin: str, class_names: list[str] | None = None
+) -> RawSplit:
+    """The text and label columns of a table.
+
+    Class names are those of the config, else ``class_names``, else those that `datasets` left in the table's metadata.
+    """
     texts = column(table, config.text_column, "data.text_column", origin)
     labels = column(table, config.label_column, "data.label_column", origin)
     if any(text is not None and not isinstance(text, str) for text in texts):
         raise DataError(f"{origin}: column {config.text_column!r} (data.text_column) holds values that are no text")
-    labels = [int(x) if isinstance(x, float) and x.is_integer() else x for x in labels]
     metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
     feature = metadata.get("info", {}).get("features", {}).get(config.label_column, {})
-    names = feature.get("names")
-    return RawSplit([None if t is None else str(t) for t in texts], labels, origin, config.class_names or names)
+    names = config.class_names or class_names or feature.get("names")
+    return RawSplit(texts, [plain_label(label) for label in labels], origin, names)
+
+
+def plain_label(label: Any) -> str | int | None:
+    """A label as a string or an integer; 2.0 is 2, and not-a-number is no label."""
+    if isinstance(label, float):
+        return None if math.isnan(label) else int(label) if label.is_integer() else str(label)
+    return label if label is None or isinstance(label, int) else str(label)

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 FORMAT = 1  # of the prepared files; raise it when they or what goes into them changes
-BATCH_ONLY = {"name", "path", "max_length", "truncate", "batch_size", "batch_tokens", "eval_batch_tokens", "folder"}
+NOT_IN_KEY = {
+    *("name", "path", "folder"),  # the contents of the files stand for them
+    *("max_length", "truncate", "batch_size", "batch_tokens", "eval_batch_tokens"),  # applied to prepared rows
+}
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,12 @@ class Vocabulary:
     def load(cls, directory: Path) -> "Vocabulary":
         """Read the vocabulary that ``TextClassification.save`` and the run's data.json hold."""
         spec = json.loads((directory / "data.json").read_text())["spec"]
+        return cls((directory / "tokenizer.json").read_text(), spec["class_names"])
+
+    @classmethod
+    def of_prepared(cls, directory: Path) -> "Vocabulary":
+        """Read the vocabulary of a directory of prepared arrays."""
+        spec = json.loads((directory / "meta.json").read_text())["spec"]
         return cls((directory / "tokenizer.json").read_text(), spec["class_names"])
 
 
@@ -99,12 +108,11 @@ class TextClassification(Dataset):
 
     def prepare(self) -> Path:
         """The directory of prepared arrays: that of the training run, where it still is what is asked for."""
-        options = {k: str(v) for k, v in asdict(self.config).items() if k not in BATCH_ONLY}
+        options = {k: str(v) for k, v in asdict(self.config).items() if k not in NOT_IN_KEY}
         key = {"format": FORMAT, "source": self.identity(), "options": options, "whole": self.whole}
         if self.vocabulary is not None:
             directory = cache_directory() / "text" / digest(key)
-            tokenizer = directory / "tokenizer.json"
-            if tokenizer.is_file() and tokenizer.read_text() == self.vocabulary.tokenizer:
+            if directory.is_dir() and self.vocabulary == Vocabulary.of_prepared(directory):
                 return directory
             key["vocabulary"] = asdict(self.vocabulary)
         return cached("text", digest(key), self.build)
@@ -126,8 +134,7 @@ class TextClassification(Dataset):
             for name, array in arrays.items():
                 np.save(directory / f"{split}.{name}.npy", array)
         tokenizer.save(str(directory / "tokenizer.json"))
-        counted = splits.get("train", splits.get("test"))
-        assert counted is not None
+        counted = next(iter(splits.values()))  # train, where there is one
         spec = DataSpec(
             vocab_size=tokenizer.get_vocab_size(),
             pad_id=tokenizer.token_to_id(PAD),
@@ -152,14 +159,16 @@ class TextClassification(Dataset):
         raw = self.read()
         if self.whole:
             raw = {"test": raw["train"]}
+        elif "train" not in raw and self.vocabulary is None:
+            raise DataError(f"{next(iter(raw.values())).origin}: has no split {self.config.train_split!r} to train on")
         rows = {split: usable_rows(part, notes) for split, part in raw.items()}
         raw = {split: keep_rows(part, rows[split]) for split, part in raw.items()}
         class_names = self.vocabulary.class_names if self.vocabulary else find_class_names(raw["train"])
         splits = {
-            split: LabeledTexts([str(text) for text in part.texts], number_labels(part, class_names), rows[split])
+            split: LabeledTexts(cast(list[str], part.texts), number_labels(part, class_names), rows[split])
             for split, part in raw.items()
         }
-        if self.whole:
+        if "train" not in splits:
             return splits, class_names, notes
         train = splits["train"]
         absent = sorted({class_names[i] for part in splits.values() for i in set(part.labels) - set(train.labels)})
@@ -227,9 +236,15 @@ class TextClassification(Dataset):
         return batch, [list(map(words, row[:length])) for row, length in rows]
 
     def labeled_split(self, split: str) -> tuple[list[str], np.ndarray]:
-        """Texts and classes of a split, read from the source again: only baselines need the words themselves."""
+        """Texts and classes of a split, read from the source again: only baselines need the words themselves.
+
+        Raises:
+            DataError: if the source has changed since it was prepared.
+        """
         if self.splits is None:
             self.splits = self.labeled_texts()[0]
+            if fingerprint(self.splits) != self.fingerprint:
+                raise DataError("the data has changed since this run began; train again to score the baselines on it")
         return self.splits[split].texts, self.splits[split].labels
 
     def array(self, split: str, name: str) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Rows of tokens as one flat memory-mapped array with offsets, gathered into padded batches with no loop over rows."""
 
 from collections.abc import Iterable
+from itertools import chain
 
 import numpy as np
 import torch
@@ -43,6 +44,6 @@ def flatten(chunks: Iterable[list[list[int]]], vocab_size: int) -> tuple[np.ndar
     flat: list[np.ndarray] = []
     lengths: list[int] = []
     for chunk in chunks:
-        flat.append(np.fromiter((token for row in chunk for token in row), dtype=dtype))
+        flat.append(np.fromiter(chain.from_iterable(chunk), dtype=dtype))
         lengths += map(len, chunk)
     return np.concatenate(flat), np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])

@@ -3,11 +3,14 @@
 import os
 import pickle
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
+from seqtrain.atomic import replacing
 from seqtrain.errors import RunError
 
 
@@ -21,18 +24,11 @@ def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
     Raises:
         OSError: if it cannot be written; the old checkpoint is untouched.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with temporary.open("wb") as file:
-            torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary:
+        torch.save(content, temporary)
     directory = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(directory)
+        os.fsync(directory)  # the new name too
     finally:
         os.close(directory)
 
@@ -53,7 +49,7 @@ def load_checkpoint(path: Path, run_id: str, device: torch.device | str = "cpu")
         if damaged is not None:
             raise RunError(f"{path}: the checkpoint was changed or damaged (checksum of {damaged}); use another one")
         content = torch.load(path, map_location=device, weights_only=True)
-    except zipfile.BadZipFile as error:
+    except (zipfile.BadZipFile, zlib.error, OSError) as error:
         raise RunError(f"{path}: the checkpoint is cut short or damaged ({error}); use another one") from error
     except pickle.UnpicklingError as error:
         raise RunError(f"{path}: refused, since it holds more than tensors and numbers and could run code") from error
@@ -63,3 +59,15 @@ def load_checkpoint(path: Path, run_id: str, device: torch.device | str = "cpu")
     if not isinstance(content, dict) or content.get("run_id") != run_id:
         raise RunError(f"{path}: is a checkpoint of another run; restore this run's own file")
     return content
+
+
+def load_weights(model: nn.Module, head: nn.Module, checkpoint: dict[str, Any]) -> None:
+    """Set the weights of a model and its head; raises RunError if they are not of its shape."""
+    try:
+        model.load_state_dict(checkpoint["model"])
+        head.load_state_dict(checkpoint["head"])
+    except (RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RunError(
+            f"the checkpoint does not fit the model of config.yaml, which was changed since ({reason})"
+        ) from error

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tqdm import tqdm
 
+from seqtrain.atomic import replacing
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -39,7 +41,7 @@ class TensorBoard:
     def __init__(self, directory: Path, purge_step: int | None = None):
         from torch.utils.tensorboard.writer import SummaryWriter
 
-        self.writer = SummaryWriter(str(directory), purge_step=purge_step)
+        self.writer = SummaryWriter(str(directory), purge_step=purge_step, flush_secs=10)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         for tag, value in values.items():
@@ -75,13 +77,14 @@ class JsonLines:
 
     Args:
         path: the file.
-        keep_until: on resuming, lines of later steps are cut off first.
+        keep_until: on resuming, lines of later steps are cut off first, and the scores on test.
     """
 
     def __init__(self, path: Path, keep_until: int | None = None):
         if keep_until is not None and path.exists():
-            lines = [line for line in path.read_text().splitlines() if parse_step(line) <= keep_until]
-            path.write_text("".join(f"{line}\n" for line in lines))
+            with replacing(path) as temporary:
+                kept = (line for line in path.read_text().splitlines() if is_kept(line, keep_until))
+                temporary.write_text("".join(f"{line}\n" for line in kept))
         self.file = path.open("a", buffering=1)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
@@ -114,9 +117,12 @@ class Console:
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         names = {"train/loss": "loss", self.monitor: self.monitor, "train/tokens_per_second": "tokens/s"}
-        for tag, name in names.items():
-            if tag in values:
-                self.latest[name] = f"{values[tag]:,.0f}" if name == "tokens/s" else f"{values[tag]:.4f}"
+        fresh = {name: values[tag] for tag, name in names.items() if tag in values}
+        if not fresh:
+            return
+        self.latest |= {
+            name: f"{value:,.0f}" if name == "tokens/s" else f"{value:.4f}" for name, value in fresh.items()
+        }
         if self.bar is not None:
             self.bar.update(step - self.bar.n)
             self.bar.set_postfix(self.latest)
@@ -136,12 +142,13 @@ class Console:
             self.bar.close()
 
 
-def parse_step(line: str) -> float:
-    """Step of a line of metrics; a line cut short by a crash is of no step, thus infinite."""
+def is_kept(line: str, last_step: int) -> bool:
+    """Whether a line of metrics stays when a run goes on from a step; one cut short by a crash does not."""
     try:
-        return json.loads(line)["step"]
+        values = json.loads(line)
+        return values["step"] <= last_step and not any(tag.startswith("test/") for tag in values)
     except (ValueError, KeyError):
-        return math.inf
+        return False
 
 
 def rendered(figure: "Figure") -> Any:

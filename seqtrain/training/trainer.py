@@ -15,7 +15,7 @@ from seqtrain.data.base import Batch, Dataset
 from seqtrain.errors import RunError
 from seqtrain.run_directory import RunDirectory
 from seqtrain.tasks.base import Task
-from seqtrain.training.checkpoint import load_checkpoint, save_checkpoint
+from seqtrain.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from seqtrain.training.device import autocast, random_state, restore_random_state
 from seqtrain.training.evaluation import evaluate
 from seqtrain.training.observers import Observer
@@ -36,6 +36,8 @@ class Window:
     tokens: int = 0
     places: int = 0
     """Tokens and padding."""
+    seconds: float = 0.0
+    """Spent before the last checkpoint."""
 
 
 class Trainer:
@@ -175,11 +177,18 @@ class Trainer:
             observer.scalars(self.step, values)
 
     def validate_and_save(self) -> None:
-        """Score the model on validation, and save it as the last and, if so, the best."""
+        """Score the model on validation, tell the observers, and save it as the last and, if so, the best."""
         paused = time.monotonic()
+        self.window.seconds = paused - self.window_started
         evaluation = evaluate(
             self.model, self.head, self.task, self.data.eval_batches("validation"), self.device, self.config.precision
         )
+        self.tell({f"val/{name}": score for name, score in evaluation.metrics.items()})
+        if self.config.figures:
+            figures = {f"val/{tag}": figure for tag, figure in self.task.figures(evaluation).items()}
+            drawn, texts = self.illustrate()
+            for observer in self.observers:
+                observer.media(self.step, figures | drawn, texts)
         value = evaluation.metrics[self.task.monitor]
         if value > self.best if self.task.maximize else value < self.best:
             self.best, self.best_step, self.evaluations_since_best = value, self.step, 0
@@ -187,12 +196,6 @@ class Trainer:
         else:
             self.evaluations_since_best += 1
         save_checkpoint(self.run.checkpoint_path("last"), self.weights() | self.progress())
-        self.tell({f"val/{name}": score for name, score in evaluation.metrics.items()})
-        if self.config.figures:
-            figures = {f"val/{tag}": figure for tag, figure in self.task.figures(evaluation).items()}
-            drawn, texts = self.illustrate()
-            for observer in self.observers:
-                observer.media(self.step, figures | drawn, texts)
         self.window_started += time.monotonic() - paused
 
     @torch.inference_mode()
@@ -228,12 +231,12 @@ class Trainer:
     def resume(self) -> None:
         """Go back to where the last checkpoint was saved; raises RunError if it cannot be used."""
         saved = load_checkpoint(self.run.checkpoint_path("last"), self.run_id)
-        self.model.load_state_dict(saved["model"])
-        self.head.load_state_dict(saved["head"])
+        load_weights(self.model, self.head, saved)
         self.optimizer.load_state_dict(saved["optimizer"])
         for name in ("step", "epoch", "batch_index", "best", "best_step", "evaluations_since_best", "seconds"):
             setattr(self, name, saved[name])
         self.window = Window(**saved["window"])
+        self.window_started = time.monotonic() - self.window.seconds
         self.state = moved_to(saved["state"], self.device)
         restore_random_state(saved["random"])
 

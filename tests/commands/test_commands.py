@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -132,12 +133,32 @@ def test_evaluation_of_other_splits_checkpoints_and_data(finished: Finished, rev
     other.data.path = str(tmp_path / "new.csv")  # type: ignore[attr-defined]
     header, *lines = (reviews / "test.csv").read_text().splitlines()
     Path(tmp_path / "new.csv").write_text("\n".join([header, *lines[:20]]))
-    stored = np.load(run.path / "predictions" / "test.npz")
+    stored = np.load(run.predictions_path)
     expected = (stored["probabilities"].argmax(1) == stored["targets"])[:20].mean()
-    assert evaluate(config, other, run)["accuracy"] == expected
+    assert evaluate(config, other, run, other_data=True)["accuracy"] == expected
     (tmp_path / "new.csv").write_text("text,label\nwhat,maybe\n")
     with pytest.raises(DataError, match="'maybe'"):
-        evaluate(config, other, run)
+        evaluate(config, other, run, other_data=True)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/test.csv").write_text((reviews / "test.csv").read_text())
+    other.data.path = str(tmp_path / "folder")  # type: ignore[attr-defined]
+    assert evaluate(config, other, run, other_data=True) == scores(run, "gru_attn", "test")
+
+
+def test_classes_of_the_run_hold_for_other_data(small: Compose, finished: Finished, tmp_path: Path) -> None:
+    """Also where another run has prepared the same texts with other labels."""
+    config, run = finished
+    rows = [f"text {i},{'pos' if i % 2 else 'neg'},{'a' if i % 2 else 'b'}" for i in range(40)]
+    (tmp_path / "two.csv").write_text("\n".join(["text,label,other", *rows]))
+    first = RunDirectory.claim(tmp_path / "first", exact=True)
+    saved = small(f"data.path={tmp_path}/two.csv", "trainer.max_steps=1")
+    train(saved, first)
+    second = RunDirectory.claim(tmp_path / "second", exact=True)
+    train(small(f"data.path={tmp_path}/two.csv", "data.label_column=other", "trainer.max_steps=1"), second)
+    changed = to_config(from_yaml(first.config_path))
+    changed.data.label_column = "other"  # type: ignore[attr-defined]
+    with pytest.raises(DataError, match="none of the classes of train"):
+        evaluate(saved, changed, first, split="validation")
 
 
 def test_evaluation_does_not_depend_on_the_batch_size(finished: Finished) -> None:
@@ -201,7 +222,7 @@ def test_predict_keeps_columns_and_agrees_with_evaluation(finished: Finished, tm
     assert [str(row["id"]) for row in rows] == ["7", "8", "9"]
     assert rows[1]["prediction"] is None and rows[1]["p_neg"] is None
     assert (rows[0]["prediction"], rows[2]["prediction"]) == ("pos", "neg")
-    expected = seqtrain.load(run.path).predict(["a good film"])[0]  # type: ignore[arg-type]
+    expected = seqtrain.load(run.path).predict(["a good film"])[0]
     assert float(rows[0]["p_pos"]) == pytest.approx(expected.probabilities["pos"], abs=1e-6)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["new.csv", f"out.{suffix}"]
 
@@ -223,7 +244,7 @@ def test_a_prediction_does_not_depend_on_its_neighbours(finished: Finished) -> N
         ("in.csv", "none/out.csv", ConfigError, "output=.*cannot be written"),
         ("in.csv", "out.xlsx", ConfigError, "must end in"),
         ("in.csv", ".", ConfigError, "output="),
-        ("other.csv", "out.csv", DataError, "no column 'text'; its columns: sentence; .*data.text_column"),
+        ("other.csv", "out.csv", DataError, "no column 'text' .data.text_column.; its columns: sentence"),
         ("taken.csv", "out.csv", DataError, "already has a column 'prediction'"),
     ],
 )
@@ -241,8 +262,6 @@ def test_predict_on_bad_input_writes_nothing(
 
 
 def test_runs_without_a_usable_checkpoint(finished: Finished, tmp_path: Path) -> None:
-    import shutil
-
     config, run = finished
     copy = RunDirectory(shutil.copytree(run.path, tmp_path / "copy"))
     best = copy.checkpoint_path("best")
@@ -264,9 +283,39 @@ def test_the_run_is_enough_where_the_cache_is_gone(
     assert evaluate(config, config, run) == scores(run, "gru_attn", "test")
 
 
-def test_class_weights_and_smoothing_train(small: Compose, tmp_path: Path) -> None:
-    for i, options in enumerate(
-        (["task.class_weights=balanced"], ["task.label_smoothing=0.1"], ["data.batch_tokens=500"])
-    ):
-        run = RunDirectory.claim(tmp_path / str(i), exact=True)
-        assert train(small("trainer.max_steps=3", *options), run) >= 0
+def test_a_refused_resume_leaves_the_run_as_it_was(finished: Finished, tmp_path: Path) -> None:
+    config, run = finished
+    copy = RunDirectory(shutil.copytree(run.path, tmp_path / "copy"))
+    before = {path: path.read_bytes() for path in copy.path.rglob("*") if path.is_file()}
+    other = to_config(from_yaml(copy.config_path))
+    other.model.hidden_size = 11  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError):
+        resume(config, other, copy)
+    copy.checkpoint_path("last").write_bytes(b"no checkpoint")
+    with pytest.raises(RunError, match="cut short or damaged"):
+        resume(config, config, copy)
+    del before[copy.checkpoint_path("last")]
+    assert all(path.read_bytes() == content for path, content in before.items())
+
+
+def test_a_config_that_no_longer_fits_the_weights(finished: Finished, tmp_path: Path) -> None:
+    config, run = finished
+    copy = RunDirectory(shutil.copytree(run.path, tmp_path / "copy"))
+    copy.config_path.write_text(copy.config_path.read_text().replace("hidden_size: 10", "hidden_size: 11"))
+    edited = to_config(from_yaml(copy.config_path))
+    with pytest.raises(RunError, match=r"does not fit the model of config\.yaml"):
+        evaluate(edited, edited, copy)
+
+
+def test_other_options_train(small: Compose, tmp_path: Path) -> None:
+    """Each changes the loss of the first step, or the batches, and still learns."""
+    losses = {}
+    data = ["data.batch_tokens=500", "data.tokenizer=char", "data.tokenizer=bpe"]
+    task = ["task.class_weights=[1,5]", "task.label_smoothing=0.3"]
+    for name in ("seed=0", *data, *task, "trainer.optimizer=sgd", "trainer.precision=bf16"):
+        run = RunDirectory.claim(tmp_path / name, exact=True)
+        extra = ["data.vocab_size=400"] if "bpe" in name else []
+        train(small("trainer.max_steps=20", "trainer.log_every=20", name, *extra), run)
+        (line,) = [json.loads(t) for t in run.metrics_path.read_text().splitlines() if "train/loss" in t]
+        losses[name] = line["train/loss"]
+    assert len(set(losses.values())) == len(losses) and all(0 < loss < 1.5 for loss in losses.values())

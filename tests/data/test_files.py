@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from seqtrain.data.files import read_table, split_files
+from seqtrain.data.files import read_table, split_files, text_lines
 from seqtrain.errors import DataError
 
 ROWS = [
@@ -48,6 +48,9 @@ def test_a_header_alone_is_a_table_without_rows(tmp_path: Path) -> None:
         ("a.csv", b"text,label\nok,1\na,b,c\n", "Row #3: Expected 2 columns, got 3"),
         ("a.jsonl", b'{"text": "a"}\n{"text": \n', "line 2 is not valid JSON"),
         ("a.parquet", b"no parquet", "Parquet"),
+        ("a.jsonl", b'{"text": "na\xefve"}\n', "line 1 is not UTF-8"),
+        ("a.jsonl", b'["a"]\n', "is not a JSON object"),
+        ("a.csv", b"text,text\na,b\n", "two columns have the same name"),
         ("a.xlsx", b"x", "files of type .xlsx are not read"),
     ],
 )
@@ -63,6 +66,30 @@ def test_missing_file(tmp_path: Path) -> None:
         read_table(tmp_path / "a.csv")
 
 
+def test_a_damaged_parquet_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"text": [f"some text {i}" for i in range(5000)]}), path)
+    content = bytearray(path.read_bytes())
+    content[100:200] = bytes(100)
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"a\.parquet: "):
+        read_table(path)
+
+
+def test_json_values_are_kept_as_they_are(tmp_path: Path) -> None:
+    rows = [{"d": "2020-01-01", "n": 1, "m": 1}, {"d": "x", "n": None, "m": "a", "o": {"k": [1]}}]
+    (tmp_path / "a.jsonl").write_text("\n\n".join(json.dumps(row) for row in rows))
+    assert read_table(tmp_path / "a.jsonl").to_pylist() == [
+        {"d": "2020-01-01", "n": 1, "m": "1", "o": None},
+        {"d": "x", "n": None, "m": '"a"', "o": {"k": [1]}},
+    ]
+
+
+def test_only_line_feeds_end_a_line() -> None:
+    assert text_lines("a\u2028b\x0bc\r\n\nd\n".encode()) == ["a\u2028b\x0bc", "", "d"]
+    assert text_lines(b"") == [] and text_lines(b"\xef\xbb\xbfa") == ["a"]
+
+
 @pytest.mark.parametrize(
     "layout",
     [
@@ -70,11 +97,12 @@ def test_missing_file(tmp_path: Path) -> None:
         ["data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet", "data/test-0.parquet"],
         ["train/0.csv", "test/0.csv"],
         ["trained.csv", "train.jsonl", "test.jsonl"],
+        ["plain/train/0.parquet", "plain/test/0.parquet"],
     ],
 )
 def test_layouts_of_split_files(tmp_path: Path, layout: list[str]) -> None:
     for name in layout:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
         (tmp_path / name).write_text("x")
     found = {split: [str(p.relative_to(tmp_path)) for p in split_files(tmp_path, split)] for split in ("train", "test")}
     assert found["test"] == [name for name in layout if "test" in name]
@@ -86,3 +114,10 @@ def test_subset_is_searched_alone(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir()
         (tmp_path / name).write_text("x")
     assert split_files(tmp_path, "train", "b") == [tmp_path / "b/train.csv"]
+
+
+def test_a_split_in_two_formats_is_refused(tmp_path: Path) -> None:
+    for name in ("train.csv", "train.jsonl"):
+        (tmp_path / name).write_text("x")
+    with pytest.raises(DataError, match="is there twice"):
+        split_files(tmp_path, "train")

@@ -11,7 +11,7 @@ def raw(labels: list[str | int | None], names: list[str] | None = None) -> RawSp
 
 def test_rows_without_text_or_label_are_counted() -> None:
     notes: list[str] = []
-    split = RawSplit(["a", "", None, " \n", "b", "c", "d"], ["x", "x", "x", "x", None, -1, " "], "some.csv")
+    split = RawSplit(["a", "", None, " \n", "b", "c", "d"], ["x", "x", "x", "x", None, -1, " "], "some.csv", ["x", "y"])
     rows = usable_rows(split, notes)
     assert rows.tolist() == [0]
     assert notes == ["some.csv: 6 rows dropped (3 with empty text, 3 without label)"]
@@ -30,12 +30,25 @@ def test_class_names() -> None:
         find_class_names(raw(["a", "a"]))
 
 
-def test_labels_are_names_or_numbers_of_names() -> None:
+def test_labels_are_names_or_numbers_of_named_classes() -> None:
     assert number_labels(raw(["pos", "neg"]), ["neg", "pos"]).tolist() == [1, 0]
-    assert number_labels(raw([1, "0"]), ["neg", "pos"]).tolist() == [1, 0]
-    assert number_labels(raw(["2", "1"]), ["1", "2"]).tolist() == [1, 0]  # numbers that are names
-    with pytest.raises(DataError, match=r"label '0' \(1 rows\) is none of the classes of train \(1, 2\)"):
-        number_labels(raw(["0"]), ["1", "2"])
+    named = ["neg", "pos"]
+    assert number_labels(raw([1, 0], named), named).tolist() == [1, 0]
+    assert number_labels(raw(["1", "pos"], named), named).tolist() == [1, 1]  # csv has strings only
+    assert number_labels(raw([1, 0], ["pos", "neg"]), named).tolist() == [0, 1]  # each source has its own order
+    assert number_labels(raw(["2", "1"]), ["1", "2"]).tolist() == [1, 0]
+    assert number_labels(raw([0, 2], ["1", "2", "3"]), ["1", "2", "3"]).tolist() == [0, 2]  # stars, say
+    assert number_labels(raw(["1", "3"], ["1", "2", "3"]), ["1", "2", "3"]).tolist() == [0, 2]
+    for labels, names in ((["0", "1"], None), ([2], named), (["maybe"], named)):
+        with pytest.raises(DataError, match=r"is none of the classes of train \(neg, pos\)"):
+            number_labels(raw(list(labels), names), ["neg", "pos"])
+
+
+def test_minus_one_is_a_label_unless_classes_are_named() -> None:
+    assert usable_rows(raw([-1, 1]), []).tolist() == [0, 1]
+    assert find_class_names(raw([-1, 1])) == ["-1", "1"]
+    assert usable_rows(raw([-1, 1], ["neg", "pos"]), []).tolist() == [1]
+    assert find_class_names(raw(["--3", "1"])) == ["--3", "1"]
 
 
 def test_stratified_split() -> None:
@@ -46,4 +59,6 @@ def test_stratified_split() -> None:
     assert np.array_equal(apart, stratified_split(labels, 0.2, seed=0)[1])
     assert not np.array_equal(apart, stratified_split(labels, 0.2, seed=1)[1])
     assert len(stratified_split(labels, 30, seed=0)[1]) == 30
-    assert np.bincount(labels[stratified_split(labels, 1000, seed=0)[0]]).tolist() == [1, 1, 1]
+    for size in (0.001, 151, 1000):
+        with pytest.raises(DataError, match="data.validation_size"):
+            stratified_split(labels, size, seed=0)
