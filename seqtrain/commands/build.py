@@ -51,6 +51,13 @@ def build_model(config: Config, spec: DataSpec) -> Built:
     return Built(task, model, head, device)
 
 
+def check_model(config: Config) -> None:
+    """Raise ConfigError for a model that cannot be built for its task, whatever the data."""
+    task = registry.find("task", config.task.kind).load()
+    model_class = registry.find("model", config.model.kind).load()
+    model_class.from_config(config.model, DataSpec(vocab_size=2, pad_id=0), causal=task.causal, pooled=task.pooled)
+
+
 def load_trained(config: Config, run: RunDirectory, checkpoint: str) -> tuple[Built, int]:
     """The model of a run with the weights of its ``best`` or ``last`` checkpoint, and the step they are from."""
     spec = DataSpec(**read_json(run.data_path)["spec"])

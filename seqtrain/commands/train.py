@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqtrain.atomic import replacing
-from seqtrain.commands.build import Built, build_data, build_model
+from seqtrain.commands.build import Built, build_data, build_model, check_model
 from seqtrain.commands.report import beaten_line, format_table
 from seqtrain.config.loading import differences, to_yaml
 from seqtrain.config.root import Config
@@ -43,7 +43,8 @@ def train(config: Config, run: RunDirectory) -> float:
             config.data.path = str(Path(path).expanduser().absolute())  # type: ignore[attr-defined]  # for any folder
         save_config(config, run)
         run.write_environment()
-        prepare_device(config.device)  # before data is read: a wrong device ends the run at once
+        prepare_device(config.device)  # before data is read: a wrong device or model ends the run at once
+        check_model(config)
         seed_everything(config.seed)
         data = build_data(config)
         for note in data.notes:
@@ -147,7 +148,7 @@ def report(
     """Write results.json, and print the model's scores beside the baselines'."""
     name = config.model.name
     table: Table = {name: scores}
-    results = {"model": name, "best_step": step, "scores": table}
+    results = {"model": name, "parameters": built.num_parameters, "best_step": step, "scores": table}
     write_json(run.results_path, results)  # before the baselines, which may take a while
     if config.trainer.baselines:
         log.info("baselines (fitted on train once, then cached) ...")

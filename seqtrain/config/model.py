@@ -7,11 +7,20 @@ from seqtrain.config.base import ModelConfig, require
 
 
 class Cell(Enum):
-    """Recurrence of a layer."""
+    """Recurrence of a layer; the equations stand in docs/models.md."""
 
     rnn = "rnn"
     lstm = "lstm"
     gru = "gru"
+    gru_candidate = "gru_candidate"
+    gru_coupled = "gru_coupled"
+
+
+class Nonlinearity(Enum):
+    """Of an Elman network."""
+
+    tanh = "tanh"
+    relu = "relu"
 
 
 class Pooling(Enum):
@@ -22,6 +31,37 @@ class Pooling(Enum):
     max = "max"
     attention = "attention"
     attention_max = "attention_max"
+
+
+class Score(Enum):
+    """How a query and a key are compared; ``none`` leaves the attention out."""
+
+    none = "none"
+    additive = "additive"
+    dot = "dot"
+    scaled_dot = "scaled_dot"
+    general = "general"
+    multihead = "multihead"
+
+
+class Memory(Enum):
+    """What an output attention looks at."""
+
+    states = "states"
+    inputs = "inputs"
+
+
+class RecurrentInit(Enum):
+    """Initial recurrent matrices."""
+
+    orthogonal = "orthogonal"
+    xavier = "xavier"
+    uniform = "uniform"
+
+
+def require_fraction(value: float, key: str) -> None:
+    """Raise ConfigError unless a probability of dropout is in [0, 1)."""
+    require(0 <= value < 1, key, value, "in [0, 1)")
 
 
 @dataclass
@@ -35,27 +75,119 @@ class EmbeddingConfig:
 
 
 @dataclass
-class RecurrentConfig(ModelConfig):
-    """Embedding -> recurrent layers -> pooling (where the task makes one prediction per sequence)."""
+class AttentionConfig:
+    """An attention layer in one of a model's two places. Whether it is causal follows from the task."""
+
+    score: Score = Score.none
+    """``additive``, ``dot``, ``scaled_dot``, ``general``, ``multihead``, or ``none`` for no attention here."""
+    memory: Memory = Memory.states
+    """Keys and values of an output attention: the ``states``, or the ``inputs`` of the recurrence."""
+    project: bool = False
+    """Learned maps of queries, keys and values before ``dot`` and ``scaled_dot``; ``multihead`` always has them."""
+    num_heads: int = 4
+    """Heads of ``multihead``; must divide the size of the memory."""
+    residual: bool = True
+    """Add what was attended to the query; else it takes the query's place."""
+    dropout: float = 0.0
+    """Dropout on the weights."""
+
+    def check(self, key: str) -> None:
+        """Raise ConfigError for a value out of its range."""
+        require(self.num_heads >= 1, f"{key}.num_heads", self.num_heads, "at least 1")
+        require_fraction(self.dropout, f"{key}.dropout")
+
+
+@dataclass
+class SequenceConfig(ModelConfig):
+    """What every family has: an embedding before, a pooling after."""
 
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     """Tokens to vectors."""
+    dropout: float = 0.5
+    """Dropout between layers and on the features."""
+    pooling: Pooling = Pooling.last
+    """``last`` state, ``mean``, ``max``, ``attention`` (a learned weighted mean) or ``attention_max`` (both)."""
+
+    def check(self, key: str) -> None:
+        require(self.embedding.embed_dim >= 1, f"{key}.embedding.embed_dim", self.embedding.embed_dim, "at least 1")
+        require_fraction(self.embedding.dropout, f"{key}.embedding.dropout")
+        require_fraction(self.dropout, f"{key}.dropout")
+
+
+@dataclass
+class RecurrentConfig(SequenceConfig):
+    """Embedding -> (input attention) -> recurrent layers -> (output attention) -> pooling."""
+
     cell: Cell = Cell.gru
     """Recurrence of every layer."""
     hidden_size: int = 128
     """Size of a layer's state, per direction."""
     num_layers: int = 1
     """Recurrent layers, one above the other."""
+    hidden_sizes: list[int] | None = None
+    """Size of each layer's state from below, instead of ``hidden_size`` and ``num_layers``."""
     bidirectional: bool | None = None
     """Also run over the sequence from its end; null follows the task: true unless it predicts the next step."""
-    dropout: float = 0.5
-    """Dropout between recurrent layers and on the features."""
-    pooling: Pooling = Pooling.last
-    """``last`` state, ``mean``, ``max``, ``attention`` (a learned weighted mean) or ``attention_max`` (both)."""
+    nonlinearity: Nonlinearity = Nonlinearity.tanh
+    """Of ``cell: rnn``."""
+    reset_after: bool = True
+    """Of ``cell: gru``: the reset gate acts after the matrix product, as in torch and cuDNN, or before, as printed."""
+    layer_norm: bool = False
+    """Normalise the output of each recurrent layer."""
+    residual: bool = False
+    """Add a recurrent layer's input to its output, from the second layer on, where they are of one size."""
+    locked_dropout: bool = False
+    """Dropout on embedded tokens and between layers has one mask for all steps of a sequence."""
+    recurrent_init: RecurrentInit = RecurrentInit.orthogonal
+    """Recurrent matrices: ``orthogonal``, ``xavier``, or ``uniform`` in +-1/sqrt(hidden_size) as torch has it."""
+    forget_bias: float = 1.0
+    """Initial bias of an LSTM's forget gate."""
+    chrono_init: int | None = None
+    """Longest dependency expected (steps): sets the gates' biases to remember up to so long; null does not."""
+    input_attention: AttentionConfig = field(default_factory=AttentionConfig)
+    """Attention of the embedded tokens over themselves, before the recurrence."""
+    output_attention: AttentionConfig = field(default_factory=AttentionConfig)
+    """Attention of the states over ``memory``."""
 
     def check(self, key: str) -> None:
-        require(self.embedding.embed_dim >= 1, f"{key}.embedding.embed_dim", self.embedding.embed_dim, "at least 1")
-        require(0 <= self.embedding.dropout < 1, f"{key}.embedding.dropout", self.embedding.dropout, "in [0, 1)")
+        super().check(key)
         require(self.hidden_size >= 1, f"{key}.hidden_size", self.hidden_size, "at least 1")
         require(self.num_layers >= 1, f"{key}.num_layers", self.num_layers, "at least 1")
-        require(0 <= self.dropout < 1, f"{key}.dropout", self.dropout, "in [0, 1)")
+        sizes = self.hidden_sizes
+        require(sizes is None or (len(sizes) > 0 and min(sizes) >= 1), f"{key}.hidden_sizes", sizes,
+                "null, or a list with a size of at least 1 for each layer")  # fmt: skip
+        require(
+            self.chrono_init is None or self.chrono_init > 2, f"{key}.chrono_init", self.chrono_init, "above 2, or null"
+        )
+        self.input_attention.check(f"{key}.input_attention")
+        self.output_attention.check(f"{key}.output_attention")
+
+
+@dataclass
+class SelfAttentionConfig(SequenceConfig):
+    """Embedding -> positions -> self-attention blocks -> pooling; no recurrence."""
+
+    dropout: float = 0.1
+    """Dropout inside the blocks and on the features."""
+    embedding: EmbeddingConfig = field(default_factory=lambda: EmbeddingConfig(dropout=0.3))
+    """Tokens to vectors; ``embed_dim`` is the size of the whole model."""
+    pooling: Pooling = Pooling.mean
+    """``mean``, ``max``, ``attention`` (a learned weighted mean), ``attention_max`` (both) or the ``last`` step."""
+    num_layers: int = 2
+    """Blocks, one above the other."""
+    num_heads: int = 4
+    """Heads of each block; must divide ``embedding.embed_dim``."""
+    feed_forward_size: int = 256
+    """Hidden size of a block's feed-forward part."""
+    qkv_tanh: bool = False
+    """tanh on queries, keys and values."""
+    positions: bool = True
+    """Add sinusoidal positions; without them the order of the tokens is not seen."""
+
+    def check(self, key: str) -> None:
+        super().check(key)
+        require(self.num_layers >= 1, f"{key}.num_layers", self.num_layers, "at least 1")
+        require(self.feed_forward_size >= 1, f"{key}.feed_forward_size", self.feed_forward_size, "at least 1")
+        heads, size = self.num_heads, self.embedding.embed_dim
+        require(heads >= 1 and size % heads == 0, f"{key}.num_heads", heads,
+                f"a divisor of {key}.embedding.embed_dim ({size})")  # fmt: skip

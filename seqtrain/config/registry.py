@@ -58,4 +58,5 @@ register("data", "text_files", data.TextFilesConfig, "seqtrain.data.text_files:T
 register("data", "docstrings", data.DocstringsConfig, "seqtrain.data.docstrings:Docstrings")
 register("task", "classification", task.ClassificationConfig, "seqtrain.tasks.classification:Classification")
 register("model", "recurrent", model.RecurrentConfig, "seqtrain.models.recurrent:RecurrentModel")
+register("model", "self_attention", model.SelfAttentionConfig, "seqtrain.models.self_attention:SelfAttentionModel")
 register("trainer", "trainer", TrainerConfig, "seqtrain.training.trainer:Trainer")

@@ -1,6 +1,6 @@
-"""Attention layers, and how to see their weights.
+"""Attention over a memory, by any score, and how to see its weights.
 
-Shapes: B batch, T time, H features.
+Shapes: B batch, T queries, S memory steps, Q and M their features, N heads.
 """
 
 from collections.abc import Iterator
@@ -8,6 +8,10 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+CHUNK_NUMBERS = 2**23  # most numbers of an additive score that are in memory at once: 32 MB in fp32
 
 
 class Attention(nn.Module):
@@ -35,13 +39,143 @@ def recorded_weights(module: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
             layer.recorder = None
 
 
-class AdditiveSelfPooling(Attention):
-    """One vector for a sequence: its states, weighted by how well each answers to a learned query.
+def allowed(real: Tensor, num_queries: int, causal: bool) -> Tensor:
+    """Which memory steps each query may see: real ones, and with ``causal`` none after its own; (B, 1 or T, S)."""
+    mask = real[:, None, :]
+    if causal:
+        steps = torch.arange(real.shape[1], device=real.device)
+        mask = mask & (steps <= torch.arange(num_queries, device=real.device)[:, None])
+    return mask
 
-    u_t = tanh(W h_t + b);  a = softmax over the real steps of v^T u_t;  output sum_t a_t h_t.
+
+class DotAttention(Attention):
+    """Attention by products of queries and keys: a = softmax(q k^T * scale), output a v.
 
     Args:
-        size: H.
+        score: ``dot`` (scale 1), ``scaled_dot`` (scale 1/sqrt of the key size), ``general`` (q^T W k, scale 1) or
+            ``multihead`` (N heads of M/N features each, with learned maps of queries, keys, values and output).
+        query_size: Q.
+        memory_size: M, also the size of the output.
+        num_heads: N, for ``multihead``.
+        project: learned maps of queries, keys and values for ``dot`` and ``scaled_dot`` too. Without them keys and
+            values are the memory itself, and queries are mapped only where Q is not M.
+        dropout: on the weights.
+
+    Raises:
+        ValueError: if N does not divide M.
+
+    Source: Luong et al. 2015, eq. 8 (dot, general); Vaswani et al. 2017, eq. 1 and section 3.2.2.
+    """
+
+    def __init__(
+        self,
+        score: str,
+        query_size: int,
+        memory_size: int,
+        num_heads: int = 1,
+        project: bool = False,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.num_heads = num_heads if score == "multihead" else 1
+        if memory_size % self.num_heads:
+            raise ValueError(f"num_heads={num_heads}: must divide the size of the memory, {memory_size}")
+        self.scale = 1.0 if score in ("dot", "general") else (memory_size // self.num_heads) ** -0.5
+        self.output_size = memory_size
+        self.dropout = dropout
+        project = project or score == "multihead"
+        maps_query = project or score == "general" or query_size != memory_size
+        self.query = linear(query_size, memory_size) if maps_query else nn.Identity()
+        self.key = linear(memory_size, memory_size) if project else nn.Identity()
+        self.value = linear(memory_size, memory_size) if project else nn.Identity()
+        self.output = linear(memory_size, memory_size) if score == "multihead" else nn.Identity()
+
+    def forward(self, query: Tensor, memory: Tensor, real: Tensor, causal: bool) -> Tensor:
+        """Attend.
+
+        Args:
+            query: (B, T, Q).
+            memory: (B, S, M).
+            real: memory steps that are no padding, (B, S).
+            causal: query t sees memory steps up to t only (T is S).
+
+        Returns:
+            (B, T, M).
+        """
+        q, k, v = (self.heads(x) for x in (self.query(query), self.key(memory), self.value(memory)))
+        p = self.dropout if self.training else 0.0
+        if causal:  # padding stands after every real query, and is not seen by it anyway
+            out = F.scaled_dot_product_attention(q, k, v, dropout_p=p, is_causal=True, scale=self.scale)
+        else:
+            out = F.scaled_dot_product_attention(q, k, v, real[:, None, None, :], dropout_p=p, scale=self.scale)
+        if self.recorder is not None:
+            mask = allowed(real, query.shape[1], causal)[:, None]
+            scores = (q @ k.transpose(-1, -2) * self.scale).masked_fill(~mask, -torch.inf)
+            self.record(scores.softmax(-1).mean(1))
+        return self.output(out.transpose(1, 2).flatten(2))
+
+    def heads(self, x: Tensor) -> Tensor:
+        """(B, S, M) to (B, N, S, M / N)."""
+        return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
+
+
+class AdditiveAttention(Attention):
+    """Attention by a small network: a_ts = softmax over s of v^T tanh(W [q_t; k_s] + b), output sum_s a_ts k_s.
+
+    The scores of all pairs take B * T * S * M numbers, gigabytes at T = 400: queries are taken in chunks, and backward
+    computes each chunk again instead of keeping it.
+
+    Args:
+        query_size: Q.
+        memory_size: M, also the size of the output and of the hidden layer.
+        dropout: on the weights.
+
+    Source: Bahdanau et al. 2015, appendix A.1.2; W is split into its halves for query and memory.
+    """
+
+    def __init__(self, query_size: int, memory_size: int, dropout: float = 0.0):
+        super().__init__()
+        self.output_size = memory_size
+        self.query = linear(query_size, memory_size)
+        self.key = nn.Linear(memory_size, memory_size)
+        self.score = linear(memory_size, 1)
+        self.dropout = dropout
+        nn.init.xavier_uniform_(self.key.weight)
+        nn.init.zeros_(self.key.bias)
+
+    def forward(self, query: Tensor, memory: Tensor, real: Tensor, causal: bool) -> Tensor:
+        """Attend; see DotAttention."""
+        q, k = self.query(query), self.key(memory)
+        mask = allowed(real, query.shape[1], causal).expand(-1, query.shape[1], -1)
+        size = max(1, CHUNK_NUMBERS // k.numel())
+        outputs: list[Tensor] = []
+        weights: list[Tensor] = []
+        for start in range(0, q.shape[1], size):
+            chunk = q[:, start : start + size], k, memory, mask[:, start : start + size]
+            output, weight = (
+                checkpoint(self.attend, *chunk, use_reentrant=False) if self.training else self.attend(*chunk)
+            )
+            outputs.append(output)
+            if self.recorder is not None:
+                weights.append(weight)
+        if weights:
+            self.record(torch.cat(weights, dim=1))
+        return torch.cat(outputs, dim=1)
+
+    def attend(self, q: Tensor, k: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Outputs (B, C, M) and weights (B, C, S) of a chunk of C mapped queries."""
+        scores = self.score(torch.tanh(q[:, :, None] + k[:, None])).squeeze(-1)
+        weights = scores.masked_fill(~mask, -torch.inf).softmax(-1).to(values.dtype)
+        return F.dropout(weights, self.dropout, self.training) @ values, weights
+
+
+class AdditiveSelfPooling(Attention):
+    """The states of a sequence, weighted by how well each answers to a learned query.
+
+    u_t = tanh(W h_t + b);  s_t = v^T u_t;  a = softmax of s over the real steps;  output sum_t a_t h_t.
+
+    Args:
+        size: M.
 
     Source: Yang et al. 2016, "Hierarchical attention networks", eq. 5-7 (there v is the context vector u_w).
     """
@@ -49,13 +183,59 @@ class AdditiveSelfPooling(Attention):
     def __init__(self, size: int):
         super().__init__()
         self.hidden = nn.Linear(size, size)
-        self.query = nn.Linear(size, 1, bias=False)
+        self.query = linear(size, 1)
         nn.init.xavier_uniform_(self.hidden.weight)
         nn.init.zeros_(self.hidden.bias)
 
     def forward(self, states: Tensor, real: Tensor) -> Tensor:
-        """Pool states (B, T, H), of which ``real`` (B, T) are no padding, to (B, H)."""
-        scores = self.query(torch.tanh(self.hidden(states))).squeeze(-1)
-        weights = scores.masked_fill(~real, -torch.inf).softmax(-1)
+        """One vector for each sequence: states (B, S, M), of which ``real`` (B, S) are no padding, to (B, M)."""
+        weights = self.scores(states, real).softmax(-1)
         self.record(weights)
         return torch.bmm(weights[:, None].to(states.dtype), states).squeeze(1)
+
+    def running(self, states: Tensor, real: Tensor) -> Tensor:
+        """One vector for each step, over the steps up to it: (B, S, M), in time and memory linear in S.
+
+        Sums run in float64, so that an early step whose score is far below a later one's keeps its share.
+        """
+        scores = self.scores(states, real).double()
+        weights = (scores - scores.amax(-1, keepdim=True).detach()).clamp(min=-600).exp() * real
+        total = weights.cumsum(1).clamp(min=1e-300)
+        if self.recorder is not None:
+            mask = allowed(real, states.shape[1], causal=True)
+            self.record((weights[:, None] * mask / total[..., None]).float())
+        return ((weights[..., None] * states).cumsum(1) / total[..., None]).to(states.dtype)
+
+    def scores(self, states: Tensor, real: Tensor) -> Tensor:
+        """Score of each step, (B, S); of padding minus infinity."""
+        return self.query(torch.tanh(self.hidden(states))).squeeze(-1).masked_fill(~real, -torch.inf)
+
+
+def linear(input_size: int, output_size: int) -> nn.Linear:
+    """A Xavier-uniform linear map without bias."""
+    layer = nn.Linear(input_size, output_size, bias=False)
+    nn.init.xavier_uniform_(layer.weight)
+    return layer
+
+
+class AttentionSlot(nn.Module):
+    """An attention layer where it stands in a model.
+
+    Args:
+        attention: attends a memory with queries of ``query_size`` features.
+        query_size: Q.
+        residual: add what was attended to the query, mapped to its size where they differ; else it takes its place.
+    """
+
+    def __init__(self, attention: DotAttention | AdditiveAttention, query_size: int, residual: bool):
+        super().__init__()
+        self.attention = attention
+        self.residual = residual
+        self.output_size = query_size if residual else attention.output_size
+        fits = attention.output_size == self.output_size
+        self.map = nn.Identity() if fits else linear(attention.output_size, query_size)
+
+    def forward(self, query: Tensor, memory: Tensor, real: Tensor, causal: bool) -> Tensor:
+        """Features (B, T, output_size); see DotAttention."""
+        attended = self.map(self.attention(query, memory, real, causal))
+        return query + attended if self.residual else attended

@@ -44,3 +44,27 @@ class Pooling(nn.Module):
         if self.kind in ("max", "attention_max"):
             parts.append(states.masked_fill(~real[..., None], -torch.inf).amax(1))
         return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
+
+
+class RunningPooling(nn.Module):
+    """For tasks with a prediction at each step: beside each state, the attention pooling of the steps it may see.
+
+    Args:
+        size: H.
+        causal: a step sees itself and those before it; else all.
+    """
+
+    def __init__(self, size: int, causal: bool):
+        super().__init__()
+        self.attention = AdditiveSelfPooling(size)
+        self.causal = causal
+        self.output_size = 2 * size
+
+    def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """States (B, T, H) with ``lengths`` (B,) to (B, T, 2 H)."""
+        real = real_steps(lengths, states.shape[1])
+        if self.causal:
+            pooled = self.attention.running(states, real)
+        else:
+            pooled = self.attention(states, real)[:, None].expand_as(states)
+        return torch.cat([states, pooled], dim=-1)

@@ -3,15 +3,17 @@
 Shapes: B batch, T time, D features in, H hidden.
 """
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 
-State = Any  # a layer's recurrent state: h (1, B, H), or (h, c) for an LSTM
+from seqtrain.layers.dropout import LockedDropout
 
-CELLS: dict[str, type[nn.RNN] | type[nn.LSTM] | type[nn.GRU]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+State = Any  # a layer's recurrent state: of torch's own h (1, B, H), or (h, c) for an LSTM; a cell's own otherwise
+MakeLayer = Callable[[int, int], nn.Module]
 
 
 def real_steps(lengths: Tensor, num_steps: int) -> Tensor:
@@ -49,20 +51,17 @@ class RecurrentLayer(nn.Module):
     real steps the outputs equal those of torch's own layer on packed input; on padding they mean nothing.
 
     Args:
-        cell: ``rnn`` (tanh), ``lstm`` or ``gru``, computed by the torch.nn layer of that name.
+        make: builds one direction from D and H: a module with the interface of torch.nn.GRU with ``batch_first``.
         input_size: D.
         hidden_size: H, per direction.
         bidirectional: also run from the end.
     """
 
-    def __init__(self, cell: str, input_size: int, hidden_size: int, bidirectional: bool):
+    def __init__(self, make: MakeLayer, input_size: int, hidden_size: int, bidirectional: bool):
         super().__init__()
         self.output_size = hidden_size * (2 if bidirectional else 1)
-        self.ahead = CELLS[cell](input_size, hidden_size, batch_first=True)
-        self.back = CELLS[cell](input_size, hidden_size, batch_first=True) if bidirectional else None
-        for module in (self.ahead, self.back):
-            if module is not None:
-                initialise(module)
+        self.ahead = make(input_size, hidden_size)
+        self.back = make(input_size, hidden_size) if bidirectional else None
 
     def forward(self, x: Tensor, reverse: Tensor | None, state: State = None) -> tuple[Tensor, State]:
         """Run over a batch.
@@ -84,25 +83,43 @@ class RecurrentLayer(nn.Module):
 
 
 class RecurrentStack(nn.Module):
-    """Recurrent layers one above the other, with dropout between them.
+    """Recurrent layers one above the other.
 
     Args:
-        cell: of every layer, see RecurrentLayer.
+        make: builds one direction of a layer, see RecurrentLayer.
         input_size: D.
         hidden_sizes: H of each layer, from below.
         bidirectional: every layer runs in both directions.
         dropout: on the input of every layer but the first.
+        locked: one dropout mask for all steps (LockedDropout).
+        layer_norm: normalise the output of every layer.
+        residual: add a layer's input to its output, from the second layer on, where they are of one size.
     """
 
-    def __init__(self, cell: str, input_size: int, hidden_sizes: list[int], bidirectional: bool, dropout: float = 0.0):
+    def __init__(
+        self,
+        make: MakeLayer,
+        input_size: int,
+        hidden_sizes: Sequence[int],
+        bidirectional: bool,
+        dropout: float = 0.0,
+        *,
+        locked: bool = False,
+        layer_norm: bool = False,
+        residual: bool = False,
+    ):
         super().__init__()
         self.layers = nn.ModuleList()
+        self.norms = nn.ModuleList()
         for hidden_size in hidden_sizes:
-            self.layers.append(RecurrentLayer(cell, input_size, hidden_size, bidirectional))
-            input_size = self.layers[-1].output_size  # type: ignore[assignment]
+            layer = RecurrentLayer(make, input_size, hidden_size, bidirectional)
+            self.layers.append(layer)
+            self.norms.append(nn.LayerNorm(layer.output_size) if layer_norm else nn.Identity())
+            input_size = layer.output_size
         self.bidirectional = bidirectional
+        self.residual = residual
         self.output_size = input_size
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = LockedDropout(dropout) if locked else nn.Dropout(dropout)
 
     def forward(self, x: Tensor, lengths: Tensor, state: list[State] | None = None) -> tuple[Tensor, list[State]]:
         """Run over a batch.
@@ -117,23 +134,9 @@ class RecurrentStack(nn.Module):
         """
         reverse = reversal(lengths, x.shape[1]) if self.bidirectional else None
         after: list[State] = []
-        for i, layer in enumerate(self.layers):
-            x, layer_state = layer(self.dropout(x) if i else x, reverse, state[i] if state else None)
+        for i, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
+            outputs, layer_state = layer(self.dropout(x) if i else x, reverse, state[i] if state else None)
+            outputs = norm(outputs)
+            x = x + outputs if self.residual and i and x.shape == outputs.shape else outputs
             after.append(layer_state)
         return x, after
-
-
-@torch.no_grad()
-def initialise(module: nn.RNNBase) -> None:
-    """Orthogonal recurrent matrices, gate by gate; Xavier-uniform input matrices; biases 0, an LSTM's forget bias 1.
-
-    Source: Saxe et al. 2014 (orthogonal); Glorot and Bengio 2010; Gers et al. 2000 (forget bias).
-    """
-    for name, parameter in module.named_parameters():
-        if parameter.dim() == 1:
-            nn.init.zeros_(parameter)
-            if isinstance(module, nn.LSTM) and name.startswith("bias_ih"):
-                parameter[module.hidden_size : 2 * module.hidden_size] = 1.0
-            continue
-        for gate in parameter.split(module.hidden_size):
-            (nn.init.orthogonal_ if name.startswith("weight_hh") else nn.init.xavier_uniform_)(gate)

@@ -1,47 +1,41 @@
-"""Recurrent models: embedding, recurrent layers, and pooling where the task makes one prediction per sequence.
+"""Recurrent models, with attention before or after the recurrence or as pooling."""
 
-Shapes: B batch, T time.
-"""
+from functools import partial
 
-from typing import Any
+from torch import nn
 
-from torch import Tensor, nn
-
-from seqtrain.config.model import RecurrentConfig
-from seqtrain.data.base import Batch, DataSpec
+from seqtrain.config.model import Cell, Memory, RecurrentConfig
+from seqtrain.data.base import DataSpec
 from seqtrain.errors import ConfigError
-from seqtrain.layers.pooling import Pooling
+from seqtrain.layers.cells import CandidateGRUCell, CellLayer, CoupledGRUCell, GRUCell
+from seqtrain.layers.dropout import LockedDropout
+from seqtrain.layers.initialisation import initialise
 from seqtrain.layers.recurrence import RecurrentStack
+from seqtrain.models.sequence import SequenceModel, build_attention, build_embedding, build_pooling
 
-EMBEDDING_STD = 0.1  # of the initial vectors; torch's 1.0 saturates the gates
+
+def make_layer(config: RecurrentConfig, input_size: int, hidden_size: int) -> nn.Module:
+    """One direction of a recurrent layer, initialised: torch's own where there is one, else a cell run over time."""
+    layer: nn.Module
+    match config.cell:
+        case Cell.rnn:
+            layer = nn.RNN(input_size, hidden_size, nonlinearity=config.nonlinearity.value, batch_first=True)
+        case Cell.lstm:
+            layer = nn.LSTM(input_size, hidden_size, batch_first=True)
+        case Cell.gru if config.reset_after:
+            layer = nn.GRU(input_size, hidden_size, batch_first=True)
+        case Cell.gru:
+            layer = CellLayer(GRUCell(input_size, hidden_size))
+        case Cell.gru_candidate:
+            layer = CellLayer(CandidateGRUCell(input_size, hidden_size))
+        case Cell.gru_coupled:
+            layer = CellLayer(CoupledGRUCell(input_size, hidden_size))
+    initialise(layer, config.recurrent_init.value, config.forget_bias, config.chrono_init)
+    return layer
 
 
-class RecurrentModel(nn.Module):
-    """Features of a sequence: one vector a row if it has a pooling, else one a step.
-
-    Args:
-        embedding: tokens (B, T) to vectors (B, T, D).
-        encoder: recurrent layers.
-        pooling: states to one vector, or None.
-        embedding_dropout: on the vectors.
-        dropout: on the features.
-    """
-
-    def __init__(
-        self,
-        embedding: nn.Module,
-        encoder: RecurrentStack,
-        pooling: Pooling | None,
-        embedding_dropout: float = 0.0,
-        dropout: float = 0.0,
-    ):
-        super().__init__()
-        self.embedding = embedding
-        self.encoder = encoder
-        self.pooling = pooling
-        self.embedding_dropout = nn.Dropout(embedding_dropout)
-        self.dropout = nn.Dropout(dropout)
-        self.output_size = encoder.output_size if pooling is None else pooling.output_size
+class RecurrentModel(SequenceModel):
+    """Embedding -> (input attention) -> recurrent layers -> (output attention) -> (pooling)."""
 
     @classmethod
     def from_config(cls, config: RecurrentConfig, spec: DataSpec, *, causal: bool, pooled: bool) -> "RecurrentModel":
@@ -54,26 +48,39 @@ class RecurrentModel(nn.Module):
             pooled: the task makes one prediction per sequence.
 
         Raises:
-            ConfigError: if the config asks for both directions under a causal task.
+            ConfigError: if the config asks for both directions under a causal task, or heads that do not divide.
         """
         if causal and config.bidirectional:
             raise ConfigError("model.bidirectional=True: this task predicts the next step; use false or null")
         bidirectional = not causal if config.bidirectional is None else config.bidirectional
-        assert spec.vocab_size is not None
-        embedding = nn.Embedding(spec.vocab_size, config.embedding.embed_dim, padding_idx=spec.pad_id)
-        nn.init.normal_(embedding.weight, std=EMBEDDING_STD)
-        if spec.pad_id is not None:
-            nn.init.zeros_(embedding.weight.data[spec.pad_id])
-        hidden_sizes = [config.hidden_size] * config.num_layers
+        embed_dim = config.embedding.embed_dim
+        embedding = build_embedding(config, spec)
+        before = build_attention(config.input_attention, embed_dim, embed_dim, "model.input_attention")
         encoder = RecurrentStack(
-            config.cell.value, config.embedding.embed_dim, hidden_sizes, bidirectional, config.dropout
+            partial(make_layer, config),
+            embed_dim,
+            config.hidden_sizes or [config.hidden_size] * config.num_layers,
+            bidirectional,
+            config.dropout,
+            locked=config.locked_dropout,
+            layer_norm=config.layer_norm,
+            residual=config.residual,
         )
-        pooling = Pooling(config.pooling.value, encoder.output_size, bidirectional) if pooled else None
-        return cls(embedding, encoder, pooling, config.embedding.dropout, config.dropout)
-
-    def forward(self, batch: Batch, state: Any = None) -> tuple[Tensor, Any]:
-        """Features (B, output_size), or (B, T, output_size) without pooling, and the recurrent state after step T."""
-        x = self.embedding_dropout(self.embedding(batch.inputs))
-        states, state = self.encoder(x, batch.lengths, state)
-        features = states if self.pooling is None else self.pooling(states, batch.lengths)
-        return self.dropout(features), state
+        attend_inputs = config.output_attention.memory is Memory.inputs
+        memory_size = embed_dim if attend_inputs else encoder.output_size
+        after = build_attention(config.output_attention, encoder.output_size, memory_size, "model.output_attention")
+        size = encoder.output_size if after is None else after.output_size
+        if after is not None and config.pooling.value == "last":
+            size = encoder.output_size  # the last state is pooled before it attends
+        dropout = LockedDropout if config.locked_dropout else nn.Dropout
+        return cls(
+            embedding,
+            encoder,
+            build_pooling(config, size, bidirectional=bidirectional, causal=causal, pooled=pooled),
+            dropout(config.embedding.dropout),
+            config.dropout,
+            input_attention=before,
+            output_attention=after,
+            attend_inputs=attend_inputs,
+            causal=causal,
+        )

@@ -127,7 +127,10 @@ class Classification(Task):
                     f"row {batch.rows[i]}: {self.class_names[truth]}, "
                     f"predicted {self.class_names[guess]} ({probabilities[i, guess]:.2f})"
                 )
-                weight = calls[0][i, : len(row)].float().cpu().numpy()
+                weight = calls[0][i].float().cpu().numpy()
+                if weight.ndim == 2:  # of each query: show what the real ones look at on average
+                    weight = weight[: len(row)].mean(0)
+                weight = weight[: len(row)]
                 drawn[f"{place}/{i}"] = figures.attention_figure(row, weight, title)
                 texts[f"{place}/{i}"] = figures.attention_text(row, weight, title)
         return drawn, texts

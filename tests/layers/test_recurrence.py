@@ -1,10 +1,16 @@
+from collections.abc import Callable
+from functools import partial
+
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
-from seqtrain.layers.recurrence import CELLS, Permute, RecurrentLayer, RecurrentStack, real_steps, reversal
+from seqtrain.layers.dropout import LockedDropout
+from seqtrain.layers.recurrence import Permute, RecurrentLayer, RecurrentStack, real_steps, reversal
 
+LAYERS: dict[str, Callable[..., nn.Module]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+GRU = partial(nn.GRU, batch_first=True)
 LENGTHS = torch.tensor([7, 1, 4, 7, 2])
 
 
@@ -27,11 +33,11 @@ def test_permute_has_the_gradient_of_a_gather() -> None:
     assert torch.autograd.gradcheck(lambda x: Permute.apply(x, reversal(LENGTHS, 7)), x)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", LAYERS)
 def test_bidirectional_equals_torch_on_packed_input(cell: str) -> None:
     """Outputs on real steps, and gradients of inputs and parameters; what stands in padding does not matter."""
-    layer = RecurrentLayer(cell, 6, 5, bidirectional=True)
-    reference = CELLS[cell](6, 5, batch_first=True, bidirectional=True)
+    layer = RecurrentLayer(partial(LAYERS[cell], batch_first=True), 6, 5, bidirectional=True)
+    reference = LAYERS[cell](6, 5, batch_first=True, bidirectional=True)
     assert layer.back is not None
     ahead, back = dict(layer.ahead.named_parameters()), dict(layer.back.named_parameters())
     with torch.no_grad():
@@ -55,9 +61,9 @@ def test_bidirectional_equals_torch_on_packed_input(cell: str) -> None:
         torch.testing.assert_close(own.grad, parameter.grad, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", LAYERS)
 def test_split_with_carried_state_equals_whole(cell: str) -> None:
-    stack = RecurrentStack(cell, 6, [5, 4], bidirectional=False)
+    stack = RecurrentStack(partial(LAYERS[cell], batch_first=True), 6, [5, 4], bidirectional=False)
     x, lengths = torch.randn(3, 9, 6), torch.full((3,), 9)
     whole, end = stack(x, lengths)
     first, state = stack(x[:, :4], lengths - 5)
@@ -67,21 +73,33 @@ def test_split_with_carried_state_equals_whole(cell: str) -> None:
         torch.testing.assert_close(carried, expected)
 
 
-def test_initialisation() -> None:
-    layer = RecurrentLayer("lstm", 8, 6, bidirectional=False)
-    weights = dict(layer.ahead.named_parameters())
-    for gate in weights["weight_hh_l0"].split(6):
-        torch.testing.assert_close(gate @ gate.T, torch.eye(6), atol=1e-5, rtol=0)
-    bias = weights["bias_ih_l0"] + weights["bias_hh_l0"]
-    assert bias.tolist() == [0.0] * 6 + [1.0] * 6 + [0.0] * 12
-    bound = (6 / (8 + 6)) ** 0.5
-    assert 0.8 * bound < weights["weight_ih_l0"].abs().max() <= bound
-
-
 def test_dropout_stands_between_layers_only() -> None:
     lengths = torch.full((2,), 5)
     x = torch.randn(2, 5, 6)
-    single = RecurrentStack("gru", 6, [4], bidirectional=False, dropout=0.9)
+    single = RecurrentStack(GRU, 6, [4], bidirectional=False, dropout=0.9)
     torch.testing.assert_close(single.train()(x, lengths)[0], single.eval()(x, lengths)[0])
-    double = RecurrentStack("gru", 6, [4, 4], bidirectional=False, dropout=0.9)
+    double = RecurrentStack(GRU, 6, [4, 4], bidirectional=False, dropout=0.9)
     assert not torch.allclose(double.train()(x, lengths)[0], double.eval()(x, lengths)[0])
+
+
+def test_locked_dropout_has_one_mask_for_all_steps() -> None:
+    torch.manual_seed(0)
+    dropout = LockedDropout(0.5)
+    x = torch.ones(4, 7, 50)
+    dropped = dropout(x)
+    assert torch.equal(dropped, dropped[:, :1].expand_as(dropped))
+    assert set(dropped.unique().tolist()) == {0.0, 2.0}
+    assert 0.3 < (dropped == 0).float().mean() < 0.7
+    assert not torch.equal(dropped[0], dropped[1])
+    assert torch.equal(dropout.eval()(x), x)
+
+
+def test_layer_norm_and_residual() -> None:
+    x, lengths = torch.randn(2, 5, 4), torch.full((2,), 5)
+    normed = RecurrentStack(GRU, 4, [4], bidirectional=False, layer_norm=True)
+    torch.testing.assert_close(normed(x, lengths)[0].mean(-1), torch.zeros(2, 5), atol=1e-6, rtol=0)
+    stack = RecurrentStack(GRU, 4, [4, 4, 3], bidirectional=False, residual=True)
+    first, second, third = stack.layers
+    h = first(x, None)[0]  # the first layer has no residual: it is not between two
+    h = h + second(h, None)[0]
+    torch.testing.assert_close(stack(x, lengths)[0], third(h, None)[0])  # nor has one that changes the size

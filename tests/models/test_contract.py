@@ -1,18 +1,21 @@
 """What every model config must keep, whatever is in it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqtrain.cli import conf_directory
 from seqtrain.commands.build import Built, build_model
-from seqtrain.config.model import RecurrentConfig
+from seqtrain.config import registry
 from seqtrain.config.root import Config
 from seqtrain.data.base import Batch, DataSpec
-from seqtrain.layers.attention import recorded_weights
+from seqtrain.errors import ConfigError
+from seqtrain.layers.attention import AdditiveAttention, Attention, recorded_weights
+from seqtrain.layers.cells import CandidateGRUCell, CellLayer, CoupledGRUCell
 from seqtrain.layers.recurrence import real_steps
 from seqtrain.training.device import seed_everything
 
@@ -22,8 +25,15 @@ MODELS = sorted(path.stem for path in (conf_directory() / "model").glob("*.yaml"
 VARIANTS = [
     *(f"model={name}" for name in MODELS),
     *(f"model=gru model.pooling={pooling}" for pooling in ("mean", "max", "attention_max")),
-    "model=lstm model.num_layers=2",
+    "model=lstm model.num_layers=2 model.layer_norm=true model.residual=true model.locked_dropout=true",
+    "model=rnn model.nonlinearity=relu model.recurrent_init=uniform",
+    "model=gru model.reset_after=false model.chrono_init=50",
     "model=gru_attn model.bidirectional=false",
+    "model=gru model.output_attention.score=dot model.output_attention.residual=false",
+    "model=rnn_attn model.output_attention.score=scaled_dot model.output_attention.memory=inputs",
+    "model=lstm model.input_attention.score=multihead model.input_attention.num_heads=2",
+    "model=bahdanau_attn model.pooling=max model.output_attention.memory=inputs",
+    "model=self_attn model.qkv_tanh=true model.pooling=last",
 ]
 SPEC = DataSpec(vocab_size=50, pad_id=0, class_names=["a", "b", "c"], class_counts=[5, 5, 5])
 LENGTHS = [9, 4, 1, 7]
@@ -31,8 +41,20 @@ LENGTHS = [9, 4, 1, 7]
 
 @pytest.fixture(params=VARIANTS)
 def config(request: pytest.FixtureRequest, composed: Compose) -> Config:
-    sizes = ["model.embedding.embed_dim=8", "model.hidden_size=6", "device=cpu"]
+    sizes = ["model.embedding.embed_dim=8", "device=cpu"]
+    if "self_attn" in request.param:
+        sizes.append("model.feed_forward_size=16")
+    else:
+        sizes.append("model.hidden_sizes=[8,4]" if "stacked" in request.param else "model.hidden_size=8")
     return composed(*request.param.split(), *sizes)
+
+
+def steps_model(config: Config, causal: bool) -> nn.Module:
+    """The model for a task with a prediction at each step, without dropout."""
+    seed_everything(0)
+    model_class = registry.find("model", config.model.kind).load()
+    model: nn.Module = model_class.from_config(config.model, SPEC, causal=causal, pooled=False)
+    return model.eval()
 
 
 def build(config: Config, seed: int = 0) -> Built:
@@ -80,6 +102,7 @@ def test_a_gradient_reaches_every_parameter(config: Config) -> None:
     batch = batch_of(tokens())
     built.task.loss(built.head, built.model(batch)[0], batch).backward()
     for name, parameter in [*built.model.named_parameters(), *built.head.named_parameters()]:
+        # A GRU's reset gate scales zeros at the first step, so one step alone would not reach it; these rows have more.
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
         assert torch.isfinite(parameter.grad).all(), name
 
@@ -143,9 +166,94 @@ def test_attention_weights_are_a_distribution_over_real_steps(config: Config) ->
     before = logits(built, batch)
     with recorded_weights(built.model) as weights:
         assert torch.equal(logits(built, batch), before)
-    real = real_steps(batch.lengths, batch.inputs.shape[1])
-    for calls in weights.values():
-        torch.testing.assert_close(calls[0].sum(-1), torch.ones(4))
-        assert (calls[0][~real] == 0).all()
-    assert isinstance(config.model, RecurrentConfig)
-    assert bool(weights) == ("attention" in config.model.pooling.value)
+    assert bool(weights) == any(isinstance(module, Attention) for module in built.model.modules())
+    check_weights(weights, real_steps(batch.lengths, batch.inputs.shape[1]))
+
+
+def check_weights(weights: dict[str, list[Tensor]], real: Tensor) -> None:
+    """One call each; over real memory steps they sum to one, on padding they are zero. Of padded queries nothing."""
+    for (call,) in weights.values():
+        rows = call if call.dim() == 3 else call[:, None]
+        queries = real if rows.shape[1] == real.shape[1] else torch.ones(rows.shape[:2], dtype=torch.bool)
+        torch.testing.assert_close(rows.sum(-1)[queries], torch.ones(int(queries.sum())))
+        assert (rows.masked_select(~real[:, None] & queries[..., None]) == 0).all()
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_step_depends_on_no_padding_and_no_batch_mate(config: Config, causal: bool) -> None:
+    model = steps_model(config, causal)
+    rows = tokens()
+    together, _ = model(batch_of(rows, extra_padding=3))
+    for i, row in enumerate(rows):
+        alone, _ = model(batch_of([row]))
+        assert alone.shape == (1, len(row), model.output_size)
+        torch.testing.assert_close(together[i, : len(row)], alone[0], atol=1e-5, rtol=1e-5)
+    with recorded_weights(model) as weights:
+        batch = batch_of(rows, extra_padding=3)
+        assert torch.equal(model(batch)[0], together)
+    check_weights(weights, real_steps(batch.lengths, batch.inputs.shape[1]))
+
+
+def test_causal_models_ignore_the_future(config: Config) -> None:
+    model = steps_model(config, causal=True)
+    (row,) = tokens([9])
+    changed = row.clone()
+    changed[5] = row[5] % 49 + 1
+    before, after = model(batch_of([row]))[0], model(batch_of([changed]))[0]
+    assert torch.equal(before[:, :5], after[:, :5]) or torch.allclose(before[:, :5], after[:, :5], atol=1e-6)
+    assert not torch.allclose(before[:, 5:], after[:, 5:], atol=1e-6)
+
+
+def test_split_with_carried_state_equals_whole(config: Config) -> None:
+    """Where the recurrence is all that looks back: attention does not keep earlier segments."""
+    model = steps_model(config, causal=True)
+    if any(isinstance(module, Attention) for module in model.modules()):
+        pytest.skip("attends: carries no memory yet")
+    first, second = tokens([5, 4])
+    whole, _ = model(batch_of([torch.cat([first, second])]))
+    start, state = model(batch_of([first]))
+    end, _ = model(batch_of([second]), state)
+    torch.testing.assert_close(torch.cat([start, end], 1), whole, atol=1e-6, rtol=1e-5)
+
+
+def test_both_directions_are_refused_under_a_causal_task(composed: Compose) -> None:
+    config = composed("model=gru", "model.bidirectional=true")
+    with pytest.raises(ConfigError, match=r"model\.bidirectional=True.*use false or null"):
+        steps_model(config, causal=True)
+
+
+def test_heads_that_do_not_divide(composed: Compose) -> None:
+    with pytest.raises(
+        ConfigError, match=r"model\.num_heads=3: must be a divisor of model\.embedding\.embed_dim \(128\)"
+    ):
+        composed("model=self_attn", "model.num_heads=3")
+    for slot in ("input_attention", "output_attention"):
+        config = composed("model=gru", f"model.{slot}.score=multihead", f"model.{slot}.num_heads=3")
+        with pytest.raises(ConfigError, match=rf"model\.{slot}\.num_heads=3: must divide"):
+            build(config)
+
+
+def test_named_configs_are_what_they_say(composed: Compose) -> None:
+    """The parts that each name stands for, read off the built model."""
+    models: dict[str, Any] = {name: build(composed(f"model={name}", "device=cpu")).model for name in MODELS}
+
+    def layer(name: str) -> nn.Module:
+        ahead: nn.Module = models[name].encoder.layers[0].ahead
+        return ahead.cell if isinstance(ahead, CellLayer) else ahead
+
+    kinds = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+    for cell, kind in kinds.items():
+        for name in (cell, f"{cell}_attn"):
+            assert type(layer(name)) is kind
+            assert models[name].pooling.kind == ("attention" if name.endswith("attn") else "last")
+    assert type(layer("gru_candidate")) is CandidateGRUCell and type(layer("gru_coupled")) is CoupledGRUCell
+    assert [stack.ahead.hidden_size for stack in models["stacked_gru"].encoder.layers] == [128, 64]
+    residual = models["gru_residual_attn"]
+    assert residual.attend_inputs and residual.output_attention.residual
+    assert isinstance(residual.output_attention.map, nn.Linear)  # inputs of 128 features added to states of 256
+    first = models["attn_gru"].input_attention
+    assert first.attention.scale == 128**-0.5 and isinstance(first.attention.value, nn.Linear) and not first.residual
+    multihead = models["lstm_multihead_attn"]
+    assert type(layer("lstm_multihead_attn")) is nn.LSTM and multihead.output_attention.attention.num_heads == 4
+    assert isinstance(models["bahdanau_attn"].output_attention.attention, AdditiveAttention)
+    assert len(models["self_attn"].encoder.blocks) == 2

@@ -1,0 +1,36 @@
+"""Models without recurrence: self-attention blocks over embedded tokens."""
+
+from torch import nn
+
+from seqtrain.config.model import SelfAttentionConfig
+from seqtrain.data.base import DataSpec
+from seqtrain.layers.self_attention import SelfAttentionStack
+from seqtrain.models.sequence import SequenceModel, build_embedding, build_pooling
+
+
+class SelfAttentionModel(SequenceModel):
+    """Embedding -> self-attention blocks -> (pooling)."""
+
+    @classmethod
+    def from_config(
+        cls, config: SelfAttentionConfig, spec: DataSpec, *, causal: bool, pooled: bool
+    ) -> "SelfAttentionModel":
+        """Build the model that a config describes; see RecurrentModel.from_config."""
+        encoder = SelfAttentionStack(
+            config.embedding.embed_dim,
+            config.num_layers,
+            config.num_heads,
+            config.feed_forward_size,
+            qkv_tanh=config.qkv_tanh,
+            dropout=config.dropout,
+            positions=config.positions,
+            causal=causal,
+        )
+        return cls(
+            build_embedding(config, spec),
+            encoder,
+            build_pooling(config, encoder.output_size, bidirectional=False, causal=causal, pooled=pooled),
+            nn.Dropout(config.embedding.dropout),
+            config.dropout,
+            causal=causal,
+        )

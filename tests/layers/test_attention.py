@@ -1,0 +1,202 @@
+"""Every attention against its equation in float64, forward and gradient, and with its weights recorded."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqtrain.layers import attention
+from seqtrain.layers.attention import (
+    AdditiveAttention,
+    AdditiveSelfPooling,
+    AttentionSlot,
+    DotAttention,
+    recorded_weights,
+)
+from seqtrain.layers.recurrence import real_steps
+from seqtrain.layers.self_attention import SelfAttentionBlock, SelfAttentionStack, sinusoids
+
+B, T, Q, M = 3, 5, 6, 8
+LENGTHS = torch.tensor([5, 2, 1])
+REAL = real_steps(LENGTHS, T)
+
+
+def rowwise(values: Tensor, causal: bool, scores: Callable[[int, int, int], Tensor]) -> tuple[Tensor, Tensor]:
+    """softmax(scores) times values, query by query over the steps that it may see: outputs and weights."""
+    out, weights = [], torch.zeros(B, T, T, dtype=values.dtype)
+    for b in range(B):
+        for t in range(T):
+            seen = min(t + 1, int(LENGTHS[b])) if causal else int(LENGTHS[b])
+            exponentials = scores(b, t, seen).exp()
+            weight = exponentials / exponentials.sum()
+            weights[b, t, :seen] = weight.detach()
+            out.append(weight @ values[b, :seen])
+    return torch.stack(out).view(B, T, -1), weights
+
+
+def dot_rows(q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool) -> tuple[Tensor, Tensor]:
+    """softmax(q k^T scale) v."""
+    return rowwise(v, causal, lambda b, t, seen: (k[b, :seen] * q[b, t]).sum(-1) * scale)
+
+
+def dot(layer: DotAttention, q: Tensor, m: Tensor, causal: bool) -> tuple[Tensor, Tensor]:
+    heads = zip(*(x.chunk(layer.num_heads, -1) for x in (layer.query(q), layer.key(m), layer.value(m))), strict=True)
+    parts = [dot_rows(q, k, v, layer.scale, causal) for q, k, v in heads]
+    return layer.output(torch.cat([part[0] for part in parts], -1)), torch.stack([part[1] for part in parts]).mean(0)
+
+
+def additive(layer: AdditiveAttention, q: Tensor, m: Tensor, causal: bool) -> tuple[Tensor, Tensor]:
+    joined = torch.cat([layer.query.weight, layer.key.weight], 1)  # W of v^T tanh(W [q; k] + b)
+
+    def scores(b: int, t: int, seen: int) -> Tensor:
+        pairs = torch.stack([torch.cat([q[b, t], m[b, s]]) for s in range(seen)])
+        return torch.tanh(pairs @ joined.T + layer.key.bias) @ layer.score.weight[0]
+
+    return rowwise(m, causal, scores)
+
+
+CASES: dict[str, tuple[Callable[[], nn.Module], Callable[..., tuple[Tensor, Tensor]], float | None]] = {
+    "dot": (lambda: DotAttention("dot", M, M), dot, 1.0),
+    "dot of unequal sizes": (lambda: DotAttention("dot", Q, M), dot, 1.0),
+    "scaled_dot": (lambda: DotAttention("scaled_dot", M, M), dot, M**-0.5),
+    "scaled_dot with maps": (lambda: DotAttention("scaled_dot", Q, M, project=True), dot, M**-0.5),
+    "general": (lambda: DotAttention("general", Q, M), dot, 1.0),
+    "multihead": (lambda: DotAttention("multihead", Q, M, num_heads=4), dot, (M // 4) ** -0.5),
+    "additive": (lambda: AdditiveAttention(Q, M), additive, None),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("causal", [False, True])
+def test_equation(name: str, causal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In fp32 against float64: outputs, weights, and gradients of inputs and parameters, on real queries."""
+    monkeypatch.setattr(attention, "CHUNK_NUMBERS", 2 * B * T * M)  # two queries a chunk
+    make, equation, scale = CASES[name]
+    torch.manual_seed(0)
+    layer: Any = make()
+    double: Any = make().double()
+    double.load_state_dict(layer.state_dict())
+    if scale is not None:
+        assert layer.scale == scale
+    size = M if "unequal" not in name and name in ("dot", "scaled_dot") else Q
+    query, memory = torch.randn(B, T, size, requires_grad=True), torch.randn(B, T, M, requires_grad=True)
+    copies = [x.detach().double().requires_grad_() for x in (query, memory)]
+    before = layer(query, memory, REAL, causal)
+    with recorded_weights(layer) as weights:
+        out = layer(query, memory, REAL, causal)
+    assert torch.equal(before, out)
+    expected, expected_weights = equation(double, *copies, causal)
+    shown = REAL[..., None]
+    np.testing.assert_allclose((out * shown).detach(), (expected * shown).detach(), atol=1e-5)
+    ((recorded,),) = weights.values()
+    np.testing.assert_allclose((recorded * shown).detach(), (expected_weights * shown).detach(), atol=1e-5)
+
+    weight = torch.randn_like(out) * shown
+    (out * weight).sum().backward()
+    (expected * weight.double()).sum().backward()
+    pairs = [(query, copies[0]), (memory, copies[1]), *zip(layer.parameters(), double.parameters(), strict=True)]
+    for own, other in pairs:
+        np.testing.assert_allclose(own.grad, other.grad, atol=2e-5, rtol=1e-4)
+
+
+def test_additive_scores_stay_within_the_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = AdditiveAttention(Q, M)
+    sizes = []
+    original = layer.attend
+
+    def attend(q: Tensor, *others: Tensor) -> tuple[Tensor, Tensor]:
+        sizes.append(q.shape[1] * others[0].numel())
+        return original(q, *others)
+
+    monkeypatch.setattr(layer, "attend", attend)
+    monkeypatch.setattr(attention, "CHUNK_NUMBERS", 400)
+    query, memory = torch.randn(2, 20, Q), torch.randn(2, 20, M)
+    real = torch.ones(2, 20, dtype=torch.bool)
+    few = layer(query, memory, real, False)
+    assert len(sizes) == 20 and max(sizes) == 2 * 20 * M  # one query at a time, since even that is over 400
+    monkeypatch.setattr(attention, "CHUNK_NUMBERS", 10**9)
+    torch.testing.assert_close(few, layer(query, memory, real, False))
+    assert len(sizes) == 21
+
+
+def test_running_pooling_is_the_pooling_of_each_prefix() -> None:
+    torch.manual_seed(0)
+    layer = AdditiveSelfPooling(M)
+    states = torch.randn(B, T, M) * 5
+    running = layer.running(states, REAL)
+    for b, length in enumerate(LENGTHS.tolist()):
+        for t in range(length):
+            prefix = states[b : b + 1, : t + 1]
+            torch.testing.assert_close(running[b, t], layer(prefix, torch.ones(1, t + 1, dtype=torch.bool))[0])
+    with recorded_weights(layer) as weights:
+        assert torch.equal(layer.running(states, REAL), running)
+    ((recorded,),) = weights.values()
+    torch.testing.assert_close(recorded.sum(-1)[REAL], torch.ones(int(LENGTHS.sum())))
+    assert (recorded.triu(1) == 0).all()
+
+
+def test_running_pooling_keeps_small_early_weights() -> None:
+    """Scores 200 apart: in float32 the first step's share of its own prefix would be 0 / 0."""
+    layer = AdditiveSelfPooling(1)
+    with torch.no_grad():
+        layer.hidden.weight.fill_(10.0)
+        layer.query.weight.fill_(100.0)
+    states = torch.tensor([[[-1.0], [1.0]]])
+    running = layer.running(states, torch.ones(1, 2, dtype=torch.bool))
+    torch.testing.assert_close(running, torch.tensor([[[-1.0], [1.0]]]))
+
+
+@pytest.mark.parametrize(("residual", "query_size", "size"), [(True, Q, Q), (True, M, M), (False, Q, M)])
+def test_slot(residual: bool, query_size: int, size: int) -> None:
+    layer = DotAttention("general", query_size, M)
+    slot = AttentionSlot(layer, query_size, residual)
+    query, memory = torch.randn(B, T, query_size), torch.randn(B, T, M)
+    attended = slot.map(layer(query, memory, REAL, False))
+    assert isinstance(slot.map, nn.Linear) == (residual and query_size != M)
+    torch.testing.assert_close(slot(query, memory, REAL, False), query + attended if residual else attended)
+    assert slot.output_size == size == attended.shape[-1]
+
+
+@pytest.mark.parametrize("qkv_tanh", [False, True])
+@pytest.mark.parametrize("causal", [False, True])
+def test_self_attention_block_equals_its_equation(qkv_tanh: bool, causal: bool) -> None:
+    torch.manual_seed(0)
+    block = SelfAttentionBlock(M, 2, 16, qkv_tanh, dropout=0.0)
+    double = SelfAttentionBlock(M, 2, 16, qkv_tanh, dropout=0.0).double()
+    double.load_state_dict(block.state_dict())
+    x = torch.randn(B, T, M)
+    y = x.double()
+    n = F.layer_norm(y, (M,), double.norm_attention.weight, double.norm_attention.bias)
+    q, k, v = (n @ w.T for w in double.qkv.weight.split(M))
+    if qkv_tanh:
+        q, k, v = q.tanh(), k.tanh(), v.tanh()
+    heads = [
+        dot_rows(q.chunk(2, -1)[i], k.chunk(2, -1)[i], v.chunk(2, -1)[i], (M // 2) ** -0.5, causal)[0] for i in range(2)
+    ]
+    y = y + torch.cat(heads, -1) @ double.output.weight.T
+    n = F.layer_norm(y, (M,), double.norm_feed_forward.weight, double.norm_feed_forward.bias)
+    y = y + double.feed_forward[2:](F.gelu(double.feed_forward[0](n)))
+    np.testing.assert_allclose(block(x, REAL, causal)[REAL].detach(), y[REAL].detach(), atol=1e-5)
+
+
+def test_positions_tell_the_order() -> None:
+    table = sinusoids(50, 7, torch.device("cpu"))
+    assert table.shape == (50, 7) and len(torch.unique(table, dim=0)) == 50
+    np.testing.assert_allclose(table[3, 0], np.sin(3), atol=1e-6)
+    np.testing.assert_allclose(table[3, 4 + 1], np.cos(3 / 10_000 ** (1 / 4)), atol=1e-6)
+    x, lengths = torch.randn(1, 4, 8), torch.tensor([4])
+    blind = SelfAttentionStack(8, 1, 2, 16, positions=False)
+    torch.testing.assert_close(blind(x.flip(1), lengths)[0].flip(1), blind(x, lengths)[0], atol=1e-5, rtol=1e-5)
+    seeing = SelfAttentionStack(8, 1, 2, 16)
+    assert not torch.allclose(seeing(x.flip(1), lengths)[0].flip(1), seeing(x, lengths)[0], atol=1e-3)
+
+
+def test_heads_must_divide() -> None:
+    with pytest.raises(ValueError, match="num_heads=3: must divide"):
+        DotAttention("multihead", M, M, num_heads=3)
+    with pytest.raises(ValueError, match="num_heads=3: must divide"):
+        SelfAttentionBlock(M, 3, 16, False, 0.0)
