@@ -15,11 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException, MissingConfigException
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -51,7 +54,7 @@ def main() -> None:
         cause = error.__cause__ if isinstance(error, JobFailed) else error
         assert isinstance(cause, Exception)
         if full_error:
-            raise cause from None
+            raise cause from cause.__cause__
         print(f"seqtrain: error: {one_line(cause)}", file=sys.stderr)
         sys.exit(1)
 
@@ -96,6 +99,29 @@ def store_schemas() -> None:
             store.store(group=f"schema/{group}", name=kind, node=node)
 
 
+class PluginFolders(SearchPathPlugin):
+    """Adds the YAML folders of installed plugins to Hydra's search path."""
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for folder in registry.FOLDERS:
+            search_path.append("seqtrain-plugin", f"file://{folder}")
+
+
+def add_plugin_folders() -> None:
+    """Put the plugins' folders on the search path.
+
+    Raises:
+        ConfigError: if two folders have a file of one name: Hydra would take the first and say nothing.
+    """
+    owners: dict[Path, Path] = {}
+    for folder in [conf_directory(), *registry.FOLDERS]:
+        for path in sorted(folder.rglob("*.yaml")):
+            owner = owners.setdefault(path.relative_to(folder), folder)
+            if owner != folder:
+                raise ConfigError(f"{path}: an option of this name is in {owner} too; rename this one")
+    Plugins.instance().register(PluginFolders)
+
+
 def option_groups() -> str:
     """The groups and their options, a line each, for --help."""
     loader = GlobalHydra.instance().config_loader()
@@ -106,6 +132,7 @@ def option_groups() -> str:
 def train(arguments: Sequence[str]) -> None:
     """Compose by Hydra, and train once or, with --multirun, many times."""
     store_schemas()
+    add_plugin_folders()
     OmegaConf.register_new_resolver("option_groups", option_groups, replace=True)
     sys.argv = [sys.argv[0], *arguments]
     if "COMP_LINE" in os.environ:  # shell completion: Hydra knows no word `train`

@@ -32,6 +32,7 @@ from seqtrain.atomic import replacing
 from seqtrain.errors import RunError
 
 PACKAGES = ("seqtrain", "torch", "numpy", "hydra-core", "omegaconf", "datasets", "tokenizers", "scikit-learn",
+    "seqeval",
             "tensorboard")  # fmt: skip
 
 

@@ -80,7 +80,9 @@ def small(composed: Compose, reviews: Path) -> Compose:
     """A configuration on the small reviews, with a small model; overrides may change all of it."""
 
     def composer(*overrides: str) -> Config:
-        sizes = ["model.embedding.embed_dim=12", "model.hidden_size=10"]
+        sizes = ["model.embedding.embed_dim=12"]
+        if "model=self_attn" not in overrides:
+            sizes.append("model.hidden_size=12")
         dropout = ["model.dropout=0.1", "model.embedding.dropout=0.1"]
         data = [
             "data=text_files",

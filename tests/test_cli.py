@@ -144,6 +144,15 @@ def test_default_run_directory(seqtrain: Run, reviews: Path, tmp_path: Path) -> 
         ("trainer.epochs=many", ["trainer.epochs=many", "Integer"]),
         ("model.cell=gruu", ["model.cell=gruu", "rnn, lstm, gru"]),
         ("trainer.lr=-1", ["trainer.lr=-1", "above 0"]),
+        ("model.output_attention.score=cosine", ["model.output_attention.score=cosine", "scaled_dot, general"]),
+        ("model.output_attention.memory=output", ["model.output_attention.memory=output", "states, inputs"]),
+        ("model.middle_attention.score=dot", ["model.middle_attention", "did you mean", "input_attention"]),
+        (
+            "model=gru model.output_attention.score=multihead model.output_attention.num_heads=3 data.path=/nowhere "
+            "data=text_files",
+            ["model.output_attention.num_heads=3: must divide 256"],
+        ),
+        ("model.embedding.path=/nowhere.txt", ["model.embedding.path=/nowhere.txt: cannot be read"]),
         ("trainn data=imdb", ["trainn: no such command", "did you mean train"]),
         ("eval", ["run: must be given"]),
         ("eval run=nowhere", ["run=nowhere: no such directory"]),
@@ -188,15 +197,15 @@ def test_a_failed_run_says_why(seqtrain: Run, tmp_path: Path) -> None:
 
 def test_help_and_hydras_own_flags(seqtrain: Run, tmp_path: Path) -> None:
     text = seqtrain("--help").stdout
-    assert "model: gru, gru_attn, lstm, rnn" in text and "data: ag_news, docstrings, imdb" in text
+    assert "model: attn_gru, bahdanau_attn, gru, " in text and "data: adding, ag_news, copy_memory, docstrings" in text
     assert "seqtrain eval run=" in seqtrain("eval", "--help").stdout
     assert "hidden_size: 128" in seqtrain("--cfg", "job", "model=lstm").stdout
     assert seqtrain("--info", "searchpath").returncode == 0
     (tmp_path / "own/model").mkdir(parents=True)
     (tmp_path / "own/model/wide.yaml").write_text("defaults: [gru, _self_]\nname: wide\nhidden_size: 999\n")
     assert "hidden_size: 999" in seqtrain("--config-dir", "own", "--cfg", "job", "model=wide").stdout
-    for line in ("seqtrain model=gru_", "seqtrain train model=gru_"):
+    for line in ("seqtrain model=self_", "seqtrain train model=self_"):
         completion = seqtrain("-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
-        assert completion.stdout.split() == ["model=gru_attn"], completion.stderr
+        assert completion.stdout.split() == ["model=self_attn"], completion.stderr
     completion = seqtrain("-sc", "install=bash")
     assert completion.returncode == 0 and "complete" in completion.stdout

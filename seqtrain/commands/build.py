@@ -7,8 +7,10 @@ import torch
 from torch import nn
 
 from seqtrain.config import registry
+from seqtrain.config.model import SequenceConfig
 from seqtrain.config.root import Config
 from seqtrain.data.base import Dataset, DataSpec
+from seqtrain.models.pretrained import check_vectors
 from seqtrain.run_directory import RunDirectory, read_json
 from seqtrain.tasks.base import Task
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
@@ -56,6 +58,8 @@ def check_model(config: Config) -> None:
     task = registry.find("task", config.task.kind).load()
     model_class = registry.find("model", config.model.kind).load()
     model_class.from_config(config.model, DataSpec(vocab_size=2, pad_id=0), causal=task.causal, pooled=task.pooled)
+    if isinstance(config.model, SequenceConfig) and config.model.embedding.path is not None:
+        check_vectors(config.model.embedding.path, config.model.embedding.embed_dim)
 
 
 def load_trained(config: Config, run: RunDirectory, checkpoint: str) -> tuple[Built, int]:

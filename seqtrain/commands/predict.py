@@ -14,6 +14,7 @@ import numpy as np
 from seqtrain.atomic import replacing
 from seqtrain.commands.build import Built, load_trained
 from seqtrain.commands.evaluate import check_changes, check_choice
+from seqtrain.config.data import TextClassificationConfig
 from seqtrain.config.loading import from_yaml, to_config
 from seqtrain.config.root import Config
 from seqtrain.data.files import SUFFIXES, read_table, text_lines
@@ -109,9 +110,11 @@ def predict(
     """
     check_choice("checkpoint", checkpoint, ("best", "last"))
     check_changes(saved, config)
+    if not isinstance(config.data, TextClassificationConfig):
+        raise RunError(f"run={run.path}: predict is for text classifiers, and its data is {config.data.name}")
     check_output(output)
     table = read_lines() if source == "-" else read_table(Path(source).expanduser())
-    name = "text" if source == "-" or source.endswith(".txt") else config.data.text_column  # type: ignore[attr-defined]
+    name = "text" if source == "-" or source.endswith(".txt") else config.data.text_column
     texts = column(table, name, "data.text_column", source)
     check_types(table, output)
     trained = TrainedModel.from_config(config, run, checkpoint)

@@ -6,15 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import nn
 
 from seqtrain.atomic import replacing
 from seqtrain.commands.build import Built, build_data, build_model, check_model
 from seqtrain.commands.report import beaten_line, format_table
 from seqtrain.config.loading import differences, to_yaml
+from seqtrain.config.model import SequenceConfig
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Schedule
 from seqtrain.data.base import Dataset
 from seqtrain.errors import ConfigError, RunError
+from seqtrain.models.pretrained import load_vectors
 from seqtrain.run_directory import RunDirectory, read_json, write_json
 from seqtrain.tasks.base import Table
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
@@ -52,6 +55,7 @@ def train(config: Config, run: RunDirectory) -> float:
         write_json(run.data_path, data.describe())
         data.save(run.path)
         built = build_model(config, data.spec)
+        start_from_vectors(config, built, data)
         trainer = Trainer(config.trainer, built.model, built.head, built.task, data, run, built.device)
         return fit(config, run, data, built, trainer)
 
@@ -88,6 +92,22 @@ def resume(saved: Config, config: Config, run: RunDirectory) -> float:
     with run.recording_outcome():
         save_config(config, run)
         return fit(config, run, data, built, trainer)
+
+
+def start_from_vectors(config: Config, built: Built, data: Dataset) -> None:
+    """Set the embedding to the vectors of ``model.embedding.path``, where that is given, and report the coverage."""
+    path = config.model.embedding.path if isinstance(config.model, SequenceConfig) else None
+    if path is None:
+        return
+    tokens = data.token_names()
+    if not tokens:
+        raise ConfigError(
+            f"model.embedding.path={path}: the inputs of data={config.data.name} are no words; leave it out"
+        )
+    embedding = built.model.get_submodule("embedding")
+    assert isinstance(embedding, nn.Embedding)
+    found = load_vectors(embedding, tokens, path)
+    log.info("%s: has vectors for %d of %d tokens (%.1f %%)", path, found, len(tokens), 100 * found / len(tokens))
 
 
 def save_config(config: Config, run: RunDirectory) -> None:
@@ -151,7 +171,7 @@ def report(
     results = {"model": name, "parameters": built.num_parameters, "best_step": step, "scores": table}
     write_json(run.results_path, results)  # before the baselines, which may take a while
     if config.trainer.baselines:
-        log.info("baselines (fitted on train once, then cached) ...")
+        log.info("baselines, fitted on train ...")
         table |= built.task.baselines(data)
         write_json(run.results_path, results)
     print(format_table(table, built.task.shown))

@@ -72,6 +72,10 @@ class EmbeddingConfig:
     """Size of a token's vector."""
     dropout: float = 0.5
     """Dropout on the embedded tokens."""
+    path: str | None = None
+    """GloVe or word2vec text file whose vectors the tokens start from; the tokens it lacks start at random."""
+    freeze: bool = False
+    """Keep the vectors of ``path`` as they are."""
 
 
 @dataclass
@@ -111,6 +115,12 @@ class SequenceConfig(ModelConfig):
     def check(self, key: str) -> None:
         require(self.embedding.embed_dim >= 1, f"{key}.embedding.embed_dim", self.embedding.embed_dim, "at least 1")
         require_fraction(self.embedding.dropout, f"{key}.embedding.dropout")
+        require(
+            not self.embedding.freeze or self.embedding.path is not None,
+            f"{key}.embedding.freeze",
+            True,
+            f"false unless {key}.embedding.path is given: random vectors would never be trained",
+        )
         require_fraction(self.dropout, f"{key}.dropout")
 
 

@@ -1,13 +1,14 @@
 """What can be built: for each group, the kinds, their schema and the class built from it.
 
 A package of your own adds kinds by an entry point in the group ``seqtrain.plugins`` that names a function calling
-``register``.
+``register``, and the YAML files that name them by ``register_folder``.
 """
 
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
+from pathlib import Path
 from typing import Any
 
 from seqtrain.config import data, model, task
@@ -30,6 +31,7 @@ class Kind:
 
 
 REGISTRY: dict[str, dict[str, Kind]] = {"data": {}, "task": {}, "model": {}, "trainer": {}}
+FOLDERS: list[Path] = []  # of YAML files that plugins offer beside conf/
 
 
 def register(group: str, kind: str, schema: type[Node], target: str) -> None:
@@ -37,6 +39,14 @@ def register(group: str, kind: str, schema: type[Node], target: str) -> None:
     if kind in REGISTRY[group] and REGISTRY[group][kind] != Kind(schema, target):
         raise ConfigError(f"{group} kind {kind!r} is registered twice: as {REGISTRY[group][kind].target} and {target}")
     REGISTRY[group][kind] = Kind(schema, target)
+
+
+def register_folder(folder: Path) -> None:
+    """Offer the YAML files of a folder, laid out as conf/ is: ``model/<name>.yaml`` becomes ``model=<name>``."""
+    if not folder.is_dir():
+        raise ConfigError(f"{folder}: no such folder; is it among the package's data?")
+    if folder not in FOLDERS:
+        FOLDERS.append(folder)
 
 
 def find(group: str, kind: str) -> Kind:
@@ -48,15 +58,37 @@ def find(group: str, kind: str) -> Kind:
 
 @cache
 def load_plugins() -> None:
-    """Let installed packages register their kinds."""
+    """Let installed packages register their kinds.
+
+    Raises:
+        ConfigError: if one of them cannot be imported or fails; names it.
+    """
     for entry in entry_points(group="seqtrain.plugins"):
-        entry.load()()
+        try:
+            entry.load()()
+        except Exception as error:
+            package = entry.dist.name if entry.dist else entry.module
+            raise ConfigError(
+                f"plugin {entry.name} ({entry.value}) of the package {package}: {type(error).__name__}: {error}; "
+                f"mend it or uninstall {package}"
+            ) from error
 
 
 register("data", "hub_text", data.HubTextConfig, "seqtrain.data.hub_text:HubText")
 register("data", "text_files", data.TextFilesConfig, "seqtrain.data.text_files:TextFiles")
 register("data", "docstrings", data.DocstringsConfig, "seqtrain.data.docstrings:Docstrings")
+register("data", "generated", data.GeneratedConfig, "seqtrain.data.generated:Generated")
+register("data", "tagging_files", data.TaggingFilesConfig, "seqtrain.data.tagging_files:TaggingFiles")
 register("task", "classification", task.ClassificationConfig, "seqtrain.tasks.classification:Classification")
+register(
+    "task",
+    "sequence_regression",
+    task.SequenceRegressionConfig,
+    "seqtrain.tasks.sequence_regression:SequenceRegression",
+)
+register(
+    "task", "sequence_labelling", task.SequenceLabellingConfig, "seqtrain.tasks.sequence_labelling:SequenceLabelling"
+)
 register("model", "recurrent", model.RecurrentConfig, "seqtrain.models.recurrent:RecurrentModel")
 register("model", "self_attention", model.SelfAttentionConfig, "seqtrain.models.self_attention:SelfAttentionModel")
 register("trainer", "trainer", TrainerConfig, "seqtrain.training.trainer:Trainer")

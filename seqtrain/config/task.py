@@ -23,3 +23,19 @@ class ClassificationConfig(TaskConfig):
         require(weights in ("none", "balanced") or (listed and weights), f"{key}.class_weights", weights,
                 "none, balanced, or a list with one number above 0 per class")  # fmt: skip
         require(0 <= self.label_smoothing < 1, f"{key}.label_smoothing", self.label_smoothing, "in [0, 1)")
+
+
+@dataclass
+class SequenceRegressionConfig(TaskConfig):
+    """One number per sequence, by squared error."""
+
+
+@dataclass
+class SequenceLabellingConfig(TaskConfig):
+    """One label per step."""
+
+    label_smoothing: float = 0.0
+    """Share of the target's probability spread evenly over all labels in the training loss."""
+
+    def check(self, key: str) -> None:
+        require(0 <= self.label_smoothing < 1, f"{key}.label_smoothing", self.label_smoothing, "in [0, 1)")

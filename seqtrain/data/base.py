@@ -4,9 +4,10 @@ Shapes: B batch, T time, D features.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,8 @@ class DataSpec:
     """Number of tokens, for inputs that are tokens."""
     pad_id: int | None = None
     """Token that fills rows up, where the vocabulary has one."""
+    num_features: int | None = None
+    """Features of a step, for inputs that are numbers."""
     class_names: list[str] = field(default_factory=list)
     """Names of the classes, in the order of the targets."""
     class_counts: list[int] = field(default_factory=list)
@@ -35,7 +38,7 @@ class Batch:
     inputs: Tensor
     """Tokens (B, T), or features (B, T, D)."""
     targets: Tensor
-    """What is to be predicted: classes (B,) for classification."""
+    """What is to be predicted: classes (B,) for classification, labels (B, T) for labelling."""
     lengths: Tensor
     """Real steps of each row, (B,), at least 1."""
     rows: np.ndarray
@@ -61,6 +64,8 @@ class Dataset(ABC):
     """What a user should know of how the data was read, one line each."""
     sizes: dict[str, int]
     """Rows of each split."""
+    known_scores: Mapping[str, dict[str, float]] = MappingProxyType({})
+    """What is known in theory: who -> metric -> value."""
 
     @abstractmethod
     def num_batches(self, epoch: int) -> int:
@@ -81,6 +86,10 @@ class Dataset(ABC):
     @abstractmethod
     def examples(self, split: str, count: int) -> tuple[Batch, list[list[str]]]:
         """A few rows of a split, always the same, with the name of each of their steps, for figures."""
+
+    def token_names(self) -> list[str]:
+        """Name of each token of the vocabulary, in order; none for inputs that are no words."""
+        return []
 
     @abstractmethod
     def save(self, directory: Path) -> None:

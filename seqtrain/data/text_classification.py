@@ -225,6 +225,9 @@ class TextClassification(Dataset):
     def save(self, directory: Path) -> None:
         shutil.copyfile(self.directory / "tokenizer.json", directory / "tokenizer.json")
 
+    def token_names(self) -> list[str]:
+        return [token_name(self.tokenizer, token) for token in range(self.tokenizer.get_vocab_size())]
+
     def source_rows(self, split: str) -> np.ndarray:
         return np.array(self.array(split, "rows"))
 

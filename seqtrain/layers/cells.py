@@ -82,7 +82,7 @@ class GRUCell(Cell):
     z = sigmoid(W_z x + U_z h + b_z);  r = sigmoid(W_r x + U_r h + b_r);
     h~ = tanh(W x + U (r * h) + b);  h' = (1 - z) * h + z * h~.  Gates are stacked z, r, h~.
 
-    Source: Cho et al. 2014, eq. 5-8, with z and 1 - z as in Chung et al. 2014, eq. 6. torch.nn.GRU differs in two
+    Source: Cho et al. 2014, eq. 5-8, with z and 1 - z as in Chung et al. 2014, section 3.2. torch.nn.GRU differs in two
     ways: its reset gate acts on U h + b after the product, and its z is this 1 - z.
     """
 

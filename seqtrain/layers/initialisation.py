@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from seqtrain.layers.cells import CandidateGRUCell, CellLayer, GRUCell
+from seqtrain.layers.cells import CandidateGRUCell, CellLayer, CoupledGRUCell, GRUCell
 
 # Where the gate that keeps the state stands among the gates, and whether a higher value keeps (+1) or forgets (-1).
 KEEPING_GATE: dict[type, tuple[int, int]] = {
@@ -11,6 +11,7 @@ KEEPING_GATE: dict[type, tuple[int, int]] = {
     nn.GRU: (1, +1),
     GRUCell: (0, -1),
     CandidateGRUCell: (0, -1),
+    CoupledGRUCell: (0, +1),
 }
 
 

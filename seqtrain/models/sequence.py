@@ -22,7 +22,7 @@ class SequenceModel(nn.Module):
     """Features of a sequence: one vector a row if it is pooled, else one a step.
 
     Args:
-        embedding: tokens (B, T) to vectors (B, T, D).
+        embedding: tokens (B, T), or features (B, T, F), to vectors (B, T, D).
         encoder: vectors to states (B, T, H).
         pooling: states to one vector a row (Pooling) or a step (RunningPooling), or None for the states themselves.
         embedding_dropout: on the vectors.
@@ -83,13 +83,19 @@ class SequenceModel(nn.Module):
         return self.dropout(features), state
 
 
-def build_embedding(config: SequenceConfig, spec: DataSpec) -> nn.Embedding:
-    """Vectors of tokens, normal with a small deviation; that of padding, if there is one, is zero and stays so."""
+def build_embedding(config: SequenceConfig, spec: DataSpec) -> nn.Embedding | nn.Linear:
+    """Vectors of tokens, normal with a small deviation; that of padding, if there is one, is zero and stays so.
+
+    For inputs that are numbers, a linear map of each step's features.
+    """
+    if spec.num_features is not None:
+        return nn.Linear(spec.num_features, config.embedding.embed_dim)
     assert spec.vocab_size is not None
     embedding = nn.Embedding(spec.vocab_size, config.embedding.embed_dim, padding_idx=spec.pad_id)
     nn.init.normal_(embedding.weight, std=EMBEDDING_STD)
     if spec.pad_id is not None:
         nn.init.zeros_(embedding.weight.data[spec.pad_id])
+    embedding.weight.requires_grad_(not config.embedding.freeze)
     return embedding
 
 

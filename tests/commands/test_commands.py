@@ -29,7 +29,9 @@ MODELS = sorted(path.stem for path in (conf_directory() / "model").glob("*.yaml"
 @pytest.fixture(scope="module")
 def finished(small: Compose, tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, RunDirectory]:
     """A run with everything that is logged."""
-    config = small("model=gru_attn", "trainer.figures=true", "trainer.baselines=true", "trainer.log_every=10")
+    config = small(
+        "model=gru_attn", "trainer.epochs=4", "trainer.figures=true", "trainer.baselines=true", "trainer.log_every=10"
+    )
     run = RunDirectory.claim(tmp_path_factory.mktemp("runs") / "run", exact=True)
     with run.recording_outcome():
         train(config, run)
@@ -92,7 +94,7 @@ def test_metrics_file_and_tensorboard_agree(finished: Finished) -> None:
     assert {f"attention/pooling/{i}" for i in range(4)} <= images
     assert "config/text_summary" in texts and "attention/pooling/0/text_summary" in texts
     config_text = events.Tensors("config/text_summary")[0].tensor_proto.string_val[0].decode()
-    assert "hidden_size: 10" in config_text
+    assert "hidden_size: 12" in config_text
 
 
 def test_hparams_session_has_a_start_and_an_end_and_no_experiment(finished: Finished) -> None:
@@ -109,7 +111,7 @@ def test_hparams_session_has_a_start_and_an_end_and_no_experiment(finished: Fini
     }
     assert {p.WhichOneof("data") for p in parts.values()} == {"session_start_info", "session_end_info"}
     start = parts["_hparams_/session_start_info"].session_start_info
-    assert start.hparams["model.hidden_size"].number_value == 10
+    assert start.hparams["model.hidden_size"].number_value == 12
     assert start.hparams["data.name"].string_value == "text_files"
 
 
@@ -261,6 +263,16 @@ def test_predict_on_bad_input_writes_nothing(
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_predict_refuses_other_tasks(composed: Compose, tmp_path: Path) -> None:
+    config = composed("data=reverse", "data.num_eval=8", "trainer.max_steps=1", "model.hidden_size=4", "device=cpu")
+    run = RunDirectory.claim(tmp_path / "run", exact=True)
+    train(config, run)
+    with pytest.raises(RunError, match="predict is for text classifiers, and its data is reverse"):
+        predict(config, config, run, "-", "-")
+    with pytest.raises(RunError, match="predict is for classifiers, and its task is sequence_labelling"):
+        seqtrain.load(run.path)
+
+
 def test_runs_without_a_usable_checkpoint(finished: Finished, tmp_path: Path) -> None:
     config, run = finished
     copy = RunDirectory(shutil.copytree(run.path, tmp_path / "copy"))
@@ -301,7 +313,7 @@ def test_a_refused_resume_leaves_the_run_as_it_was(finished: Finished, tmp_path:
 def test_a_config_that_no_longer_fits_the_weights(finished: Finished, tmp_path: Path) -> None:
     config, run = finished
     copy = RunDirectory(shutil.copytree(run.path, tmp_path / "copy"))
-    copy.config_path.write_text(copy.config_path.read_text().replace("hidden_size: 10", "hidden_size: 11"))
+    copy.config_path.write_text(copy.config_path.read_text().replace("hidden_size: 12", "hidden_size: 11"))
     edited = to_config(from_yaml(copy.config_path))
     with pytest.raises(RunError, match=r"does not fit the model of config\.yaml"):
         evaluate(edited, edited, copy)

@@ -159,11 +159,12 @@ def test_initialisation(make) -> None:  # type: ignore[no-untyped-def]
 def test_chrono_initialisation_keeps_the_state() -> None:
     """The keeping gate starts at u / (1 + u) for u in [1, T - 1]: about 1/u of the state is lost a step."""
     lstm, gru = nn.LSTM(3, 500), nn.GRU(3, 500)
-    cell = CellLayer(GRUCell(3, 500))
-    for layer in (lstm, gru, cell):
+    cell, coupled = CellLayer(GRUCell(3, 500)), CellLayer(CoupledGRUCell(3, 500))
+    for layer in (lstm, gru, cell, coupled):
         initialise(layer, chrono=100)
     of_lstm, of_gru = (dict(layer.named_parameters())["bias_ih_l0"].split(500) for layer in (lstm, gru))
-    for keep in (of_lstm[1].sigmoid(), of_gru[1].sigmoid(), 1 - cell.cell.bias[:500].sigmoid()):
+    of_cells = 1 - cell.cell.bias[:500].sigmoid(), coupled.cell.bias[:500].sigmoid()
+    for keep in (of_lstm[1].sigmoid(), of_gru[1].sigmoid(), *of_cells):
         u = keep / (1 - keep)
         assert u.min() >= 0.99 and u.max() <= 99.1 and 40 < u.mean() < 60
     torch.testing.assert_close(of_lstm[0], -of_lstm[1])

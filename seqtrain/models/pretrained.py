@@ -1,0 +1,69 @@
+"""Word vectors from a GloVe or word2vec text file.
+
+A line is a word and its numbers, separated by spaces; word2vec's first line, the counts, is recognised and skipped.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from seqtrain.errors import ConfigError
+
+
+def check_vectors(path: str, embed_dim: int) -> None:
+    """Raise ConfigError at once if a file of vectors is missing or its first vector has another width."""
+    for _ in read_vectors(path, embed_dim):
+        return
+    raise ConfigError(f"model.embedding.path={path}: holds no vectors")
+
+
+def load_vectors(embedding: nn.Embedding, tokens: Sequence[str], path: str) -> int:
+    """Set the vectors of the tokens that a file has; the others, and padding, stay as they are.
+
+    Args:
+        embedding: (V, D).
+        tokens: name of each of the V tokens.
+        path: the file.
+
+    Returns:
+        How many tokens the file has.
+
+    Raises:
+        ConfigError: if the file is missing, or a line has not D numbers.
+    """
+    index = {token: i for i, token in enumerate(tokens) if i != embedding.padding_idx}
+    found = 0
+    with torch.no_grad():
+        for word, vector in read_vectors(path, embedding.embedding_dim, index):
+            embedding.weight[index.pop(word)] = torch.from_numpy(vector)
+            found += 1
+    return found
+
+
+def read_vectors(path: str, embed_dim: int, wanted: dict[str, int] | None = None) -> Iterator[tuple[str, np.ndarray]]:
+    """Words with their vectors (D,), float32; only the ``wanted`` ones, where given, each once."""
+    try:
+        with Path(path).expanduser().open(encoding="utf-8", errors="replace") as file:
+            for number, line in enumerate(file, start=1):
+                parts = line.rstrip().rsplit(" ", embed_dim)
+                if number == 1 and len(line.split()) == 2 and line.replace(" ", "").strip().isdecimal():
+                    continue  # word2vec's counts
+                if wanted is not None and len(parts) == embed_dim + 1 and parts[0] not in wanted:
+                    continue
+                try:
+                    vector = np.array(parts[1:], dtype=np.float32)
+                except ValueError:
+                    vector = np.empty(0, dtype=np.float32)
+                if len(vector) != embed_dim or not parts[0]:
+                    width = len(line.split()) - 1
+                    raise ConfigError(
+                        f"model.embedding.path={path}: line {number} is not a word with {embed_dim} numbers "
+                        f"(model.embedding.embed_dim) but with {width} fields; set embed_dim to the file's width, or "
+                        "mend the line"
+                    )
+                yield parts[0], vector
+    except OSError as error:
+        raise ConfigError(f"model.embedding.path={path}: cannot be read ({error.strerror})") from error

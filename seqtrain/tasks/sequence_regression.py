@@ -1,0 +1,70 @@
+"""Sequence regression: one number per sequence.
+
+Shapes: B batch, N rows of a split.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seqtrain.config.task import SequenceRegressionConfig
+from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.tasks.base import Evaluation, Meter, Table, Task
+
+
+class RegressionMeter(Meter):
+    """Gathers the prediction and target of every row."""
+
+    def __init__(self, head: nn.Module):
+        self.head = head
+        self.predictions: list[Tensor] = []
+        self.targets: list[Tensor] = []
+        self.rows: list[np.ndarray] = []
+
+    def update(self, features: Tensor, batch: Batch) -> None:
+        self.predictions.append(self.head(features).squeeze(-1).double().cpu())
+        self.targets.append(batch.targets.double().cpu())
+        self.rows.append(batch.rows)
+
+    def result(self) -> Evaluation:
+        order = np.argsort(np.concatenate(self.rows))
+        predictions, targets = (torch.cat(part).numpy()[order] for part in (self.predictions, self.targets))
+        error = predictions - targets
+        metrics = {"mse": float(np.mean(error**2)), "mae": float(np.mean(np.abs(error)))}
+        return Evaluation(metrics, {"predictions": predictions, "targets": targets})
+
+
+class SequenceRegression(Task):
+    """One number per sequence, by a linear layer and squared error, in the targets' own units.
+
+    Args:
+        config: no options.
+        spec: of the data.
+    """
+
+    causal = False
+    pooled = True
+    monitor = "mse"
+    maximize = False
+    shown = ("mse", "mae")
+
+    def __init__(self, config: SequenceRegressionConfig, spec: DataSpec):
+        del config, spec
+
+    def build_head(self, input_size: int) -> nn.Module:
+        head = nn.Linear(input_size, 1)
+        nn.init.xavier_uniform_(head.weight)
+        nn.init.zeros_(head.bias)
+        return head
+
+    def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
+        return (head(features).squeeze(-1).float() - batch.targets).square().sum()
+
+    def count(self, batch: Batch) -> Tensor:
+        return torch.tensor(float(len(batch.targets)), device=batch.targets.device)
+
+    def meter(self, head: nn.Module) -> Meter:
+        return RegressionMeter(head)
+
+    def baselines(self, data: Dataset) -> Table:
+        return {who: dict.fromkeys(("validation", "test"), scores) for who, scores in data.known_scores.items()}
