@@ -31,9 +31,10 @@ from filelock import FileLock, Timeout
 from seqtrain.atomic import replacing
 from seqtrain.errors import RunError
 
-PACKAGES = ("seqtrain", "torch", "numpy", "hydra-core", "omegaconf", "datasets", "tokenizers", "scikit-learn",
-    "seqeval",
-            "tensorboard")  # fmt: skip
+PACKAGES = (
+    *("seqtrain", "torch", "numpy", "hydra-core", "omegaconf", "datasets", "tokenizers"),
+    *("scikit-learn", "seqeval", "tensorboard"),
+)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -10,6 +10,7 @@ from seqtrain.config import registry
 from seqtrain.config.model import SequenceConfig
 from seqtrain.config.root import Config
 from seqtrain.data.base import Dataset, DataSpec
+from seqtrain.errors import ConfigError
 from seqtrain.models.pretrained import check_vectors
 from seqtrain.run_directory import RunDirectory, read_json
 from seqtrain.tasks.base import Task
@@ -46,7 +47,13 @@ def build_data(config: Config, trained: Path | None = None, whole: bool = False)
 def build_model(config: Config, spec: DataSpec) -> Built:
     """Task, model and head for data of this kind, with fresh weights, on the config's device."""
     device = prepare_device(config.device)
-    task: Task = registry.find("task", config.task.kind).load()(config.task, spec)
+    task_class = registry.find("task", config.task.kind).load()
+    if task_class.targets != spec.targets:
+        raise ConfigError(
+            f"task={config.task.name}: predicts the {task_class.targets} of a sequence, but data={config.data.name} "
+            f"has its {spec.targets}; leave task= out, and the data picks its own"
+        )
+    task: Task = task_class(config.task, spec)
     model_class = registry.find("model", config.model.kind).load()
     model = model_class.from_config(config.model, spec, causal=task.causal, pooled=task.pooled).to(device)
     head = task.build_head(model.output_size).to(device)

@@ -13,8 +13,11 @@ from seqtrain.training.evaluation import evaluate as evaluate_model
 
 log = logging.getLogger(__name__)
 
-LEARNED = {"data.tokenizer", "data.vocab_size", "data.min_count", "data.lowercase", "data.html_breaks"}
-"""Options of the data that went into the trained vocabulary."""
+LEARNED = {
+    *("data.kind", "data.tokenizer", "data.vocab_size", "data.min_count", "data.lowercase", "data.html_breaks"),
+    *("data.problem", "data.num_symbols"),
+}
+"""Options of the data that decide what the trained model's inputs and outputs mean."""
 
 
 def check_changes(saved: Config, config: Config) -> None:

@@ -98,6 +98,13 @@ class AttentionConfig:
     def check(self, key: str) -> None:
         """Raise ConfigError for a value out of its range."""
         require(self.num_heads >= 1, f"{key}.num_heads", self.num_heads, "at least 1")
+        mapped = (Score.dot, Score.scaled_dot, Score.multihead)
+        require(
+            not self.project or self.score in mapped,
+            f"{key}.project",
+            True,
+            f"false with {key}.score={self.score.value}: only dot and scaled_dot have it",
+        )
         require_fraction(self.dropout, f"{key}.dropout")
 
 
@@ -170,6 +177,13 @@ class RecurrentConfig(SequenceConfig):
             self.chrono_init is None or self.chrono_init > 2, f"{key}.chrono_init", self.chrono_init, "above 2, or null"
         )
         self.input_attention.check(f"{key}.input_attention")
+        memory = self.input_attention.memory
+        require(
+            memory is Memory.states,
+            f"{key}.input_attention.memory",
+            memory.value,
+            "left out: it attends to the embedded tokens themselves",
+        )
         self.output_attention.check(f"{key}.output_attention")
 
 

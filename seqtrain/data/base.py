@@ -23,6 +23,8 @@ class DataSpec:
     """Number of tokens, for inputs that are tokens."""
     pad_id: int | None = None
     """Token that fills rows up, where the vocabulary has one."""
+    targets: str = ""
+    """What is to be predicted: ``class`` or ``number`` of a sequence, ``labels`` of its steps."""
     num_features: int | None = None
     """Features of a step, for inputs that are numbers."""
     class_names: list[str] = field(default_factory=list)

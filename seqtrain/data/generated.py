@@ -13,6 +13,7 @@ from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import digest
 
 SPLITS = ("train", "validation", "test")
+EVAL_BATCH = 64  # whatever the training batch, so that the rows scored are always the same
 
 
 class Generated(Dataset):
@@ -32,15 +33,15 @@ class Generated(Dataset):
         K = config.num_symbols
         match config.problem:
             case Problem.adding:
-                self.spec = DataSpec(num_features=2)
+                self.spec = DataSpec(targets="number", num_features=2)
                 self.known_scores = {"predicting the mean": {"mse": 1 / 6}}
             case Problem.copy_memory:
                 names = ["blank", *(str(i) for i in range(1, K + 1))]
-                self.spec = DataSpec(vocab_size=K + 2, class_names=names)
+                self.spec = DataSpec(targets="labels", vocab_size=K + 2, class_names=names)
                 loss = problems.memoryless_loss(config.length, K, config.copy_length)
                 self.known_scores = {"without memory": {"loss": loss}}
             case Problem.reverse:
-                self.spec = DataSpec(vocab_size=K, class_names=[str(i) for i in range(K)])
+                self.spec = DataSpec(targets="labels", vocab_size=K, class_names=[str(i) for i in range(K)])
                 self.known_scores = {"guessing": {"loss": float(np.log(K)), "accuracy": 1 / K}}
         self.fingerprint = digest({k: str(v) for k, v in asdict(config).items() if k != "batch_size"})
 
@@ -52,13 +53,14 @@ class Generated(Dataset):
             yield self.batch("train", index, epoch)
 
     def eval_batches(self, split: str) -> Iterator[Batch]:
-        for index in range(-(-self.sizes[split] // self.config.batch_size)):
+        for index in range(-(-self.sizes[split] // EVAL_BATCH)):
             yield self.batch(split, index)
 
     def batch(self, split: str, index: int, epoch: int = 0) -> Batch:
         """The batch of a split at a position."""
         config = self.config
-        rows = np.arange(index * config.batch_size, min((index + 1) * config.batch_size, self.sizes[split]))
+        size = config.batch_size if split == "train" else EVAL_BATCH
+        rows = np.arange(index * size, min((index + 1) * size, self.sizes[split]))
         rng = np.random.default_rng([SPLITS.index(split), self.seed if split == "train" else 0, epoch, index])
         match config.problem:
             case Problem.adding:

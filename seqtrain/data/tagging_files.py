@@ -66,6 +66,7 @@ class TaggingFiles(Dataset):
         self.tags = {split: self.tag_rows(part.tags, class_names) for split, part in self.sentences.items()}
         counted = next(iter(self.tags.values())).tokens  # of train, where there is one
         self.spec = DataSpec(
+            targets="labels",
             vocab_size=len(self.vocabulary),
             pad_id=PAD_ID,
             class_names=class_names,

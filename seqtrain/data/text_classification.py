@@ -32,7 +32,7 @@ from seqtrain.errors import DataError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-FORMAT = 1  # of the prepared files; raise it when they or what goes into them changes
+FORMAT = 2  # of the prepared files; raise it when they or what goes into them changes
 NOT_IN_KEY = {
     *("name", "path", "folder"),  # the contents of the files stand for them
     *("max_length", "truncate", "batch_size", "batch_tokens", "eval_batch_tokens"),  # applied to prepared rows
@@ -136,6 +136,7 @@ class TextClassification(Dataset):
         tokenizer.save(str(directory / "tokenizer.json"))
         counted = next(iter(splits.values()))  # train, where there is one
         spec = DataSpec(
+            targets="class",
             vocab_size=tokenizer.get_vocab_size(),
             pad_id=tokenizer.token_to_id(PAD),
             class_names=class_names,

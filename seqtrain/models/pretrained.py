@@ -32,7 +32,7 @@ def load_vectors(embedding: nn.Embedding, tokens: Sequence[str], path: str) -> i
         How many tokens the file has.
 
     Raises:
-        ConfigError: if the file is missing, or a line has not D numbers.
+        ConfigError: if the file is missing, the line of a token has not D numbers, or no token is found.
     """
     index = {token: i for i, token in enumerate(tokens) if i != embedding.padding_idx}
     found = 0
@@ -40,6 +40,8 @@ def load_vectors(embedding: nn.Embedding, tokens: Sequence[str], path: str) -> i
         for word, vector in read_vectors(path, embedding.embedding_dim, index):
             embedding.weight[index.pop(word)] = torch.from_numpy(vector)
             found += 1
+    if not found:
+        raise ConfigError(f"model.embedding.path={path}: has none of the {len(tokens)} tokens; is it of this language?")
     return found
 
 
@@ -47,22 +49,24 @@ def read_vectors(path: str, embed_dim: int, wanted: dict[str, int] | None = None
     """Words with their vectors (D,), float32; only the ``wanted`` ones, where given, each once."""
     try:
         with Path(path).expanduser().open(encoding="utf-8", errors="replace") as file:
+            width = None
             for number, line in enumerate(file, start=1):
                 parts = line.rstrip().rsplit(" ", embed_dim)
                 if number == 1 and len(line.split()) == 2 and line.replace(" ", "").strip().isdecimal():
                     continue  # word2vec's counts
-                if wanted is not None and len(parts) == embed_dim + 1 and parts[0] not in wanted:
+                # Later words may hold spaces; the first one tells how wide the vectors are.
+                width = len(line.split()) - 1 if width is None else width
+                if width == embed_dim and wanted is not None and len(parts) == embed_dim + 1 and parts[0] not in wanted:
                     continue
                 try:
                     vector = np.array(parts[1:], dtype=np.float32)
                 except ValueError:
                     vector = np.empty(0, dtype=np.float32)
-                if len(vector) != embed_dim or not parts[0]:
-                    width = len(line.split()) - 1
+                if width != embed_dim or len(vector) != embed_dim or not parts[0]:
                     raise ConfigError(
                         f"model.embedding.path={path}: line {number} is not a word with {embed_dim} numbers "
-                        f"(model.embedding.embed_dim) but with {width} fields; set embed_dim to the file's width, or "
-                        "mend the line"
+                        f"(model.embedding.embed_dim) but with {len(line.split()) - 1} fields; "
+                        "set embed_dim to the file's width, or mend the line"
                     )
                 yield parts[0], vector
     except OSError as error:

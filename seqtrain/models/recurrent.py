@@ -5,6 +5,7 @@ from functools import partial
 from torch import nn
 
 from seqtrain.config.model import Cell, Memory, RecurrentConfig
+from seqtrain.config.model import Pooling as PoolingKind
 from seqtrain.data.base import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.cells import CandidateGRUCell, CellLayer, CoupledGRUCell, GRUCell
@@ -69,9 +70,8 @@ class RecurrentModel(SequenceModel):
         attend_inputs = config.output_attention.memory is Memory.inputs
         memory_size = embed_dim if attend_inputs else encoder.output_size
         after = build_attention(config.output_attention, encoder.output_size, memory_size, "model.output_attention")
-        size = encoder.output_size if after is None else after.output_size
-        if after is not None and config.pooling.value == "last":
-            size = encoder.output_size  # the last state is pooled before it attends
+        pools_first = pooled and config.pooling is PoolingKind.last  # then the pooled state attends
+        size = encoder.output_size if after is None or pools_first else after.output_size
         dropout = LockedDropout if config.locked_dropout else nn.Dropout
         return cls(
             embedding,

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from seqtrain.config.model import AttentionConfig, Score, SequenceConfig
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.errors import ConfigError
-from seqtrain.layers.attention import AdditiveAttention, AttentionSlot, DotAttention
+from seqtrain.layers.attention import AdditiveAttention, Attention, AttentionSlot, DotAttention
 from seqtrain.layers.pooling import Pooling, RunningPooling
 from seqtrain.layers.recurrence import RecurrentStack, real_steps
 from seqtrain.layers.self_attention import SelfAttentionStack
@@ -56,12 +56,15 @@ class SequenceModel(nn.Module):
         self.pooling = pooling
         self.dropout = nn.Dropout(dropout)
         self.causal = causal
-        last = pooling or output_attention or encoder
         # With `last` the one state that is read is pooled first, and attends alone.
         self.pools_first = isinstance(pooling, Pooling) and pooling.kind == "last" and output_attention is not None
-        if self.pools_first:
-            last = output_attention or encoder
+        last = (output_attention if self.pools_first else pooling) or output_attention or encoder
         self.output_size = int(last.output_size)
+
+    @property
+    def carries_state(self) -> bool:
+        """Whether segments with carried state give what the whole sequence would: not where attention looks back."""
+        return not any(isinstance(module, Attention) for module in self.modules())
 
     def forward(self, batch: Batch, state: Any = None) -> tuple[Tensor, Any]:
         """Features (B, output_size), or (B, T, output_size) without pooling, and the encoder's state after step T."""

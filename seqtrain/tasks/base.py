@@ -21,7 +21,7 @@ class Evaluation:
 
     metrics: dict[str, float]
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
-    """One entry a row, in the order of the split's rows."""
+    """One entry a row, in the order of the split's rows; or one a step, of all rows laid end to end."""
 
 
 class Meter(ABC):
@@ -42,6 +42,8 @@ class Task(ABC):
     A task is built as ``Task(config, spec)``, from its own options and the DataSpec.
     """
 
+    targets: ClassVar[str]
+    """What it predicts, as ``DataSpec.targets`` names it."""
     causal: ClassVar[bool]
     """Whether features may depend on no later step."""
     pooled: ClassVar[bool]

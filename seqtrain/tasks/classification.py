@@ -58,9 +58,10 @@ class Classification(Task):
         spec: names of the classes and their counts in train.
 
     Raises:
-        ConfigError: if the data has no classes, or the weights are not one per class.
+        ConfigError: if the weights are not one per class.
     """
 
+    targets = "class"
     causal = False
     pooled = True
     monitor = "accuracy"
@@ -68,8 +69,6 @@ class Classification(Task):
     shown = ("accuracy", "macro_f1", "auroc", "calibration_error")
 
     def __init__(self, config: ClassificationConfig, spec: DataSpec):
-        if not spec.class_names:
-            raise ConfigError("task=classification: this dataset has no classes; choose another task")
         self.class_names = spec.class_names
         self.label_smoothing = config.label_smoothing
         counts = torch.tensor(spec.class_counts, dtype=torch.float)

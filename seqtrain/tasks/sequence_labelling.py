@@ -14,7 +14,6 @@ from torch.nn.utils.rnn import pad_sequence
 
 from seqtrain.config.task import SequenceLabellingConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
-from seqtrain.errors import ConfigError
 from seqtrain.layers.recurrence import real_steps
 from seqtrain.tasks.base import Evaluation, Meter, Table, Task
 
@@ -29,7 +28,7 @@ class HasLabelledTokens(Protocol):
 
 
 class LabellingMeter(Meter):
-    """Sums over the real steps of all rows: nats, hits and steps; and the labels themselves where they mark entities.
+    """Sums over the real steps of all rows: nats, hits and steps; and the labels themselves.
 
     Args:
         head: from features to logits.
@@ -43,22 +42,21 @@ class LabellingMeter(Meter):
         self.hits = self.steps = self.rows = self.perfect = 0
         self.marks_entities = marks_entities(class_names)
         self.labels: dict[int, tuple[list[int], list[int]]] = {}
-        """Predicted and true labels of a row, kept only where they mark entities."""
+        """Predicted and true labels of the real steps of each row."""
 
     def update(self, features: Tensor, batch: Batch) -> None:
         real = real_steps(batch.lengths, batch.targets.shape[1])
         logits = self.head(features).float()
-        self.nats += F.cross_entropy(logits[real].double(), batch.targets[real], reduction="sum").cpu()
+        self.nats += F.cross_entropy(logits[real].cpu().double(), batch.targets[real].cpu(), reduction="sum")
         predicted = logits.argmax(-1)
         wrong = (predicted != batch.targets) & real
         self.hits += int(real.sum() - wrong.sum())
         self.steps += int(real.sum())
         self.perfect += int((~wrong.any(1)).sum())
         self.rows += len(batch.rows)
-        if self.marks_entities:
-            columns = batch.rows.tolist(), batch.lengths.tolist(), predicted.tolist(), batch.targets.tolist()
-            for row, length, guesses, truth in zip(*columns, strict=True):
-                self.labels[row] = guesses[:length], truth[:length]
+        columns = batch.rows.tolist(), batch.lengths.tolist(), predicted.tolist(), batch.targets.tolist()
+        for row, length, guesses, truth in zip(*columns, strict=True):
+            self.labels[row] = guesses[:length], truth[:length]
 
     def result(self) -> Evaluation:
         metrics = {
@@ -66,13 +64,12 @@ class LabellingMeter(Meter):
             "accuracy": self.hits / self.steps,
             "sequence_accuracy": self.perfect / self.rows,
         }
+        sides = [[self.labels[row][side] for row in sorted(self.labels)] for side in (0, 1)]
         if self.marks_entities:
-            predicted, true = (
-                [[self.class_names[label] for label in self.labels[row][side]] for row in sorted(self.labels)]
-                for side in (0, 1)
-            )
+            predicted, true = ([[self.class_names[label] for label in row] for row in side] for side in sides)
             metrics |= entity_metrics(predicted, true)
-        return Evaluation(metrics)
+        outputs = {name: np.concatenate(side) for name, side in zip(("predictions", "targets"), sides, strict=True)}
+        return Evaluation(metrics, outputs | {"lengths": np.array([len(row) for row in sides[1]])})
 
 
 def marks_entities(class_names: Sequence[str]) -> bool:
@@ -112,11 +109,9 @@ class SequenceLabelling(Task):
     Args:
         config: label smoothing of the training loss; scores do not use it.
         spec: names of the labels.
-
-    Raises:
-        ConfigError: if the data has no labels.
     """
 
+    targets = "labels"
     causal = False
     pooled = False
     monitor = "loss"
@@ -124,8 +119,6 @@ class SequenceLabelling(Task):
     shown = ("loss", "accuracy", "sequence_accuracy", "entity_f1")
 
     def __init__(self, config: SequenceLabellingConfig, spec: DataSpec):
-        if not spec.class_names:
-            raise ConfigError("task=sequence_labelling: this dataset has no labels; choose another task")
         self.class_names = spec.class_names
         self.label_smoothing = config.label_smoothing
 

@@ -22,8 +22,8 @@ class RegressionMeter(Meter):
         self.rows: list[np.ndarray] = []
 
     def update(self, features: Tensor, batch: Batch) -> None:
-        self.predictions.append(self.head(features).squeeze(-1).double().cpu())
-        self.targets.append(batch.targets.double().cpu())
+        self.predictions.append(self.head(features).squeeze(-1).float().cpu().double())
+        self.targets.append(batch.targets.cpu().double())
         self.rows.append(batch.rows)
 
     def result(self) -> Evaluation:
@@ -42,6 +42,7 @@ class SequenceRegression(Task):
         spec: of the data.
     """
 
+    targets = "number"
     causal = False
     pooled = True
     monitor = "mse"

@@ -267,6 +267,12 @@ def test_predict_refuses_other_tasks(composed: Compose, tmp_path: Path) -> None:
     config = composed("data=reverse", "data.num_eval=8", "trainer.max_steps=1", "model.hidden_size=4", "device=cpu")
     run = RunDirectory.claim(tmp_path / "run", exact=True)
     train(config, run)
+    other = composed("data=reverse", "data.num_eval=8", "trainer.max_steps=1", "model.hidden_size=4", "device=cpu")
+    other.data.num_symbols = 20  # type: ignore[attr-defined]
+    with pytest.raises(ConfigError, match=r"data\.num_symbols: is fixed by the trained run"):
+        evaluate(config, other, run)
+    stored = np.load(run.predictions_path)
+    assert stored["predictions"].shape == stored["targets"].shape == (8 * 20,) and stored["lengths"].sum() == 160
     with pytest.raises(RunError, match="predict is for text classifiers, and its data is reverse"):
         predict(config, config, run, "-", "-")
     with pytest.raises(RunError, match="predict is for classifiers, and its task is sequence_labelling"):

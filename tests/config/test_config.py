@@ -66,6 +66,8 @@ def test_every_field_is_documented(group: str) -> None:
         ("model.num_layers=0", "model.num_layers=0: must be at least 1"),
         ("model.hidden_sizes=[]", "model.hidden_sizes=[]: must be null, or a list with a size of at least 1"),
         ("model.hidden_sizes=[8,0]", "model.hidden_sizes=[8, 0]: must be null, or a list"),
+        ("model.input_attention.memory=inputs", "model.input_attention.memory='inputs': must be left out"),
+        ("model.output_attention.project=true", "model.output_attention.project=True: must be false with"),
         ("model.chrono_init=2", "model.chrono_init=2: must be above 2, or null"),
         ("model.output_attention.num_heads=0", "model.output_attention.num_heads=0: must be at least 1"),
         ("model.input_attention.dropout=1", "model.input_attention.dropout=1.0: must be in [0, 1)"),

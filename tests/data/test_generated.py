@@ -84,6 +84,25 @@ def test_bad_options(composed: Compose) -> None:
     for option in ("length=1", "num_train=0", "batch_size=0"):
         with pytest.raises(ConfigError, match=option.split("=")[0]):
             composed("data=adding", f"data.{option}")
-    with pytest.raises(ConfigError, match="no classes"):
-        config = composed("data=adding", "task=classification")
-        build_model(config, build_data(config).spec)
+
+
+def test_evaluation_rows_do_not_depend_on_the_batch_size(composed: Compose) -> None:
+    options = ["data=adding", "data.num_eval=150", "data.length=6"]
+    small, large = (build_data(composed(*options, f"data.batch_size={size}")) for size in (16, 100))
+    rows = [torch.cat([batch.inputs for batch in data.eval_batches("test")]) for data in (small, large)]
+    assert torch.equal(*rows) and small.fingerprint == large.fingerprint
+
+
+TARGETS = {"adding": "sequence_regression", "reverse": "sequence_labelling", "docstrings": "classification"}
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("task", TARGETS.values())
+def test_a_task_refuses_data_without_its_targets(composed: Compose, name: str, task: str) -> None:
+    config = composed(f"data={name}", f"task={task}", "device=cpu", "model.hidden_size=4")
+    data = build_data(config)
+    if TARGETS[name] == task:
+        assert build_model(config, data.spec).task.targets == data.spec.targets
+        return
+    with pytest.raises(ConfigError, match=f"task={task}: predicts .* leave task= out"):
+        build_model(config, data.spec)

@@ -113,14 +113,16 @@ def test_additive_scores_stay_within_the_chunk(monkeypatch: pytest.MonkeyPatch) 
         return original(q, *others)
 
     monkeypatch.setattr(layer, "attend", attend)
-    monkeypatch.setattr(attention, "CHUNK_NUMBERS", 400)
+    monkeypatch.setattr(attention, "CHUNK_NUMBERS", 300)
     query, memory = torch.randn(2, 20, Q), torch.randn(2, 20, M)
     real = torch.ones(2, 20, dtype=torch.bool)
     few = layer(query, memory, real, False)
-    assert len(sizes) == 20 and max(sizes) == 2 * 20 * M  # one query at a time, since even that is over 400
+    assert len(sizes) == 20 and max(sizes) == 2 * 20 * M  # one query at a time, though even that is over 300
+    few.sum().backward()
+    assert len(sizes) == 40  # each chunk is computed again, not kept
     monkeypatch.setattr(attention, "CHUNK_NUMBERS", 10**9)
     torch.testing.assert_close(few, layer(query, memory, real, False))
-    assert len(sizes) == 21
+    assert len(sizes) == 41
 
 
 def test_running_pooling_is_the_pooling_of_each_prefix() -> None:
@@ -200,3 +202,19 @@ def test_heads_must_divide() -> None:
         DotAttention("multihead", M, M, num_heads=3)
     with pytest.raises(ValueError, match="num_heads=3: must divide"):
         SelfAttentionBlock(M, 3, 16, False, 0.0)
+
+
+def test_gradients_in_float64() -> None:
+    """Of what is checked forward only above, by central differences."""
+    torch.manual_seed(0)
+    pooling = AdditiveSelfPooling(M).double()
+    states = torch.randn(B, T, M, dtype=torch.double, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda x: pooling(x, REAL), states)
+    assert torch.autograd.gradcheck(lambda x: pooling.running(x, REAL)[REAL], states)
+    for causal in (False, True):
+        block = SelfAttentionBlock(M, 2, 16, True, dropout=0.0).double()
+        assert torch.autograd.gradcheck(lambda x, b=block, c=causal: b(x, REAL, c)[REAL], states)
+        for parameter in block.parameters():
+            parameter.grad = None
+        block(states, REAL, causal)[REAL].sum().backward()
+        assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in block.parameters())

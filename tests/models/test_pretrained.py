@@ -33,6 +33,9 @@ def test_vectors_of_known_tokens_are_set(tmp_path: Path, header: str) -> None:
         ("good 1 2\n", "line 1 is not a word with 3 numbers .* but with 2 fields"),
         ("good 1 2 3\nbad 1 x 3\n", "line 2 is not a word with 3 numbers"),
         ("good 1 2 3\nbad 1 2\n", "line 2 is not a word with 3 numbers"),
+        ("good 1 2 3 4\n", "line 1 is not a word with 3 numbers .* but with 4 fields"),
+        ("1 4\ngood 1 2 3 4\n", "line 2 is not a word with 3 numbers .* but with 4 fields"),
+        ("other 1 2 3\n", "has none of the 2 tokens"),
         ("", "holds no vectors"),
     ],
 )
