@@ -134,6 +134,10 @@ def example_logits() -> tuple[Tensor, Batch]:
     return torch.zeros(1, 2, 3), Batch(targets, targets, torch.tensor([2]), np.array([0]), 2)
 
 
+TOKENS = [["Paris", "slept"], ["Paris", "slept"], ["Paris", "."], ["May"], ["May"]]
+LABELS = [["B-LOC", "O"], ["B-PER", "O"], ["B-LOC", "O"], ["O"], ["B-PER"]]
+
+
 def test_label_frequencies_by_hand() -> None:
     frequencies = LabelFrequencies(TOKENS, LABELS, ["B-LOC", "B-PER", "O"])
     p = frequencies.log_probabilities([["Paris", "slept", "May", "Rome"], ["Rome"]]).exp()
