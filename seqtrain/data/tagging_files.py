@@ -6,15 +6,14 @@ Shapes: B batch, T time, N sentences of a split.
 import json
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from seqtrain.config.data import TaggingFilesConfig, Truncate
-from seqtrain.data.base import Batch, Dataset, DataSpec
-from seqtrain.data.batching import bucketed_batches, sorted_batches
+from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.bucketed import BucketedDataset
 from seqtrain.data.cache import digest
 from seqtrain.data.tag_formats import Rows, Sentences, find_files, read_sentences
 from seqtrain.data.text import PAD, UNKNOWN
@@ -24,7 +23,7 @@ from seqtrain.errors import DataError
 PAD_ID, UNKNOWN_ID = 0, 1  # of PAD and UNKNOWN; padding of tags is 0 too, and no one reads it
 
 
-class TaggingFiles(Dataset):
+class TaggingFiles(BucketedDataset):
     """Sentences from files named by ``data.path``, with a tag for each token.
 
     All is read anew each time and kept in memory, with no cache on disk: people tag by hand, so such files are small
@@ -39,6 +38,8 @@ class TaggingFiles(Dataset):
     Raises:
         DataError: where the files cannot be found, read or used.
     """
+
+    config: TaggingFilesConfig
 
     def __init__(self, config: TaggingFilesConfig, seed: int, trained: Path | None = None, whole: bool = False):
         self.config, self.seed = config, seed
@@ -74,7 +75,6 @@ class TaggingFiles(Dataset):
         )
         self.fingerprint = digest({split: [part.tokens, part.tags] for split, part in self.sentences.items()})
         self.sizes = {split: len(part.tokens) for split, part in self.sentences.items()}
-        self.epoch_batches: tuple[int, list[np.ndarray]] | None = None
 
     def finish(self, splits: dict[str, Sentences]) -> dict[str, Sentences]:
         """Set validation apart where there is none, cut long sentences, and note what was done."""
@@ -124,26 +124,6 @@ class TaggingFiles(Dataset):
         known = {name: i for i, name in enumerate(class_names)}
         numbers = [[known[tag] for tag in row] for row in rows]
         return TokenRows(*flatten([numbers], len(class_names)), self.config.max_length, Truncate.head)
-
-    def num_batches(self, epoch: int) -> int:
-        return len(self.order(epoch))
-
-    def order(self, epoch: int) -> list[np.ndarray]:
-        """Sentence numbers of each training batch of an epoch."""
-        if self.epoch_batches is None or self.epoch_batches[0] != epoch:
-            rng = np.random.default_rng([self.seed, epoch])
-            lengths = self.tokens["train"].lengths
-            batches = bucketed_batches(lengths, self.config.batch_size, self.config.batch_tokens, rng)
-            self.epoch_batches = epoch, batches
-        return self.epoch_batches[1]
-
-    def train_batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        for rows in self.order(epoch)[start:]:
-            yield self.batch("train", rows)
-
-    def eval_batches(self, split: str) -> Iterator[Batch]:
-        for rows in sorted_batches(self.tokens[split].lengths, self.config.eval_batch_tokens):
-            yield self.batch(split, rows)
 
     def batch(self, split: str, rows: np.ndarray) -> Batch:
         """The sentences with these numbers as one batch, its targets (B, T)."""

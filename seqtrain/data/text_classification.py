@@ -14,8 +14,9 @@ import numpy as np
 import torch
 
 from seqtrain.config.data import TextClassificationConfig
-from seqtrain.data.base import Batch, Dataset, DataSpec
-from seqtrain.data.batching import bucketed_batches, sorted_batches
+from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.batching import sorted_batches
+from seqtrain.data.bucketed import BucketedDataset
 from seqtrain.data.cache import cache_directory, cached, digest
 from seqtrain.data.labels import (
     LabeledTexts,
@@ -60,7 +61,7 @@ class Vocabulary:
         return cls((directory / "tokenizer.json").read_text(), spec["class_names"])
 
 
-class TextClassification(Dataset):
+class TextClassification(BucketedDataset):
     """The base of every kind of text classification: a subclass says where the rows come from.
 
     Args:
@@ -72,6 +73,8 @@ class TextClassification(Dataset):
     Raises:
         DataError: where the data cannot be found, read or used.
     """
+
+    config: TextClassificationConfig
 
     def __init__(
         self,
@@ -95,7 +98,6 @@ class TextClassification(Dataset):
             for split in self.sizes
         }
         self.labels = {split: np.array(self.array(split, "labels")) for split in self.sizes}
-        self.epoch_batches: tuple[int, list[np.ndarray]] | None = None
         self.splits: dict[str, LabeledTexts] | None = None
 
     @abstractmethod
@@ -195,26 +197,6 @@ class TextClassification(Dataset):
         if repeated:
             notes.append(f"train: the text of {repeated} rows also stands in validation or test")
         return splits, class_names, notes
-
-    def num_batches(self, epoch: int) -> int:
-        return len(self.order(epoch))
-
-    def order(self, epoch: int) -> list[np.ndarray]:
-        """Row numbers of each training batch of an epoch."""
-        if self.epoch_batches is None or self.epoch_batches[0] != epoch:
-            rng = np.random.default_rng([self.seed, epoch])
-            lengths = self.tokens["train"].lengths
-            batches = bucketed_batches(lengths, self.config.batch_size, self.config.batch_tokens, rng)
-            self.epoch_batches = epoch, batches
-        return self.epoch_batches[1]
-
-    def train_batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        for rows in self.order(epoch)[start:]:
-            yield self.batch("train", rows)
-
-    def eval_batches(self, split: str) -> Iterator[Batch]:
-        for rows in sorted_batches(self.tokens[split].lengths, self.config.eval_batch_tokens):
-            yield self.batch(split, rows)
 
     def batch(self, split: str, rows: np.ndarray) -> Batch:
         """The rows with these numbers as one batch."""

@@ -86,3 +86,11 @@ class Task(ABC):
     def baselines(self, data: Dataset) -> Table:
         """Scores of simple methods fitted on train."""
         return {}
+
+
+def linear_head(input_size: int, output_size: int) -> nn.Linear:
+    """A linear layer from features to outputs: Xavier-uniform weights, biases 0."""
+    head = nn.Linear(input_size, output_size)
+    nn.init.xavier_uniform_(head.weight)
+    nn.init.zeros_(head.bias)
+    return head

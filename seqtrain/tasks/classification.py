@@ -19,7 +19,7 @@ from seqtrain.data.cache import cached
 from seqtrain.data.text_classification import TextClassification
 from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import recorded_weights
-from seqtrain.tasks.base import Evaluation, Meter, Table, Task
+from seqtrain.tasks.base import Evaluation, Meter, Table, Task, linear_head
 from seqtrain.tasks.metrics import classification_metrics
 
 if TYPE_CHECKING:
@@ -85,10 +85,7 @@ class Classification(Task):
             )
 
     def build_head(self, input_size: int) -> nn.Module:
-        head = nn.Linear(input_size, len(self.class_names))
-        nn.init.xavier_uniform_(head.weight)
-        nn.init.zeros_(head.bias)
-        return head
+        return linear_head(input_size, len(self.class_names))
 
     def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
         logits = head(features).float()

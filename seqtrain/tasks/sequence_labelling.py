@@ -15,7 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from seqtrain.config.task import SequenceLabellingConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.layers.recurrence import real_steps
-from seqtrain.tasks.base import Evaluation, Meter, Table, Task
+from seqtrain.tasks.base import Evaluation, Meter, Table, Task, linear_head
 
 
 @runtime_checkable
@@ -123,10 +123,7 @@ class SequenceLabelling(Task):
         self.label_smoothing = config.label_smoothing
 
     def build_head(self, input_size: int) -> nn.Module:
-        head = nn.Linear(input_size, len(self.class_names))
-        nn.init.xavier_uniform_(head.weight)
-        nn.init.zeros_(head.bias)
-        return head
+        return linear_head(input_size, len(self.class_names))
 
     def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
         real = real_steps(batch.lengths, batch.targets.shape[1])

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from seqtrain.config.task import SequenceRegressionConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
-from seqtrain.tasks.base import Evaluation, Meter, Table, Task
+from seqtrain.tasks.base import Evaluation, Meter, Table, Task, linear_head
 
 
 class RegressionMeter(Meter):
@@ -53,10 +53,7 @@ class SequenceRegression(Task):
         del config, spec
 
     def build_head(self, input_size: int) -> nn.Module:
-        head = nn.Linear(input_size, 1)
-        nn.init.xavier_uniform_(head.weight)
-        nn.init.zeros_(head.bias)
-        return head
+        return linear_head(input_size, 1)
 
     def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
         return (head(features).squeeze(-1).float() - batch.targets).square().sum()
