@@ -72,6 +72,8 @@ class EmbeddingConfig:
     """Size of a token's vector."""
     dropout: float = 0.5
     """Dropout on the embedded tokens."""
+    word_dropout: float = 0.0
+    """Dropout of whole words, wherever they stand in a batch."""
     path: str | None = None
     """GloVe or word2vec text file whose vectors the tokens start from; the tokens it lacks start at random."""
     freeze: bool = False
@@ -115,13 +117,30 @@ class SequenceConfig(ModelConfig):
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     """Tokens to vectors."""
     dropout: float = 0.5
-    """Dropout between layers and on the features."""
+    """Dropout between layers and, unless ``output_dropout`` says otherwise, on the features."""
+    output_dropout: float | None = None
+    """Dropout on the features; null takes ``dropout``."""
+    activation_penalty: float = 0.0
+    """Weight in the loss of the features' mean square (activation regularisation)."""
+    change_penalty: float = 0.0
+    """Weight in the loss of the mean square of their change from step to step (temporal activation regularisation)."""
+    context_length: int = 256
+    """Where the task predicts the next step: steps that attention looks back over, its own included (steps)."""
     pooling: Pooling = Pooling.last
     """``last`` state, ``mean``, ``max``, ``attention`` (a learned weighted mean) or ``attention_max`` (both)."""
+
+    def attention_reach(self) -> int:
+        """Steps that attention can look back where the task predicts the next step, layer upon layer; 0 without any."""
+        return self.context_length if self.pooling in (Pooling.attention, Pooling.attention_max) else 0
 
     def check(self, key: str) -> None:
         require(self.embedding.embed_dim >= 1, f"{key}.embedding.embed_dim", self.embedding.embed_dim, "at least 1")
         require_fraction(self.embedding.dropout, f"{key}.embedding.dropout")
+        require_fraction(self.embedding.word_dropout, f"{key}.embedding.word_dropout")
+        require_fraction(self.output_dropout or 0.0, f"{key}.output_dropout")
+        for name in ("activation_penalty", "change_penalty"):
+            require(getattr(self, name) >= 0, f"{key}.{name}", getattr(self, name), "at least 0")
+        require(self.context_length >= 1, f"{key}.context_length", self.context_length, "at least 1")
         require(
             not self.embedding.freeze or self.embedding.path is not None,
             f"{key}.embedding.freeze",
@@ -154,7 +173,9 @@ class RecurrentConfig(SequenceConfig):
     residual: bool = False
     """Add a recurrent layer's input to its output, from the second layer on, where they are of one size."""
     locked_dropout: bool = False
-    """Dropout on embedded tokens and between layers has one mask for all steps of a sequence."""
+    """Dropout on embedded tokens, between layers and on the features of steps has one mask for all steps."""
+    weight_drop: float = 0.0
+    """Dropout of single weights of the recurrent matrices, for a whole batch (DropConnect)."""
     recurrent_init: RecurrentInit = RecurrentInit.orthogonal
     """Recurrent matrices: ``orthogonal``, ``xavier``, or ``uniform`` in +-1/sqrt(hidden_size) as torch has it."""
     forget_bias: float = 1.0
@@ -166,9 +187,14 @@ class RecurrentConfig(SequenceConfig):
     output_attention: AttentionConfig = field(default_factory=AttentionConfig)
     """Attention of the states over ``memory``."""
 
+    def attention_reach(self) -> int:
+        slots = sum(slot.score is not Score.none for slot in (self.input_attention, self.output_attention))
+        return super().attention_reach() + slots * self.context_length
+
     def check(self, key: str) -> None:
         super().check(key)
         require(self.hidden_size >= 1, f"{key}.hidden_size", self.hidden_size, "at least 1")
+        require_fraction(self.weight_drop, f"{key}.weight_drop")
         require(self.num_layers >= 1, f"{key}.num_layers", self.num_layers, "at least 1")
         sizes = self.hidden_sizes
         require(sizes is None or (len(sizes) > 0 and min(sizes) >= 1), f"{key}.hidden_sizes", sizes,
@@ -192,7 +218,7 @@ class SelfAttentionConfig(SequenceConfig):
     """Embedding -> positions -> self-attention blocks -> pooling; no recurrence."""
 
     dropout: float = 0.1
-    """Dropout inside the blocks and on the features."""
+    """Dropout inside the blocks and, unless ``output_dropout`` says otherwise, on the features."""
     embedding: EmbeddingConfig = field(default_factory=lambda: EmbeddingConfig(dropout=0.3))
     """Tokens to vectors; ``embed_dim`` is the size of the whole model."""
     pooling: Pooling = Pooling.mean
@@ -206,7 +232,11 @@ class SelfAttentionConfig(SequenceConfig):
     qkv_tanh: bool = False
     """tanh on queries, keys and values."""
     positions: bool = True
-    """Add sinusoidal positions; without them the order of the tokens is not seen."""
+    """Add sinusoidal positions or, where the task predicts the next step, turn queries and keys by theirs (rotary);
+    without positions the order of the tokens is not seen."""
+
+    def attention_reach(self) -> int:
+        return super().attention_reach() + self.num_layers * self.context_length
 
     def check(self, key: str) -> None:
         super().check(key)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -24,13 +24,17 @@ class DataSpec:
     pad_id: int | None = None
     """Token that fills rows up, where the vocabulary has one."""
     targets: str = ""
-    """What is to be predicted: ``class`` or ``number`` of a sequence, ``labels`` of its steps."""
+    """What is to be predicted: ``class`` or ``number`` of a sequence, ``labels`` of its steps, ``next token``."""
     num_features: int | None = None
     """Features of a step, for inputs that are numbers."""
     class_names: list[str] = field(default_factory=list)
     """Names of the classes, in the order of the targets."""
     class_counts: list[int] = field(default_factory=list)
     """Rows of train in each class."""
+    by_frequency: bool = False
+    """Whether tokens are numbered from the most frequent."""
+    segment_length: int | None = None
+    """Steps of a training segment, for running text."""
 
 
 @dataclass
@@ -47,8 +51,12 @@ class Batch:
     """Each row's number in its split, (B,)."""
     num_tokens: int
     """Real steps of all rows together."""
+    restarts: Tensor | None = None
+    """Steps before which the state of a row that goes on from the batch before is forgotten, (B, T); None for none."""
+    rate_scale: float = 1.0
+    """Factor of the learning rate in the step that this batch makes."""
 
-    def to(self, device: torch.device) -> "Batch":
+    def to(self, device: torch.device) -> Self:
         """The same batch on a device."""
         moved: dict[str, Any] = {
             name: value.to(device, non_blocking=True) for name, value in vars(self).items() if isinstance(value, Tensor)
@@ -65,7 +73,9 @@ class Dataset(ABC):
     notes: list[str]
     """What a user should know of how the data was read, one line each."""
     sizes: dict[str, int]
-    """Rows of each split."""
+    """Rows of each split; tokens, for running text."""
+    scoring: str = ""
+    """How the scores are to be read, where there is more than one way."""
     known_scores: Mapping[str, dict[str, float]] = MappingProxyType({})
     """What is known in theory: who -> metric -> value."""
 
@@ -104,4 +114,5 @@ class Dataset(ABC):
             "fingerprint": self.fingerprint,
             "sizes": self.sizes,
             "notes": self.notes,
+            "scoring": self.scoring,
         }

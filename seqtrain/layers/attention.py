@@ -39,13 +39,22 @@ def recorded_weights(module: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
             layer.recorder = None
 
 
-def allowed(real: Tensor, num_queries: int, causal: bool) -> Tensor:
-    """Which memory steps each query may see: real ones, and with ``causal`` none after its own; (B, 1 or T, S)."""
-    mask = real[:, None, :]
-    if causal:
-        steps = torch.arange(real.shape[1], device=real.device)
-        mask = mask & (steps <= torch.arange(num_queries, device=real.device)[:, None])
-    return mask
+def causal_window(documents: Tensor, num_queries: int, context_length: int) -> Tensor:
+    """What each query may see of a memory that ends with the queries' own steps.
+
+    Args:
+        documents: number of the document of each memory step, (B, S).
+        num_queries: T, at most S; query t stands at memory step S - T + t.
+        context_length: W.
+
+    Returns:
+        (B, T, S), true for the W steps that end with the query's own, as far as they are of its document.
+    """
+    S = documents.shape[1]
+    step = torch.arange(S, device=documents.device)
+    distance = step[S - num_queries :, None] - step
+    window = (distance >= 0) & (distance < context_length)
+    return window & (documents[:, S - num_queries :, None] == documents[:, None, :])
 
 
 class DotAttention(Attention):
@@ -90,26 +99,22 @@ class DotAttention(Attention):
         self.value = linear(memory_size, memory_size) if project else nn.Identity()
         self.output = linear(memory_size, memory_size) if score == "multihead" else nn.Identity()
 
-    def forward(self, query: Tensor, memory: Tensor, real: Tensor, causal: bool) -> Tensor:
+    def forward(self, query: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """Attend.
 
         Args:
             query: (B, T, Q).
             memory: (B, S, M).
-            real: memory steps that are no padding, (B, S).
-            causal: query t sees memory steps up to t only (T is S).
+            mask: memory steps that each query sees, at least one, (B, T, S), or (B, 1, S) where all see the same.
 
         Returns:
             (B, T, M).
         """
         q, k, v = (self.heads(x) for x in (self.query(query), self.key(memory), self.value(memory)))
         p = self.dropout if self.training else 0.0
-        if causal:  # padding stands after every real query, and is not seen by it anyway
-            out = F.scaled_dot_product_attention(q, k, v, dropout_p=p, is_causal=True, scale=self.scale)
-        else:
-            out = F.scaled_dot_product_attention(q, k, v, real[:, None, None, :], dropout_p=p, scale=self.scale)
+        mask = mask[:, None]
+        out = F.scaled_dot_product_attention(q, k, v, mask, dropout_p=p, scale=self.scale)
         if self.recorder is not None:
-            mask = allowed(real, query.shape[1], causal)[:, None]
             scores = (q @ k.transpose(-1, -2) * self.scale).masked_fill(~mask, -torch.inf)
             self.record(scores.softmax(-1).mean(1))
         return self.output(out.transpose(1, 2).flatten(2))
@@ -143,10 +148,10 @@ class AdditiveAttention(Attention):
         nn.init.xavier_uniform_(self.key.weight)
         nn.init.zeros_(self.key.bias)
 
-    def forward(self, query: Tensor, memory: Tensor, real: Tensor, causal: bool) -> Tensor:
+    def forward(self, query: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """Attend; see DotAttention."""
         q, k = self.query(query), self.key(memory)
-        mask = allowed(real, query.shape[1], causal).expand(-1, query.shape[1], -1)
+        mask = mask.expand(-1, query.shape[1], -1)
         size = max(1, CHUNK_NUMBERS // k.numel())
         outputs: list[Tensor] = []
         weights: list[Tensor] = []
@@ -189,26 +194,20 @@ class AdditiveSelfPooling(Attention):
 
     def forward(self, states: Tensor, real: Tensor) -> Tensor:
         """One vector for each sequence: states (B, S, M), of which ``real`` (B, S) are no padding, to (B, M)."""
-        weights = self.scores(states, real).softmax(-1)
+        weights = self.weights(states, real[:, None]).squeeze(1)
         self.record(weights)
-        return torch.bmm(weights[:, None].to(states.dtype), states).squeeze(1)
+        return torch.bmm(weights[:, None], states).squeeze(1)
 
-    def running(self, states: Tensor, real: Tensor) -> Tensor:
-        """One vector for each step, over the steps up to it: (B, S, M), in time and memory linear in S.
+    def running(self, states: Tensor, mask: Tensor) -> Tensor:
+        """One vector for each of T steps, over those of S states that it sees by ``mask`` (B, T, S): (B, T, M)."""
+        weights = self.weights(states, mask)
+        self.record(weights)
+        return torch.bmm(weights, states)
 
-        Sums run in float64, so that an early step whose score is far below a later one's keeps its share.
-        """
-        scores = self.scores(states, real).double()
-        weights = (scores - scores.amax(-1, keepdim=True).detach()).clamp(min=-600).exp() * real
-        total = weights.cumsum(1).clamp(min=1e-300)
-        if self.recorder is not None:
-            mask = allowed(real, states.shape[1], causal=True)
-            self.record((weights[:, None] * mask / total[..., None]).float())
-        return ((weights[..., None] * states).cumsum(1) / total[..., None]).to(states.dtype)
-
-    def scores(self, states: Tensor, real: Tensor) -> Tensor:
-        """Score of each step, (B, S); of padding minus infinity."""
-        return self.query(torch.tanh(self.hidden(states))).squeeze(-1).masked_fill(~real, -torch.inf)
+    def weights(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Weights of the states for each step, (B, T, S)."""
+        scores = self.query(torch.tanh(self.hidden(states))).transpose(1, 2)
+        return scores.masked_fill(~mask, -torch.inf).softmax(-1).to(states.dtype)
 
 
 def linear(input_size: int, output_size: int) -> nn.Linear:
@@ -235,7 +234,7 @@ class AttentionSlot(nn.Module):
         fits = attention.output_size == self.output_size
         self.map = nn.Identity() if fits else linear(attention.output_size, query_size)
 
-    def forward(self, query: Tensor, memory: Tensor, real: Tensor, causal: bool) -> Tensor:
+    def forward(self, query: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """Features (B, T, output_size); see DotAttention."""
-        attended = self.map(self.attention(query, memory, real, causal))
+        attended = self.map(self.attention(query, memory, mask))
         return query + attended if self.residual else attended

@@ -51,20 +51,17 @@ class RunningPooling(nn.Module):
 
     Args:
         size: H.
-        causal: a step sees itself and those before it; else all.
     """
 
-    def __init__(self, size: int, causal: bool):
+    def __init__(self, size: int):
         super().__init__()
         self.attention = AdditiveSelfPooling(size)
-        self.causal = causal
         self.output_size = 2 * size
 
-    def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
-        """States (B, T, H) with ``lengths`` (B,) to (B, T, 2 H)."""
-        real = real_steps(lengths, states.shape[1])
-        if self.causal:
-            pooled = self.attention.running(states, real)
-        else:
-            pooled = self.attention(states, real)[:, None].expand_as(states)
+    def forward(self, states: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+        """States (B, T, H), of which each sees states of ``memory`` (B, S, H) by ``mask``, to (B, T, 2 H).
+
+        ``mask`` is (B, T, S), or (B, 1, S) where all steps see the same.
+        """
+        pooled = self.attention.running(memory, mask).expand_as(states)
         return torch.cat([states, pooled], dim=-1)

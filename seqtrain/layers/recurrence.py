@@ -4,16 +4,20 @@ Shapes: B batch, T time, D features in, H hidden.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
+from torch.func import functional_call
 
-from seqtrain.layers.dropout import LockedDropout
+from seqtrain.layers.dropout import LockedDropout, dropped_recurrent_weights
+from seqtrain.layers.memory import map_tensors, restarted
 
 State = Any  # a layer's recurrent state: of torch's own h (1, B, H), or (h, c) for an LSTM; a cell's own otherwise
 MakeLayer = Callable[[int, int], nn.Module]
+Restarts = list[tuple[int, Tensor]]  # steps before which the state of some rows is zero, and which rows, (B,)
 
 
 def real_steps(lengths: Tensor, num_steps: int) -> Tensor:
@@ -26,6 +30,13 @@ def reversal(lengths: Tensor, num_steps: int) -> Tensor:
     step = torch.arange(num_steps, device=lengths.device)
     source = torch.where(step < lengths[:, None], lengths[:, None] - 1 - step, step)
     return (source + torch.arange(len(lengths), device=lengths.device)[:, None] * num_steps).flatten()
+
+
+def find_restarts(restarts: Tensor | None) -> Restarts:
+    """The steps of a mask (B, T) before which any row starts anew, in order."""
+    if restarts is None:
+        return []
+    return [(step, restarts[:, step]) for step in restarts.any(0).nonzero().flatten().tolist()]
 
 
 class Permute(torch.autograd.Function):
@@ -55,31 +66,55 @@ class RecurrentLayer(nn.Module):
         input_size: D.
         hidden_size: H, per direction.
         bidirectional: also run from the end.
+        weight_drop: probability of zeroing a weight of the recurrent matrices for a whole batch, in training.
     """
 
-    def __init__(self, make: MakeLayer, input_size: int, hidden_size: int, bidirectional: bool):
+    def __init__(
+        self, make: MakeLayer, input_size: int, hidden_size: int, bidirectional: bool, weight_drop: float = 0.0
+    ):
         super().__init__()
+        self.weight_drop = weight_drop
         self.output_size = hidden_size * (2 if bidirectional else 1)
         self.ahead = make(input_size, hidden_size)
         self.back = make(input_size, hidden_size) if bidirectional else None
 
-    def forward(self, x: Tensor, reverse: Tensor | None, state: State = None) -> tuple[Tensor, State]:
+    def forward(
+        self, x: Tensor, reverse: Tensor | None, state: State = None, restarts: Restarts | None = None
+    ) -> tuple[Tensor, State]:
         """Run over a batch.
 
         Args:
             x: inputs, (B, T, D).
             reverse: ``reversal`` of the batch; needed by a bidirectional layer only.
             state: state before the first step; None is zero.
+            restarts: steps at which rows start from a zero state; the rows are run in pieces between them.
 
         Returns:
             Outputs, (B, T, output_size), and the state after step T, which is a row's own only where its length is T;
             None for a bidirectional layer, which has no state to carry.
         """
-        outputs, state = self.ahead(x, state)
+        run = self.runner(self.ahead)
+        pieces = []
+        start = 0
+        for step, rows in restarts or []:
+            if step > start:
+                piece, state = run(x[:, start:step], state)
+                pieces.append(piece)
+            state = map_tensors(state, partial(restarted, restarts=rows))
+            start = step
+        outputs, state = run(x[:, start:], state)
+        outputs = torch.cat([*pieces, outputs], dim=1) if pieces else outputs
         if self.back is None:
             return outputs, state
-        backward = Permute.apply(self.back(Permute.apply(x, reverse))[0], reverse)
+        backward = Permute.apply(self.runner(self.back)(Permute.apply(x, reverse), None)[0], reverse)
         return torch.cat([outputs, backward], dim=-1), None
+
+    def runner(self, layer: nn.Module) -> Callable[[Tensor, State], tuple[Tensor, State]]:
+        """One direction, with a fresh choice of dropped weights in training."""
+        if not self.training or self.weight_drop == 0:
+            return layer
+        weights = dropped_recurrent_weights(layer, self.weight_drop)
+        return lambda x, state: functional_call(layer, weights, (x, state))
 
 
 class RecurrentStack(nn.Module):
@@ -94,6 +129,7 @@ class RecurrentStack(nn.Module):
         locked: one dropout mask for all steps (LockedDropout).
         layer_norm: normalise the output of every layer.
         residual: add a layer's input to its output, from the second layer on, where they are of one size.
+        weight_drop: see RecurrentLayer.
     """
 
     def __init__(
@@ -107,12 +143,13 @@ class RecurrentStack(nn.Module):
         locked: bool = False,
         layer_norm: bool = False,
         residual: bool = False,
+        weight_drop: float = 0.0,
     ):
         super().__init__()
         self.layers = nn.ModuleList()
         self.norms = nn.ModuleList()
         for hidden_size in hidden_sizes:
-            layer = RecurrentLayer(make, input_size, hidden_size, bidirectional)
+            layer = RecurrentLayer(make, input_size, hidden_size, bidirectional, weight_drop)
             self.layers.append(layer)
             self.norms.append(nn.LayerNorm(layer.output_size) if layer_norm else nn.Identity())
             input_size = layer.output_size
@@ -121,21 +158,25 @@ class RecurrentStack(nn.Module):
         self.output_size = input_size
         self.dropout = LockedDropout(dropout) if locked else nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, lengths: Tensor, state: list[State] | None = None) -> tuple[Tensor, list[State]]:
+    def forward(
+        self, x: Tensor, lengths: Tensor, state: list[State] | None = None, restarts: Tensor | None = None
+    ) -> tuple[Tensor, list[State]]:
         """Run over a batch.
 
         Args:
             x: inputs, (B, T, D), padded on the right.
             lengths: real steps of each row, (B,).
             state: of each layer before the first step; None is zero.
+            restarts: steps at which a row starts from a zero state, (B, T); None for none.
 
         Returns:
             Outputs of the last layer, (B, T, output_size), and the state of each layer after step T.
         """
         reverse = reversal(lengths, x.shape[1]) if self.bidirectional else None
+        steps = find_restarts(restarts)
         after: list[State] = []
         for i, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
-            outputs, layer_state = layer(self.dropout(x) if i else x, reverse, state[i] if state else None)
+            outputs, layer_state = layer(self.dropout(x) if i else x, reverse, state[i] if state else None, steps)
             outputs = norm(outputs)
             x = x + outputs if self.residual and i and x.shape == outputs.shape else outputs
             after.append(layer_state)

@@ -4,14 +4,14 @@ Shapes: B batch, T time, D features.
 """
 
 import math
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqtrain.layers.attention import Attention, allowed, linear
-from seqtrain.layers.recurrence import real_steps
+from seqtrain.layers.attention import Attention, linear
+from seqtrain.layers.memory import remember
 
 
 def sinusoids(num_steps: int, size: int, device: torch.device) -> Tensor:
@@ -25,6 +25,21 @@ def sinusoids(num_steps: int, size: int, device: torch.device) -> Tensor:
     return torch.cat([angle.sin(), angle.cos()], dim=-1)[:, :size]
 
 
+def rotate(x: Tensor, first: int) -> Tensor:
+    """Queries or keys (B, N, T, d), turned by angles in proportion to their positions ``first``, ``first`` + 1, ...
+
+    The product of a query and a key then depends on their distance alone.
+
+    Source: Su et al. 2021, "RoFormer", eq. 34, with the two numbers of a pair half of d apart; an odd last one stays.
+    """
+    half = x.shape[-1] // 2
+    rate = torch.exp(torch.arange(half, device=x.device) * (-math.log(10_000.0) / max(half, 1)))
+    angle = torch.arange(first, first + x.shape[-2], device=x.device)[:, None] * rate
+    sin, cos = angle.sin(), angle.cos()
+    a, b, rest = x.float().split([half, half, x.shape[-1] - 2 * half], dim=-1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos, rest], dim=-1).to(x.dtype)
+
+
 class SelfAttentionBlock(Attention):
     """x + attention(norm x), then x + feed-forward(norm x).
 
@@ -35,6 +50,7 @@ class SelfAttentionBlock(Attention):
         num_heads: heads of D / num_heads features each.
         feed_forward_size: hidden size of the feed-forward part.
         qkv_tanh: tanh on queries, keys and values.
+        rotary: turn queries and keys by their positions (see ``rotate``).
         dropout: on the weights, on both parts' outputs and inside the feed-forward part.
 
     Raises:
@@ -43,12 +59,13 @@ class SelfAttentionBlock(Attention):
     Source: Vaswani et al. 2017, with the normalisation before each part (Xiong et al. 2020).
     """
 
-    def __init__(self, size: int, num_heads: int, feed_forward_size: int, qkv_tanh: bool, dropout: float):
+    def __init__(self, size: int, num_heads: int, feed_forward_size: int, qkv_tanh: bool, rotary: bool, dropout: float):
         super().__init__()
         if size % num_heads:
             raise ValueError(f"num_heads={num_heads}: must divide the size of the model, {size}")
         self.num_heads = num_heads
         self.qkv_tanh = qkv_tanh
+        self.rotary = rotary
         self.norm_attention, self.norm_feed_forward = nn.LayerNorm(size), nn.LayerNorm(size)
         self.qkv, self.output = linear(size, 3 * size), linear(size, size)
         self.feed_forward = nn.Sequential(
@@ -56,19 +73,26 @@ class SelfAttentionBlock(Attention):
         )
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, x: Tensor, real: Tensor, causal: bool) -> Tensor:
-        """Features (B, T, D) of features (B, T, D), of which ``real`` (B, T) are no padding."""
-        qkv = self.qkv(self.norm_attention(x))
+    def forward(self, x: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
+        """Features (B, T, D) of features (B, T, D).
+
+        Args:
+            x: (B, T, D).
+            memory: what is attended, (B, S, D); its last T steps are x itself.
+            mask: see DotAttention.
+        """
+        T = x.shape[1]
+        qkv = self.qkv(self.norm_attention(memory))
         qkv = torch.tanh(qkv) if self.qkv_tanh else qkv
         q, k, v = qkv.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        q = q[:, :, -T:]
+        if self.rotary:
+            q, k = rotate(q, memory.shape[1] - T), rotate(k, 0)
         p = self.dropout.p if self.training else 0.0
-        if causal:
-            attended = F.scaled_dot_product_attention(q, k, v, dropout_p=p, is_causal=True)
-        else:
-            attended = F.scaled_dot_product_attention(q, k, v, real[:, None, None, :], dropout_p=p)
+        mask = mask[:, None]
+        attended = F.scaled_dot_product_attention(q, k, v, mask, dropout_p=p)
         if self.recorder is not None:
             scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
-            mask = allowed(real, x.shape[1], causal)[:, None]
             self.record(scores.masked_fill(~mask, -torch.inf).softmax(-1).mean(1))
         x = x + self.dropout(self.output(attended.transpose(1, 2).flatten(2)))
         return x + self.dropout(self.feed_forward(self.norm_feed_forward(x)))
@@ -81,9 +105,10 @@ class SelfAttentionStack(nn.Module):
         size: D.
         num_layers: blocks.
         num_heads, feed_forward_size, qkv_tanh, dropout: of each block.
-        positions: add sinusoids to the input, times sqrt(D) (Vaswani et al. 2017, section 3.4); without them the order
-            of the steps is not seen.
-        causal: a step sees itself and those before it only.
+        positions: without them the order of the steps is not seen. With ``causal`` queries and keys are turned (see
+            ``rotate``), so that distances count wherever a segment begins; else sinusoids are added to the input, times
+            sqrt(D) (Vaswani et al. 2017, section 3.4).
+        causal: steps are attended by later ones only, and carried to the segments that follow.
     """
 
     bidirectional = False
@@ -102,18 +127,34 @@ class SelfAttentionStack(nn.Module):
     ):
         super().__init__()
         self.blocks = nn.ModuleList(
-            SelfAttentionBlock(size, num_heads, feed_forward_size, qkv_tanh, dropout) for _ in range(num_layers)
+            SelfAttentionBlock(size, num_heads, feed_forward_size, qkv_tanh, positions and causal, dropout)
+            for _ in range(num_layers)
         )
         self.norm = nn.LayerNorm(size)
-        self.positions = positions
-        self.causal = causal
+        self.adds_positions = positions and not causal
         self.output_size = size
 
-    def forward(self, x: Tensor, lengths: Tensor, state: Any = None) -> tuple[Tensor, None]:
-        """Features (B, T, D) of inputs (B, T, D) with ``lengths`` (B,); there is no state to carry."""
-        real = real_steps(lengths, x.shape[1])
-        if self.positions:
+    def forward(
+        self, x: Tensor, mask: Tensor, memories: Sequence[Tensor] | None = None, keep: int = 0
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Run over a batch.
+
+        Args:
+            x: inputs, (B, T, D).
+            mask: see DotAttention.
+            memories: steps before x that each block has read, (B, M, D); S is M + T.
+            keep: steps to remember.
+
+        Returns:
+            Features (B, T, D), and the last ``keep`` steps that each block has read.
+
+        Source: the memory is that of Dai et al. 2019, "Transformer-XL", section 3.2.
+        """
+        if self.adds_positions:
             x = x * x.shape[2] ** 0.5 + sinusoids(x.shape[1], x.shape[2], x.device).to(x.dtype)
-        for block in self.blocks:
-            x = block(x, real, self.causal)
-        return self.norm(x), None
+        kept = []
+        for i, block in enumerate(self.blocks):
+            memory, remembered = remember(memories[i] if memories else None, x, keep)
+            kept.append(remembered)
+            x = block(x, memory, mask)
+        return self.norm(x), kept

@@ -9,7 +9,6 @@ from seqtrain.config.model import Pooling as PoolingKind
 from seqtrain.data.base import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.cells import CandidateGRUCell, CellLayer, CoupledGRUCell, GRUCell
-from seqtrain.layers.dropout import LockedDropout
 from seqtrain.layers.initialisation import initialise
 from seqtrain.layers.recurrence import RecurrentStack
 from seqtrain.models.sequence import SequenceModel, build_attention, build_embedding, build_pooling
@@ -66,19 +65,19 @@ class RecurrentModel(SequenceModel):
             locked=config.locked_dropout,
             layer_norm=config.layer_norm,
             residual=config.residual,
+            weight_drop=config.weight_drop,
         )
         attend_inputs = config.output_attention.memory is Memory.inputs
         memory_size = embed_dim if attend_inputs else encoder.output_size
         after = build_attention(config.output_attention, encoder.output_size, memory_size, "model.output_attention")
         pools_first = pooled and config.pooling is PoolingKind.last  # then the pooled state attends
         size = encoder.output_size if after is None or pools_first else after.output_size
-        dropout = LockedDropout if config.locked_dropout else nn.Dropout
         return cls(
+            config,
             embedding,
             encoder,
-            build_pooling(config, size, bidirectional=bidirectional, causal=causal, pooled=pooled),
-            dropout(config.embedding.dropout),
-            config.dropout,
+            build_pooling(config, size, bidirectional=bidirectional, pooled=pooled),
+            locked=config.locked_dropout,
             input_attention=before,
             output_attention=after,
             attend_inputs=attend_inputs,

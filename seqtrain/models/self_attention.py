@@ -1,7 +1,5 @@
 """Models without recurrence: self-attention blocks over embedded tokens."""
 
-from torch import nn
-
 from seqtrain.config.model import SelfAttentionConfig
 from seqtrain.data.base import DataSpec
 from seqtrain.layers.self_attention import SelfAttentionStack
@@ -27,10 +25,9 @@ class SelfAttentionModel(SequenceModel):
             causal=causal,
         )
         return cls(
+            config,
             build_embedding(config, spec),
             encoder,
-            build_pooling(config, encoder.output_size, bidirectional=False, causal=causal, pooled=pooled),
-            nn.Dropout(config.embedding.dropout),
-            config.dropout,
+            build_pooling(config, encoder.output_size, bidirectional=False, pooled=pooled),
             causal=causal,
         )

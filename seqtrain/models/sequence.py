@@ -5,12 +5,15 @@ Shapes: B batch, T time, D features of the inputs, H of the states.
 
 from typing import Any, cast
 
+import torch
 from torch import Tensor, nn
 
 from seqtrain.config.model import AttentionConfig, Score, SequenceConfig
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.errors import ConfigError
-from seqtrain.layers.attention import AdditiveAttention, Attention, AttentionSlot, DotAttention
+from seqtrain.layers.attention import AdditiveAttention, Attention, AttentionSlot, DotAttention, causal_window
+from seqtrain.layers.dropout import LockedDropout, WordDropout
+from seqtrain.layers.memory import remember
 from seqtrain.layers.pooling import Pooling, RunningPooling
 from seqtrain.layers.recurrence import RecurrentStack, real_steps
 from seqtrain.layers.self_attention import SelfAttentionStack
@@ -22,68 +25,141 @@ class SequenceModel(nn.Module):
     """Features of a sequence: one vector a row if it is pooled, else one a step.
 
     Args:
+        config: dropout of whole words, of the vectors and of the features; activation penalties; context length.
         embedding: tokens (B, T), or features (B, T, F), to vectors (B, T, D).
         encoder: vectors to states (B, T, H).
         pooling: states to one vector a row (Pooling) or a step (RunningPooling), or None for the states themselves.
-        embedding_dropout: on the vectors.
-        dropout: on the features.
+        locked: dropout has one mask for all steps (LockedDropout).
         input_attention: of the vectors over themselves, before the encoder.
         output_attention: of the states over themselves or the vectors.
         attend_inputs: the output attention's memory is the vectors.
-        causal: no feature may depend on a later step.
+        causal: no feature may depend on a later step, and the state can be carried from segment to segment: segments
+            of a sequence then have the features that they have in the whole of it.
     """
+
+    penalty: Tensor | None = None
+    """In training: what the activations of the last call add to the mean loss; None where no penalty is asked for."""
 
     def __init__(
         self,
+        config: SequenceConfig,
         embedding: nn.Module,
         encoder: RecurrentStack | SelfAttentionStack,
         pooling: Pooling | RunningPooling | None,
-        embedding_dropout: nn.Module,
-        dropout: float,
         *,
+        locked: bool = False,
         input_attention: AttentionSlot | None = None,
         output_attention: AttentionSlot | None = None,
         attend_inputs: bool = False,
         causal: bool = False,
     ):
         super().__init__()
+        dropout = LockedDropout if locked else nn.Dropout
         self.embedding = embedding
-        self.embedding_dropout = embedding_dropout
+        self.word_dropout = WordDropout(config.embedding.word_dropout)
+        self.embedding_dropout = dropout(config.embedding.dropout)
         self.input_attention = input_attention
         self.encoder = encoder
         self.output_attention = output_attention
         self.attend_inputs = attend_inputs
         self.pooling = pooling
-        self.dropout = nn.Dropout(dropout)
+        output_dropout = config.dropout if config.output_dropout is None else config.output_dropout
+        pooled = isinstance(pooling, Pooling)
+        self.dropout = nn.Dropout(output_dropout) if pooled else dropout(output_dropout)
+        self.activation_penalty, self.change_penalty = config.activation_penalty, config.change_penalty
         self.causal = causal
+        self.context_length = config.context_length
+        parts = (input_attention, encoder, output_attention, pooling)
+        self.attends = any(isinstance(m, Attention) for part in parts if part is not None for m in part.modules())
         # With `last` the one state that is read is pooled first, and attends alone.
         self.pools_first = isinstance(pooling, Pooling) and pooling.kind == "last" and output_attention is not None
         last = (output_attention if self.pools_first else pooling) or output_attention or encoder
         self.output_size = int(last.output_size)
 
-    @property
-    def carries_state(self) -> bool:
-        """Whether segments with carried state give what the whole sequence would: not where attention looks back."""
-        return not any(isinstance(module, Attention) for module in self.modules())
-
     def forward(self, batch: Batch, state: Any = None) -> tuple[Tensor, Any]:
-        """Features (B, output_size), or (B, T, output_size) without pooling, and the encoder's state after step T."""
+        """Run over a batch.
+
+        Args:
+            batch: the batch; rows start anew where its ``restarts`` say so.
+            state: what an earlier call returned, to go on from there; None to begin.
+
+        Returns:
+            Features (B, output_size), or (B, T, output_size) without pooling; and the state after step T, a dict of the
+            encoder's state and of the steps that attention may look back to.
+        """
         lengths = batch.lengths
-        inputs = self.embedding_dropout(self.embedding(batch.inputs))
-        real = real_steps(lengths, inputs.shape[1])
+        before: dict[str, Any] = state or {}
+        after: dict[str, Any] = {}
+        mask, keep = self.sight(batch, before, after)
+
+        def recall(name: str, steps: Tensor) -> Tensor:
+            memory, after[name] = remember(before.get(name), steps, keep)
+            return memory
+
+        inputs = self.embed(batch.inputs)
         if self.input_attention is not None:
-            inputs = self.input_attention(inputs, inputs, real, self.causal)
-        states, state = self.encoder(inputs, lengths, state)
-        memory = inputs if self.attend_inputs else states
+            inputs = self.input_attention(inputs, recall("embedded", inputs), mask)
+        if isinstance(self.encoder, RecurrentStack):
+            states, after["encoder"] = self.encoder(inputs, lengths, before.get("encoder"), batch.restarts)
+        else:
+            states, after["encoder"] = self.encoder(inputs, mask, before.get("encoder"), keep)
+        attended = inputs if self.attend_inputs else states
         if self.pools_first:
             query = cast(Pooling, self.pooling)(states, lengths)[:, None]
-            return self.dropout(
-                cast(AttentionSlot, self.output_attention)(query, memory, real, False).squeeze(1)
-            ), state
+            features = cast(AttentionSlot, self.output_attention)(query, attended, mask).squeeze(1)
+            return self.finish(features), after
         if self.output_attention is not None:
-            states = self.output_attention(states, memory, real, self.causal)
-        features = states if self.pooling is None else self.pooling(states, lengths)
-        return self.dropout(features), state
+            states = self.output_attention(states, recall("attended", attended), mask)
+        if self.pooling is None:
+            features = states
+        elif isinstance(self.pooling, RunningPooling):
+            features = self.pooling(states, recall("pooled", states), mask)
+        else:
+            features = self.pooling(states, lengths)
+        return self.finish(features), after
+
+    def finish(self, features: Tensor) -> Tensor:
+        """Dropout on the features, and in training their penalty."""
+        dropped = self.dropout(features)
+        self.penalty = self.penalise(features, dropped) if self.training else None
+        return dropped
+
+    def embed(self, inputs: Tensor) -> Tensor:
+        """Vectors of the inputs, (B, T, D), after dropout of words and of features."""
+        vectors = self.embedding(inputs)
+        if isinstance(self.embedding, nn.Embedding):
+            vectors = self.word_dropout(vectors, inputs, self.embedding.num_embeddings)
+        return self.embedding_dropout(vectors)
+
+    def sight(self, batch: Batch, before: dict[str, Any], after: dict[str, Any]) -> tuple[Tensor, int]:
+        """What each step may attend to, as a mask (B, T or 1, S), and the number of steps to remember for the next."""
+        T = batch.inputs.shape[1]
+        if not self.causal or not self.attends:
+            return real_steps(batch.lengths, T)[:, None], 0
+        # Steps of one document have one number; those of an earlier document in the row are out of sight.
+        remembered = before.get("documents")
+        number = torch.zeros(batch.inputs.shape[:2], dtype=torch.long, device=batch.inputs.device)
+        if batch.restarts is not None:
+            number = batch.restarts.cumsum(1)
+        if remembered is not None:
+            number = number + remembered[:, -1:]
+        documents, after["documents"] = remember(remembered, number, max(self.context_length - 1, 1))
+        keep = self.context_length - 1
+        return causal_window(documents[:, -(keep + T) :], T, self.context_length), keep
+
+    def penalise(self, features: Tensor, dropped: Tensor) -> Tensor | None:
+        """Penalty: alpha * mean of h_t^2 (after dropout) + beta * mean of (h_{t+1} - h_t)^2 (before it).
+
+        Source: Merity et al. 2017, "Revisiting activation regularization for language RNNs", with the squared norm's
+        mean over features as in its code.
+        """
+        penalty = None
+        if self.activation_penalty:
+            penalty = self.activation_penalty * dropped.float().square().mean()
+        if self.change_penalty and features.dim() == 3 and features.shape[1] > 1:
+            change = self.change_penalty * (features[:, 1:] - features[:, :-1]).float().square().mean()
+            penalty = change if penalty is None else penalty + change
+        return penalty
 
 
 def build_embedding(config: SequenceConfig, spec: DataSpec) -> nn.Embedding | nn.Linear:
@@ -124,10 +200,10 @@ def build_attention(config: AttentionConfig, query_size: int, memory_size: int, 
 
 
 def build_pooling(
-    config: SequenceConfig, size: int, *, bidirectional: bool, causal: bool, pooled: bool
+    config: SequenceConfig, size: int, *, bidirectional: bool, pooled: bool
 ) -> Pooling | RunningPooling | None:
     """The pooling of a config: over the sequence where the task is pooled, else, if it attends, at each step."""
     kind = config.pooling.value
     if pooled:
         return Pooling(kind, size, bidirectional)
-    return RunningPooling(size, causal) if kind.startswith("attention") else None
+    return RunningPooling(size) if kind.startswith("attention") else None

@@ -15,14 +15,20 @@ from seqtrain.layers.attention import (
     AdditiveSelfPooling,
     AttentionSlot,
     DotAttention,
+    causal_window,
     recorded_weights,
 )
 from seqtrain.layers.recurrence import real_steps
-from seqtrain.layers.self_attention import SelfAttentionBlock, SelfAttentionStack, sinusoids
+from seqtrain.layers.self_attention import SelfAttentionBlock, SelfAttentionStack, rotate, sinusoids
 
 B, T, Q, M = 3, 5, 6, 8
 LENGTHS = torch.tensor([5, 2, 1])
 REAL = real_steps(LENGTHS, T)
+
+
+def mask_of(causal: bool, steps: int = T) -> Tensor:
+    """What each query sees: real steps, or those up to its own (a real query then sees no padding)."""
+    return torch.ones(B, steps, steps, dtype=torch.bool).tril() if causal else REAL[:, None]
 
 
 def rowwise(values: Tensor, causal: bool, scores: Callable[[int, int, int], Tensor]) -> tuple[Tensor, Tensor]:
@@ -85,9 +91,9 @@ def test_equation(name: str, causal: bool, monkeypatch: pytest.MonkeyPatch) -> N
     size = M if "unequal" not in name and name in ("dot", "scaled_dot") else Q
     query, memory = torch.randn(B, T, size, requires_grad=True), torch.randn(B, T, M, requires_grad=True)
     copies = [x.detach().double().requires_grad_() for x in (query, memory)]
-    before = layer(query, memory, REAL, causal)
+    before = layer(query, memory, mask_of(causal))
     with recorded_weights(layer) as weights:
-        out = layer(query, memory, REAL, causal)
+        out = layer(query, memory, mask_of(causal))
     assert torch.equal(before, out)
     expected, expected_weights = equation(double, *copies, causal)
     shown = REAL[..., None]
@@ -115,13 +121,13 @@ def test_additive_scores_stay_within_the_chunk(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(layer, "attend", attend)
     monkeypatch.setattr(attention, "CHUNK_NUMBERS", 300)
     query, memory = torch.randn(2, 20, Q), torch.randn(2, 20, M)
-    real = torch.ones(2, 20, dtype=torch.bool)
-    few = layer(query, memory, real, False)
+    mask = torch.ones(2, 1, 20, dtype=torch.bool)
+    few = layer(query, memory, mask)
     assert len(sizes) == 20 and max(sizes) == 2 * 20 * M  # one query at a time, though even that is over 300
     few.sum().backward()
     assert len(sizes) == 40  # each chunk is computed again, not kept
     monkeypatch.setattr(attention, "CHUNK_NUMBERS", 10**9)
-    torch.testing.assert_close(few, layer(query, memory, real, False))
+    torch.testing.assert_close(few, layer(query, memory, mask))
     assert len(sizes) == 41
 
 
@@ -129,27 +135,50 @@ def test_running_pooling_is_the_pooling_of_each_prefix() -> None:
     torch.manual_seed(0)
     layer = AdditiveSelfPooling(M)
     states = torch.randn(B, T, M) * 5
-    running = layer.running(states, REAL)
+    running = layer.running(states, mask_of(True))
     for b, length in enumerate(LENGTHS.tolist()):
         for t in range(length):
             prefix = states[b : b + 1, : t + 1]
             torch.testing.assert_close(running[b, t], layer(prefix, torch.ones(1, t + 1, dtype=torch.bool))[0])
     with recorded_weights(layer) as weights:
-        assert torch.equal(layer.running(states, REAL), running)
+        assert torch.equal(layer.running(states, mask_of(True)), running)
     ((recorded,),) = weights.values()
     torch.testing.assert_close(recorded.sum(-1)[REAL], torch.ones(int(LENGTHS.sum())))
     assert (recorded.triu(1) == 0).all()
 
 
 def test_running_pooling_keeps_small_early_weights() -> None:
-    """Scores 200 apart: in float32 the first step's share of its own prefix would be 0 / 0."""
+    """Scores 200 apart: by running sums in float32 the first step's share of its own prefix would be 0 / 0."""
     layer = AdditiveSelfPooling(1)
     with torch.no_grad():
         layer.hidden.weight.fill_(10.0)
         layer.query.weight.fill_(100.0)
     states = torch.tensor([[[-1.0], [1.0]]])
-    running = layer.running(states, torch.ones(1, 2, dtype=torch.bool))
+    running = layer.running(states, torch.ones(1, 2, 2, dtype=torch.bool).tril())
     torch.testing.assert_close(running, torch.tensor([[[-1.0], [1.0]]]))
+
+
+def test_causal_window() -> None:
+    """Five memory steps of two documents, of which the last three are queries with a context of three."""
+    documents = torch.tensor([[4, 4, 5, 5, 5], [0, 0, 0, 0, 0]])
+    expected = [
+        [[0, 0, 1, 0, 0], [0, 0, 1, 1, 0], [0, 0, 1, 1, 1]],
+        [[1, 1, 1, 0, 0], [0, 1, 1, 1, 0], [0, 0, 1, 1, 1]],
+    ]
+    assert causal_window(documents, 3, 3).int().tolist() == expected
+
+
+def test_rotated_products_depend_on_the_distance_alone() -> None:
+    torch.manual_seed(0)
+    q, k = torch.randn(1, 2, 4, 7), torch.randn(1, 2, 4, 7)
+    products = [rotate(q, first) @ rotate(k, first).transpose(-1, -2) for first in (0, 3, 200)]
+    for product in products[1:]:
+        torch.testing.assert_close(product, products[0], atol=1e-4, rtol=1e-4)
+    assert torch.equal(rotate(q, 0)[:, :, 0], q[:, :, 0])
+    angle = 2.0 * 10_000 ** (-1 / 3)  # of the second of three pairs, at position 2
+    a, b = q[0, 0, 2, 1], q[0, 0, 2, 4]
+    np.testing.assert_allclose(rotate(q, 0)[0, 0, 2, 1], a * np.cos(angle) - b * np.sin(angle), atol=1e-6)
+    np.testing.assert_allclose(rotate(q, 0)[0, 0, 2, 4], a * np.sin(angle) + b * np.cos(angle), atol=1e-6)
 
 
 @pytest.mark.parametrize(("residual", "query_size", "size"), [(True, Q, Q), (True, M, M), (False, Q, M)])
@@ -157,9 +186,9 @@ def test_slot(residual: bool, query_size: int, size: int) -> None:
     layer = DotAttention("general", query_size, M)
     slot = AttentionSlot(layer, query_size, residual)
     query, memory = torch.randn(B, T, query_size), torch.randn(B, T, M)
-    attended = slot.map(layer(query, memory, REAL, False))
+    attended = slot.map(layer(query, memory, mask_of(False)))
     assert isinstance(slot.map, nn.Linear) == (residual and query_size != M)
-    torch.testing.assert_close(slot(query, memory, REAL, False), query + attended if residual else attended)
+    torch.testing.assert_close(slot(query, memory, mask_of(False)), query + attended if residual else attended)
     assert slot.output_size == size == attended.shape[-1]
 
 
@@ -167,8 +196,8 @@ def test_slot(residual: bool, query_size: int, size: int) -> None:
 @pytest.mark.parametrize("causal", [False, True])
 def test_self_attention_block_equals_its_equation(qkv_tanh: bool, causal: bool) -> None:
     torch.manual_seed(0)
-    block = SelfAttentionBlock(M, 2, 16, qkv_tanh, dropout=0.0)
-    double = SelfAttentionBlock(M, 2, 16, qkv_tanh, dropout=0.0).double()
+    block = SelfAttentionBlock(M, 2, 16, qkv_tanh, rotary=False, dropout=0.0)
+    double = SelfAttentionBlock(M, 2, 16, qkv_tanh, rotary=False, dropout=0.0).double()
     double.load_state_dict(block.state_dict())
     x = torch.randn(B, T, M)
     y = x.double()
@@ -182,7 +211,7 @@ def test_self_attention_block_equals_its_equation(qkv_tanh: bool, causal: bool) 
     y = y + torch.cat(heads, -1) @ double.output.weight.T
     n = F.layer_norm(y, (M,), double.norm_feed_forward.weight, double.norm_feed_forward.bias)
     y = y + double.feed_forward[2:](F.gelu(double.feed_forward[0](n)))
-    np.testing.assert_allclose(block(x, REAL, causal)[REAL].detach(), y[REAL].detach(), atol=1e-5)
+    np.testing.assert_allclose(block(x, x, mask_of(causal))[REAL].detach(), y[REAL].detach(), atol=1e-5)
 
 
 def test_positions_tell_the_order() -> None:
@@ -190,18 +219,18 @@ def test_positions_tell_the_order() -> None:
     assert table.shape == (50, 7) and len(torch.unique(table, dim=0)) == 50
     np.testing.assert_allclose(table[3, 0], np.sin(3), atol=1e-6)
     np.testing.assert_allclose(table[3, 4 + 1], np.cos(3 / 10_000 ** (1 / 4)), atol=1e-6)
-    x, lengths = torch.randn(1, 4, 8), torch.tensor([4])
+    x, mask = torch.randn(1, 4, 8), torch.ones(1, 1, 4, dtype=torch.bool)
     blind = SelfAttentionStack(8, 1, 2, 16, positions=False)
-    torch.testing.assert_close(blind(x.flip(1), lengths)[0].flip(1), blind(x, lengths)[0], atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(blind(x.flip(1), mask)[0].flip(1), blind(x, mask)[0], atol=1e-5, rtol=1e-5)
     seeing = SelfAttentionStack(8, 1, 2, 16)
-    assert not torch.allclose(seeing(x.flip(1), lengths)[0].flip(1), seeing(x, lengths)[0], atol=1e-3)
+    assert not torch.allclose(seeing(x.flip(1), mask)[0].flip(1), seeing(x, mask)[0], atol=1e-3)
 
 
 def test_heads_must_divide() -> None:
     with pytest.raises(ValueError, match="num_heads=3: must divide"):
         DotAttention("multihead", M, M, num_heads=3)
     with pytest.raises(ValueError, match="num_heads=3: must divide"):
-        SelfAttentionBlock(M, 3, 16, False, 0.0)
+        SelfAttentionBlock(M, 3, 16, False, False, 0.0)
 
 
 def test_gradients_in_float64() -> None:
@@ -210,11 +239,11 @@ def test_gradients_in_float64() -> None:
     pooling = AdditiveSelfPooling(M).double()
     states = torch.randn(B, T, M, dtype=torch.double, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: pooling(x, REAL), states)
-    assert torch.autograd.gradcheck(lambda x: pooling.running(x, REAL)[REAL], states)
+    assert torch.autograd.gradcheck(lambda x: pooling.running(x, mask_of(True))[REAL], states)
     for causal in (False, True):
-        block = SelfAttentionBlock(M, 2, 16, True, dropout=0.0).double()
-        assert torch.autograd.gradcheck(lambda x, b=block, c=causal: b(x, REAL, c)[REAL], states)
+        block = SelfAttentionBlock(M, 2, 16, True, rotary=False, dropout=0.0).double()
+        assert torch.autograd.gradcheck(lambda x, b=block, c=causal: b(x, x, mask_of(c))[REAL], states)
         for parameter in block.parameters():
             parameter.grad = None
-        block(states, REAL, causal)[REAL].sum().backward()
+        block(states, states, mask_of(causal))[REAL].sum().backward()
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in block.parameters())

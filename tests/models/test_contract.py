@@ -1,7 +1,7 @@
 """What every model config must keep, whatever is in it."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from seqtrain.cli import conf_directory
 from seqtrain.commands.build import Built, build_model
 from seqtrain.config import registry
+from seqtrain.config.model import SequenceConfig
 from seqtrain.config.root import Config
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.errors import ConfigError
@@ -204,18 +205,32 @@ def test_causal_models_ignore_the_future(config: Config) -> None:
     assert not torch.allclose(before[:, 5:], after[:, 5:], atol=1e-6)
 
 
-def test_split_with_carried_state_equals_whole(config: Config) -> None:
-    """Where the recurrence is all that looks back: attention does not keep earlier segments."""
+def in_segments(model: nn.Module, rows: Tensor, restarts: Tensor | None, ends: list[int]) -> Tensor:
+    """Features of rows read segment by segment, the state carried."""
+    state, parts = None, []
+    for start, end in zip([0, *ends], [*ends, rows.shape[1]], strict=True):
+        batch = batch_of(list(rows[:, start:end]))
+        batch.restarts = None if restarts is None else restarts[:, start:end]
+        features, state = model(batch, state)
+        parts.append(features)
+    return torch.cat(parts, 1)
+
+
+@pytest.mark.parametrize("context_length", [1, 4, 256])
+def test_segments_with_carried_state_equal_the_whole(config: Config, context_length: int) -> None:
+    """Of any lengths, attention included, and where rows start anew in the middle."""
+    cast(SequenceConfig, config.model).context_length = context_length
     model = steps_model(config, causal=True)
-    if not model.carries_state:  # it says so, and a task that carries state can refuse it
-        assert "attn" in config.model.name or "score" in str(config.model)
-        assert any(isinstance(module, Attention) for module in model.modules())
-        return
-    first, second = tokens([5, 4])
-    whole, _ = model(batch_of([torch.cat([first, second])]))
-    start, state = model(batch_of([first]))
-    end, _ = model(batch_of([second]), state)
-    torch.testing.assert_close(torch.cat([start, end], 1), whole, atol=1e-6, rtol=1e-5)
+    rows = torch.stack(tokens([12, 12]))
+    for ends in ([5], [1, 2, 3, 9]):
+        torch.testing.assert_close(in_segments(model, rows, None, ends), model(batch_of(list(rows)))[0])
+    restarts = torch.zeros(2, 12, dtype=torch.bool)
+    restarts[0, [0, 5, 6]] = True
+    restarts[1, 9] = True
+    parts = [rows[:1, :5], rows[:1, 5:6], rows[:1, 6:]], [rows[1:, :9], rows[1:, 9:]]
+    alone = torch.cat([torch.cat([model(batch_of(list(part)))[0] for part in row], 1) for row in parts])
+    for ends in ([], [5], [4, 7], [9]):
+        torch.testing.assert_close(in_segments(model, rows, restarts, ends), alone)
 
 
 def test_both_directions_are_refused_under_a_causal_task(composed: Compose) -> None:

@@ -62,10 +62,9 @@ class MinGRUModel(SequenceModel):
         sizes = [config.hidden_size] * config.num_layers
         encoder = RecurrentStack(MinGRU, config.embedding.embed_dim, sizes, bidirectional, config.dropout)
         return cls(
+            config,
             build_embedding(config, spec),
             encoder,
-            build_pooling(config, encoder.output_size, bidirectional=bidirectional, causal=causal, pooled=pooled),
-            nn.Dropout(config.embedding.dropout),
-            config.dropout,
+            build_pooling(config, encoder.output_size, bidirectional=bidirectional, pooled=pooled),
             causal=causal,
         )
