@@ -1,18 +1,14 @@
 """Public datasets of labelled texts: from ``data.path``, else $SEQTRAIN_DATA_DIR, else the hub."""
 
-import logging
 import os
-import socket
-import threading
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from seqtrain.config.data import HubTextConfig
+from seqtrain.data.hub import load_from_hub
 from seqtrain.data.labels import RawSplit
 from seqtrain.data.sources import files_in, find_files, from_table, identify_files, read_files, wanted_splits
 from seqtrain.data.text_classification import TextClassification
-from seqtrain.errors import DataError
 
 
 class HubText(TextClassification):
@@ -40,51 +36,11 @@ class HubText(TextClassification):
 
 
 def read_hub(config: HubTextConfig) -> dict[str, RawSplit]:
-    """Fetch a dataset from the hub, or from the copy that `datasets` keeps on this machine.
-
-    Raises:
-        DataError: if neither is to be had, within seconds and naming the remedies.
-    """
-    if not hub_answers():
-        os.environ["HF_HUB_OFFLINE"] = "1"
-    import datasets
-
-    for library in ("datasets", "huggingface_hub", "httpx", "httpx2", "fsspec"):
-        logging.getLogger(library).setLevel(logging.ERROR)
-    datasets.disable_progress_bars()
-    try:
-        loaded = datasets.load_dataset(config.hub, config.hub_subset, revision=config.revision)
-    except Exception as error:  # the library raises a dozen kinds for "cannot be had"
-        reason = " ".join(str(error).split())[:150]
-        raise DataError(
-            f"data={config.name}: no local copy, and {config.hub} cannot be had from the hub ({reason}); "
-            f"give data.path=<folder>, or set SEQTRAIN_DATA_DIR to a folder that holds {config.folder}/, "
-            "or connect to the hub"
-        ) from error
+    """Texts and labels of the wanted splits of a dataset of the hub."""
+    loaded = load_from_hub(config)
     raw = {}
     for split, name in wanted_splits(config).items():
         if name in loaded:
             names = getattr(loaded[name].features.get(config.label_column), "names", None)
             raw[split] = from_table(loaded[name].data.table, config, f"{config.hub}, split {name}", names)
     return raw
-
-
-def hub_answers(timeout: float = 2.0) -> bool:
-    """Whether the hub (or the proxy to it) accepts a connection within ``timeout`` seconds, name look-up included."""
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
-    proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
-    address = urlsplit(proxy or endpoint)
-    answered = threading.Event()
-
-    def connect() -> None:
-        try:
-            port = address.port or (80 if address.scheme == "http" else 443)
-            with socket.create_connection((address.hostname or "", port), timeout):
-                answered.set()
-        except OSError:
-            pass
-
-    thread = threading.Thread(target=connect, daemon=True)  # a name look-up has no timeout of its own
-    thread.start()
-    thread.join(timeout)
-    return answered.is_set()
