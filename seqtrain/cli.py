@@ -35,6 +35,8 @@ from seqtrain.run_directory import RunDirectory
 
 log = logging.getLogger(__name__)
 
+Parsers = dict[str, Callable[[str], Any]]
+
 EXPECTED = (UserError, HydraException, OmegaConfBaseException, OSError)
 """Errors that a user can mend: one line, no traceback."""
 
@@ -202,8 +204,9 @@ def predict(arguments: Sequence[str]) -> None:
 
     seqtrain predict run=<run> input=<file> [output=<file>] [checkpoint=best|last] [data.text_column=...] [device=...]
 
-    Writes the input's columns with a prediction and one probability per class. Files: csv, tsv, jsonl, parquet,
-    txt (input only, one text a line); - is stdin (lines) and stdout (jsonl).
+    A classifier writes the input's columns with a prediction and one probability per class; a language model the
+    tokens of a text with their log-probabilities. Files: csv, tsv, jsonl, parquet, txt (input only; for a classifier
+    one text a line); - is stdin and, as jsonl, stdout.
     """
     literal, overrides = split_arguments(arguments, "run", "input", output="-", checkpoint="best")
     run = RunDirectory.open(literal["run"])
@@ -213,7 +216,72 @@ def predict(arguments: Sequence[str]) -> None:
     predict(saved, config, run, literal["input"], literal["output"], checkpoint=literal["checkpoint"])
 
 
-COMMANDS: dict[str, Callable[[Sequence[str]], Any]] = {"resume": resume, "eval": evaluate, "predict": predict}
+def generate(arguments: Sequence[str]) -> None:
+    """Continue a text with a run's language model.
+
+    seqtrain generate run=<run> [prompt=<text> | prompt_file=<file>] [max_tokens=200] [num_samples=1] [seed=0]
+        [greedy=true] [temperature=1.0] [top_k=<k>] [top_p=1.0] [repetition_penalty=1.0] [stop=<text> ...]
+        [stream=true] [checkpoint=best|last] [device=...]
+
+    The prompt is taken literally; prompt_file=- reads it from stdin. A sample ends before the first stop text.
+    """
+    stop = [argument.removeprefix("stop=") for argument in arguments if argument.startswith("stop=")]
+    arguments = [argument for argument in arguments if not argument.startswith("stop=")]
+    numbers: Parsers = {"max_tokens": int, "num_samples": int, "seed": int, "stream": parse_bool}
+    choosing: Parsers = {"temperature": float, "top_k": int, "top_p": float, "repetition_penalty": float}
+    choosing |= {"greedy": parse_bool}
+    optional = dict.fromkeys(["prompt", "prompt_file", *numbers, *choosing])
+    literal, overrides = split_arguments(arguments, "run", checkpoint="best", **optional)
+    run = RunDirectory.open(literal["run"])
+    saved, config = run_config(run, overrides)
+    given = {key: parsed(key, literal[key], kind) for key, kind in (numbers | choosing).items() if literal[key]}
+    prompt = read_prompt(literal["prompt"], literal["prompt_file"])
+    from seqtrain.commands.evaluate import check_changes, check_choice
+    from seqtrain.commands.language import Generation, generate
+    from seqtrain.tasks.sampling import Sampling
+
+    check_choice("checkpoint", literal["checkpoint"], ("best", "last"))
+    check_changes(saved, config)
+    sampling = Sampling(**{key: value for key, value in given.items() if key in choosing})
+    options = {key: value for key, value in given.items() if key in numbers} | prompt
+    generate(config, run, Generation(stop=stop, sampling=sampling, **options), checkpoint=literal["checkpoint"])
+
+
+def read_prompt(text: str | None, file: str | None) -> dict[str, str]:
+    """The prompt, from the command line, a file or stdin (-); empty if there is none."""
+    if text is not None and file is not None:
+        raise ConfigError("prompt_file: give it or prompt, not both")
+    if file is None:
+        return {} if text is None else {"prompt": text}
+    content = sys.stdin.buffer.read() if file == "-" else Path(file).expanduser().read_bytes()
+    try:
+        return {"prompt": content.decode("utf-8-sig")}
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"prompt_file={file}: byte {error.start} is not UTF-8 ({error.reason})") from error
+
+
+def parse_bool(value: str) -> bool:
+    """True or false."""
+    if value.lower() not in ("true", "false"):
+        raise ValueError
+    return value.lower() == "true"
+
+
+def parsed(key: str, value: str, kind: Callable[[str], Any]) -> Any:
+    """A value of the command line as a number, or as true or false."""
+    try:
+        return kind(value)
+    except ValueError:
+        names = {int: "a whole number", float: "a number", parse_bool: "true or false"}
+        raise ConfigError(f"{key}={value}: must be {names[kind]}") from None
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], Any]] = {
+    "resume": resume,
+    "eval": evaluate,
+    "predict": predict,
+    "generate": generate,
+}
 
 
 def split_arguments(

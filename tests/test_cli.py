@@ -56,9 +56,9 @@ def test_train_eval_predict_resume(seqtrain: Run, reviews: Path, tmp_path: Path)
     assert result.returncode == 0, result.stderr
     summary = json.loads(result.stdout)
     assert {name: summary[name] for name in reported["test"]} == reported["test"]
-    assert summary["split"] == "test" and summary["rows"] == 80
+    assert summary["split"] == "test" and summary["size"] == 80
     result = seqtrain("eval", "run=outputs/mine", "split=validation", "checkpoint=last", "data.eval_batch_tokens=1000")
-    assert json.loads(result.stdout)["rows"] == 30
+    assert json.loads(result.stdout)["size"] == 30
 
     (tmp_path / "new, file.csv").write_text('text\n"good, fine"\nawful\n')
     result = seqtrain("predict", "run=outputs/mine", "input=new, file.csv", "output=out.jsonl")

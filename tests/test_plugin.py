@@ -79,7 +79,7 @@ def test_train_and_eval(seqtrain: Run, installed: Path, reviews: Path, tmp_path:
     result = seqtrain(installed, "eval", "run=run")
     assert result.returncode == 0, result.stderr
     reported, summary = results["scores"]["my_model"]["test"], json.loads(result.stdout)
-    assert {name: summary[name] for name in reported} == reported and summary["rows"] == 80
+    assert {name: summary[name] for name in reported} == reported and summary["size"] == 80
 
     result = seqtrain(tmp_path, "eval", "run=run")  # without the package
     assert result.returncode == 1 and "model.kind='min_gru': not a registered kind" in result.stderr

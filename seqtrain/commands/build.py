@@ -1,12 +1,13 @@
 """From a configuration to objects."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from seqtrain.config import registry
+from seqtrain.config.corpus import CorpusConfig
 from seqtrain.config.model import SequenceConfig
 from seqtrain.config.root import Config
 from seqtrain.data.base import Dataset, DataSpec
@@ -30,7 +31,7 @@ class Built:
     @property
     def num_parameters(self) -> int:
         """Trained numbers in model and head."""
-        return sum(p.numel() for module in (self.model, self.head) for p in module.parameters() if p.requires_grad)
+        return sum(p.numel() for p in nn.ModuleList([self.model, self.head]).parameters() if p.requires_grad)
 
 
 def build_data(config: Config, trained: Path | None = None, whole: bool = False) -> Dataset:
@@ -41,7 +42,11 @@ def build_data(config: Config, trained: Path | None = None, whole: bool = False)
         trained: directory of a run, whose vocabulary or scaler is used; None learns it from train.
         whole: take the file at ``data.path`` as one split, ``test``.
     """
-    return registry.find("data", config.data.kind).load()(config.data, config.seed, trained, whole)
+    options = config.data
+    if isinstance(options, CorpusConfig) and isinstance(config.model, SequenceConfig):
+        # A row of evaluation has to see all that the model can look back to.
+        options = replace(options, eval_warmup=max(options.eval_warmup, config.model.attention_reach()))
+    return registry.find("data", options.kind).load()(options, config.seed, trained, whole)
 
 
 def build_model(config: Config, spec: DataSpec) -> Built:
@@ -56,7 +61,7 @@ def build_model(config: Config, spec: DataSpec) -> Built:
     task: Task = task_class(config.task, spec)
     model_class = registry.find("model", config.model.kind).load()
     model = model_class.from_config(config.model, spec, causal=task.causal, pooled=task.pooled).to(device)
-    head = task.build_head(model.output_size).to(device)
+    head = task.build_head(model).to(device)
     return Built(task, model, head, device)
 
 

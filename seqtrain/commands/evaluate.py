@@ -55,7 +55,8 @@ def evaluate(
     check_choice("checkpoint", checkpoint, ("best", "last"))
     check_changes(saved, config)
     built, step = load_trained(config, run, checkpoint)
-    whole = other_data and Path(getattr(config.data, "path", None) or "").expanduser().is_file()
+    path = Path(getattr(config.data, "path", None) or "").expanduser()
+    whole = other_data and path.is_file()
     data = build_data(config, trained=run.path, whole=whole)
     if split is None:
         split = "test" if "test" in data.sizes else "validation"
@@ -67,7 +68,8 @@ def evaluate(
     result = evaluate_model(
         built.model, built.head, built.task, data.eval_batches(split), built.device, config.trainer.precision
     )
-    summary = {"run": str(run.path), "checkpoint": checkpoint, "step": step, "split": split, "rows": data.sizes[split]}
+    summary = {"run": str(run.path), "checkpoint": checkpoint, "step": step, "split": split, "size": data.sizes[split]}
+    summary |= {"scoring": data.scoring} if data.scoring else {}
     print(json.dumps(summary | result.metrics, indent=2))
     return result.metrics
 

@@ -14,6 +14,8 @@ import numpy as np
 from seqtrain.atomic import replacing
 from seqtrain.commands.build import Built, load_trained
 from seqtrain.commands.evaluate import check_changes, check_choice
+from seqtrain.commands.language import token_table
+from seqtrain.config.corpus import CorpusConfig
 from seqtrain.config.data import TextClassificationConfig
 from seqtrain.config.loading import from_yaml, to_config
 from seqtrain.config.root import Config
@@ -94,7 +96,7 @@ class TrainedModel:
 def predict(
     saved: Config, config: Config, run: RunDirectory, source: str, output: str, *, checkpoint: str = "best"
 ) -> None:
-    """Add a prediction and a probability per class to the rows of a file.
+    """Add a prediction and a probability per class to the rows of a file; of a language model, see ``token_table``.
 
     Args:
         saved: the run's configuration.
@@ -110,8 +112,14 @@ def predict(
     """
     check_choice("checkpoint", checkpoint, ("best", "last"))
     check_changes(saved, config)
+    if isinstance(config.data, CorpusConfig):
+        check_output(output)
+        write_table(token_table(config, run, source, checkpoint), output)
+        return
     if not isinstance(config.data, TextClassificationConfig):
-        raise RunError(f"run={run.path}: predict is for text classifiers, and its data is {config.data.name}")
+        raise RunError(
+            f"run={run.path}: predict is for text classifiers and language models, and its data is {config.data.name}"
+        )
     check_output(output)
     table = read_lines() if source == "-" else read_table(Path(source).expanduser())
     name = "text" if source == "-" or source.endswith(".txt") else config.data.text_column

@@ -169,12 +169,15 @@ def report(
     name = config.model.name
     table: Table = {name: scores}
     results = {"model": name, "parameters": built.num_parameters, "best_step": step, "scores": table}
+    results |= {"scoring": data.scoring} if data.scoring else {}
     write_json(run.results_path, results)  # before the baselines, which may take a while
     if config.trainer.baselines:
         log.info("baselines, fitted on train ...")
         table |= built.task.baselines(data)
         write_json(run.results_path, results)
     print(format_table(table, built.task.shown))
+    if data.scoring:
+        print(f"scores: {data.scoring}")
     if len(table) > 1:
         print(beaten_line(name, table, built.task.monitor, built.task.maximize))
     print(f"best checkpoint: step {step}; run directory: {run.path}")

@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from seqtrain.config import data, model, task
+from seqtrain.config import corpus, data, model, task
 from seqtrain.config.base import Node, suggest
 from seqtrain.config.trainer import TrainerConfig
 from seqtrain.errors import ConfigError
@@ -79,6 +79,12 @@ register("data", "text_files", data.TextFilesConfig, "seqtrain.data.text_files:T
 register("data", "docstrings", data.DocstringsConfig, "seqtrain.data.docstrings:Docstrings")
 register("data", "generated", data.GeneratedConfig, "seqtrain.data.generated:Generated")
 register("data", "tagging_files", data.TaggingFilesConfig, "seqtrain.data.tagging_files:TaggingFiles")
+for kind, schema in (
+    ("public_corpus", corpus.PublicCorpusConfig),
+    ("text_corpus", corpus.TextCorpusConfig),
+    ("library_corpus", corpus.LibraryCorpusConfig),
+):
+    register("data", kind, schema, "seqtrain.data.running_text:RunningText")
 register("task", "classification", task.ClassificationConfig, "seqtrain.tasks.classification:Classification")
 register(
     "task",
@@ -88,6 +94,9 @@ register(
 )
 register(
     "task", "sequence_labelling", task.SequenceLabellingConfig, "seqtrain.tasks.sequence_labelling:SequenceLabelling"
+)
+register(
+    "task", "language_modelling", task.LanguageModellingConfig, "seqtrain.tasks.language_modelling:LanguageModelling"
 )
 register("model", "recurrent", model.RecurrentConfig, "seqtrain.models.recurrent:RecurrentModel")
 register("model", "self_attention", model.SelfAttentionConfig, "seqtrain.models.self_attention:SelfAttentionModel")

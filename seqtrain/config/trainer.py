@@ -30,6 +30,14 @@ class Precision(Enum):
     bf16 = "bf16"
 
 
+class Average(Enum):
+    """Which weights are evaluated and kept."""
+
+    none = "none"
+    ema = "ema"
+    nt_asgd = "nt_asgd"
+
+
 @dataclass
 class TrainerConfig(Node):
     """One training run."""
@@ -59,6 +67,13 @@ class TrainerConfig(Node):
     """Rate at the last step, as a share of ``lr``."""
     max_grad_norm: float | None = 1.0
     """Gradients with a larger norm are scaled down to it; null does not clip."""
+    average: Average = Average.none
+    """Weights to evaluate and keep: ``none`` (the last), ``ema`` (their exponential mean), or ``nt_asgd`` (their mean
+    since validation stopped getting better)."""
+    ema_decay: float = 0.999
+    """Decay of ``average: ema`` in a step."""
+    nonmonotone_interval: int = 5
+    """``average: nt_asgd`` begins with the first evaluation worse than the best of those so many or more before."""
     accumulate: int = 1
     """Batches in a step; their gradients add up as if they were one batch."""
     precision: Precision = Precision.fp32
@@ -75,12 +90,13 @@ class TrainerConfig(Node):
     """Draw figures for TensorBoard at each evaluation."""
 
     def check(self, key: str) -> None:
-        for name in ("epochs", "max_steps", "accumulate", "eval_every", "patience", "log_every"):
+        names = ("epochs", "max_steps", "accumulate", "eval_every", "patience", "log_every", "nonmonotone_interval")
+        for name in names:
             value = getattr(self, name)
             require(value is None or value >= 1, f"{key}.{name}", value, "at least 1")
         for name in ("weight_decay", "warmup_steps"):
             require(getattr(self, name) >= 0, f"{key}.{name}", getattr(self, name), "at least 0")
-        for name in ("momentum", "final_lr_fraction", "warmup_fraction"):
+        for name in ("momentum", "final_lr_fraction", "warmup_fraction", "ema_decay"):
             require(0 <= getattr(self, name) < 1, f"{key}.{name}", getattr(self, name), "in [0, 1)")
         require(self.lr > 0, f"{key}.lr", self.lr, "above 0")
         require(len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), f"{key}.betas", self.betas,

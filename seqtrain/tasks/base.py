@@ -2,9 +2,10 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, cast
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from seqtrain.data.base import Batch, Dataset
@@ -22,6 +23,8 @@ class Evaluation:
     metrics: dict[str, float]
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
     """One entry a row, in the order of the split's rows; or one a step, of all rows laid end to end."""
+    sums: dict[str, np.ndarray] = field(default_factory=dict)
+    """What figures are drawn from, where that is not the outputs."""
 
 
 class Meter(ABC):
@@ -58,8 +61,8 @@ class Task(ABC):
     """Metrics of the final table, in order."""
 
     @abstractmethod
-    def build_head(self, input_size: int) -> nn.Module:
-        """The layers between features and outputs."""
+    def build_head(self, model: nn.Module) -> nn.Module:
+        """The layers between a model's features and outputs."""
 
     @abstractmethod
     def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
@@ -78,9 +81,9 @@ class Task(ABC):
         return {}
 
     def illustrate(
-        self, model: nn.Module, head: nn.Module, batch: Batch, words: list[list[str]]
+        self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device
     ) -> tuple[dict[str, "Figure"], dict[str, str]]:
-        """Figures and texts, by tag, of what the model does with a few examples."""
+        """Figures and texts, by tag, of what the model, in evaluation mode, does with a few rows of validation."""
         return {}, {}
 
     def baselines(self, data: Dataset) -> Table:
@@ -88,9 +91,9 @@ class Task(ABC):
         return {}
 
 
-def linear_head(input_size: int, output_size: int) -> nn.Linear:
-    """A linear layer from features to outputs: Xavier-uniform weights, biases 0."""
-    head = nn.Linear(input_size, output_size)
+def linear_head(model: nn.Module, output_size: int) -> nn.Linear:
+    """A linear layer from a model's features to outputs: Xavier-uniform weights, biases 0."""
+    head = nn.Linear(cast(int, model.output_size), output_size)
     nn.init.xavier_uniform_(head.weight)
     nn.init.zeros_(head.bias)
     return head

@@ -25,6 +25,8 @@ from seqtrain.tasks.metrics import classification_metrics
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+NUM_EXAMPLES = 4  # rows whose attention is drawn
+
 
 class ClassificationMeter(Meter):
     """Gathers the logits and targets of every row."""
@@ -84,8 +86,8 @@ class Classification(Task):
                 f"{len(self.class_names)} classes ({', '.join(self.class_names)})"
             )
 
-    def build_head(self, input_size: int) -> nn.Module:
-        return linear_head(input_size, len(self.class_names))
+    def build_head(self, model: nn.Module) -> nn.Module:
+        return linear_head(model, len(self.class_names))
 
     def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
         logits = head(features).float()
@@ -108,10 +110,13 @@ class Classification(Task):
         }
 
     def illustrate(
-        self, model: nn.Module, head: nn.Module, batch: Batch, words: list[list[str]]
+        self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device
     ) -> tuple[dict[str, "Figure"], dict[str, str]]:
+        """The attention paid to each word of a few texts."""
         from seqtrain.tasks import figures
 
+        batch, words = data.examples("validation", NUM_EXAMPLES)
+        batch = batch.to(device)
         drawn, texts = {}, {}
         with recorded_weights(model) as weights:
             probabilities = head(model(batch)[0]).float().softmax(-1).cpu()

@@ -89,9 +89,27 @@ def reliability_figure(probabilities: NDArray[np.floating], targets: NDArray[np.
 
     Source: Guo et al. 2017, figure 1.
     """
+    _, accuracy, counts = reliability_bins(probabilities, targets)
+    title = f"calibration error {calibration_error(probabilities, targets):.3f}"
+    return reliability_bars(accuracy, counts, title, "examples")
+
+
+def reliability_bars(
+    accuracy: NDArray[np.floating | np.integer], counts: NDArray[np.integer], title: str, counted: str
+) -> "Figure":
+    """Accuracy per equal-width confidence bin against the diagonal of perfect calibration, above the counts.
+
+    Args:
+        accuracy: share of right predictions per bin, (K,).
+        counts: number of predictions per bin, (K,).
+        title: what stands above.
+        counted: what the counts count.
+
+    Returns:
+        The figure.
+    """
     from matplotlib.figure import Figure
 
-    _, accuracy, counts = reliability_bins(probabilities, targets)
     width = 1 / len(counts)
     centres = (np.arange(len(counts)) + 0.5) * width
 
@@ -99,13 +117,13 @@ def reliability_figure(probabilities: NDArray[np.floating], targets: NDArray[np.
     upper, lower = figure.subplots(2, sharex=True, height_ratios=[3, 1])
     upper.bar(centres, accuracy, width, color=BAR_COLOUR, edgecolor="white", label="accuracy in the bin")
     upper.plot([0, 1], [0, 1], "--", color="black", label="perfect calibration")
-    upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy")
-    upper.set_title(f"calibration error {calibration_error(probabilities, targets):.3f}")
+    upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy", title=title)
     upper.legend(loc="upper left")
     bars = lower.bar(centres, counts, width, color=BAR_COLOUR, edgecolor="white")
-    lower.bar_label(bars, [f"{count:,}" if count else "" for count in counts], rotation=90, padding=3, fontsize=8)
-    lower.margins(y=0.6)  # room for the labels
-    lower.set(xlabel="confidence: probability of the predicted class", ylabel="examples")
+    labels = [f"{count:,}" if count else "" for count in counts.tolist()]
+    lower.bar_label(bars, labels, rotation=90, padding=3, fontsize=8)
+    lower.margins(y=1)  # room for the labels
+    lower.set(xlabel="confidence: probability of the predicted class", ylabel=counted)
     return figure
 
 

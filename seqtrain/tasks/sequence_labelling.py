@@ -122,8 +122,8 @@ class SequenceLabelling(Task):
         self.class_names = spec.class_names
         self.label_smoothing = config.label_smoothing
 
-    def build_head(self, input_size: int) -> nn.Module:
-        return linear_head(input_size, len(self.class_names))
+    def build_head(self, model: nn.Module) -> nn.Module:
+        return linear_head(model, len(self.class_names))
 
     def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
         real = real_steps(batch.lengths, batch.targets.shape[1])

@@ -52,8 +52,8 @@ class SequenceRegression(Task):
     def __init__(self, config: SequenceRegressionConfig, spec: DataSpec):
         del config, spec
 
-    def build_head(self, input_size: int) -> nn.Module:
-        return linear_head(input_size, 1)
+    def build_head(self, model: nn.Module) -> nn.Module:
+        return linear_head(model, 1)
 
     def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
         return (head(features).squeeze(-1).float() - batch.targets).square().sum()

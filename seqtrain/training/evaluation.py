@@ -11,7 +11,7 @@ from seqtrain.tasks.base import Evaluation, Task
 from seqtrain.training.device import autocast
 
 
-@torch.inference_mode()
+@torch.no_grad()  # not inference_mode: cuDNN's layers lay out their weights anew here after a step with dropped ones
 def evaluate(
     model: nn.Module,
     head: nn.Module,

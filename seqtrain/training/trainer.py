@@ -13,16 +13,16 @@ from torch import Tensor, nn
 from seqtrain.config.trainer import TrainerConfig
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.errors import RunError
+from seqtrain.layers.memory import map_tensors
 from seqtrain.run_directory import RunDirectory
 from seqtrain.tasks.base import Task
+from seqtrain.training.averaging import Averaging
 from seqtrain.training.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from seqtrain.training.device import autocast, random_state, restore_random_state
 from seqtrain.training.evaluation import evaluate
 from seqtrain.training.observers import Observer
 from seqtrain.training.optimizers import build_optimizer
 from seqtrain.training.schedules import learning_rate
-
-NUM_EXAMPLES = 4  # rows of validation whose attention is drawn
 
 
 @dataclass
@@ -69,7 +69,8 @@ class Trainer:
         self.config, self.model, self.head, self.task, self.data = config, model, head, task, data
         self.run, self.run_id, self.device = run, run.id, device
         self.observers: list[Observer] = []
-        self.parameters = [*model.parameters(), *head.parameters()]
+        self.parameters = list(nn.ModuleList([model, head]).parameters())  # those that both share once
+        self.averaging = Averaging(config, model, head, task.maximize)
         self.optimizer = build_optimizer(config, self.parameters)
         self.total_steps = config.max_steps or sum(self.steps_in(epoch) for epoch in range(config.epochs))
         self.step = 0
@@ -128,7 +129,7 @@ class Trainer:
         self.head.train()
         rate = learning_rate(self.config, self.step, self.total_steps)
         for parameters in self.optimizer.param_groups:
-            parameters["lr"] = rate
+            parameters["lr"] = rate * group[0].rate_scale
         self.optimizer.zero_grad(set_to_none=True)
         moved = [batch.to(self.device) for batch in group]
         total = torch.stack([self.task.count(batch) for batch in moved]).sum()
@@ -137,9 +138,11 @@ class Trainer:
             with autocast(self.device, self.config.precision):
                 features, state = self.model(batch, self.state)
                 part = self.task.loss(self.head, features, batch) / total
-            part.backward()
             loss += part.detach()
-            self.state = detached(state) if self.task.carries_state else None
+            if (penalty := getattr(self.model, "penalty", None)) is not None:
+                part = part + penalty * self.task.count(batch) / total
+            part.backward()
+            self.state = map_tensors(state, Tensor.detach) if self.task.carries_state else None
         limit = math.inf if self.config.max_grad_norm is None else self.config.max_grad_norm
         norm = nn.utils.clip_grad_norm_(self.parameters, limit)
         mean_loss, grad_norm, weight = torch.stack([loss, norm, total]).tolist()  # the one wait for the device
@@ -149,6 +152,7 @@ class Trainer:
                 "Lower trainer.lr or trainer.max_grad_norm, or use trainer.precision=fp32"
             )
         self.optimizer.step()
+        self.averaging.update()
         self.step += 1
         self.window.loss += mean_loss * weight
         self.window.weight += weight
@@ -180,37 +184,33 @@ class Trainer:
         """Score the model on validation, tell the observers, and save it as the last and, if so, the best."""
         paused = time.monotonic()
         self.window.seconds = paused - self.window_started
-        evaluation = evaluate(
-            self.model, self.head, self.task, self.data.eval_batches("validation"), self.device, self.config.precision
-        )
+        model, head = self.averaging.modules()
+        batches = self.data.eval_batches("validation")
+        evaluation = evaluate(model, head, self.task, batches, self.device, self.config.precision)
         self.tell({f"val/{name}": score for name, score in evaluation.metrics.items()})
         if self.config.figures:
             figures = {f"val/{tag}": figure for tag, figure in self.task.figures(evaluation).items()}
-            drawn, texts = self.illustrate()
+            with torch.no_grad():
+                drawn, texts = self.task.illustrate(model, head, self.data, self.device)
             for observer in self.observers:
                 observer.media(self.step, figures | drawn, texts)
         value = evaluation.metrics[self.task.monitor]
         if value > self.best if self.task.maximize else value < self.best:
             self.best, self.best_step, self.evaluations_since_best = value, self.step, 0
-            save_checkpoint(self.run.checkpoint_path("best"), self.weights())
+            save_checkpoint(self.run.checkpoint_path("best"), self.weights(model, head))
         else:
             self.evaluations_since_best += 1
-        save_checkpoint(self.run.checkpoint_path("last"), self.weights() | self.progress())
+        self.averaging.observe(value)
+        save_checkpoint(self.run.checkpoint_path("last"), self.weights(self.model, self.head) | self.progress())
         self.window_started += time.monotonic() - paused
 
-    @torch.inference_mode()
-    def illustrate(self) -> tuple[dict[str, Any], dict[str, str]]:
-        """Figures and texts of what the model does with a few fixed rows of validation."""
-        batch, words = self.data.examples("validation", NUM_EXAMPLES)
-        return self.task.illustrate(self.model, self.head, batch.to(self.device), words)
-
-    def weights(self) -> dict[str, Any]:
+    def weights(self, model: nn.Module, head: nn.Module) -> dict[str, Any]:
         """What prediction needs, as a checkpoint."""
         return {
             "run_id": self.run_id,
             "step": self.step,
-            "model": self.model.state_dict(),
-            "head": self.head.state_dict(),
+            "model": model.state_dict(),
+            "head": head.state_dict(),
         }
 
     def progress(self) -> dict[str, Any]:
@@ -225,6 +225,7 @@ class Trainer:
             "evaluations_since_best": self.evaluations_since_best,
             "seconds": self.seconds,
             "window": asdict(self.window),
+            "averaging": self.averaging.state_dict(),
             "random": random_state(),
         }
 
@@ -233,28 +234,10 @@ class Trainer:
         saved = load_checkpoint(self.run.checkpoint_path("last"), self.run_id)
         load_weights(self.model, self.head, saved)
         self.optimizer.load_state_dict(saved["optimizer"])
+        self.averaging.load_state_dict(saved["averaging"])
         for name in ("step", "epoch", "batch_index", "best", "best_step", "evaluations_since_best", "seconds"):
             setattr(self, name, saved[name])
         self.window = Window(**saved["window"])
         self.window_started = time.monotonic() - self.window.seconds
-        self.state = moved_to(saved["state"], self.device)
+        self.state = map_tensors(saved["state"], lambda tensor: tensor.to(self.device))
         restore_random_state(saved["random"])
-
-
-def detached(state: Any) -> Any:
-    """The state without its history, through lists and tuples."""
-    return map_tensors(state, Tensor.detach)
-
-
-def moved_to(state: Any, device: torch.device) -> Any:
-    """The state on a device, through lists and tuples."""
-    return map_tensors(state, lambda tensor: tensor.to(device))
-
-
-def map_tensors(state: Any, function: Any) -> Any:
-    """Apply a function to every tensor in nested lists and tuples."""
-    if isinstance(state, Tensor):
-        return function(state)
-    if isinstance(state, list | tuple):
-        return type(state)(map_tensors(part, function) for part in state)
-    return state

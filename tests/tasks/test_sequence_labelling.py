@@ -23,6 +23,12 @@ NAMES = ["B-PER", "I-PER", "O"]
 LENGTHS = [4, 1, 3]
 
 
+class Model(nn.Module):
+    """Stands for a model with features of this size."""
+
+    output_size = 6
+
+
 def task(names: list[str] = NAMES, label_smoothing: float = 0.0) -> SequenceLabelling:
     return SequenceLabelling(SequenceLabellingConfig(label_smoothing=label_smoothing), DataSpec(class_names=names))
 
@@ -44,7 +50,7 @@ def example(padding: int) -> tuple[Tensor, Batch]:
 def test_loss_and_scores_leave_padding_out(padding: int, label_smoothing: float) -> None:
     labelling = task(label_smoothing=label_smoothing)
     torch.manual_seed(1)
-    head = labelling.build_head(6)
+    head = labelling.build_head(Model())
     features, batch = example(padding)
     nats = smoothed = 0.0
     hits = perfect = 0

@@ -1,0 +1,97 @@
+"""From features to the distribution of the next token: a softmax over the vocabulary, whole or adaptive.
+
+Shapes: N positions, H features, E of the projection, V tokens.
+"""
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from seqtrain.layers.cross_entropy import TokenScores, linear_cross_entropy, token_scores
+
+ADAPTIVE_ROWS = 2**24  # log-probabilities of an adaptive softmax that are in memory at once, when it is scored
+
+
+class SoftmaxHead(nn.Module):
+    """log softmax(W P h + b), with P a learned projection or nothing.
+
+    Args:
+        input_size: H.
+        vocab_size: V.
+        projection_size: E; None leaves the projection out, unless ``tied`` vectors have another size than H.
+        tied: the embedding, (V, E), whose vectors are the rows of W.
+
+    Source: Press and Wolf 2017, "Using the output embedding to improve language models" (tied W); the projection is
+    that of Sak et al. 2014, placed after the recurrence.
+    """
+
+    def __init__(self, input_size: int, vocab_size: int, projection_size: int | None, tied: nn.Embedding | None):
+        super().__init__()
+        size = projection_size or (input_size if tied is None else tied.embedding_dim)
+        projects = projection_size is not None or size != input_size
+        self.projection = nn.Linear(input_size, size, bias=False) if projects else nn.Identity()
+        if isinstance(self.projection, nn.Linear):
+            nn.init.xavier_uniform_(self.projection.weight)
+        self.weight = nn.Parameter(torch.empty(vocab_size, size)) if tied is None else cast(nn.Parameter, tied.weight)
+        if tied is None:
+            nn.init.xavier_uniform_(self.weight)
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits (..., V) of features (..., H)."""
+        return nn.functional.linear(self.projection(features), self.weight, self.bias)
+
+    def nats(self, features: Tensor, targets: Tensor) -> Tensor:
+        """Negative log-probability of each target (N,) from features (N, H)."""
+        return linear_cross_entropy(self.projection(features), self.weight, self.bias, targets)
+
+    def scores(self, features: Tensor, targets: Tensor) -> TokenScores:
+        """The same with rank and confidence, without gradient."""
+        return token_scores(self.projection(features), self.weight, self.bias, targets)
+
+
+class AdaptiveSoftmaxHead(nn.Module):
+    """Adaptive softmax: frequent tokens by a small softmax, rarer ones by clusters with ever smaller projections.
+
+    Args:
+        input_size: H.
+        vocab_size: V; tokens are numbered from the most frequent.
+        projection_size: E; None leaves the projection out.
+        cutoffs: first token of each cluster, ascending.
+
+    Under autocast only the projection is in its type: torch's layer fails on two types at once.
+
+    Source: Grave et al. 2017, "Efficient softmax approximation for GPUs"; torch's own layer.
+    """
+
+    def __init__(self, input_size: int, vocab_size: int, projection_size: int | None, cutoffs: list[int]):
+        super().__init__()
+        size = projection_size or input_size
+        self.projection = nn.Linear(input_size, size, bias=False) if projection_size else nn.Identity()
+        shrink = min(4.0, 0.99 * size ** (1 / len(cutoffs)))  # from cluster to cluster; 4 unless nothing would be left
+        self.softmax = nn.AdaptiveLogSoftmaxWithLoss(size, vocab_size, cutoffs, div_value=shrink)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Log-probabilities (..., V) of features (..., H)."""
+        projected = self.projection(features).to(self.softmax.head.weight.dtype).flatten(0, -2)
+        with torch.autocast(features.device.type, enabled=False):
+            return self.softmax.log_prob(projected).unflatten(0, features.shape[:-1])
+
+    def nats(self, features: Tensor, targets: Tensor) -> Tensor:
+        """Negative log-probability of each target (N,) from features (N, H)."""
+        projected = self.projection(features).to(self.softmax.head.weight.dtype)
+        with torch.autocast(features.device.type, enabled=False):
+            return -self.softmax(projected, targets).output
+
+    @torch.no_grad()
+    def scores(self, features: Tensor, targets: Tensor) -> TokenScores:
+        """The same with rank and confidence, without gradient."""
+        parts = []
+        size = max(1, ADAPTIVE_ROWS // self.softmax.n_classes)
+        for rows, truth in zip(features.split(size), targets.split(size), strict=True):
+            log_probabilities = self(rows)
+            hit = log_probabilities.gather(1, truth[:, None])
+            rank = (log_probabilities > hit).sum(-1)
+            parts.append(TokenScores(-hit.squeeze(1), rank, log_probabilities.amax(-1).exp()))
+        return TokenScores(*(torch.cat(column) for column in zip(*parts, strict=True)))
