@@ -10,6 +10,7 @@ from seqtrain.config import registry
 from seqtrain.config.corpus import CorpusConfig
 from seqtrain.config.model import SequenceConfig
 from seqtrain.config.root import Config
+from seqtrain.config.series import SeriesConfig
 from seqtrain.data.base import Dataset, DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.models.pretrained import check_vectors
@@ -69,15 +70,25 @@ def check_model(config: Config) -> None:
     """Raise ConfigError for a model that cannot be built for its task, whatever the data."""
     task = registry.find("task", config.task.kind).load()
     model_class = registry.find("model", config.model.kind).load()
-    model_class.from_config(config.model, DataSpec(vocab_size=2, pad_id=0), causal=task.causal, pooled=task.pooled)
+    spec = DataSpec(vocab_size=2, pad_id=0)
+    if isinstance(config.data, SeriesConfig):
+        window = config.data.lookback, config.data.horizon
+        spec = DataSpec(num_features=1, num_targets=1, lookback=window[0], horizon=window[1])
+    model_class.from_config(config.model, spec, causal=task.causal, pooled=task.pooled)
     if isinstance(config.model, SequenceConfig) and config.model.embedding.path is not None:
         check_vectors(config.model.embedding.path, config.model.embedding.embed_dim)
 
 
-def load_trained(config: Config, run: RunDirectory, checkpoint: str) -> tuple[Built, int]:
-    """The model of a run with the weights of its ``best`` or ``last`` checkpoint, and the step they are from."""
-    spec = DataSpec(**read_json(run.data_path)["spec"])
-    built = build_model(config, spec)
+def load_trained(config: Config, run: RunDirectory, checkpoint: str, spec: DataSpec | None = None) -> tuple[Built, int]:
+    """The model of a run with the weights of its ``best`` or ``last`` checkpoint, and the step they are from.
+
+    Args:
+        config: the run's configuration, perhaps with changes of the data and the device.
+        run: the run.
+        checkpoint: ``best`` or ``last``.
+        spec: of the data to be scored; None takes that of the run.
+    """
+    built = build_model(config, spec or DataSpec(**read_json(run.data_path)["spec"]))
     saved = load_checkpoint(run.checkpoint_path(checkpoint), run.id, built.device)
     load_weights(built.model, built.head, saved)
     return built, saved["step"]

@@ -16,6 +16,8 @@ log = logging.getLogger(__name__)
 LEARNED = {
     *("data.kind", "data.tokenizer", "data.vocab_size", "data.min_count", "data.lowercase", "data.html_breaks"),
     *("data.problem", "data.num_symbols"),
+    *("data.lookback", "data.horizon", "data.targets", "data.past_covariates", "data.future_covariates"),
+    *("data.calendar", "data.scaler", "data.scale_by"),
 }
 """Options of the data that decide what the trained model's inputs and outputs mean."""
 
@@ -54,13 +56,13 @@ def evaluate(
     """
     check_choice("checkpoint", checkpoint, ("best", "last"))
     check_changes(saved, config)
-    built, step = load_trained(config, run, checkpoint)
     path = Path(getattr(config.data, "path", None) or "").expanduser()
     whole = other_data and path.is_file()
     data = build_data(config, trained=run.path, whole=whole)
     if split is None:
         split = "test" if "test" in data.sizes else "validation"
     check_choice("split", split, tuple(data.sizes))
+    built, step = load_trained(config, run, checkpoint, data.spec)
     for note in data.notes:
         log.info(note)
     if data.fingerprint != read_json(run.data_path)["fingerprint"]:

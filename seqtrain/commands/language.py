@@ -36,8 +36,8 @@ LONGEST_SPLIT = 8  # tokens that a single character can be cut into, at the most
 class Generation:
     """What to generate."""
 
-    prompt: str = "\n"
-    """Text to go on from."""
+    prompt: str | None = None
+    """Text to go on from; None begins as after a line's end."""
     max_tokens: int = 200
     """Length of a sample (tokens)."""
     num_samples: int = 1
@@ -79,7 +79,8 @@ def generate(config: Config, run: RunDirectory, wanted: Generation, *, checkpoin
     """
     wanted.check()
     built, tokenizer = load_language_model(config, run, checkpoint, "generate")
-    prompt = encode_prompt(tokenizer, wanted.prompt)
+    given = wanted.prompt or ""
+    prompt = encode_prompt(tokenizer, given) if given else beginning(tokenizer)
     built.model.eval()
     built.head.eval()
     started = time.monotonic()
@@ -88,7 +89,7 @@ def generate(config: Config, run: RunDirectory, wanted: Generation, *, checkpoin
     steps = continuations(built.model, built.head, prompts, wanted.sampling, generator)
     samples = [Sample(tokenizer, prompt, wanted.stop) for _ in range(wanted.num_samples)]
     if wanted.stream:
-        print(wanted.prompt, end="", flush=True)
+        print(given, end="", flush=True)
     for tokens in islice(steps, wanted.max_tokens):
         for sample, token in zip(samples, tokens.tolist(), strict=True):
             piece = sample.add(token)
@@ -102,7 +103,7 @@ def generate(config: Config, run: RunDirectory, wanted: Generation, *, checkpoin
             print(rest)
     seconds = time.monotonic() - started
     if not wanted.stream:
-        print("\n---\n".join(wanted.prompt + sample.text for sample in samples))
+        print("\n---\n".join(given + sample.text for sample in samples))
     total = sum(sample.num_tokens for sample in samples)
     log.info("%d tokens in %.2f s (%.0f tokens/s)", total, seconds, total / seconds)
     return [sample.text for sample in samples]
@@ -184,6 +185,11 @@ def encode_prompt(tokenizer: CorpusTokenizer, prompt: str) -> list[int]:
     if unknown and all(token == tokenizer.unknown for token in tokens):
         raise ConfigError(f"prompt={prompt!r}: nothing of it is in the vocabulary of the run; use its words")
     return tokens
+
+
+def beginning(tokenizer: CorpusTokenizer) -> list[int]:
+    """What stands for no prompt: a line's end or, in a text that has none, the vocabulary's first token."""
+    return [0] if tokenizer.unknown_parts("\n") else tokenizer.encode("\n").tolist()
 
 
 def token_table(config: Config, run: RunDirectory, source: str, checkpoint: str) -> "pyarrow.Table":

@@ -71,7 +71,7 @@ class EmbeddingConfig:
     embed_dim: int = 128
     """Size of a token's vector."""
     dropout: float = 0.5
-    """Dropout on the embedded tokens."""
+    """Dropout on the embedded tokens; none on inputs that are numbers."""
     word_dropout: float = 0.0
     """Dropout of whole words, wherever they stand in a batch."""
     path: str | None = None
@@ -110,14 +110,43 @@ class AttentionConfig:
         require_fraction(self.dropout, f"{key}.dropout")
 
 
+class WindowNorm(Enum):
+    """How a window of a series is shifted and scaled before the model, and its forecast back after it."""
+
+    none = "none"
+    subtract_last = "subtract_last"
+    revin = "revin"
+
+
+class Channels(Enum):
+    """How a model sees the variables of a series."""
+
+    joint = "joint"
+    independent = "independent"
+
+
+@dataclass
+class WindowConfig:
+    """What a forecaster does with a window of a series."""
+
+    norm: WindowNorm = WindowNorm.none
+    """``subtract_last`` value, or ``revin``: the window's own mean and deviation, with learned gains."""
+    channels: Channels = Channels.joint
+    """All variables as the features of a step, or each ``independent``ly by the same weights."""
+
+
 @dataclass
 class SequenceConfig(ModelConfig):
     """What every family has: an embedding before, a pooling after."""
 
+    window: WindowConfig = field(default_factory=WindowConfig)
+    """Of forecasters; without effect on other tasks."""
+
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
     """Tokens to vectors."""
-    dropout: float = 0.5
-    """Dropout between layers and, unless ``output_dropout`` says otherwise, on the features."""
+    dropout: float | None = None
+    """Dropout between layers and, unless ``output_dropout`` says otherwise, on the features; null: 0.5, or 0.1 for a
+    forecaster."""
     output_dropout: float | None = None
     """Dropout on the features; null takes ``dropout``."""
     activation_penalty: float = 0.0
@@ -147,7 +176,7 @@ class SequenceConfig(ModelConfig):
             True,
             f"false unless {key}.embedding.path is given: random vectors would never be trained",
         )
-        require_fraction(self.dropout, f"{key}.dropout")
+        require_fraction(self.dropout or 0.0, f"{key}.dropout")
 
 
 @dataclass
@@ -217,7 +246,7 @@ class RecurrentConfig(SequenceConfig):
 class SelfAttentionConfig(SequenceConfig):
     """Embedding -> positions -> self-attention blocks -> pooling; no recurrence."""
 
-    dropout: float = 0.1
+    dropout: float | None = 0.1
     """Dropout inside the blocks and, unless ``output_dropout`` says otherwise, on the features."""
     embedding: EmbeddingConfig = field(default_factory=lambda: EmbeddingConfig(dropout=0.3))
     """Tokens to vectors; ``embed_dim`` is the size of the whole model."""
@@ -245,3 +274,49 @@ class SelfAttentionConfig(SequenceConfig):
         heads, size = self.num_heads, self.embedding.embed_dim
         require(heads >= 1 and size % heads == 0, f"{key}.num_heads", heads,
                 f"a divisor of {key}.embedding.embed_dim ({size})")  # fmt: skip
+
+
+@dataclass
+class LinearConfig(ModelConfig):
+    """Linear maps from the steps of the lookback to those of the horizon, shared by all variables."""
+
+    window: WindowConfig = field(default_factory=lambda: WindowConfig(channels=Channels.independent))
+    """Variables are always independent here."""
+    decompose: bool = False
+    """One map for the moving average, one for the rest."""
+    kernel_size: int = 25
+    """Steps of the moving average."""
+
+    def check(self, key: str) -> None:
+        require(self.kernel_size >= 1 and self.kernel_size % 2 == 1, f"{key}.kernel_size", self.kernel_size, "odd")
+        require(
+            self.window.channels is Channels.independent,
+            f"{key}.window.channels",
+            "joint",
+            "independent for this model",
+        )
+
+
+@dataclass
+class SegmentConfig(ModelConfig):
+    """Segments of the lookback, embedded and read by a GRU; all segments of the horizon are decoded at once."""
+
+    window: WindowConfig = field(default_factory=lambda: WindowConfig(WindowNorm.subtract_last, Channels.independent))
+    """Variables are always independent here."""
+    segment_length: int = 48
+    """Steps of a segment; must divide lookback and horizon."""
+    hidden_size: int = 512
+    """Size of embedded segments and of the state."""
+    dropout: float = 0.5
+    """Dropout before the output."""
+
+    def check(self, key: str) -> None:
+        require(self.segment_length >= 1, f"{key}.segment_length", self.segment_length, "at least 1")
+        require(self.hidden_size >= 2 and self.hidden_size % 2 == 0, f"{key}.hidden_size", self.hidden_size, "even")
+        require_fraction(self.dropout, f"{key}.dropout")
+        require(
+            self.window.channels is Channels.independent,
+            f"{key}.window.channels",
+            "joint",
+            "independent for this model",
+        )

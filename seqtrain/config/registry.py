@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from seqtrain.config import corpus, data, model, task
+from seqtrain.config import corpus, data, model, series, task
 from seqtrain.config.base import Node, suggest
 from seqtrain.config.trainer import TrainerConfig
 from seqtrain.errors import ConfigError
@@ -79,12 +79,12 @@ register("data", "text_files", data.TextFilesConfig, "seqtrain.data.text_files:T
 register("data", "docstrings", data.DocstringsConfig, "seqtrain.data.docstrings:Docstrings")
 register("data", "generated", data.GeneratedConfig, "seqtrain.data.generated:Generated")
 register("data", "tagging_files", data.TaggingFilesConfig, "seqtrain.data.tagging_files:TaggingFiles")
-for kind, schema in (
-    ("public_corpus", corpus.PublicCorpusConfig),
-    ("text_corpus", corpus.TextCorpusConfig),
-    ("library_corpus", corpus.LibraryCorpusConfig),
-):
-    register("data", kind, schema, "seqtrain.data.running_text:RunningText")
+register("data", "public_corpus", corpus.PublicCorpusConfig, "seqtrain.data.running_text:RunningText")
+register("data", "text_corpus", corpus.TextCorpusConfig, "seqtrain.data.running_text:RunningText")
+register("data", "library_corpus", corpus.LibraryCorpusConfig, "seqtrain.data.running_text:RunningText")
+register("data", "public_series", series.PublicSeriesConfig, "seqtrain.data.forecasting:ForecastingData")
+register("data", "series_files", series.SeriesFilesConfig, "seqtrain.data.forecasting:ForecastingData")
+register("data", "generated_series", series.GeneratedSeriesConfig, "seqtrain.data.forecasting:ForecastingData")
 register("task", "classification", task.ClassificationConfig, "seqtrain.tasks.classification:Classification")
 register(
     "task",
@@ -98,6 +98,9 @@ register(
 register(
     "task", "language_modelling", task.LanguageModellingConfig, "seqtrain.tasks.language_modelling:LanguageModelling"
 )
+register("task", "forecasting", task.ForecastingConfig, "seqtrain.tasks.forecasting:Forecasting")
+register("model", "linear", model.LinearConfig, "seqtrain.models.linear:LinearModel")
+register("model", "segment", model.SegmentConfig, "seqtrain.models.segment:SegmentModel")
 register("model", "recurrent", model.RecurrentConfig, "seqtrain.models.recurrent:RecurrentModel")
 register("model", "self_attention", model.SelfAttentionConfig, "seqtrain.models.self_attention:SelfAttentionModel")
 register("trainer", "trainer", TrainerConfig, "seqtrain.training.trainer:Trainer")

@@ -1,6 +1,6 @@
 """Options of the tasks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
@@ -76,3 +76,40 @@ class LanguageModellingConfig(TaskConfig):
         for name in ("projection_size", "order", "sample_length"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"{key}.{name}", value, "at least 1")
+
+
+class Strategy(Enum):
+    """How the steps of the horizon are forecast."""
+
+    direct = "direct"
+    recursive = "recursive"
+
+
+class ForecastLoss(Enum):
+    """What training minimises, and with it what a forecast is."""
+
+    mse = "mse"
+    mae = "mae"
+    huber = "huber"
+    quantile = "quantile"
+    gaussian = "gaussian"
+
+
+@dataclass
+class ForecastingConfig(TaskConfig):
+    """The steps that follow a window of a series."""
+
+    strategy: Strategy = Strategy.direct
+    """All steps at once from the last or pooled state, or one step at a time, fed back (``recursive``)."""
+    loss: ForecastLoss = ForecastLoss.mse
+    """``mse``, ``mae``, ``huber``, ``quantile`` (pinball loss of ``quantiles``), or ``gaussian`` (likelihood)."""
+    huber_delta: float = 1.0
+    """Error from which ``huber`` is linear (scaled units)."""
+    quantiles: list[float] = field(default_factory=lambda: [0.1, 0.25, 0.5, 0.75, 0.9])
+    """Levels of ``quantile``, ascending, with 0.5 among them."""
+
+    def check(self, key: str) -> None:
+        levels = self.quantiles
+        require(sorted(set(levels)) == levels and 0.5 in levels and levels[0] > 0 and levels[-1] < 1,
+                f"{key}.quantiles", levels, "ascending levels between 0 and 1, with 0.5 among them")  # fmt: skip
+        require(self.huber_delta > 0, f"{key}.huber_delta", self.huber_delta, "above 0")

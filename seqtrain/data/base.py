@@ -35,6 +35,20 @@ class DataSpec:
     """Whether tokens are numbered from the most frequent."""
     segment_length: int | None = None
     """Steps of a training segment, for running text."""
+    lookback: int | None = None
+    """Steps that a forecast sees."""
+    horizon: int | None = None
+    """Steps that it predicts."""
+    num_targets: int | None = None
+    """Variables that are forecast: the first features of a step."""
+    num_future: int = 0
+    """Features that are known for the horizon too: the last ones of a step."""
+    season: int = 1
+    """Steps of the season of a series."""
+    target_names: list[str] = field(default_factory=list)
+    """Names of the variables that are forecast."""
+    naive_errors: list[list[list[float]]] = field(default_factory=list)
+    """Mean absolute and mean squared seasonal differences of train, by series and variable; 0 where there is none."""
 
 
 @dataclass

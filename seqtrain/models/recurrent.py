@@ -11,7 +11,7 @@ from seqtrain.errors import ConfigError
 from seqtrain.layers.cells import CandidateGRUCell, CellLayer, CoupledGRUCell, GRUCell
 from seqtrain.layers.initialisation import initialise
 from seqtrain.layers.recurrence import RecurrentStack
-from seqtrain.models.sequence import SequenceModel, build_attention, build_embedding, build_pooling
+from seqtrain.models.sequence import SequenceModel, build_attention, build_embedding, build_pooling, dropout_rate
 
 
 def make_layer(config: RecurrentConfig, input_size: int, hidden_size: int) -> nn.Module:
@@ -53,7 +53,7 @@ class RecurrentModel(SequenceModel):
         if causal and config.bidirectional:
             raise ConfigError("model.bidirectional=True: this task predicts the next step; use false or null")
         bidirectional = not causal if config.bidirectional is None else config.bidirectional
-        embed_dim = config.embedding.embed_dim
+        embed_dim, dropout = config.embedding.embed_dim, dropout_rate(config, spec)
         embedding = build_embedding(config, spec)
         before = build_attention(config.input_attention, embed_dim, embed_dim, "model.input_attention")
         encoder = RecurrentStack(
@@ -61,7 +61,7 @@ class RecurrentModel(SequenceModel):
             embed_dim,
             config.hidden_sizes or [config.hidden_size] * config.num_layers,
             bidirectional,
-            config.dropout,
+            dropout,
             locked=config.locked_dropout,
             layer_norm=config.layer_norm,
             residual=config.residual,
@@ -77,6 +77,7 @@ class RecurrentModel(SequenceModel):
             embedding,
             encoder,
             build_pooling(config, size, bidirectional=bidirectional, pooled=pooled),
+            dropout,
             locked=config.locked_dropout,
             input_attention=before,
             output_attention=after,

@@ -3,7 +3,7 @@
 from seqtrain.config.model import SelfAttentionConfig
 from seqtrain.data.base import DataSpec
 from seqtrain.layers.self_attention import SelfAttentionStack
-from seqtrain.models.sequence import SequenceModel, build_embedding, build_pooling
+from seqtrain.models.sequence import SequenceModel, build_embedding, build_pooling, dropout_rate
 
 
 class SelfAttentionModel(SequenceModel):
@@ -14,13 +14,14 @@ class SelfAttentionModel(SequenceModel):
         cls, config: SelfAttentionConfig, spec: DataSpec, *, causal: bool, pooled: bool
     ) -> "SelfAttentionModel":
         """Build the model that a config describes; see RecurrentModel.from_config."""
+        dropout = dropout_rate(config, spec)
         encoder = SelfAttentionStack(
             config.embedding.embed_dim,
             config.num_layers,
             config.num_heads,
             config.feed_forward_size,
             qkv_tanh=config.qkv_tanh,
-            dropout=config.dropout,
+            dropout=dropout,
             positions=config.positions,
             causal=causal,
         )
@@ -29,5 +30,6 @@ class SelfAttentionModel(SequenceModel):
             build_embedding(config, spec),
             encoder,
             build_pooling(config, encoder.output_size, bidirectional=False, pooled=pooled),
+            dropout,
             causal=causal,
         )

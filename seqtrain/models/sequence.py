@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from seqtrain.config.model import AttentionConfig, Score, SequenceConfig
+from seqtrain.config.model import AttentionConfig, Channels, Score, SequenceConfig
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import AdditiveAttention, Attention, AttentionSlot, DotAttention, causal_window
@@ -18,6 +18,7 @@ from seqtrain.layers.pooling import Pooling, RunningPooling
 from seqtrain.layers.recurrence import RecurrentStack, real_steps
 from seqtrain.layers.self_attention import SelfAttentionStack
 
+TEXT_DROPOUT, FORECAST_DROPOUT = 0.5, 0.1
 EMBEDDING_STD = 0.1  # of the initial vectors; torch's 1.0 saturates the gates
 
 
@@ -29,6 +30,7 @@ class SequenceModel(nn.Module):
         embedding: tokens (B, T), or features (B, T, F), to vectors (B, T, D).
         encoder: vectors to states (B, T, H).
         pooling: states to one vector a row (Pooling) or a step (RunningPooling), or None for the states themselves.
+        dropout: on the features, unless the config says otherwise.
         locked: dropout has one mask for all steps (LockedDropout).
         input_attention: of the vectors over themselves, before the encoder.
         output_attention: of the states over themselves or the vectors.
@@ -46,6 +48,7 @@ class SequenceModel(nn.Module):
         embedding: nn.Module,
         encoder: RecurrentStack | SelfAttentionStack,
         pooling: Pooling | RunningPooling | None,
+        dropout: float,
         *,
         locked: bool = False,
         input_attention: AttentionSlot | None = None,
@@ -54,18 +57,18 @@ class SequenceModel(nn.Module):
         causal: bool = False,
     ):
         super().__init__()
-        dropout = LockedDropout if locked else nn.Dropout
+        self.window = config.window
+        kind = LockedDropout if locked else nn.Dropout
         self.embedding = embedding
         self.word_dropout = WordDropout(config.embedding.word_dropout)
-        self.embedding_dropout = dropout(config.embedding.dropout)
+        self.embedding_dropout = kind(config.embedding.dropout if isinstance(embedding, nn.Embedding) else 0.0)
         self.input_attention = input_attention
         self.encoder = encoder
         self.output_attention = output_attention
         self.attend_inputs = attend_inputs
         self.pooling = pooling
-        output_dropout = config.dropout if config.output_dropout is None else config.output_dropout
-        pooled = isinstance(pooling, Pooling)
-        self.dropout = nn.Dropout(output_dropout) if pooled else dropout(output_dropout)
+        output_dropout = dropout if config.output_dropout is None else config.output_dropout
+        self.dropout = nn.Dropout(output_dropout) if isinstance(pooling, Pooling) else kind(output_dropout)
         self.activation_penalty, self.change_penalty = config.activation_penalty, config.change_penalty
         self.causal = causal
         self.context_length = config.context_length
@@ -168,7 +171,7 @@ def build_embedding(config: SequenceConfig, spec: DataSpec) -> nn.Embedding | nn
     For inputs that are numbers, a linear map of each step's features.
     """
     if spec.num_features is not None:
-        return nn.Linear(spec.num_features, config.embedding.embed_dim)
+        return nn.Linear(window_features(config, spec), config.embedding.embed_dim)
     assert spec.vocab_size is not None
     embedding = nn.Embedding(spec.vocab_size, config.embedding.embed_dim, padding_idx=spec.pad_id)
     nn.init.normal_(embedding.weight, std=EMBEDDING_STD)
@@ -176,6 +179,21 @@ def build_embedding(config: SequenceConfig, spec: DataSpec) -> nn.Embedding | nn
         nn.init.zeros_(embedding.weight.data[spec.pad_id])
     embedding.weight.requires_grad_(not config.embedding.freeze)
     return embedding
+
+
+def dropout_rate(config: SequenceConfig, spec: DataSpec) -> float:
+    """Dropout between layers and on the features; forecasters, which see few numbers, bear less of it."""
+    if config.dropout is not None:
+        return config.dropout
+    return FORECAST_DROPOUT if spec.horizon is not None else TEXT_DROPOUT
+
+
+def window_features(config: SequenceConfig, spec: DataSpec) -> int:
+    """Features of a step: of one variable with all covariates, where variables are independent, else all."""
+    assert spec.num_features is not None
+    if spec.num_targets is not None and config.window.channels is Channels.independent:
+        return 1 + spec.num_features - spec.num_targets
+    return spec.num_features
 
 
 def build_attention(config: AttentionConfig, query_size: int, memory_size: int, key: str) -> AttentionSlot | None:

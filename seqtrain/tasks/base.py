@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -47,13 +47,13 @@ class Task(ABC):
 
     targets: ClassVar[str]
     """What it predicts, as ``DataSpec.targets`` names it."""
-    causal: ClassVar[bool]
+    causal: bool
     """Whether features may depend on no later step."""
-    pooled: ClassVar[bool]
+    pooled: bool
     """Whether there is one prediction per sequence."""
     carries_state: ClassVar[bool] = False
     """Whether a batch goes on where the one before it ended."""
-    monitor: ClassVar[str]
+    monitor: str
     """Metric on validation that chooses the best checkpoint."""
     maximize: ClassVar[bool]
     """Whether a higher value of it is better."""
@@ -63,6 +63,10 @@ class Task(ABC):
     @abstractmethod
     def build_head(self, model: nn.Module) -> nn.Module:
         """The layers between a model's features and outputs."""
+
+    def features(self, model: nn.Module, head: nn.Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
+        """What the model makes of a batch, and the state after it."""
+        return model(batch, state)
 
     @abstractmethod
     def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:

@@ -31,7 +31,7 @@ def evaluate(
     for batch in batches:
         batch = batch.to(device)
         with autocast(device, precision):
-            features, state = model(batch, state)
+            features, state = task.features(model, head, batch, state)
             meter.update(features, batch)
         if not task.carries_state:
             state = None

@@ -136,7 +136,7 @@ class Trainer:
         loss = torch.zeros((), device=self.device)
         for batch in moved:
             with autocast(self.device, self.config.precision):
-                features, state = self.model(batch, self.state)
+                features, state = self.task.features(self.model, self.head, batch, self.state)
                 part = self.task.loss(self.head, features, batch) / total
             loss += part.detach()
             if (penalty := getattr(self.model, "penalty", None)) is not None:

@@ -22,7 +22,8 @@ from seqtrain.training.device import seed_everything
 
 Compose = Callable[..., Config]
 
-MODELS = sorted(path.stem for path in (conf_directory() / "model").glob("*.yaml"))
+FORECASTERS = {"linear", "nlinear", "dlinear", "segrnn"}  # they read windows of series only
+MODELS = sorted({path.stem for path in (conf_directory() / "model").glob("*.yaml")} - FORECASTERS)
 VARIANTS = [
     *(f"model={name}" for name in MODELS),
     *(f"model=gru model.pooling={pooling}" for pooling in ("mean", "max", "attention_max")),

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from own_model.config import MinGRUConfig
 from seqtrain.data.base import DataSpec
 from seqtrain.layers.recurrence import RecurrentStack
-from seqtrain.models.sequence import SequenceModel, build_embedding, build_pooling
+from seqtrain.models.sequence import SequenceModel, build_embedding, build_pooling, dropout_rate
 
 
 class MinGRU(nn.Module):
@@ -60,11 +60,13 @@ class MinGRUModel(SequenceModel):
         """
         bidirectional = not causal
         sizes = [config.hidden_size] * config.num_layers
-        encoder = RecurrentStack(MinGRU, config.embedding.embed_dim, sizes, bidirectional, config.dropout)
+        dropout = dropout_rate(config, spec)
+        encoder = RecurrentStack(MinGRU, config.embedding.embed_dim, sizes, bidirectional, dropout)
         return cls(
             config,
             build_embedding(config, spec),
             encoder,
             build_pooling(config, encoder.output_size, bidirectional=bidirectional, pooled=pooled),
+            dropout,
             causal=causal,
         )

@@ -1,0 +1,53 @@
+"""Linear forecasters: the floor that a network should be above.
+
+Shapes: B rows, L steps of the lookback.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqtrain.config.model import LinearConfig, WindowConfig
+from seqtrain.data.base import Batch, DataSpec
+from seqtrain.errors import ConfigError
+
+
+class LinearModel(nn.Module):
+    """The window of one variable as it is, or its moving average and what is left; the head is the linear map.
+
+    With ``decompose`` the head's one matrix over both parts is the sum of a matrix for each, as DLinear has it. With
+    ``window.norm=subtract_last`` it is NLinear. Covariates are left out.
+
+    Args:
+        window: what the forecasting head does with a window.
+        lookback: L.
+        decompose: split the window in two.
+        kernel_size: steps of the moving average; at the ends the first and the last value are repeated.
+
+    Source: Zeng et al. 2023, "Are transformers effective for time series forecasting?", section 4.
+    """
+
+    def __init__(self, window: WindowConfig, lookback: int, decompose: bool, kernel_size: int):
+        super().__init__()
+        self.window = window
+        self.decompose, self.kernel_size = decompose, kernel_size
+        self.output_size = 2 * lookback if decompose else lookback
+
+    @classmethod
+    def from_config(cls, config: LinearConfig, spec: DataSpec, *, causal: bool, pooled: bool) -> "LinearModel":
+        """Build the model that a config describes; raises ConfigError where the data has no windows of a series."""
+        if spec.lookback is None:
+            raise ConfigError(f"model={config.name}: forecasts series; choose another model for this data")
+        return cls(config.window, spec.lookback, config.decompose, config.kernel_size)
+
+    def forward(self, batch: Batch, state: Any = None) -> tuple[Tensor, None]:
+        """Features (B, L), or (B, 2 L) of both parts."""
+        x = batch.inputs[:, :, 0]
+        if not self.decompose:
+            return x, None
+        side = (self.kernel_size - 1) // 2
+        padded = F.pad(x[:, None], (side, side), mode="replicate")
+        average = F.avg_pool1d(padded, self.kernel_size, stride=1).squeeze(1)
+        return torch.cat([average, x - average], dim=1), None

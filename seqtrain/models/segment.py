@@ -1,0 +1,83 @@
+"""SegRNN: a GRU over segments of the window instead of its steps, and all segments of the horizon decoded at once.
+
+Shapes: B rows (one variable of a window each), L lookback, S horizon, w steps of a segment, H hidden, C variables.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqtrain.config.model import SegmentConfig, WindowConfig
+from seqtrain.data.base import Batch, DataSpec
+from seqtrain.errors import ConfigError
+
+
+class SegmentModel(nn.Module):
+    """Segments -> linear, ReLU -> GRU -> one step of the GRU for each segment of the horizon.
+
+    The input of that step is a learned vector for the place of the segment joined to one for the variable. Rows are
+    laid out variable by variable within each window, as the forecasting head has them. Covariates are left out.
+
+    Args:
+        window: what the forecasting head does with a window.
+        lookback: L.
+        horizon: S.
+        num_variables: C.
+        segment_length: w.
+        hidden_size: H.
+        dropout: on the features.
+
+    Source: Lin et al. 2023, "SegRNN: segment recurrent neural network for long-term time series forecasting", sections
+    4.2 (segments) and 4.3 (parallel decoding, PMF).
+    """
+
+    def __init__(
+        self,
+        window: WindowConfig,
+        lookback: int,
+        horizon: int,
+        num_variables: int,
+        segment_length: int,
+        hidden_size: int,
+        dropout: float,
+    ):
+        super().__init__()
+        self.window = window
+        self.segment_length, self.num_variables = segment_length, num_variables
+        self.num_segments = horizon // segment_length
+        self.output_size = hidden_size
+        self.embedding = nn.Sequential(nn.Linear(segment_length, hidden_size), nn.ReLU())
+        self.encoder = nn.GRU(hidden_size, hidden_size, batch_first=True)
+        self.place = nn.Parameter(torch.randn(self.num_segments, hidden_size // 2))
+        self.variable = nn.Parameter(torch.randn(num_variables, hidden_size // 2))
+        self.dropout = nn.Dropout(dropout)
+
+    @classmethod
+    def from_config(cls, config: SegmentConfig, spec: DataSpec, *, causal: bool, pooled: bool) -> "SegmentModel":
+        """Build the model that a config describes, for windows of a series.
+
+        Raises:
+            ConfigError: if the segments do not divide lookback and horizon, or the data has no windows of a series.
+        """
+        if spec.lookback is None or spec.horizon is None or spec.num_targets is None:
+            raise ConfigError(f"model={config.name}: forecasts series; choose another model for this data")
+        for name, steps in (("lookback", spec.lookback), ("horizon", spec.horizon)):
+            if steps % config.segment_length:
+                raise ConfigError(
+                    f"model.segment_length={config.segment_length}: must divide data.{name}={steps}; change one of them"
+                )
+        sizes = spec.lookback, spec.horizon, spec.num_targets, config.segment_length, config.hidden_size
+        return cls(config.window, *sizes, config.dropout)
+
+    def forward(self, batch: Batch, state: Any = None) -> tuple[Tensor, None]:
+        """Features of each segment of the horizon, (B, S / w, H)."""
+        segments = batch.inputs[:, :, 0].unflatten(1, (-1, self.segment_length))
+        _, last = self.encoder(self.embedding(segments))
+        # Each row's GRU makes one step from its last state for each place: rows and places are decoded side by side.
+        B = segments.shape[0]
+        place = self.place.expand(B, -1, -1)
+        variable = self.variable.repeat(B // self.num_variables, 1)[:, None].expand_as(place)
+        inputs = torch.cat([place, variable], dim=-1).flatten(0, 1)[:, None]
+        _, decoded = self.encoder(inputs, last.repeat_interleave(self.num_segments, dim=1))
+        return self.dropout(decoded.view(B, self.num_segments, -1)), None
