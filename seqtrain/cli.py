@@ -200,13 +200,14 @@ def evaluate(arguments: Sequence[str]) -> None:
 
 
 def predict(arguments: Sequence[str]) -> None:
-    """Add predictions to the rows of a file.
+    """Add predictions to the rows of a file, or forecast what follows them.
 
     seqtrain predict run=<run> input=<file> [output=<file>] [checkpoint=best|last] [data.text_column=...] [device=...]
 
     A classifier writes the input's columns with a prediction and one probability per class; a language model the
-    tokens of a text with their log-probabilities. Files: csv, tsv, jsonl, parquet, txt (input only; for a classifier
-    one text a line); - is stdin and, as jsonl, stdout.
+    tokens of a text with their log-probabilities; a forecaster the data.horizon steps after the end of each series.
+    Files: csv, tsv, jsonl, parquet, txt (input only; for a classifier one text a line); of series the input is csv or
+    parquet; - is stdin (csv, of series) and, as jsonl, stdout.
     """
     literal, overrides = split_arguments(arguments, "run", "input", output="-", checkpoint="best")
     run = RunDirectory.open(literal["run"])
@@ -214,6 +215,26 @@ def predict(arguments: Sequence[str]) -> None:
     from seqtrain.commands.predict import predict
 
     predict(saved, config, run, literal["input"], literal["output"], checkpoint=literal["checkpoint"])
+
+
+def backtest(arguments: Sequence[str]) -> None:
+    """Print the scores of a run's forecasts from origins that roll over a split, as JSON.
+
+    seqtrain backtest run=<run> [split=test|validation] [stride=1] [output=<file>] [checkpoint=best|last]
+        [data.path=...] [device=...]
+
+    There is an origin every stride steps; with 1 the scores are those of eval. output, csv, tsv, jsonl or parquet, gets
+    a row for each origin, series, step and variable. Of a file given as data.path all rows are forecast.
+    """
+    literal, overrides = split_arguments(arguments, "run", split=None, stride="1", output=None, checkpoint="best")
+    run = RunDirectory.open(literal["run"])
+    saved, config = run_config(run, overrides)
+    stride = parsed("stride", literal["stride"], int)
+    from seqtrain.commands.backtest import backtest
+
+    other_data = any(override.startswith("data.path=") for override in overrides)
+    options = {key: literal[key] for key in ("split", "output", "checkpoint")}
+    backtest(saved, config, run, stride=stride, other_data=other_data, **options)
 
 
 def generate(arguments: Sequence[str]) -> None:
@@ -280,6 +301,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], Any]] = {
     "resume": resume,
     "eval": evaluate,
     "predict": predict,
+    "backtest": backtest,
     "generate": generate,
 }
 

@@ -197,7 +197,7 @@ def test_a_failed_run_says_why(seqtrain: Run, tmp_path: Path) -> None:
 
 def test_help_and_hydras_own_flags(seqtrain: Run, tmp_path: Path) -> None:
     text = seqtrain("--help").stdout
-    assert "model: attn_gru, bahdanau_attn, gru, " in text and "data: adding, ag_news, copy_memory, docstrings" in text
+    assert "model: attn_gru, bahdanau_attn, dlinear, gru, " in text and "data: adding, ag_news, copy_memory" in text
     assert "seqtrain eval run=" in seqtrain("eval", "--help").stdout
     assert "hidden_size: 128" in seqtrain("--cfg", "job", "model=lstm").stdout
     assert seqtrain("--info", "searchpath").returncode == 0

@@ -115,6 +115,5 @@ def test_wrong_wishes(seqtrain: Run, folder: Path) -> None:
     fails(seqtrain("generate", "run=run", "prompt_file=-", stdin=b"ab\xff"), "byte 2 is not UTF-8")
     fails(seqtrain("generate", "run=run", "model.hidden_size=5"), "model.hidden_size: is fixed by the trained run")
     fails(seqtrain("generate", "prompt=a"), "run: must be given")
-    fails(
-        seqtrain("data=text_corpus", "data.path=text.txt", "task=classification", "device=cpu"), "task=classification"
-    )
+    wrong = [*SMALL, "data.path=text.txt", "data.tokenizer=char", "task=classification"]
+    fails(seqtrain(*wrong), "task=classification", "next token")

@@ -56,6 +56,7 @@ def evaluate(
     """
     check_choice("checkpoint", checkpoint, ("best", "last"))
     check_changes(saved, config)
+    recorded = read_json(run.data_path)["fingerprint"]
     path = Path(getattr(config.data, "path", None) or "").expanduser()
     whole = other_data and path.is_file()
     data = build_data(config, trained=run.path, whole=whole)
@@ -65,7 +66,7 @@ def evaluate(
     built, step = load_trained(config, run, checkpoint, data.spec)
     for note in data.notes:
         log.info(note)
-    if data.fingerprint != read_json(run.data_path)["fingerprint"]:
+    if data.fingerprint != recorded:
         log.info("this is not the data of the run (another fingerprint): do not compare the scores with the run's own")
     result = evaluate_model(
         built.model, built.head, built.task, data.eval_batches(split), built.device, config.trainer.precision

@@ -4,8 +4,9 @@ import json
 import logging
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -14,11 +15,13 @@ import numpy as np
 from seqtrain.atomic import replacing
 from seqtrain.commands.build import Built, load_trained
 from seqtrain.commands.evaluate import check_changes, check_choice
+from seqtrain.commands.forecast import forecast_table
 from seqtrain.commands.language import token_table
 from seqtrain.config.corpus import CorpusConfig
 from seqtrain.config.data import TextClassificationConfig
 from seqtrain.config.loading import from_yaml, to_config
 from seqtrain.config.root import Config
+from seqtrain.config.series import SeriesConfig
 from seqtrain.data.files import SUFFIXES, read_table, text_lines
 from seqtrain.data.sources import column
 from seqtrain.data.text_classification import text_batches
@@ -96,7 +99,9 @@ class TrainedModel:
 def predict(
     saved: Config, config: Config, run: RunDirectory, source: str, output: str, *, checkpoint: str = "best"
 ) -> None:
-    """Add a prediction and a probability per class to the rows of a file; of a language model, see ``token_table``.
+    """Add a prediction and a probability per class to the rows of a file.
+
+    Of a language model see ``token_table``, of a forecaster ``forecast_table``.
 
     Args:
         saved: the run's configuration.
@@ -116,9 +121,14 @@ def predict(
         check_output(output)
         write_table(token_table(config, run, source, checkpoint), output)
         return
+    if isinstance(config.data, SeriesConfig):
+        check_output(output)
+        write_table(forecast_table(config, run, source, checkpoint), output)
+        return
     if not isinstance(config.data, TextClassificationConfig):
         raise RunError(
-            f"run={run.path}: predict is for text classifiers and language models, and its data is {config.data.name}"
+            f"run={run.path}: predict is for text classifiers, language models and forecasters, and its data is "
+            f"{config.data.name}"
         )
     check_output(output)
     table = read_lines() if source == "-" else read_table(Path(source).expanduser())
@@ -194,19 +204,32 @@ def write_table(table: "pyarrow.Table", output: str) -> None:
     if output == "-":
         write_json_lines(table, sys.stdout.buffer)
         sys.stdout.flush()
-        return
+    else:
+        write_tables(iter([table]), output)
+
+
+def write_tables(tables: Iterator["pyarrow.Table"], output: str) -> None:
+    """Write tables of the same columns, at least one, below each other, each as it comes."""
     path = Path(output).expanduser()
+    first = next(tables)
+    tables = chain([first], tables)
     with replacing(path) as temporary, temporary.open("wb") as file:
         if path.suffix == ".jsonl":
-            write_json_lines(table, file)
+            for table in tables:
+                write_json_lines(table, file)
         elif path.suffix == ".parquet":
             from pyarrow import parquet
 
-            parquet.write_table(table, file)
+            with parquet.ParquetWriter(file, first.schema) as writer:
+                for table in tables:
+                    writer.write_table(table)
         else:
             from pyarrow import csv
 
-            csv.write_csv(table, file, csv.WriteOptions(delimiter="\t" if path.suffix == ".tsv" else ","))
+            options = csv.WriteOptions(delimiter="\t" if path.suffix == ".tsv" else ",")
+            with csv.CSVWriter(file, first.schema, write_options=options) as writer:
+                for table in tables:
+                    writer.write_table(table)
 
 
 def write_json_lines(table: "pyarrow.Table", file: BinaryIO) -> None:

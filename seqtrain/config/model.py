@@ -243,6 +243,33 @@ class RecurrentConfig(SequenceConfig):
 
 
 @dataclass
+class EncoderDecoderConfig(RecurrentConfig):
+    """Forecasts: a recurrent encoder over the window, whose last state starts a decoder over the horizon -> attention.
+
+    The options of the recurrence hold for both. ``embedding.embed_dim`` is the size of the vectors that they read: of
+    the window's steps, of the horizon's places and of what is known of the future.
+    """
+
+    attention: AttentionConfig = field(default_factory=lambda: AttentionConfig(score=Score.additive))
+    """Attention of the decoder's states over those of the encoder."""
+
+    def check(self, key: str) -> None:
+        super().check(key)
+        require(not self.bidirectional, f"{key}.bidirectional", True,
+                "false or null for this model: the encoder's last state starts the decoder")  # fmt: skip
+        require(self.pooling is Pooling.last, f"{key}.pooling", self.pooling.value,
+                "left out for this model: its features are the decoder's states")  # fmt: skip
+        for name in ("input_attention", "output_attention"):
+            score = getattr(self, name).score
+            require(score is Score.none, f"{key}.{name}.score", score.value,
+                    f"none for this model, whose attention is {key}.attention")  # fmt: skip
+        self.attention.check(f"{key}.attention")
+        memory = self.attention.memory
+        require(memory is Memory.states, f"{key}.attention.memory", memory.value,
+                "left out: it attends to the encoder's states")  # fmt: skip
+
+
+@dataclass
 class SelfAttentionConfig(SequenceConfig):
     """Embedding -> positions -> self-attention blocks -> pooling; no recurrence."""
 

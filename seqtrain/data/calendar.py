@@ -172,6 +172,16 @@ def off_step(times: np.ndarray, inside: np.ndarray, offset: "pandas.DateOffset")
     return inside & ((np.diff(place) != 1) | ~known[1:] | ~known[:-1])
 
 
+def next_times(time: np.datetime64 | np.integer, frequency: str, count: int, distance: int = 1) -> np.ndarray:
+    """The times of the steps that follow a time, (count,); whole numbers follow each other at a distance."""
+    import pandas as pd
+
+    if isinstance(time, np.integer):
+        return time + distance * np.arange(1, count + 1)
+    following = pd.date_range(time, periods=count + 1, freq=parse_frequency(frequency)).to_numpy().astype(time.dtype)
+    return following[following > time][:count]
+
+
 def unit(frequency: str) -> tuple[str, int]:
     """Letter of a frequency's unit and how many of it: of months and quarters that of both ends, ``min`` for less."""
     import pandas as pd

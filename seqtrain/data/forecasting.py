@@ -57,15 +57,24 @@ class ForecastingData(Dataset):
         seed: of the order of training windows.
         trained: directory of a run, whose variables and scaling are used; None learns the scaling from train.
         whole: take all rows of the source as one split, ``test``.
+        table: rows to take instead of those of the source.
 
     Raises:
         DataError: where the source cannot be found, read or used, or is too short for a window in each split.
     """
 
-    def __init__(self, config: SeriesConfig, seed: int, trained: Path | None = None, whole: bool = False):
+    def __init__(
+        self,
+        config: SeriesConfig,
+        seed: int,
+        trained: Path | None = None,
+        whole: bool = False,
+        table: SeriesTable | None = None,
+    ):
         self.config, self.seed = config, seed
         saved = None if trained is None else read_saved(trained / "scaler.json")
-        table = without_short(read_series(config if saved is None else as_trained(config, saved)), config, whole)
+        table = table or read_series(config if saved is None else as_trained(config, saved))
+        table = without_short(table, config, whole)
         self.table, self.notes = table, [*table.notes]
         self.ranges, self.windows = split_windows(table.offsets, config, whole, table.origin)
         self.sizes = {split: len(part) for split, part in self.windows.items()}
@@ -142,9 +151,13 @@ class ForecastingData(Dataset):
             yield self.batch("train", order[first : first + size])
 
     def eval_batches(self, split: str) -> Iterator[Batch]:
+        return self.batches(split, np.arange(self.sizes[split]))
+
+    def batches(self, split: str, numbers: np.ndarray) -> Iterator[ForecastBatch]:
+        """The windows with these numbers, in this order, as evaluation batches."""
         size = self.config.eval_batch_size
-        for first in range(0, self.sizes[split], size):
-            yield self.batch(split, np.arange(first, min(first + size, self.sizes[split])))
+        for first in range(0, len(numbers), size):
+            yield self.batch(split, numbers[first : first + size])
 
     def source_rows(self, split: str) -> np.ndarray:
         """Row, from 0, of the first step that each window predicts, (N,)."""

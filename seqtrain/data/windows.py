@@ -90,6 +90,11 @@ class Windows:
         """Windows of each series, (K,)."""
         return np.diff(self.ends, prepend=0)
 
+    def every(self, stride: int) -> np.ndarray:
+        """Numbers of the first window of each series and every ``stride``-th after it, (B,)."""
+        starts = self.ends - self.counts
+        return np.concatenate([np.arange(*pair, stride) for pair in zip(starts, self.ends, strict=True)])
+
     def locate(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Series of the windows with these numbers, and row of the first step they predict, (B,) each."""
         series = np.searchsorted(self.ends, numbers, side="right")

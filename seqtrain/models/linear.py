@@ -37,9 +37,15 @@ class LinearModel(nn.Module):
 
     @classmethod
     def from_config(cls, config: LinearConfig, spec: DataSpec, *, causal: bool, pooled: bool) -> "LinearModel":
-        """Build the model that a config describes; raises ConfigError where the data has no windows of a series."""
+        """Build the model that a config describes.
+
+        Raises:
+            ConfigError: if the data has no windows of a series, or the task feeds forecasts back.
+        """
         if spec.lookback is None:
             raise ConfigError(f"model={config.name}: forecasts series; choose another model for this data")
+        if causal:
+            raise ConfigError(f"task.strategy=recursive: model={config.name} forecasts all steps at once; use direct")
         return cls(config.window, spec.lookback, config.decompose, config.kernel_size)
 
     def forward(self, batch: Batch, state: Any = None) -> tuple[Tensor, None]:

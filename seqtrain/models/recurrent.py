@@ -34,6 +34,21 @@ def make_layer(config: RecurrentConfig, input_size: int, hidden_size: int) -> nn
     return layer
 
 
+def build_stack(config: RecurrentConfig, input_size: int, dropout: float, *, bidirectional: bool) -> RecurrentStack:
+    """The recurrent layers that a config describes."""
+    return RecurrentStack(
+        partial(make_layer, config),
+        input_size,
+        config.hidden_sizes or [config.hidden_size] * config.num_layers,
+        bidirectional,
+        dropout,
+        locked=config.locked_dropout,
+        layer_norm=config.layer_norm,
+        residual=config.residual,
+        weight_drop=config.weight_drop,
+    )
+
+
 class RecurrentModel(SequenceModel):
     """Embedding -> (input attention) -> recurrent layers -> (output attention) -> (pooling)."""
 
@@ -56,17 +71,7 @@ class RecurrentModel(SequenceModel):
         embed_dim, dropout = config.embedding.embed_dim, dropout_rate(config, spec)
         embedding = build_embedding(config, spec)
         before = build_attention(config.input_attention, embed_dim, embed_dim, "model.input_attention")
-        encoder = RecurrentStack(
-            partial(make_layer, config),
-            embed_dim,
-            config.hidden_sizes or [config.hidden_size] * config.num_layers,
-            bidirectional,
-            dropout,
-            locked=config.locked_dropout,
-            layer_norm=config.layer_norm,
-            residual=config.residual,
-            weight_drop=config.weight_drop,
-        )
+        encoder = build_stack(config, embed_dim, dropout, bidirectional=bidirectional)
         attend_inputs = config.output_attention.memory is Memory.inputs
         memory_size = embed_dim if attend_inputs else encoder.output_size
         after = build_attention(config.output_attention, encoder.output_size, memory_size, "model.output_attention")

@@ -62,6 +62,8 @@ class SegmentModel(nn.Module):
         """
         if spec.lookback is None or spec.horizon is None or spec.num_targets is None:
             raise ConfigError(f"model={config.name}: forecasts series; choose another model for this data")
+        if causal:
+            raise ConfigError(f"task.strategy=recursive: model={config.name} forecasts all steps at once; use direct")
         for name, steps in (("lookback", spec.lookback), ("horizon", spec.horizon)):
             if steps % config.segment_length:
                 raise ConfigError(

@@ -1,4 +1,4 @@
-"""Figures of forecasting, drawn from arrays: a forecast beside what came, and the error at each step.
+"""Figures of forecasting, drawn from arrays: a forecast beside what came, the error at each step, attention.
 
 Matplotlib's object interface only, so nothing here touches global state. NaN leaves a gap.
 
@@ -108,6 +108,36 @@ def error_by_step_figure(mse: NDArray[np.floating], baselines: dict[str, NDArray
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     axes.legend()
+    return figure
+
+
+def attention_map_figure(weights: NDArray[np.floating], title: str) -> "Figure":
+    """What each step of the horizon looks at in the lookback, as a heat map.
+
+    Args:
+        weights: of each step of the lookback, (S, L), not negative; or (1, L), of the forecast as a whole.
+        title: of the figure.
+
+    Returns:
+        The figure.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    S, L = weights.shape
+    figure = Figure(figsize=(9, 4.5 if S > 1 else 2), layout="constrained")
+    axes = figure.add_subplot()
+    extent = (0.5 - L, 0.5, S + 0.5, 0.5)
+    image = axes.imshow(weights, cmap="Blues", vmin=0, aspect="auto", extent=extent)
+    figure.colorbar(image, label="weight")
+    axes.set_title(title, parse_math=False)
+    axes.set_xlabel("steps after the last value seen")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    if S > 1:
+        axes.set_ylabel("step of the horizon")
+    else:
+        axes.set_yticks([])
     return figure
 
 

@@ -16,6 +16,7 @@ from seqtrain.config.task import ForecastingConfig, ForecastLoss, Strategy
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.forecasting import ForecastBatch, ForecastingData
 from seqtrain.errors import ConfigError
+from seqtrain.layers.attention import recorded_weights
 from seqtrain.tasks.base import Evaluation, Meter, Table, Task
 from seqtrain.tasks.forecast_baselines import RidgeWindows, last_value, seasonal_naive, window_mean
 from seqtrain.tasks.forecast_head import ForecastHead
@@ -45,12 +46,16 @@ class ForecastMeter(Meter):
         self.count = 0
 
     def update(self, features: Tensor, batch: Batch) -> None:
-        forecasts = self.task.ordered(self.head(features, batch).float())
+        forecasts = self.task.forecasts(self.head, features, batch)
+        self.add(forecasts, batch)
+        self.outputs.append(forecasts.cpu().numpy())
+        self.rows.append(batch.rows)
+
+    def add(self, forecasts: Tensor, batch: Batch) -> None:
+        """Take in the scores of forecasts (B, S, C, P) alone."""
         add_errors(self.sums, self.task.point(forecasts).cpu().numpy(), batch)
         if self.task.distribution:
             self.add_distribution(forecasts, cast(ForecastBatch, batch))
-        self.outputs.append(forecasts.cpu().numpy())
-        self.rows.append(batch.rows)
 
     def add_distribution(self, forecasts: Tensor, batch: ForecastBatch) -> None:
         """Take in the scores of quantiles or normal distributions, (B, S, C, P)."""
@@ -68,11 +73,15 @@ class ForecastMeter(Meter):
 
     def result(self) -> Evaluation:
         order = np.argsort(np.concatenate(self.rows))
+        outputs = {"forecasts": np.concatenate(self.outputs)[order]}
+        return Evaluation(self.metrics(), outputs, {"mse_by_step": self.sums.by_step()[0]})
+
+    def metrics(self) -> dict[str, float]:
+        """Scores of all that was taken in."""
         metrics = self.sums.metrics()
         if self.task.distribution:
             metrics |= {"crps": self.crps / self.count, "coverage": self.covered / self.count}
-        outputs = {"forecasts": np.concatenate(self.outputs)[order]}
-        return Evaluation(metrics, outputs, {"mse_by_step": self.sums.by_step()[0]})
+        return metrics
 
 
 def add_errors(sums: ForecastSums, point: np.ndarray, batch: Batch) -> None:
@@ -166,6 +175,10 @@ class Forecasting(Task):
             steps.append(features)
         return torch.cat(steps, dim=1)
 
+    def forecasts(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
+        """What features become, (B, S, C, P), scaled; quantiles in order."""
+        return self.ordered(head(features, batch).float())
+
     def point(self, forecasts: Tensor) -> Tensor:
         """Mean or median, (B, S, C), of forecasts (B, S, C, P)."""
         if self.config.loss is ForecastLoss.quantile:
@@ -220,11 +233,14 @@ class Forecasting(Task):
     def illustrate(
         self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device
     ) -> tuple[dict[str, "Figure"], dict[str, str]]:
-        """Forecasts of a few windows against what came, in original units, another variable in each."""
-        from seqtrain.tasks.forecast_figures import forecast_figure
+        """Forecasts of a few windows against what came, in original units, another variable in each.
+
+        Of a direct forecaster that attends also what it looks at in the first of them.
+        """
+        from seqtrain.tasks.forecast_figures import attention_map_figure, forecast_figure
 
         batch = cast(ForecastBatch, data.examples("validation", NUM_EXAMPLES)[0]).to(device)
-        with torch.no_grad():
+        with torch.no_grad(), recorded_weights(model) as weights:
             forecasts = self.ordered(head(self.features(model, head, batch, None)[0], batch))
         lower, upper = self.interval(forecasts)
         drawn = {}
@@ -240,6 +256,14 @@ class Forecasting(Task):
             title = f"{name}, window {batch.rows[i]} of validation"
             low, high = ends if ends else (None, None)
             drawn[f"forecast/{i}"] = forecast_figure(history, truth, point, low, high, None, title, name)
+        for name, calls in {} if self.recursive else weights.items():
+            # Row 0 is of the window of forecast/0 and, where variables have rows of their own, of its variable.
+            rows = np.atleast_2d(calls[0][0].float().cpu().numpy())
+            if not hasattr(model, "num_segments"):  # then the queries are no steps of the horizon
+                rows = rows.mean(0, keepdims=True)
+            of = f"{self.spec.target_names[0]}, " if cast(ForecastHead, head).independent else ""
+            title = f"{of}window {batch.rows[0]} of validation"
+            drawn[f"attention/{name.removesuffix('.attention')}"] = attention_map_figure(rows, title)
         return drawn, {}
 
     def interval(self, forecasts: Tensor) -> tuple[Tensor | None, Tensor | None]:
@@ -275,7 +299,9 @@ class Forecasting(Task):
                     for who, forecast in methods.items():
                         add_errors(sums[who], forecast(window), batch)
                 for who in methods:
-                    table[who][split] = sums[who].metrics()
+                    scores = table[who][split] = sums[who].metrics()
+                    if self.distribution:
+                        scores["crps"] = scores["mae"]  # of a point, the two are one
         return table
 
 

@@ -77,7 +77,7 @@ def test_models_take_them_and_learn(composed: Compose, name: str, model: str) ->
 
 def test_the_command_line_wins_over_the_data(composed: Compose) -> None:
     assert composed("data=adding", "model.dropout=0.3").model.dropout == 0.3  # type: ignore[attr-defined]
-    assert composed("data=docstrings").model.dropout == 0.5  # type: ignore[attr-defined]
+    assert composed("data=docstrings").model.dropout is None  # type: ignore[attr-defined]  # 0.5 when built
 
 
 def test_bad_options(composed: Compose) -> None:

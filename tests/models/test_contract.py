@@ -22,7 +22,8 @@ from seqtrain.training.device import seed_everything
 
 Compose = Callable[..., Config]
 
-FORECASTERS = {"linear", "nlinear", "dlinear", "segrnn"}  # they read windows of series only
+# They read windows of series only.
+FORECASTERS = {"linear", "nlinear", "dlinear", "segrnn", "gru_seq2seq_attn", "lstm_seq2seq"}
 MODELS = sorted({path.stem for path in (conf_directory() / "model").glob("*.yaml")} - FORECASTERS)
 VARIANTS = [
     *(f"model={name}" for name in MODELS),

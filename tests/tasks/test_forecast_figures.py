@@ -5,7 +5,7 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from seqtrain.tasks.forecast_figures import error_by_step_figure, forecast_figure
+from seqtrain.tasks.forecast_figures import attention_map_figure, error_by_step_figure, forecast_figure
 
 
 def draw(figure: Figure) -> None:
@@ -95,4 +95,18 @@ def test_error_by_step_figure_of_any_horizon(horizon: int) -> None:
     axes: Any = figure.axes[0]
     assert all(float(tick).is_integer() for tick in axes.get_xticks())
     assert axes.lines[0].get_marker() == ("." if horizon <= 60 else "None")
+    draw(figure)
+
+
+@pytest.mark.parametrize("horizon, lookback", [(1, 1), (1, 96), (3, 2), (192, 720)])
+def test_attention_map_has_a_row_for_each_step_of_the_horizon(horizon: int, lookback: int) -> None:
+    weights = np.random.default_rng(0).dirichlet(np.ones(lookback), horizon).astype(np.float32)
+    figure = attention_map_figure(weights, "cost in $, $^2")
+    axes: Any = figure.axes[0]
+    (image,) = axes.images
+    assert np.array_equal(image.get_array(), weights)
+    assert image.get_extent() == [0.5 - lookback, 0.5, horizon + 0.5, 0.5]  # the last value at 0, the first step above
+    assert image.get_clim()[0] == 0
+    assert axes.get_title() == "cost in $, $^2"
+    assert axes.get_ylabel() == ("step of the horizon" if horizon > 1 else "")
     draw(figure)

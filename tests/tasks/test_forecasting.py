@@ -6,16 +6,19 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from torch import Tensor
 from torch.nn import functional as F
 
 from seqtrain.commands.build import Built, build_data, build_model
+from seqtrain.config import registry
 from seqtrain.config.model import Channels, WindowConfig, WindowNorm
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Precision
 from seqtrain.data.base import DataSpec
 from seqtrain.data.forecasting import ForecastBatch, ForecastingData
 from seqtrain.errors import ConfigError
+from seqtrain.layers.attention import recorded_weights
 from seqtrain.tasks.forecast_head import ForecastHead
 from seqtrain.tasks.forecasting import Forecasting
 from seqtrain.training.device import seed_everything
@@ -136,6 +139,7 @@ def test_linear_models_are_their_equations(series: Compose) -> None:
 
 
 MODELS = ["gru", "lstm_attn", "self_attn", "bahdanau_attn", "linear", "nlinear", "dlinear", "segrnn"]
+MODELS += ["gru_seq2seq_attn", "lstm_seq2seq"]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -227,7 +231,8 @@ def test_baselines_on_a_series_without_noise(series: Compose) -> None:
     assert list(table) == ["last value", "mean of the window", "seasonal naive (168 steps)", "linear"]
     assert table["seasonal naive (168 steps)"]["test"]["mse"] < 1e-8 and table["linear"]["test"]["mse"] < 1e-6
     assert table["last value"]["test"]["mse"] > 0.1
-    short, built = build(series("model=gru"))
+    short, built = build(series("model=gru", "task.loss=gaussian"))
+    assert all(scores["test"]["crps"] == scores["test"]["mae"] for scores in built.task.baselines(short).values())
     assert "seasonal naive (24 steps)" in built.task.baselines(short)
     short, built = build(series("model=gru", "data.season=168"))  # longer than the lookback
     assert list(built.task.baselines(short)) == ["last value", "mean of the window", "linear"]
@@ -241,6 +246,52 @@ def test_past_covariates_are_not_known_when_values_are_fed_back() -> None:
         Forecasting(ForecastingConfig(strategy=Strategy.recursive), spec)
 
 
+@pytest.mark.parametrize("name", ["linear", "segrnn"])
+def test_recursive_forecasts_need_a_model_of_steps(series: Compose, name: str) -> None:
+    with pytest.raises(ConfigError, match=rf"task\.strategy=recursive: model={name} forecasts all steps at once"):
+        build(series(f"model={name}", "task.strategy=recursive"))
+    with pytest.raises(ConfigError, match=f"model={name}: forecasts series"):
+        config = series(f"model={name}").model
+        registry.find("model", config.kind).load().from_config(
+            config, DataSpec(vocab_size=5), causal=False, pooled=True
+        )
+
+
 def test_segments_must_divide(series: Compose) -> None:
     with pytest.raises(ConfigError, match=r"model\.segment_length=5: must divide data\.lookback=24"):
         build(series("model=segrnn", "model.segment_length=5"))
+
+
+DRAWN = {
+    "model=gru_seq2seq_attn": {"output_attention": (8, 24)},
+    "model=gru_seq2seq_attn data.horizon=1": {"output_attention": (1, 24)},
+    "model=lstm_seq2seq": {},
+    "model=gru_attn": {"pooling": (1, 24)},
+    "model=bahdanau_attn": {"output_attention": (1, 24)},
+    "model=lstm_multihead_attn": {"output_attention": (1, 24)},
+    "model=gru_attn task.strategy=recursive": {},
+}
+
+
+@pytest.mark.parametrize("options", DRAWN)
+@pytest.mark.parametrize("channels", ["joint", "independent"])
+def test_attention_is_drawn(series: Compose, options: str, channels: str) -> None:
+    """Of the first example and, where variables are independent, of the first of them."""
+    data, built = build(series(*options.split(), "data=lorenz", f"model.window.channels={channels}"))
+    built.model.eval()
+    figures, texts = built.task.illustrate(built.model, built.head, data, built.device)
+    with torch.no_grad(), recorded_weights(built.model) as weights:
+        built.task.features(built.model, built.head, data.examples("validation", 4)[0], None)
+    shapes = {}
+    for tag, figure in figures.items():
+        figure.set_dpi(40)
+        FigureCanvasAgg(figure).draw()  # pytest turns every warning into an error
+        if tag.startswith("attention/"):
+            place = tag.removeprefix("attention/")
+            image = np.asarray(figure.axes[0].images[0].get_array())
+            shapes[place] = image.shape
+            ((call, *_),) = weights.values()
+            rows = torch.atleast_2d(call[0])
+            expected = rows if image.shape == rows.shape else rows.mean(0, keepdim=True)
+            np.testing.assert_allclose(image, expected.numpy(), atol=1e-6)
+    assert shapes == DRAWN[options] and texts == {}

@@ -1,0 +1,139 @@
+"""Score a run's forecasts from origins that roll over a split, and write them down.
+
+Shapes: B windows, S horizon, C variables.
+"""
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+from torch import Tensor
+
+from seqtrain.commands.build import Built, build_data, load_trained
+from seqtrain.commands.evaluate import check_changes, check_choice
+from seqtrain.commands.forecast import forecast_batches, in_units, time_type
+from seqtrain.commands.predict import check_output, write_tables
+from seqtrain.config.base import require
+from seqtrain.config.root import Config
+from seqtrain.config.series import SeriesConfig
+from seqtrain.data.forecasting import ForecastBatch, ForecastingData
+from seqtrain.data.series_reading import id_columns
+from seqtrain.errors import ConfigError, RunError
+from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.tasks.forecasting import Forecasting, ForecastMeter
+
+if TYPE_CHECKING:
+    import pyarrow
+
+log = logging.getLogger(__name__)
+
+ROWS = 1 << 18
+"""Rows of the output that are made at once, to bound memory."""
+
+
+def backtest(
+    saved: Config,
+    config: Config,
+    run: RunDirectory,
+    *,
+    split: str | None = None,
+    stride: int = 1,
+    output: str | None = None,
+    checkpoint: str = "best",
+    other_data: bool = False,
+) -> dict[str, float]:
+    """Forecast from every ``stride``-th origin of a split, and print the scores as JSON.
+
+    Args:
+        saved: the run's configuration.
+        config: the same with changes: of where the data comes from, of the device.
+        run: the run's directory.
+        split: test or validation; None takes test.
+        stride: steps between two origins of a series.
+        output: csv, tsv, jsonl or parquet file for the forecasts, see ``forecast_tables``.
+        checkpoint: ``best`` or ``last``.
+        other_data: ``data.path`` was given anew: if it is a file, all its rows are forecast.
+
+    Returns:
+        Metric -> value; with a stride of 1, exactly what ``evaluate`` gives.
+
+    Raises:
+        ConfigError: for a change that would make it another model, a split that the data lacks, or an output that
+            cannot be written.
+        RunError: if the run's model is no forecaster.
+    """
+    check_choice("checkpoint", checkpoint, ("best", "last"))
+    require(stride >= 1, "stride", stride, "at least 1")
+    check_changes(saved, config)
+    if not isinstance(config.data, SeriesConfig):
+        raise RunError(f"run={run.path}: backtest is for forecasters, and its task is {config.task.name}")
+    if output == "-":
+        raise ConfigError("output=-: must be a file, since the scores go to stdout")
+    if output is not None:
+        check_output(output)
+    whole = other_data and Path(config.data.path or "").expanduser().is_file()
+    data = cast(ForecastingData, build_data(config, trained=run.path, whole=whole))
+    split = split or "test"
+    check_choice("split", split, tuple(name for name in data.sizes if name != "train"))
+    built, step = load_trained(config, run, checkpoint, data.spec)
+    for note in data.notes:
+        log.info(note)
+    if data.fingerprint != read_json(run.data_path)["fingerprint"]:
+        log.info("this is not the data of the run (another fingerprint): do not compare the scores with the run's own")
+    origins = data.windows[split].every(stride)
+    meter = cast(ForecastMeter, built.task.meter(built.head))
+    batches = scored(meter, forecast_batches(built, data.batches(split, origins), config.trainer.precision))
+    if output is None:
+        for _ in batches:
+            pass
+    else:
+        write_tables(forecast_tables(built, data, split, batches), output)
+    metrics = meter.metrics()
+    summary = {"run": str(run.path), "checkpoint": checkpoint, "step": step, "split": split}
+    print(json.dumps(summary | {"origins": len(origins), "stride": stride} | metrics, indent=2))
+    return metrics
+
+
+def scored(
+    meter: ForecastMeter, batches: Iterator[tuple[ForecastBatch, Tensor]]
+) -> Iterator[tuple[ForecastBatch, Tensor]]:
+    """The batches and forecasts as they are, once the meter has taken them in."""
+    for batch, forecasts in batches:
+        meter.add(forecasts, batch)
+        yield batch, forecasts
+
+
+def forecast_tables(
+    built: Built, data: ForecastingData, split: str, batches: Iterable[tuple[ForecastBatch, Tensor]]
+) -> Iterator["pyarrow.Table"]:
+    """A row for each window, step and variable, as tables of bounded size.
+
+    Columns: ``id`` of the series (where the run has ``data.id_column``), ``origin`` (the last time seen), ``time``,
+    ``step`` (from 1), ``variable``, ``forecast`` and ``truth`` (null where it is missing) in original units, then the
+    other parts of ``in_units``.
+    """
+    import pyarrow as pa
+
+    table, S, C = data.table, data.config.horizon, data.table.num_targets
+    kind, ids, variables = time_type(table.times), pa.array(table.ids), pa.array(data.spec.target_names)
+    size = max(1, ROWS // (S * C))
+    for batch, forecasts in batches:
+        for start in range(0, len(batch.rows), size):
+            part = slice(start, start + size)
+            series, first = data.windows[split].locate(batch.rows[part])
+            B, rows = len(first), first[:, None] + np.arange(S)
+            truth = table.values[rows, :C].ravel()
+            parts = in_units(cast(Forecasting, built.task), forecasts[part], data, series)
+            columns = {"id": ids.take(pa.array(np.repeat(series, S * C)))} if id_columns(data.config) else {}
+            columns |= {
+                "origin": pa.array(np.repeat(table.times[first - 1], S * C)).cast(kind),
+                "time": pa.array(np.repeat(table.times[rows].ravel(), C)).cast(kind),
+                "step": pa.array(np.tile(np.repeat(np.arange(1, S + 1), C), B)),
+                "variable": variables.take(pa.array(np.tile(np.arange(C), B * S))),
+                "forecast": pa.array(parts.pop("forecast").ravel()),
+                "truth": pa.array(truth, mask=np.isnan(truth)),
+            }
+            yield pa.table(columns | {name: pa.array(values.ravel()) for name, values in parts.items()})

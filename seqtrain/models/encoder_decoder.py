@@ -1,0 +1,104 @@
+"""Encoder and decoder: one recurrence reads the window, another runs over the horizon and attends to what was read.
+
+Shapes: B rows, L lookback, S horizon, D features of an embedded step, F features known for the future, H of a state.
+"""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from seqtrain.config.model import EncoderDecoderConfig
+from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.forecasting import ForecastBatch
+from seqtrain.errors import ConfigError
+from seqtrain.layers.attention import AttentionSlot
+from seqtrain.layers.recurrence import RecurrentStack, real_steps
+from seqtrain.models.recurrent import build_stack
+from seqtrain.models.sequence import SequenceModel, build_attention, build_embedding, dropout_rate
+
+
+class EncoderDecoderModel(SequenceModel):
+    """Embedding -> encoder -> decoder, from the encoder's last state -> (attention over the encoder's states).
+
+    The decoder reads a learned vector for each place of the horizon, joined to a linear map of what is known of that
+    step. It sees no forecast, so that all steps are decoded in one call; step s depends on the future up to s alone.
+
+    Args:
+        config: dropout and penalties.
+        embedding: features (B, L, .) to vectors (B, L, D).
+        encoder: in one direction.
+        decoder: from vectors (B, S, D), or (B, S, 2 D) where there is a future; its layers are of the encoder's sizes.
+        attention: of the decoder's states over the encoder's, or None.
+        dropout: on the features.
+        horizon: S.
+        num_future: F.
+
+    Source: Bahdanau et al. 2015, "Neural machine translation by jointly learning to align and translate", and Luong et
+    al. 2015, "Effective approaches to attention-based neural machine translation". As in Luong, section 3.1, the query
+    is the state after the step, and no context enters the recurrence; but the context is added to the state instead of
+    joined with it under a tanh (eq. 5). Unlike both, no output is fed back (parallel decoding, as in SegmentModel).
+    """
+
+    encoder: RecurrentStack
+
+    def __init__(
+        self,
+        config: EncoderDecoderConfig,
+        embedding: nn.Module,
+        encoder: RecurrentStack,
+        decoder: RecurrentStack,
+        attention: AttentionSlot | None,
+        dropout: float,
+        horizon: int,
+        num_future: int,
+    ):
+        locked = config.locked_dropout
+        super().__init__(config, embedding, encoder, None, dropout, locked=locked, output_attention=attention)
+        self.decoder = decoder
+        self.num_segments = horizon
+        size = config.embedding.embed_dim
+        self.place = nn.Parameter(torch.randn(horizon, size))
+        self.known = nn.Linear(num_future, size) if num_future else None
+
+    @classmethod
+    def from_config(
+        cls, config: EncoderDecoderConfig, spec: DataSpec, *, causal: bool, pooled: bool
+    ) -> "EncoderDecoderModel":
+        """Build the model that a config describes, for windows of a series.
+
+        Raises:
+            ConfigError: if the data has no windows of a series, the task feeds forecasts back, or heads do not divide.
+        """
+        if spec.horizon is None:
+            raise ConfigError(f"model={config.name}: forecasts series; choose another model for this data")
+        if causal:
+            raise ConfigError(
+                f"task.strategy=recursive: model={config.name} decodes all steps at once; use task.strategy=direct"
+            )
+        size, dropout = config.embedding.embed_dim, dropout_rate(config, spec)
+        embedding = build_embedding(config, spec)
+        encoder = build_stack(config, size, dropout, bidirectional=False)
+        decoder = build_stack(config, 2 * size if spec.num_future else size, dropout, bidirectional=False)
+        attention = build_attention(config.attention, decoder.output_size, encoder.output_size, "model.attention")
+        return cls(config, embedding, encoder, decoder, attention, dropout, spec.horizon, spec.num_future)
+
+    def forward(self, batch: Batch, state: Any = None) -> tuple[Tensor, None]:
+        """Features of each step of the horizon, (B, S, H), of windows that all have L real steps."""
+        states, last = self.encoder(self.embed(batch.inputs), batch.lengths)
+        steps = self.steps(cast(ForecastBatch, batch))
+        decoded, _ = self.decoder(steps, torch.full_like(batch.lengths, self.num_segments), last)
+        if self.output_attention is not None:
+            mask = real_steps(batch.lengths, states.shape[1])[:, None]
+            decoded = self.output_attention(decoded, states, mask)
+        return self.finish(decoded), None
+
+    def steps(self, batch: ForecastBatch) -> Tensor:
+        """What the decoder reads, (B, S, D or 2 D)."""
+        rows = len(batch.inputs)
+        place = self.place.expand(rows, -1, -1)
+        if self.known is None:
+            return place
+        # The future stands there once a window; a window with a row for each variable has them one after the other.
+        known = self.known(batch.future).repeat_interleave(rows // len(batch.future), dim=0)
+        return torch.cat([place, known], dim=-1)
