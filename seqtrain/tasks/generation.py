@@ -4,6 +4,7 @@ Shapes: B texts, T steps of the prompt, V tokens of the vocabulary.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,21 @@ def read(model: nn.Module, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
     """Features of the last of some tokens (B, T), (B, H), and the state after it."""
     B, T = tokens.shape
     batch = Batch(tokens, tokens, torch.full((B,), T, device=tokens.device), np.arange(B), num_tokens=B * T)
-    features, state = model(batch, state)
+    with without_onednn() if T == 1 else nullcontext():
+        features, state = model(batch, state)
     return features[:, -1], state
+
+
+@contextmanager
+def without_onednn() -> Iterator[None]:
+    """Keep torch from oneDNN's LSTM, which lays out all weights anew in each call: 17 times the cost of a step."""
+    backend: Any = torch.backends.mkldnn
+    before = backend.enabled
+    backend.enabled = False
+    try:
+        yield
+    finally:
+        backend.enabled = before
 
 
 @torch.inference_mode()
