@@ -54,11 +54,7 @@ def build_model(config: Config, spec: DataSpec) -> Built:
     """Task, model and head for data of this kind, with fresh weights, on the config's device."""
     device = prepare_device(config.device)
     task_class = registry.find("task", config.task.kind).load()
-    if task_class.targets != spec.targets:
-        raise ConfigError(
-            f"task={config.task.name}: predicts the {task_class.targets} of a sequence, but data={config.data.name} "
-            f"has its {spec.targets}; leave task= out, and the data picks its own"
-        )
+    check_targets(config, spec.targets)
     task: Task = task_class(config.task, spec)
     model_class = registry.find("model", config.model.kind).load()
     model = model_class.from_config(config.model, spec, causal=task.causal, pooled=task.pooled).to(device)
@@ -66,9 +62,25 @@ def build_model(config: Config, spec: DataSpec) -> Built:
     return Built(task, model, head, device)
 
 
+def check_targets(config: Config, targets: str) -> None:
+    """Raise ConfigError if the task predicts something else than the data has."""
+    wanted = registry.find("task", config.task.kind).load().targets
+    if wanted != targets:
+        raise ConfigError(
+            f"task={config.task.name}: predicts the {wanted} of a sequence, but data={config.data.name} has its "
+            f"{targets}; leave task= out, and the data picks its own"
+        )
+
+
 def check_model(config: Config) -> None:
-    """Raise ConfigError for a model that cannot be built for its task, whatever the data."""
+    """Raise ConfigError for a model that cannot be built for its task, or a task that the data does not serve.
+
+    Data is not read: where what it has depends on its options, ``build_model`` finds out.
+    """
     task = registry.find("task", config.task.kind).load()
+    targets = registry.find("data", config.data.kind).load().targets
+    if targets is not None:
+        check_targets(config, targets)
     model_class = registry.find("model", config.model.kind).load()
     spec = DataSpec(vocab_size=2, pad_id=0)
     if isinstance(config.data, SeriesConfig):

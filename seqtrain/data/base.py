@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -81,6 +81,8 @@ class Batch:
 class Dataset(ABC):
     """Splits of examples, served as batches. The order of training batches depends on seed, epoch and position only."""
 
+    targets: ClassVar[str | None] = None
+    """``DataSpec.targets`` of all data of this class, where it is the same for all."""
     spec: DataSpec
     fingerprint: str
     """Digest of the contents of all splits; runs are comparable where it is equal."""

@@ -63,6 +63,8 @@ class ForecastingData(Dataset):
         DataError: where the source cannot be found, read or used, or is too short for a window in each split.
     """
 
+    targets = "future"
+
     def __init__(
         self,
         config: SeriesConfig,

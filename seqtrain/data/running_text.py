@@ -62,6 +62,8 @@ class RunningText(Dataset):
         DataError: where the text cannot be found, read or used, or is too short for ``batch_size`` rows.
     """
 
+    targets = "next token"
+
     def __init__(self, config: CorpusConfig, seed: int, trained: Path | None = None, whole: bool = False):
         if config.path is not None and isinstance(config, LibraryCorpusConfig):
             require(whole, "data.path", config.path, "null: this text is the machine's own library")

@@ -41,6 +41,8 @@ class TaggingFiles(BucketedDataset):
 
     config: TaggingFilesConfig
 
+    targets = "labels"
+
     def __init__(self, config: TaggingFilesConfig, seed: int, trained: Path | None = None, whole: bool = False):
         self.config, self.seed = config, seed
         self.notes = []

@@ -74,6 +74,7 @@ class TextClassification(BucketedDataset):
         DataError: where the data cannot be found, read or used.
     """
 
+    targets = "class"
     config: TextClassificationConfig
 
     def __init__(
