@@ -4,16 +4,14 @@ Shapes: B windows, S horizon, C variables.
 """
 
 import json
-import logging
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from torch import Tensor
 
-from seqtrain.commands.build import Built, build_data, load_trained
-from seqtrain.commands.evaluate import check_changes, check_choice
+from seqtrain.commands.build import Built, load_trained
+from seqtrain.commands.evaluate import check_changes, check_choice, data_to_score, describe_data
 from seqtrain.commands.forecast import forecast_batches, in_units, time_type
 from seqtrain.commands.predict import check_output, write_tables
 from seqtrain.config.base import require
@@ -22,13 +20,11 @@ from seqtrain.config.series import SeriesConfig
 from seqtrain.data.forecasting import ForecastBatch, ForecastingData
 from seqtrain.data.series_reading import id_columns
 from seqtrain.errors import ConfigError, RunError
-from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.run_directory import RunDirectory
 from seqtrain.tasks.forecasting import Forecasting, ForecastMeter
 
 if TYPE_CHECKING:
     import pyarrow
-
-log = logging.getLogger(__name__)
 
 ROWS = 1 << 18
 """Rows of the output that are made at once, to bound memory."""
@@ -74,15 +70,11 @@ def backtest(
         raise ConfigError("output=-: must be a file, since the scores go to stdout")
     if output is not None:
         check_output(output)
-    whole = other_data and Path(config.data.path or "").expanduser().is_file()
-    data = cast(ForecastingData, build_data(config, trained=run.path, whole=whole))
+    data = cast(ForecastingData, data_to_score(config, run, other_data))
     split = split or "test"
     check_choice("split", split, tuple(name for name in data.sizes if name != "train"))
     built, step = load_trained(config, run, checkpoint, data.spec)
-    for note in data.notes:
-        log.info(note)
-    if data.fingerprint != read_json(run.data_path)["fingerprint"]:
-        log.info("this is not the data of the run (another fingerprint): do not compare the scores with the run's own")
+    describe_data(data, run)
     origins = data.windows[split].every(stride)
     meter = cast(ForecastMeter, built.task.meter(built.head))
     batches = scored(meter, forecast_batches(built, data.batches(split, origins), config.trainer.precision))

@@ -7,6 +7,7 @@ from pathlib import Path
 from seqtrain.commands.build import build_data, load_trained
 from seqtrain.config.loading import differences
 from seqtrain.config.root import Config
+from seqtrain.data.base import Dataset
 from seqtrain.errors import ConfigError
 from seqtrain.run_directory import RunDirectory, read_json
 from seqtrain.training.evaluation import evaluate as evaluate_model
@@ -56,18 +57,12 @@ def evaluate(
     """
     check_choice("checkpoint", checkpoint, ("best", "last"))
     check_changes(saved, config)
-    recorded = read_json(run.data_path)["fingerprint"]
-    path = Path(getattr(config.data, "path", None) or "").expanduser()
-    whole = other_data and path.is_file()
-    data = build_data(config, trained=run.path, whole=whole)
+    data = data_to_score(config, run, other_data)
     if split is None:
         split = "test" if "test" in data.sizes else "validation"
     check_choice("split", split, tuple(data.sizes))
     built, step = load_trained(config, run, checkpoint, data.spec)
-    for note in data.notes:
-        log.info(note)
-    if data.fingerprint != recorded:
-        log.info("this is not the data of the run (another fingerprint): do not compare the scores with the run's own")
+    describe_data(data, run)
     result = evaluate_model(
         built.model, built.head, built.task, data.eval_batches(split), built.device, config.trainer.precision
     )
@@ -75,6 +70,27 @@ def evaluate(
     summary |= {"scoring": data.scoring} if data.scoring else {}
     print(json.dumps(summary | result.metrics, indent=2))
     return result.metrics
+
+
+def data_to_score(config: Config, run: RunDirectory, other_data: bool) -> Dataset:
+    """The data of a run's configuration as the run reads it.
+
+    Args:
+        config: the configuration, with changes.
+        run: the run's directory.
+        other_data: ``data.path`` was given anew: if it is a file, all of it is one split, ``test``.
+    """
+    read_json(run.data_path)  # a run that lacks it says so before data is read
+    path = Path(getattr(config.data, "path", None) or "").expanduser()
+    return build_data(config, trained=run.path, whole=other_data and path.is_file())
+
+
+def describe_data(data: Dataset, run: RunDirectory) -> None:
+    """Tell the user of the data that is scored, and whether it is the run's own."""
+    for note in data.notes:
+        log.info(note)
+    if data.fingerprint != read_json(run.data_path)["fingerprint"]:
+        log.info("this is not the data of the run (another fingerprint): do not compare the scores with the run's own")
 
 
 def check_choice(key: str, value: str, allowed: tuple[str, ...]) -> None:
