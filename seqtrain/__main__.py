@@ -1,5 +1,5 @@
 """``python -m seqtrain``."""
 
-from seqtrain.cli import main
+from seqtrain.cli.main import main
 
 main()

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from seqtrain.cli import conf_directory, store_schemas
+from seqtrain.cli.composing import conf_directory, store_schemas
 from seqtrain.config.loading import to_config
 from seqtrain.config.root import Config
 

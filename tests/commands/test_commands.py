@@ -11,7 +11,7 @@ import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import seqtrain
-from seqtrain.cli import conf_directory
+from seqtrain.cli.composing import conf_directory
 from seqtrain.commands.evaluate import evaluate
 from seqtrain.commands.predict import predict
 from seqtrain.commands.train import resume, train

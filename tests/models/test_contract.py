@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqtrain.cli import conf_directory
+from seqtrain.cli.composing import conf_directory
 from seqtrain.commands.build import Built, build_model
 from seqtrain.config import registry
 from seqtrain.config.model import SequenceConfig

@@ -1,0 +1,68 @@
+"""Arguments of the commands that start from a run: their own keys, taken literally, and overrides of its config."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from seqtrain.config import loading
+from seqtrain.config.root import Config
+from seqtrain.errors import ConfigError
+from seqtrain.run_directory import RunDirectory
+
+Parsers = dict[str, Callable[[str], Any]]
+
+
+def parse_bool(value: str) -> bool:
+    """True or false."""
+    if value.lower() not in ("true", "false"):
+        raise ValueError
+    return value.lower() == "true"
+
+
+def parsed(key: str, value: str, kind: Callable[[str], Any]) -> Any:
+    """A value of the command line as a number, or as true or false."""
+    try:
+        return kind(value)
+    except ValueError:
+        names = {int: "a whole number", float: "a number", parse_bool: "true or false"}
+        raise ConfigError(f"{key}={value}: must be {names[kind]}") from None
+
+
+def split_arguments(
+    arguments: Sequence[str], *required: str, **optional: str | None
+) -> tuple[dict[str, Any], list[str]]:
+    """Separate a command's own key=value pairs, whose values are taken literally, from overrides of the config."""
+    literal: dict[str, str | None] = dict(optional)
+    overrides = []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if not equals or argument.startswith("-"):
+            raise ConfigError(
+                f"{argument}: expected key=value; keys: {', '.join([*required, *optional])}, data.*, device"
+            )
+        if key in required or key in optional:
+            literal[key] = value
+        else:
+            overrides.append(argument)
+    for key in required:
+        if not literal.get(key):
+            raise ConfigError(f"{key}: must be given, as {key}=...")
+    return literal, overrides
+
+
+def run_config(run: RunDirectory, overrides: list[str]) -> tuple[Config, Config]:
+    """A run's saved configuration, as it was and with overrides applied under the same schemas."""
+    tree = loading.from_yaml(run.config_path)
+    saved = loading.to_config(tree)
+    for override in OverridesParser.create().parse_overrides(overrides):
+        key = override.key_or_group
+        if key in loading.GROUPS:
+            raise ConfigError(f"{key}=...: a run keeps its own {key}; give single keys, as {key}.key=value")
+        try:
+            OmegaConf.update(tree, key, override.value(), merge=True)
+        except OmegaConfBaseException as error:
+            raise loading.explain(error) from error
+    return saved, loading.to_config(tree)

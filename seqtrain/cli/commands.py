@@ -1,0 +1,126 @@
+"""The commands that start from a run: their arguments and their help.
+
+Commands, and with them torch, are imported once the configuration is known to be sound.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from seqtrain.cli.arguments import Parsers, parse_bool, parsed, run_config, split_arguments
+from seqtrain.errors import ConfigError
+from seqtrain.run_directory import RunDirectory
+
+
+def resume(arguments: Sequence[str]) -> None:
+    """Go on with a run from its last checkpoint.
+
+    seqtrain resume=<run> [trainer.epochs=N] [device=...]
+
+    epochs may be raised where the learning-rate schedule does not depend on it.
+    """
+    literal, overrides = split_arguments(arguments, "resume")
+    run = RunDirectory.open(literal["resume"], "resume")
+    saved, config = run_config(run, overrides)
+    with run.locked():
+        from seqtrain.commands.train import resume
+
+        resume(saved, config, run)
+
+
+def evaluate(arguments: Sequence[str]) -> None:
+    """Print the scores of a run's model, as JSON.
+
+    seqtrain eval run=<run> [split=test|validation|train] [checkpoint=best|last] [data.path=...] [device=...]
+
+    split is test where the data has one, else validation; of a file given as data.path all rows are scored.
+    """
+    literal, overrides = split_arguments(arguments, "run", split=None, checkpoint="best")
+    run = RunDirectory.open(literal["run"])
+    saved, config = run_config(run, overrides)
+    from seqtrain.commands.evaluate import evaluate
+
+    other_data = any(override.startswith("data.path=") for override in overrides)
+    evaluate(saved, config, run, split=literal["split"], checkpoint=literal["checkpoint"], other_data=other_data)
+
+
+def predict(arguments: Sequence[str]) -> None:
+    """Add predictions to the rows of a file, or forecast what follows them.
+
+    seqtrain predict run=<run> input=<file> [output=<file>] [checkpoint=best|last] [data.text_column=...] [device=...]
+
+    A classifier writes the input's columns with a prediction and one probability per class; a language model the
+    tokens of a text with their log-probabilities; a forecaster the data.horizon steps after the end of each series.
+    Files: csv, tsv, jsonl, parquet, txt (input only; for a classifier one text a line); of series the input is csv or
+    parquet; - is stdin (csv, of series) and, as jsonl, stdout.
+    """
+    literal, overrides = split_arguments(arguments, "run", "input", output="-", checkpoint="best")
+    run = RunDirectory.open(literal["run"])
+    saved, config = run_config(run, overrides)
+    from seqtrain.commands.predict import predict
+
+    predict(saved, config, run, literal["input"], literal["output"], checkpoint=literal["checkpoint"])
+
+
+def backtest(arguments: Sequence[str]) -> None:
+    """Print the scores of a run's forecasts from origins that roll over a split, as JSON.
+
+    seqtrain backtest run=<run> [split=test|validation] [stride=1] [output=<file>] [checkpoint=best|last]
+        [data.path=...] [device=...]
+
+    There is an origin every stride steps; with 1 the scores are those of eval. output, csv, tsv, jsonl or parquet, gets
+    a row for each origin, series, step and variable. Of a file given as data.path all rows are forecast.
+    """
+    literal, overrides = split_arguments(arguments, "run", split=None, stride="1", output=None, checkpoint="best")
+    run = RunDirectory.open(literal["run"])
+    saved, config = run_config(run, overrides)
+    stride = parsed("stride", literal["stride"], int)
+    from seqtrain.commands.backtest import backtest
+
+    other_data = any(override.startswith("data.path=") for override in overrides)
+    options = {key: literal[key] for key in ("split", "output", "checkpoint")}
+    backtest(saved, config, run, stride=stride, other_data=other_data, **options)
+
+
+def generate(arguments: Sequence[str]) -> None:
+    """Continue a text with a run's language model.
+
+    seqtrain generate run=<run> [prompt=<text> | prompt_file=<file>] [max_tokens=200] [num_samples=1] [seed=0]
+        [greedy=true] [temperature=1.0] [top_k=<k>] [top_p=1.0] [repetition_penalty=1.0] [stop=<text> ...]
+        [stream=true] [checkpoint=best|last] [device=...]
+
+    The prompt is taken literally; prompt_file=- reads it from stdin. A sample ends before the first stop text.
+    """
+    stop = [argument.removeprefix("stop=") for argument in arguments if argument.startswith("stop=")]
+    arguments = [argument for argument in arguments if not argument.startswith("stop=")]
+    numbers: Parsers = {"max_tokens": int, "num_samples": int, "seed": int, "stream": parse_bool}
+    choosing: Parsers = {"temperature": float, "top_k": int, "top_p": float, "repetition_penalty": float}
+    choosing |= {"greedy": parse_bool}
+    optional = dict.fromkeys(["prompt", "prompt_file", *numbers, *choosing])
+    literal, overrides = split_arguments(arguments, "run", checkpoint="best", **optional)
+    run = RunDirectory.open(literal["run"])
+    saved, config = run_config(run, overrides)
+    given = {key: parsed(key, literal[key], kind) for key, kind in (numbers | choosing).items() if literal[key]}
+    prompt = read_prompt(literal["prompt"], literal["prompt_file"])
+    from seqtrain.commands.evaluate import check_changes, check_choice
+    from seqtrain.commands.language import Generation, generate
+    from seqtrain.tasks.sampling import Sampling
+
+    check_choice("checkpoint", literal["checkpoint"], ("best", "last"))
+    check_changes(saved, config)
+    sampling = Sampling(**{key: value for key, value in given.items() if key in choosing})
+    options = {key: value for key, value in given.items() if key in numbers} | prompt
+    generate(config, run, Generation(stop=stop, sampling=sampling, **options), checkpoint=literal["checkpoint"])
+
+
+def read_prompt(text: str | None, file: str | None) -> dict[str, str]:
+    """The prompt, from the command line, a file or stdin (-); empty if there is none."""
+    if text is not None and file is not None:
+        raise ConfigError("prompt_file: give it or prompt, not both")
+    if file is None:
+        return {} if text is None else {"prompt": text}
+    content = sys.stdin.buffer.read() if file == "-" else Path(file).expanduser().read_bytes()
+    try:
+        return {"prompt": content.decode("utf-8-sig")}
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"prompt_file={file}: byte {error.start} is not UTF-8 ({error.reason})") from error
