@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-Run = Callable[..., subprocess.CompletedProcess[bytes]]
+Result = subprocess.CompletedProcess[str]
+Run = Callable[..., Result]
+Fails = Callable[..., None]
 
 SMALL = [
     "data=series_files", "model=nlinear", "data.lookback=24", "data.horizon=6", "device=cpu", "trainer.lr=0.01",
@@ -28,59 +31,43 @@ def hours(count: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, run_in: Callable[[Path], Run]) -> Path:
     """Where the commands run: hours.csv, and a run on it in ``run``."""
     folder = tmp_path_factory.mktemp("forecasting")
     (folder / "hours.csv").write_text(hours(600))
-    result = run_in(folder)(*SMALL, "data.path=hours.csv", "hydra.run.dir=run")
-    assert result.returncode == 0, result.stderr.decode()
-    assert b"seasonal naive (24 steps)" in result.stdout and b"beats last value" in result.stdout
+    result = run_in(folder)(*SMALL, "data.path=hours.csv", "task.conformal=0.9", "hydra.run.dir=run")
+    assert result.returncode == 0, result.stderr
+    assert "seasonal naive (24 steps)" in result.stdout and "beats last value" in result.stdout
+    assert "conformal: intervals of level 0.9, from 55 windows of validation" in result.stdout
     return folder
 
 
-def run_in(folder: Path) -> Run:
-    """Run the command in a folder."""
-
-    def run(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        environment = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"} | {"PYTHONIOENCODING": "utf-8"}
-        command = [sys.executable, "-m", "seqtrain", *arguments]
-        return subprocess.run(command, cwd=folder, input=stdin, capture_output=True, timeout=120, env=environment)
-
-    return run
-
-
 @pytest.fixture
-def seqtrain(folder: Path) -> Run:
+def seqtrain(folder: Path, run_in: Callable[[Path], Run]) -> Run:
     return run_in(folder)
-
-
-def fails(result: subprocess.CompletedProcess[bytes], *parts: str) -> None:
-    """Exit code 1 and one line on stderr that has all parts."""
-    assert result.returncode == 1, result.stderr.decode()
-    lines = result.stderr.decode().strip().splitlines()
-    assert len(lines) == 1 and lines[0].startswith("seqtrain: error: "), result.stderr.decode()
-    for part in parts:
-        assert part in lines[0], lines[0]
 
 
 def test_predict_goes_on_where_the_file_ends(seqtrain: Run, folder: Path) -> None:
     result = seqtrain("predict", "run=run", "input=hours.csv", "output=forecast.csv")
-    assert result.returncode == 0, result.stderr.decode()
+    assert result.returncode == 0, result.stderr
     with (folder / "forecast.csv").open() as file:
         rows = list(csv.DictReader(file))
     expected = list(csv.DictReader(hours(606).splitlines()))[-6:]
     assert [row["date"] for row in rows] == [row["date"] for row in expected]
     assert all(abs(float(a["load"]) - float(b["load"])) < 1 for a, b in zip(rows, expected, strict=True))
-    piped = seqtrain("predict", "run=run", "input=-", stdin=(folder / "hours.csv").read_bytes())
-    assert piped.returncode == 0, piped.stderr.decode()
+    assert all(float(row["load_lower"]) < float(row["load"]) < float(row["load_upper"]) for row in rows)
+    piped = seqtrain("predict", "run=run", "input=-", stdin=(folder / "hours.csv").read_text())
+    assert piped.returncode == 0, piped.stderr
     lines = [json.loads(line) for line in piped.stdout.splitlines()]
     assert [str(line["load"]) for line in lines] == [row["load"] for row in rows]
 
 
-def test_backtest_rolls_over_the_split(seqtrain: Run, folder: Path) -> None:
+def test_backtest_rolls_over_the_split(seqtrain: Run, fails: Fails, folder: Path) -> None:
     scores = json.loads(seqtrain("eval", "run=run").stdout)
+    assert scores["conformal"] == "intervals of level 0.9, from 55 windows of validation"
+    assert 0.5 < scores["conformal_coverage"] <= 1 and scores["conformal_width"] > 0
     result = seqtrain("backtest", "run=run", "output=rows.csv")
-    assert result.returncode == 0, result.stderr.decode()
+    assert result.returncode == 0, result.stderr
     summary = json.loads(result.stdout)
     assert summary.pop("origins") == scores.pop("size") == 115 and summary.pop("stride") == 1 and summary == scores
     assert len((folder / "rows.csv").read_text().splitlines()) == 1 + 115 * 6
@@ -88,11 +75,97 @@ def test_backtest_rolls_over_the_split(seqtrain: Run, folder: Path) -> None:
     fails(result, "split=validation: must be one of test")
 
 
-def test_wrong_histories(seqtrain: Run) -> None:
-    def history(text: str) -> subprocess.CompletedProcess[bytes]:
-        return seqtrain("predict", "run=run", "input=-", stdin=text.encode())
+def test_lost_intervals_are_calibrated_anew(seqtrain: Run, fails: Fails, folder: Path) -> None:
+    shutil.copytree(folder / "run", folder / "copy")
+    (folder / "copy/conformal.json").unlink()
+    fails(seqtrain("predict", "run=copy", "input=hours.csv"), "conformal.json: is missing", "seqtrain resume=copy")
+    assert seqtrain("resume=copy", "trainer.baselines=false").returncode == 0
+    assert (folder / "copy/conformal.json").read_text() == (folder / "run/conformal.json").read_text()
+
+
+def test_wrong_histories(seqtrain: Run, fails: Fails) -> None:
+    def history(text: str) -> Result:
+        return seqtrain("predict", "run=run", "input=-", stdin=text)
 
     fails(history(hours(10)), "input=-: has 10 rows", "data.lookback=24")
     fails(history(hours(99).replace("date", "when")), "input=-: has no column 'date' (data.time_column)", "when")
     fails(history(hours(99).replace("02 00:00:00", "02 00:30:00")), "input=-: 2020-01-02 00:30", "the frequency is h")
     fails(seqtrain("backtest", "run=run", "stride=two"), "stride=two: must be a whole number")
+
+
+REFUSED = {
+    "a series shorter than a window": (
+        [hours(40)], ["train has 28 rows", "data.lookback=24 + data.horizon=6 need 30", "lower one of them"],
+    ),
+    "a test range without a window": (
+        [hours(600), "data.test_size=4"], ["test has 4 rows", "data.horizon=6 must lie in it", "data.test_size"],
+    ),
+    "a constant variable": (
+        [hours(600).replace("\n", ",1\n").replace("load,1", "load,flat")],
+        ["variable 'flat': is 1 in every row of train", "data.targets", "data.scaler=none"],
+    ),
+    "a column that is no number": (
+        [hours(600).replace("\n", ",here\n").replace("load,here", "load,place"), "data.targets=[load,place]"],
+        ["column 'place': 'here' in row 1 is no finite number", "data.targets"],
+    ),
+    "a value that is no number": (
+        [hours(600).replace("01 06:00:00,60.0", "01 06:00:00,60 kW")],
+        ["column 'load': '60 kW' in row 7 is no finite number (1 in all)"],
+    ),
+    "a value that is missing": (
+        [hours(600).replace("01 06:00:00,60.0", "01 06:00:00,")],
+        ["the first one of 'load' at 2020-01-01 06:00", "data.missing=interpolate"],
+    ),
+    "a date that is none": (
+        [hours(600).replace("2020-01-01 07:00:00", "soon")],
+        ["column 'date' (data.time_column): 'soon' in row 8 is no time", "2016-07-31 23:00"],
+    ),
+    "dates that are none": (
+        [hours(600).replace("2020", "year")], ["'year-01-01 00:00:00' in row 1 is no time"],
+    ),
+    "a target that the file lacks": (
+        [hours(600), "data.targets=[laod]"], ["has no column 'laod' (data.targets)", "did you mean load?"],
+    ),
+    "no horizon": ([hours(600), "data.horizon=0"], ["data.horizon=0: must be at least 1"]),
+    "no lookback": ([hours(600), "data.lookback=-1"], ["data.lookback=-1: must be at least 1"]),
+    "too few windows for the level": (
+        [hours(600), "task.conformal=0.999"],
+        ["task.conformal=0.999: needs 999 windows of validation, which has 55", "at most 0.9821"],
+    ),
+    "a level that is none": ([hours(600), "task.conformal=90"], ["task.conformal=90.0: must be above 0 and below 1"]),
+}  # fmt: skip
+FORKS = """
+import json, os, sys
+import pandas, seqtrain.cli.main, seqtrain.commands.train  # once, for all of them
+for number, arguments in enumerate(json.load(sys.stdin)):
+    child = os.fork()
+    if child == 0:
+        os.dup2(os.open(f"{number}.stderr", os.O_WRONLY | os.O_CREAT), 2)
+        sys.argv = ["seqtrain", *arguments]
+        sys.exit(seqtrain.cli.main.main())
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
+    """What the command line says to each of these files and options, from processes forked where torch is there."""
+    folder = tmp_path_factory.mktemp("refused")
+    arguments = []
+    for number, ((text, *options), _) in enumerate(REFUSED.values()):
+        (folder / f"{number}.csv").write_text(text)
+        arguments.append([*SMALL, f"data.path={number}.csv", f"hydra.run.dir=run{number}", *options])
+    environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKS]  # it warns of forks beside threads
+    ended = subprocess.run(command, cwd=folder, input=json.dumps(arguments), stdout=subprocess.PIPE, text=True,
+                           timeout=120, env=environment, check=True)  # fmt: skip
+    assert not list(folder.glob("run*/metrics.jsonl")), "an error before training"
+    return {
+        name: Result(arguments[number], int(code), stderr=(folder / f"{number}.stderr").read_text())
+        for number, (name, code) in enumerate(zip(REFUSED, ended.stdout.split(), strict=True))
+    }
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_bad_input_is_one_line(refused: dict[str, Result], fails: Fails, name: str) -> None:
+    fails(refused[name], *REFUSED[name][1])

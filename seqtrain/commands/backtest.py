@@ -11,6 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from seqtrain.commands.build import Built, load_trained
+from seqtrain.commands.conformal import describe_intervals
 from seqtrain.commands.evaluate import check_changes, check_choice, data_to_score, describe_data
 from seqtrain.commands.forecast import forecast_batches, in_units, time_type
 from seqtrain.commands.predict import check_output, write_tables
@@ -21,7 +22,8 @@ from seqtrain.data.forecasting import ForecastBatch, ForecastingData
 from seqtrain.data.series_reading import id_columns
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.run_directory import RunDirectory
-from seqtrain.tasks.forecasting import Forecasting, ForecastMeter
+from seqtrain.tasks.forecast_meter import ForecastMeter
+from seqtrain.tasks.forecasting import Forecasting
 
 if TYPE_CHECKING:
     import pyarrow
@@ -85,6 +87,7 @@ def backtest(
         write_tables(forecast_tables(built, data, split, batches), output)
     metrics = meter.metrics()
     summary = {"run": str(run.path), "checkpoint": checkpoint, "step": step, "split": split}
+    summary |= describe_intervals(built.task)
     print(json.dumps(summary | {"origins": len(origins), "stride": stride} | metrics, indent=2))
     return metrics
 

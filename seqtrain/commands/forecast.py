@@ -25,6 +25,7 @@ from seqtrain.data.history import history_data
 from seqtrain.data.series_reading import id_columns
 from seqtrain.errors import DataError
 from seqtrain.run_directory import RunDirectory
+from seqtrain.tasks.forecast_intervals import Interval
 from seqtrain.tasks.forecasting import Forecasting
 from seqtrain.training.device import autocast
 
@@ -39,7 +40,7 @@ def forecast_table(config: Config, run: RunDirectory, source: str, checkpoint: s
 
     Returns:
         A row per series and step: the series' name where the run has ``data.id_column``, the time, and for each target
-        its forecast and, where the run gives them, its quantiles (``<name>_q0.1``) or the ends of its central 90 %
+        its forecast and, where the run gives them, its quantiles (``<name>_q0.1``) and the ends of its interval
         (``<name>_lower``, ``<name>_upper``).
 
     Raises:
@@ -102,16 +103,16 @@ def in_units(task: Forecasting, forecasts: Tensor, data: ForecastingData, series
     """Forecasts (B, S, C, P) of the series numbered (B,), in original units.
 
     Returns:
-        ``forecast``, the point; of quantiles ``q0.1`` and so on, of normal distributions ``lower`` and ``upper``, the
-        ends of the central 90 %; (B, S, C) each, float64.
+        ``forecast``, the point; of quantiles ``q0.1`` and so on; ``lower`` and ``upper``, the ends of the conformal
+        interval, else, of normal distributions, of their central 90 %; (B, S, C) each, float64.
     """
     parts = {"forecast": task.point(forecasts)}
     if task.config.loss is ForecastLoss.quantile:
         levels = zip(task.config.quantiles, forecasts.unbind(-1), strict=True)
         parts |= {f"q{level:g}": quantile for level, quantile in levels}
-    elif task.config.loss is ForecastLoss.gaussian:
-        lower, upper = task.interval(forecasts)
-        parts |= {"lower": cast(Tensor, lower), "upper": cast(Tensor, upper)}
+    if task.conformal is not None or task.config.loss is ForecastLoss.gaussian:
+        lower, upper = cast(Interval, task.interval(forecasts))
+        parts |= {"lower": lower, "upper": upper}
     return {name: data.constants.undo(part.cpu().numpy(), series) for name, part in parts.items()}
 
 

@@ -107,9 +107,13 @@ class ForecastingConfig(TaskConfig):
     """Error from which ``huber`` is linear (scaled units)."""
     quantiles: list[float] = field(default_factory=lambda: [0.1, 0.25, 0.5, 0.75, 0.9])
     """Levels of ``quantile``, ascending, with 0.5 among them."""
+    conformal: float | None = None
+    """Level of intervals around any forecast, from its errors on validation (0.9, say); null has none."""
 
     def check(self, key: str) -> None:
         levels = self.quantiles
         require(sorted(set(levels)) == levels and 0.5 in levels and levels[0] > 0 and levels[-1] < 1,
                 f"{key}.quantiles", levels, "ascending levels between 0 and 1, with 0.5 among them")  # fmt: skip
         require(self.huber_delta > 0, f"{key}.huber_delta", self.huber_delta, "above 0")
+        require(self.conformal is None or 0 < self.conformal < 1, f"{key}.conformal", self.conformal,
+                "above 0 and below 1, or null")  # fmt: skip

@@ -21,7 +21,8 @@ from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import digest
 from seqtrain.data.calendar import STEP, calendar_features, default_season, time_text
 from seqtrain.data.scaling import Scaling
-from seqtrain.data.series_reading import SeriesTable, read_series
+from seqtrain.data.series_reading import read_series
+from seqtrain.data.series_table import SeriesTable, split_notes, without_short
 from seqtrain.data.windows import FilledRows, cut, split_windows
 from seqtrain.errors import DataError, RunError
 
@@ -100,7 +101,7 @@ class ForecastingData(Dataset):
             naive_errors=np.nan_to_num(np.stack(self.naive_errors(self.season))).tolist(),
         )
         self.fingerprint = self.find_fingerprint()
-        self.notes += self.describe_splits()
+        self.notes += split_notes(table, config, self.ranges, self.windows)
 
     def fit_scaling(self) -> Scaling:
         """Constants of the rows of train."""
@@ -178,6 +179,16 @@ class ForecastingData(Dataset):
         targets = self.table.values[:, : self.table.num_targets]
         return [targets[begin:end] for begin, end in zip(begins, ends, strict=True)]
 
+    def target_counts(self, split: str) -> np.ndarray:
+        """Known targets of each step and variable over all windows of a split, (S, C)."""
+        S, C, windows = self.config.horizon, self.table.num_targets, self.windows[split]
+        if self.known is None:
+            return np.full((S, C), len(windows))
+        before = np.concatenate([np.zeros((1, C), np.int64), np.cumsum(self.known, axis=0)])
+        used = windows.counts > 0
+        steps = windows.first[used, None] + np.arange(S)
+        return (before[steps + windows.counts[used, None]] - before[steps]).sum(axis=0)
+
     def naive_errors(self, season: int) -> tuple[np.ndarray, np.ndarray]:
         """How far values of train are from those a season before: what MASE and RMSSE divide by.
 
@@ -213,36 +224,6 @@ class ForecastingData(Dataset):
         state.update(np.where(np.isnan(table.values), np.nan, table.values).tobytes())
         return state.hexdigest()
 
-    def describe_splits(self) -> list[str]:
-        """Notes on rows and times of each split, and on what is missing."""
-        table = self.table
-        many = "" if len(table.ids) == 1 else f" of {len(table.ids):,} series"
-        notes = []
-        for split, (begins, ends) in self.ranges.items():
-            filled = begins < ends
-            first, last = table.times[begins[filled]].min(), table.times[ends[filled] - 1].max()
-            rows = int((ends - begins).sum())
-            few = np.sum(self.windows[split].counts == 0)
-            short = f"; {few:,} series have none, being too short" if few else ""
-            notes.append(
-                f"{split}: {rows:,} rows{many}, {time_text(first)} to {time_text(last)}; {self.sizes[split]:,} windows"
-                f"{short}"
-            )
-        unused = int((table.offsets[1:] - self.ranges["test"][1]).sum())
-        if unused:
-            notes.append(f"{unused:,} rows after test are not used")
-        if table.missing:
-            how = {
-                Missing.interpolate: "inputs take the line between known values that the window holds, else the last "
-                "known one",
-                Missing.mask: "inputs take the mean of train",
-            }[self.config.missing]
-            notes.append(
-                f"{table.missing:,} of {table.values.size:,} values are missing: {how}; as targets, they count in "
-                "neither loss nor scores"
-            )
-        return notes
-
     def save(self, directory: Path) -> None:
         """Write scaler.json."""
         more = {"num_targets": self.table.num_targets, "frequency": self.table.frequency, "season": self.season}
@@ -252,28 +233,6 @@ class ForecastingData(Dataset):
         rows = {split: int((ends - begins).sum()) for split, (begins, ends) in self.ranges.items()}
         table = self.table
         return super().describe() | {"frequency": table.frequency, "series": len(table.ids), "rows": rows}
-
-
-def without_short(table: SeriesTable, config: SeriesConfig, whole: bool) -> SeriesTable:
-    """The table without series that are too short for any window."""
-    windows = split_windows(table.offsets, config, whole, table.origin)[1]
-    used = np.any([part.counts > 0 for part in windows.values()], axis=0)
-    if used.all():
-        return table
-    lengths = np.diff(table.offsets)
-    rows = np.repeat(used, lengths)
-    values = table.values[rows]
-    note = f"{(~used).sum():,} of {len(used):,} series are left out, being too short for any window"
-    return replace(
-        table,
-        times=table.times[rows],
-        values=values,
-        offsets=np.concatenate([[0], np.cumsum(lengths[used])]),
-        ids=[name for name, use in zip(table.ids, used, strict=True) if use],
-        rows=table.rows[rows],
-        missing=int(np.isnan(values).sum()),
-        notes=[*table.notes, note],
-    )
 
 
 def read_saved(path: Path) -> dict[str, Any]:

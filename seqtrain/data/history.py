@@ -11,7 +11,8 @@ import numpy as np
 from seqtrain.config.series import Missing, SeriesConfig
 from seqtrain.data.calendar import STEP, next_times, time_text
 from seqtrain.data.forecasting import ForecastingData, as_trained, read_saved
-from seqtrain.data.series_reading import SeriesTable, read_series
+from seqtrain.data.series_reading import read_series
+from seqtrain.data.series_table import SeriesTable
 from seqtrain.errors import DataError
 
 

@@ -1,4 +1,4 @@
-"""Series from csv and parquet files, or computed: found, read and checked.
+"""Series from csv and parquet files, or computed: read and checked.
 
 A wide file has a column of times and one for each variable; a long one stacks the rows of many series, told apart by a
 column of names.
@@ -6,11 +6,7 @@ column of names.
 Shapes: N rows of K series, D variables.
 """
 
-import os
-import urllib.request
 import warnings
-from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,55 +17,25 @@ from seqtrain.config.series import (
     GeneratedSeriesConfig,
     Missing,
     Process,
-    PublicSeriesConfig,
     SeriesConfig,
     SeriesFilesConfig,
 )
 from seqtrain.data import processes
-from seqtrain.data.cache import cached, digest
 from seqtrain.data.calendar import STEP, find_frequency, parse_times, time_text
 from seqtrain.data.files import explain_damage
+from seqtrain.data.series_files import SUFFIXES, find_file
+from seqtrain.data.series_table import SeriesTable
 from seqtrain.errors import DataError
 
 if TYPE_CHECKING:
     import pandas
 
-SUFFIXES = (".csv", ".parquet")
 NO_NUMBER = ["", "NA", "N/A", "#N/A", "n/a", "NaN", "nan", "NULL", "null", "None"]  # a missing value in csv
-SECONDS = 10  # to wait for an answer from a public address
 PROCESSES = {
     Process.lorenz: (processes.lorenz, ["x", "y", "z"]),
     Process.mackey_glass: (processes.mackey_glass, ["x"]),
     Process.sine: (processes.sine, ["x"]),
 }
-
-
-@dataclass
-class SeriesTable:
-    """Rows of all series, one series after the other (by name), each in order of time."""
-
-    origin: str
-    """What errors call the source."""
-    times: np.ndarray
-    """Of each row, datetime64[ns] in UTC or as written, or int64, (N,)."""
-    values: np.ndarray
-    """Targets, then past covariates, then future covariates; NaN where missing, (N, D), float64."""
-    names: list[str]
-    """Of the variables."""
-    num_targets: int
-    num_past: int
-    num_future: int
-    offsets: np.ndarray
-    """First row of each series, and N, (K + 1,)."""
-    ids: list[str]
-    """Names of the series; of a single one, ``""``."""
-    rows: np.ndarray
-    """Number in the source of each row, from 0, (N,)."""
-    frequency: str
-    """Distance of two rows, as pandas writes it, or ``step``."""
-    missing: int
-    """Values that are missing."""
-    notes: list[str]
 
 
 def read_series(config: SeriesConfig) -> SeriesTable:
@@ -130,56 +96,6 @@ def read_series(config: SeriesConfig) -> SeriesTable:
         frequency=find_frequency(times, offsets, config.frequency, called),
         missing=int(absent.sum()),
         notes=notes,
-    )
-
-
-def find_file(config: SeriesConfig) -> Path:
-    """``data.path``, else a public dataset's file under $SEQTRAIN_DATA_DIR, else what its address gave.
-
-    Raises:
-        DataError: if none of them is to be had; names the remedies.
-    """
-    public = config if isinstance(config, PublicSeriesConfig) else None
-    if config.path is not None:
-        path = Path(config.path).expanduser()
-        if path.is_dir():
-            return path / public.file if public else only_file(path)
-        if not path.is_file():
-            raise DataError(f"data.path={config.path}: no such file or folder")
-        return path
-    if public is None:
-        raise DataError(f"data.path: must be given for data={config.name}: a csv or parquet file")
-    root = os.environ.get("SEQTRAIN_DATA_DIR")
-    path = Path(root or "").expanduser() / public.folder / public.file
-    if root and path.is_file():
-        return path
-    return cached("series", digest([public.url, public.file]), lambda folder: download(public, folder)) / public.file
-
-
-def only_file(folder: Path) -> Path:
-    """The csv or parquet file of a folder; raises DataError unless there is exactly one."""
-    found = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path.is_file())
-    if len(found) != 1:
-        shown = f"{len(found)} files ({', '.join(path.name for path in found[:4])})" if found else "no file"
-        raise DataError(f"{folder}: has {shown} of type .csv or .parquet; give one file as data.path")
-    return found[0]
-
-
-def download(config: PublicSeriesConfig, folder: Path) -> None:
-    """Fetch a public file into a folder; raises DataError naming the other ways."""
-    reason = "it has no public address"
-    if config.url is not None:
-        try:
-            with urllib.request.urlopen(config.url, timeout=SECONDS) as response:
-                content = response.read()
-        except (OSError, HTTPException, ValueError) as error:
-            reason = f"{config.url} cannot be had ({' '.join(str(error).split())[:150]})"
-        else:
-            (folder / config.file).write_bytes(content)
-            return
-    raise DataError(
-        f"data={config.name}: no local copy, and {reason}; give data.path=<file or folder>, or set SEQTRAIN_DATA_DIR "
-        f"to a folder that holds {config.folder}/{config.file}{', or connect to the internet' if config.url else ''}"
     )
 
 

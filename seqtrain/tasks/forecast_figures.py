@@ -1,8 +1,8 @@
-"""Figures of forecasting, drawn from arrays: a forecast beside what came, the error at each step, attention.
+"""Figures of forecasting, drawn from arrays: a forecast beside what came, errors by step and variable, attention.
 
 Matplotlib's object interface only, so nothing here touches global state. NaN leaves a gap.
 
-Shapes: L steps before the forecast, S horizon steps.
+Shapes: L steps before the forecast, S horizon steps, C variables.
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrain.tasks.figures import BAR_COLOUR
+from seqtrain.tasks.figures import BAR_COLOUR, drawable, shorten, visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -20,6 +20,7 @@ FORECAST_COLOUR = "#ff7f0e"
 MAX_DOTS = 60
 """Up to how many points of a curve each have a dot."""
 MAX_TIMES = 5
+MAX_VARIABLES = 40
 
 
 def forecast_figure(
@@ -107,6 +108,42 @@ def error_by_step_figure(mse: NDArray[np.floating], baselines: dict[str, NDArray
     axes.set_xlim(0.5, len(mse) + 0.5)
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    axes.legend()
+    return figure
+
+
+def error_by_variable_figure(
+    mse: NDArray[np.floating], names: list[str], baselines: dict[str, NDArray[np.floating]]
+) -> "Figure":
+    """Mean squared error of each variable, the largest above: the model's as bars, those of baselines as dots.
+
+    Of more than 40 variables, those with the largest errors of the model.
+
+    Args:
+        mse: of the model, in scaled units, (C,); variables without any, NaN, are left out.
+        names: of the variables.
+        baselines: of each baseline by name, (C,) each.
+
+    Returns:
+        The figure; its title gives the largest and the smallest error of the model.
+    """
+    from matplotlib.figure import Figure
+
+    order = np.argsort(-mse)  # NaN last
+    scored = order[: np.count_nonzero(~np.isnan(mse))]
+    shown = scored[:MAX_VARIABLES]
+    places = np.arange(len(shown))
+    figure = Figure(figsize=(7, 2 + 0.25 * len(shown)), layout="constrained")
+    axes = figure.add_subplot()
+    axes.barh(places, mse[shown], height=0.7, color=BAR_COLOUR, label="model")
+    for number, (name, errors) in enumerate(baselines.items(), start=1):
+        axes.plot(errors[shown], places, "o", markersize=4, color=f"C{number}", label=name)
+    axes.set_yticks(places, [drawable(shorten(visible(names[v]), 24)) for v in shown], parse_math=False)
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("mean squared error, scaled")
+    of = "" if len(shown) == len(scored) else f", the {len(shown)} largest of {len(scored)} variables"
+    axes.set_title(f"model, from {mse[scored[0]]:.3g} to {mse[scored[-1]]:.3g}{of}")
     axes.legend()
     return figure
 

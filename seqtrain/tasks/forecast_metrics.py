@@ -136,6 +136,14 @@ class ForecastSums:
         """Number of pairs of a series and a variable that have forecasts, but no naive error to divide by."""
         return int(np.count_nonzero(self.series_counts[~self.has_naive]))
 
+    def __add__(self, other: "ForecastSums") -> "ForecastSums":
+        """The sums over the windows of both, which are of the same series."""
+        total = ForecastSums(len(self.counts), self.naive_mae, self.naive_mse)
+        total.sums = {name: sums + other.sums[name] for name, sums in self.sums.items()}
+        for name in ("counts", "series_absolute", "series_squared", "series_counts"):
+            setattr(total, name, getattr(self, name) + getattr(other, name))
+        return total
+
     def _scores(self, axis: int | None) -> dict[str, Floats]:
         """All metrics over steps or series, the first axis of the sums, or over variables too."""
         counts = self.counts.sum(axis=axis)
@@ -230,16 +238,3 @@ def crps_gaussian(
     z = error / deviation
     density = np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
     return error * (2 * ndtr(z) - 1) + deviation * (2 * density - 1 / math.sqrt(math.pi))
-
-
-def coverage(lower: NDArray[np.floating], upper: NDArray[np.floating], target: NDArray[np.floating]) -> float:
-    """Share of targets in [lower, upper], all (...) and observed; between quantiles a and b it should be b - a."""
-    return float(np.mean((lower <= target) & (target <= upper)))
-
-
-def sorted_quantiles(quantiles: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Quantiles (..., Q) of increasing levels, put in order where they cross, which never raises their pinball loss.
-
-    Source: Chernozhukov et al. 2010, "Quantile and probability curves without crossing".
-    """
-    return np.sort(quantiles, axis=-1)

@@ -3,7 +3,7 @@
 Shapes: B windows, L lookback, S horizon, C variables, P parameters of a forecast.
 """
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -18,80 +18,14 @@ from seqtrain.data.forecasting import ForecastBatch, ForecastingData
 from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import recorded_weights
 from seqtrain.tasks.base import Evaluation, Meter, Table, Task
-from seqtrain.tasks.forecast_baselines import RidgeWindows, last_value, seasonal_naive, window_mean
+from seqtrain.tasks.forecast_comparison import error_figures, score_baselines
 from seqtrain.tasks.forecast_head import ForecastHead
-from seqtrain.tasks.forecast_metrics import ForecastSums, crps_from_quantiles, crps_gaussian
+from seqtrain.tasks.forecast_intervals import Conformal, Interval, central_interval
+from seqtrain.tasks.forecast_meter import ForecastMeter
+from seqtrain.tasks.forecast_metrics import ForecastSums
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-NUM_EXAMPLES = 4  # windows that are drawn
-NORMAL_90 = 1.6448536269514722  # deviations on either side that hold 90 % of a normal distribution
-
-
-class ForecastMeter(Meter):
-    """Sums of errors over all windows, scaled and in original units, and of the scores of distributions.
-
-    Args:
-        head: from features to forecasts.
-        task: what forecasts mean.
-        sums: empty.
-    """
-
-    def __init__(self, head: ForecastHead, task: "Forecasting", sums: ForecastSums):
-        self.head, self.task, self.sums = head, task, sums
-        self.outputs: list[np.ndarray] = []
-        self.rows: list[np.ndarray] = []
-        self.crps = self.covered = 0.0
-        self.count = 0
-
-    def update(self, features: Tensor, batch: Batch) -> None:
-        forecasts = self.task.forecasts(self.head, features, batch)
-        self.add(forecasts, batch)
-        self.outputs.append(forecasts.cpu().numpy())
-        self.rows.append(batch.rows)
-
-    def add(self, forecasts: Tensor, batch: Batch) -> None:
-        """Take in the scores of forecasts (B, S, C, P) alone."""
-        add_errors(self.sums, self.task.point(forecasts).cpu().numpy(), batch)
-        if self.task.distribution:
-            self.add_distribution(forecasts, cast(ForecastBatch, batch))
-
-    def add_distribution(self, forecasts: Tensor, batch: ForecastBatch) -> None:
-        """Take in the scores of quantiles or normal distributions, (B, S, C, P)."""
-        targets = batch.targets.double().cpu().numpy()
-        lower, upper = (cast(Tensor, end).double().cpu().numpy() for end in self.task.interval(forecasts))
-        values = forecasts.double().cpu().numpy()
-        observed = np.ones(targets.shape, dtype=bool) if batch.observed is None else batch.observed.cpu().numpy()
-        if self.task.config.loss is ForecastLoss.gaussian:
-            scores = crps_gaussian(values[..., 0], values[..., 1], targets)
-        else:
-            scores = crps_from_quantiles(values, np.array(self.task.config.quantiles), targets)
-        self.crps += float(scores[observed].sum())
-        self.covered += float(((lower <= targets) & (targets <= upper))[observed].sum())
-        self.count += int(observed.sum())
-
-    def result(self) -> Evaluation:
-        order = np.argsort(np.concatenate(self.rows))
-        outputs = {"forecasts": np.concatenate(self.outputs)[order]}
-        return Evaluation(self.metrics(), outputs, {"mse_by_step": self.sums.by_step()[0]})
-
-    def metrics(self) -> dict[str, float]:
-        """Scores of all that was taken in."""
-        metrics = self.sums.metrics()
-        if self.task.distribution:
-            metrics |= {"crps": self.crps / self.count, "coverage": self.covered / self.count}
-        return metrics
-
-
-def add_errors(sums: ForecastSums, point: np.ndarray, batch: Batch) -> None:
-    """Take in forecasts (B, S, C) of a batch, scaled."""
-    batch = cast(ForecastBatch, batch)
-    observed = None if batch.observed is None else batch.observed.cpu().numpy()
-    targets, centre, scale, series = (
-        tensor.cpu().numpy() for tensor in (batch.targets, batch.centre, batch.scale, batch.series)
-    )
-    sums.update(point, targets, observed, centre, scale, series)
 
 
 class Forecasting(Task):
@@ -100,7 +34,8 @@ class Forecasting(Task):
     Scores of the point (the mean, or the median): ``mse``, ``mae``, ``rmse`` in scaled units; ``original_mse``,
     ``original_mae``, ``original_rmse`` in those of the file; ``smape``, ``mase``, ``rmsse`` (see ``ForecastSums``). Of
     distributions also ``crps``, scaled, and ``coverage`` of the interval between the outermost quantiles, or of the
-    central 90 % of normal distributions.
+    central 90 % of normal distributions. Once ``conformal`` is set also ``conformal_coverage`` of its intervals and
+    their mean width, ``conformal_width`` (scaled) and ``conformal_original_width``.
 
     Args:
         config: strategy and loss.
@@ -115,10 +50,14 @@ class Forecasting(Task):
     pooled = True
     monitor = "mse"
     maximize = False
-    shown = ("mse", "mae", "original_mse", "original_mae", "smape", "mase", "rmsse", "crps", "coverage")
+    shown = (
+        *("mse", "mae", "original_mse", "original_mae", "smape", "mase", "rmsse", "crps", "coverage"),
+        *("conformal_coverage", "conformal_width"),
+    )
 
     def __init__(self, config: ForecastingConfig, spec: DataSpec):
         self.config, self.spec = config, spec
+        self.conformal: Conformal | None = None  # calibrated on validation, once the model is trained
         self.recursive = config.strategy is Strategy.recursive
         self.causal, self.pooled = self.recursive, not self.recursive
         self.distribution = config.loss in (ForecastLoss.quantile, ForecastLoss.gaussian)
@@ -226,9 +165,7 @@ class Forecasting(Task):
         return ForecastSums(self.spec.horizon, *np.array(self.spec.naive_errors))
 
     def figures(self, evaluation: Evaluation) -> dict[str, "Figure"]:
-        from seqtrain.tasks.forecast_figures import error_by_step_figure
-
-        return {"error_by_step": error_by_step_figure(evaluation.sums["mse_by_step"], {})}
+        return error_figures(evaluation, {}, self.spec.target_names)
 
     def illustrate(
         self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device
@@ -237,84 +174,46 @@ class Forecasting(Task):
 
         Of a direct forecaster that attends also what it looks at in the first of them.
         """
-        from seqtrain.tasks.forecast_figures import attention_map_figure, forecast_figure
+        from seqtrain.tasks.forecast_examples import NUM_EXAMPLES, draw_attention, draw_forecasts
 
         batch = cast(ForecastBatch, data.examples("validation", NUM_EXAMPLES)[0]).to(device)
         with torch.no_grad(), recorded_weights(model) as weights:
-            forecasts = self.ordered(head(self.features(model, head, batch, None)[0], batch))
-        lower, upper = self.interval(forecasts)
-        drawn = {}
-        for i in range(len(batch.rows)):
-            v = i * self.spec.num_targets // NUM_EXAMPLES if self.spec.num_targets else 0
-            centre, scale = batch.centre[i, v], batch.scale[i, v]
-            curves = [batch.inputs[i, :, v], batch.targets[i, :, v], self.point(forecasts)[i, :, v]]
-            curves += [end[i, :, v] for end in (lower, upper) if end is not None]
-            history, truth, point, *ends = ((curve * scale + centre).cpu().numpy() for curve in curves)
-            if batch.observed is not None:
-                truth = np.where(batch.observed[i, :, v].cpu().numpy(), truth, np.nan)
-            name = self.spec.target_names[v]
-            title = f"{name}, window {batch.rows[i]} of validation"
-            low, high = ends if ends else (None, None)
-            drawn[f"forecast/{i}"] = forecast_figure(history, truth, point, low, high, None, title, name)
-        for name, calls in {} if self.recursive else weights.items():
-            # Row 0 is of the window of forecast/0 and, where variables have rows of their own, of its variable.
-            rows = np.atleast_2d(calls[0][0].float().cpu().numpy())
-            if not hasattr(model, "num_segments"):  # then the queries are no steps of the horizon
-                rows = rows.mean(0, keepdims=True)
-            of = f"{self.spec.target_names[0]}, " if cast(ForecastHead, head).independent else ""
-            title = f"{of}window {batch.rows[0]} of validation"
-            drawn[f"attention/{name.removesuffix('.attention')}"] = attention_map_figure(rows, title)
+            forecasts = self.forecasts(head, self.features(model, head, batch, None)[0], batch)
+        drawn = draw_forecasts(self, forecasts, batch, "validation")
+        if not self.recursive:
+            drawn |= draw_attention(self, model, cast(ForecastHead, head), weights, batch)
         return drawn, {}
 
-    def interval(self, forecasts: Tensor) -> tuple[Tensor | None, Tensor | None]:
-        """Ends of the interval of a distribution, (B, S, C): the outermost quantiles, or the central 90 %."""
-        if self.config.loss is ForecastLoss.gaussian:
-            mean, deviation = forecasts.unbind(-1)
-            return mean - NORMAL_90 * deviation, mean + NORMAL_90 * deviation
-        if self.config.loss is ForecastLoss.quantile:
-            return forecasts[..., 0], forecasts[..., -1]
-        return None, None
+    def final_figures(
+        self,
+        model: nn.Module,
+        head: nn.Module,
+        data: Dataset,
+        device: torch.device,
+        evaluations: Mapping[str, Evaluation],
+        baselines: Mapping[str, Mapping[str, Evaluation]],
+    ) -> dict[str, "Figure"]:
+        """Errors of the model beside those of the baselines, and forecasts of a few windows, on test."""
+        from seqtrain.tasks.forecast_examples import NUM_EXAMPLES, draw_forecasts
+
+        others = {who: scored["test"] for who, scored in baselines.items()}
+        figures = error_figures(evaluations["test"], others, self.spec.target_names)
+        batch = cast(ForecastBatch, data.examples("test", NUM_EXAMPLES)[0]).to(device)
+        with torch.no_grad():
+            forecasts = self.forecasts(head, self.features(model, head, batch, None)[0], batch)
+        figures |= draw_forecasts(self, forecasts, batch, "test")
+        return {f"test/{tag}": figure for tag, figure in figures.items()}
+
+    def interval(self, forecasts: Tensor) -> Interval | None:
+        """Ends of the conformal interval, else of the one that a distribution has, (B, S, C) each; of points, None."""
+        if self.conformal is not None:
+            return self.conformal.interval(forecasts)
+        return central_interval(self.config.loss, forecasts)
+
+    def scored_baselines(self, data: Dataset) -> dict[str, dict[str, Evaluation]]:
+        return score_baselines(self, data) if isinstance(data, ForecastingData) else {}
 
     def baselines(self, data: Dataset) -> Table:
         """Scores of the last value, the seasonal naive forecast, the mean of the window and a linear map."""
-        if not isinstance(data, ForecastingData):
-            return {}
-        spec, season = self.spec, self.spec.season
-        assert spec.lookback is not None and spec.horizon is not None and spec.num_targets is not None
-        horizon, C = spec.horizon, spec.num_targets
-        methods: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-            "last value": lambda x: last_value(x, horizon),
-            "mean of the window": lambda x: window_mean(x, horizon),
-        }
-        if season <= spec.lookback:
-            methods[f"seasonal naive ({season} steps)"] = lambda x: seasonal_naive(x, horizon, season)
-        if "train" in data.sizes:
-            methods["linear"] = fitted_linear(data, spec.lookback, horizon, C).forecast
-        table: Table = {who: {} for who in methods}
-        for split in data.sizes:
-            if split != "train":
-                sums = {who: self.sums() for who in methods}
-                for batch in data.eval_batches(split):
-                    window = batch.inputs[:, :, :C].numpy()
-                    for who, forecast in methods.items():
-                        add_errors(sums[who], forecast(window), batch)
-                for who in methods:
-                    scores = table[who][split] = sums[who].metrics()
-                    if self.distribution:
-                        scores["crps"] = scores["mae"]  # of a point, the two are one
-        return table
-
-
-def fitted_linear(data: ForecastingData, lookback: int, horizon: int, num_variables: int) -> RidgeWindows:
-    """The linear baseline, fitted on all windows of train; those with a missing target are left out."""
-    linear = RidgeWindows(lookback, horizon)
-    for batch in data.eval_batches("train"):
-        window, targets = batch.inputs[:, :, :num_variables].numpy(), batch.targets.numpy()
-        observed = cast(ForecastBatch, batch).observed
-        if observed is not None:
-            # Each variable stands alone, so windows of one variable can be left out.
-            whole = observed.numpy().all(1)
-            window, targets = (np.moveaxis(part, 1, 2)[whole][:, :, None] for part in (window, targets))
-        linear.update(window, targets)
-    linear.solve()
-    return linear
+        scored = self.scored_baselines(data)
+        return {who: {split: part.metrics for split, part in splits.items()} for who, splits in scored.items()}

@@ -187,6 +187,18 @@ def test_missing_values(tmp_path: Path, frame: pd.DataFrame) -> None:
         dataset(tmp_path, frame)
 
 
+def test_known_targets_are_counted(tmp_path: Path, long: pd.DataFrame) -> None:
+    """Of each step and variable, against counting them in the batches."""
+    long.loc[np.random.default_rng(2).random(len(long)) < 0.3, "x"] = np.nan
+    long.iloc[[60, 61, 200], 3] = np.nan
+    for missing, frame in ((Missing.mask, long), (Missing.error, long.fillna(0.5))):
+        data = dataset(tmp_path, frame, id_column="id", missing=missing)
+        for split in SPLITS:
+            found = together(data.eval_batches(split))
+            known = found.get("observed", np.ones(found["targets"].shape, dtype=bool))
+            np.testing.assert_array_equal(data.target_counts(split), known.sum(0))
+
+
 def test_missing_covariates_of_the_horizon(tmp_path: Path, frame: pd.DataFrame) -> None:
     """They are known for the horizon, so that it may be interpolated in, too."""
     frame.loc[[60], "known"] = np.nan

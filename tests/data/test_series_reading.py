@@ -13,7 +13,8 @@ from seqtrain.config.series import (
     SeriesFilesConfig,
 )
 from seqtrain.data.processes import lorenz
-from seqtrain.data.series_reading import SeriesTable, read_series
+from seqtrain.data.series_reading import read_series
+from seqtrain.data.series_table import SeriesTable
 from seqtrain.errors import DataError
 
 
@@ -85,6 +86,19 @@ def test_rows_in_any_order(tmp_path: Path, frame: pd.DataFrame) -> None:
 def test_whole_numbers_as_times(tmp_path: Path, frame: pd.DataFrame) -> None:
     table = read(tmp_path / "a.csv", frame, time_column="day", targets=["load"])
     assert table.frequency == "step" and table.times.tolist() == list(range(120))
+
+
+def test_rows_as_steps_whatever_their_times(tmp_path: Path, frame: pd.DataFrame) -> None:
+    """As the files of weather (a time twice) and of exchange rates (days without a calendar) need it; in file order."""
+    twice = frame.assign(date=frame["date"].where(frame.index != 50, frame["date"][49]))
+    days = pd.date_range("1990-01-01", periods=200, freq="D").to_series().sample(120, random_state=0).sort_index()
+    for changed in (twice, frame.assign(date=days.dt.strftime("%Y/%-m/%-d 0:00").to_numpy())):
+        with pytest.raises(DataError, match=r"stands twice|data\.frequency=step"):
+            read(tmp_path / "a.csv", changed)
+        table = read(tmp_path / "a.csv", None, frequency="step")
+        assert table.frequency == "step" and table.rows.tolist() == list(range(120))
+        np.testing.assert_allclose(table.values, frame[table.names], rtol=1e-15)
+    assert table.times[0] == np.datetime64(days.iloc[0])
 
 
 def test_times_as_people_write_them(tmp_path: Path, frame: pd.DataFrame) -> None:

@@ -5,7 +5,12 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from seqtrain.tasks.forecast_figures import attention_map_figure, error_by_step_figure, forecast_figure
+from seqtrain.tasks.forecast_figures import (
+    attention_map_figure,
+    error_by_step_figure,
+    error_by_variable_figure,
+    forecast_figure,
+)
 
 
 def draw(figure: Figure) -> None:
@@ -95,6 +100,30 @@ def test_error_by_step_figure_of_any_horizon(horizon: int) -> None:
     axes: Any = figure.axes[0]
     assert all(float(tick).is_integer() for tick in axes.get_xticks())
     assert axes.lines[0].get_marker() == ("." if horizon <= 60 else "None")
+    draw(figure)
+
+
+def test_error_by_variable_figure_has_the_largest_above() -> None:
+    mse = np.array([0.1, 0.5, np.nan, 0.25])
+    baselines = {"last value": np.array([0.2, 0.4, np.nan, 0.8]), "linear": np.array([0.3, 0.3, 0.3, np.nan])}
+    figure = error_by_variable_figure(mse, ["a", "b$_^$", "unseen", "d"], baselines)
+    axes: Any = figure.axes[0]
+    assert [bar.get_width() for bar in axes.patches] == [0.5, 0.25, 0.1]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["b$_^$", "d", "a"]
+    assert axes.get_ylim() == (2.5, -0.5) and axes.get_xlim()[0] == 0
+    for line, expected in zip(axes.lines, ([0.4, 0.8, 0.2], [0.3, np.nan, 0.3]), strict=True):
+        assert np.array_equal(line.get_xdata(), expected, equal_nan=True) and line.get_ydata().tolist() == [0, 1, 2]
+    assert set(legend(figure)) == {"model", "last value", "linear"}
+    assert axes.get_title() == "model, from 0.5 to 0.1"
+    draw(figure)
+
+
+def test_error_by_variable_figure_of_many_variables() -> None:
+    mse = np.random.default_rng(0).random(321).astype(np.float32)
+    figure = error_by_variable_figure(mse, [f"client {number}" for number in range(321)], {})
+    axes: Any = figure.axes[0]
+    assert [bar.get_width() for bar in axes.patches] == sorted(mse.tolist(), reverse=True)[:40]
+    assert axes.get_title().endswith(", the 40 largest of 321 variables")
     draw(figure)
 
 

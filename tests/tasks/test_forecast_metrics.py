@@ -8,11 +8,9 @@ from scipy.stats import norm
 from seqtrain.tasks import forecast_metrics
 from seqtrain.tasks.forecast_metrics import (
     ForecastSums,
-    coverage,
     crps_from_quantiles,
     crps_gaussian,
     pinball,
-    sorted_quantiles,
 )
 
 N, S, C, K = 40, 5, 3, 4
@@ -98,6 +96,14 @@ def test_batches_and_their_order_change_nothing(batch: int, chunk: int, monkeypa
     assert sums.metrics() == pytest.approx(expected.metrics(), rel=1e-12)
     for mine, other in zip(sums.by_step(), expected.by_step(), strict=True):
         assert mine == pytest.approx(other, rel=1e-12)
+
+
+def test_sums_of_two_parts_add_up() -> None:
+    data = windows()
+    whole, sums = summed(data), summed(data, np.arange(13)) + summed(data, np.arange(13, N))
+    assert sums.metrics() == pytest.approx(whole.metrics(), rel=1e-12)
+    assert sums.by_step()[0] == pytest.approx(whole.by_step()[0], rel=1e-12)
+    assert sums.counts.sum() == whole.counts.sum() and sums.left_out() == whole.left_out()
 
 
 def test_float32_is_summed_in_float64() -> None:
@@ -231,18 +237,3 @@ def test_crps_from_few_quantiles_is_too_much_by_what_is_said(count: int, excess:
     targets = norm.ppf((np.arange(10_000) + 0.5) / 10_000)
     score = crps_from_quantiles(norm.ppf(levels), levels, targets).mean()
     assert score * np.sqrt(np.pi) == pytest.approx(excess, abs=0.005)  # the score of a right one is 1 / sqrt(pi)
-
-
-def test_coverage_counts_both_ends() -> None:
-    lower, upper = np.array([0.0, 0, 0, 2, 3]), np.array([1.0, 1, 1, 3, 2])
-    assert coverage(lower, upper, np.array([0, 1, 1.1, 2.5, 2.5])) == 3 / 5  # the last interval is empty
-
-
-def test_sorted_quantiles_never_score_worse() -> None:
-    rng = np.random.default_rng(0)
-    levels = np.linspace(0.1, 0.9, 9)
-    quantiles, target = rng.normal(size=(500, 9)), rng.normal(size=500)
-    rearranged = sorted_quantiles(quantiles)
-    assert (np.diff(rearranged) >= 0).all()
-    before, after = (crps_from_quantiles(q, levels, target) for q in (quantiles, rearranged))
-    assert (after <= before + 1e-12).all() and (after < before - 0.01).any()

@@ -20,6 +20,7 @@ from seqtrain.data.forecasting import ForecastBatch, ForecastingData
 from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import recorded_weights
 from seqtrain.tasks.forecast_head import ForecastHead
+from seqtrain.tasks.forecast_intervals import Conformal, nonconformity
 from seqtrain.tasks.forecasting import Forecasting
 from seqtrain.training.device import seed_everything
 from seqtrain.training.evaluation import evaluate
@@ -295,3 +296,55 @@ def test_attention_is_drawn(series: Compose, options: str, channels: str) -> Non
             expected = rows if image.shape == rows.shape else rows.mean(0, keepdim=True)
             np.testing.assert_allclose(image, expected.numpy(), atol=1e-6)
     assert shapes == DRAWN[options] and texts == {}
+
+
+@pytest.mark.parametrize("loss", ["mse", "quantile", "gaussian"])
+def test_two_meters_merge_into_one(series: Compose, loss: str) -> None:
+    """What two processes gathered of the rows of each batch gives the scores of one that saw them all."""
+    data, built = build(series("model=nlinear", "data=lorenz", f"task.loss={loss}"))
+    task = cast(Forecasting, built.task)
+    with torch.no_grad():
+        first = next(iter(data.eval_batches("validation")))
+        forecasts = task.forecasts(built.head, task.features(built.model, built.head, first, None)[0], first)
+    kind = task.config.loss
+    scores = nonconformity(kind, forecasts, first.targets).numpy()
+    task.conformal = Conformal.of_scores(0.8, kind, scores)
+    whole = evaluate(built.model, built.head, task, data.eval_batches("test"), built.device, Precision.fp32)
+    meters = [task.meter(built.head), task.meter(built.head)]
+    for batch in data.eval_batches("test"):
+        for rank, meter in enumerate(meters):
+            part = batch.part(rank, 2)
+            with torch.no_grad():
+                meter.update(task.features(built.model, built.head, part, None)[0], part)
+    meters[0].merge(meters[1].gathered())
+    merged = meters[0].result()
+    assert {"conformal_coverage", "conformal_width"} < set(whole.metrics)
+    assert merged.metrics == pytest.approx(whole.metrics, rel=1e-6)
+    np.testing.assert_allclose(merged.outputs["forecasts"], whole.outputs["forecasts"], atol=1e-6)
+    for name, values in whole.sums.items():
+        np.testing.assert_allclose(merged.sums[name], values, rtol=1e-6)
+
+
+def test_errors_are_drawn_beside_those_of_baselines(series: Compose) -> None:
+    data, built = build(series("model=nlinear", "data=lorenz", "data.season=8"))
+    scored = built.task.scored_baselines(data)
+    assert built.task.baselines(data) == {
+        who: {split: part.metrics for split, part in parts.items()} for who, parts in scored.items()
+    }
+    evaluations = {
+        split: evaluate(built.model, built.head, built.task, data.eval_batches(split), built.device, Precision.fp32)
+        for split in ("validation", "test")
+    }
+    figures = built.task.final_figures(built.model, built.head, data, built.device, evaluations, scored)
+    by_step: Any = figures["test/error_by_step"].axes[0]
+    by_variable: Any = figures["test/error_by_variable"].axes[0]
+    names = ["last value", "mean of the window", "seasonal naive (8 steps)", "linear"]
+    for axes in (by_step, by_variable):
+        assert set(names) < {text.get_text() for text in axes.get_legend().get_texts()}
+    for line, who in zip(by_step.lines, [None, *names], strict=True):
+        part = evaluations["test"] if who is None else scored[who]["test"]
+        np.testing.assert_array_equal(line.get_ydata(), part.sums["mse_by_step"])
+        assert np.mean(line.get_ydata()) == pytest.approx(part.metrics["mse"])
+    assert {f"test/forecast/{i}" for i in range(4)} < set(figures)
+    alone: Any = built.task.figures(evaluations["validation"])["error_by_step"].axes[0]
+    assert len(alone.lines) == 1

@@ -1,0 +1,63 @@
+"""Files of series: where they lie, and the address that a public one is fetched from."""
+
+import os
+import urllib.request
+from http.client import HTTPException
+from pathlib import Path
+
+from seqtrain.config.series import PublicSeriesConfig, SeriesConfig
+from seqtrain.data.cache import cached, digest
+from seqtrain.errors import DataError
+
+SUFFIXES = (".csv", ".parquet")
+SECONDS = 10  # to wait for an answer from a public address
+
+
+def find_file(config: SeriesConfig) -> Path:
+    """``data.path``, else a public dataset's file under $SEQTRAIN_DATA_DIR, else what its address gave.
+
+    Raises:
+        DataError: if none of them is to be had; names the remedies.
+    """
+    public = config if isinstance(config, PublicSeriesConfig) else None
+    if config.path is not None:
+        path = Path(config.path).expanduser()
+        if path.is_dir():
+            return path / public.file if public else only_file(path)
+        if not path.is_file():
+            raise DataError(f"data.path={config.path}: no such file or folder")
+        return path
+    if public is None:
+        raise DataError(f"data.path: must be given for data={config.name}: a csv or parquet file")
+    root = os.environ.get("SEQTRAIN_DATA_DIR")
+    path = Path(root or "").expanduser() / public.folder / public.file
+    if root and path.is_file():
+        return path
+    return cached("series", digest([public.url, public.file]), lambda folder: download(public, folder)) / public.file
+
+
+def only_file(folder: Path) -> Path:
+    """The csv or parquet file of a folder; raises DataError unless there is exactly one."""
+    found = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path.is_file())
+    if len(found) != 1:
+        shown = f"{len(found)} files ({', '.join(path.name for path in found[:4])})" if found else "no file"
+        raise DataError(f"{folder}: has {shown} of type .csv or .parquet; give one file as data.path")
+    return found[0]
+
+
+def download(config: PublicSeriesConfig, folder: Path) -> None:
+    """Fetch a public file into a folder; raises DataError naming the other ways."""
+    reason = "it has no public address"
+    if config.url is not None:
+        try:
+            with urllib.request.urlopen(config.url, timeout=SECONDS) as response:
+                content = response.read()
+        except (OSError, HTTPException, ValueError) as error:
+            reason = f"{config.url} cannot be had ({' '.join(str(error).split())[:150]})"
+        else:
+            (folder / config.file).write_bytes(content)
+            return
+    raise DataError(
+        f"data={config.name}: no local copy, and {reason}; give data.path=<file or folder>, or set SEQTRAIN_DATA_DIR "
+        f"to a folder that holds {config.folder}/{config.file}{', or connect to the internet' if config.url else ''}"
+    )
