@@ -1,5 +1,6 @@
 """Options of the models."""
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -21,6 +22,14 @@ class Nonlinearity(Enum):
 
     tanh = "tanh"
     relu = "relu"
+
+
+class Kernel(Enum):
+    """What computes a recurrent layer."""
+
+    auto = "auto"
+    fused = "fused"
+    torch = "torch"
 
 
 class Pooling(Enum):
@@ -96,6 +105,12 @@ class AttentionConfig:
     """Add what was attended to the query; else it takes the query's place."""
     dropout: float = 0.0
     """Dropout on the weights."""
+
+    def divisor(self, parts: int) -> int:
+        """What a state's size must be a multiple of, where ``parts`` of them are joined to a step of the memory."""
+        if self.score is not Score.multihead or self.memory is not Memory.states:
+            return 1
+        return self.num_heads // math.gcd(self.num_heads, parts)
 
     def check(self, key: str) -> None:
         """Raise ConfigError for a value out of its range."""
@@ -211,6 +226,9 @@ class RecurrentConfig(SequenceConfig):
     """Initial bias of an LSTM's forget gate."""
     chrono_init: int | None = None
     """Longest dependency expected (steps): sets the gates' biases to remember up to so long; null does not."""
+    kernel: Kernel = Kernel.auto
+    """``fused`` kernels for ``gru`` and ``rnn`` on the CPU in fp32, ``torch``'s own layers, or ``auto``: the fused ones
+    where they can be used."""
     input_attention: AttentionConfig = field(default_factory=AttentionConfig)
     """Attention of the embedded tokens over themselves, before the recurrence."""
     output_attention: AttentionConfig = field(default_factory=AttentionConfig)
@@ -219,6 +237,11 @@ class RecurrentConfig(SequenceConfig):
     def attention_reach(self) -> int:
         slots = sum(slot.score is not Score.none for slot in (self.input_attention, self.output_attention))
         return super().attention_reach() + slots * self.context_length
+
+    def widths(self, causal: bool) -> dict[str, int]:
+        both = not causal if self.bidirectional is None else self.bidirectional
+        multiple = self.output_attention.divisor(2 if both else 1)
+        return {"hidden_size" if self.hidden_sizes is None else "hidden_sizes": multiple}
 
     def check(self, key: str) -> None:
         super().check(key)
@@ -231,6 +254,8 @@ class RecurrentConfig(SequenceConfig):
         require(
             self.chrono_init is None or self.chrono_init > 2, f"{key}.chrono_init", self.chrono_init, "above 2, or null"
         )
+        require(self.kernel is not Kernel.fused or self.cell in (Cell.gru, Cell.rnn), f"{key}.kernel", "fused",
+                f"auto or torch with {key}.cell={self.cell.value}: only gru and rnn have fused kernels")  # fmt: skip
         self.input_attention.check(f"{key}.input_attention")
         memory = self.input_attention.memory
         require(
@@ -252,6 +277,9 @@ class EncoderDecoderConfig(RecurrentConfig):
 
     attention: AttentionConfig = field(default_factory=lambda: AttentionConfig(score=Score.additive))
     """Attention of the decoder's states over those of the encoder."""
+
+    def widths(self, causal: bool) -> dict[str, int]:
+        return {"hidden_size" if self.hidden_sizes is None else "hidden_sizes": self.attention.divisor(1)}
 
     def check(self, key: str) -> None:
         super().check(key)
@@ -294,6 +322,11 @@ class SelfAttentionConfig(SequenceConfig):
     def attention_reach(self) -> int:
         return super().attention_reach() + self.num_layers * self.context_length
 
+    def widths(self, causal: bool) -> dict[str, int]:
+        # Vectors from a file keep their size.
+        size = {"embedding.embed_dim": self.num_heads} if self.embedding.path is None else {}
+        return size | {"feed_forward_size": 1}
+
     def check(self, key: str) -> None:
         super().check(key)
         require(self.num_layers >= 1, f"{key}.num_layers", self.num_layers, "at least 1")
@@ -334,8 +367,13 @@ class SegmentConfig(ModelConfig):
     """Steps of a segment; must divide lookback and horizon."""
     hidden_size: int = 512
     """Size of embedded segments and of the state."""
+    kernel: Kernel = Kernel.auto
+    """What computes the GRU, see RecurrentConfig."""
     dropout: float = 0.5
     """Dropout before the output."""
+
+    def widths(self, causal: bool) -> dict[str, int]:
+        return {"hidden_size": 2}
 
     def check(self, key: str) -> None:
         require(self.segment_length >= 1, f"{key}.segment_length", self.segment_length, "at least 1")

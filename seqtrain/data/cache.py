@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -11,12 +10,8 @@ from typing import Any
 
 from filelock import FileLock
 
+from seqtrain.cache_directory import cache_directory
 from seqtrain.errors import DataError
-
-
-def cache_directory() -> Path:
-    """$SEQTRAIN_CACHE_DIR, else ~/.cache/seqtrain."""
-    return Path(os.environ.get("SEQTRAIN_CACHE_DIR") or Path.home() / ".cache" / "seqtrain")
 
 
 def digest(value: Any) -> str:

@@ -13,10 +13,12 @@ from torch.autograd.function import FunctionCtx
 from torch.func import functional_call
 
 from seqtrain.layers.dropout import LockedDropout, dropped_recurrent_weights
+from seqtrain.layers.fused import can_fuse, run_fused
 from seqtrain.layers.memory import map_tensors, restarted
 
 State = Any  # a layer's recurrent state: of torch's own h (1, B, H), or (h, c) for an LSTM; a cell's own otherwise
 MakeLayer = Callable[[int, int], nn.Module]
+Run = Callable[[Tensor, State, Tensor | None], tuple[Tensor, State]]  # of inputs, state and lengths
 Restarts = list[tuple[int, Tensor]]  # steps before which the state of some rows is zero, and which rows, (B,)
 
 
@@ -59,7 +61,8 @@ class RecurrentLayer(nn.Module):
     """One recurrent layer, in one direction or both.
 
     The backward direction runs over each row reversed in place: h_t then depends on x_t, ..., x_{length-1} alone. On
-    real steps the outputs equal those of torch's own layer on packed input; on padding they mean nothing.
+    real steps the outputs equal those of torch's own layer on packed input; on padding they mean nothing. The fused
+    kernels reverse nothing and leave padding out, and a state is then that after a row's last real step.
 
     Args:
         make: builds one direction from D and H: a module with the interface of torch.nn.GRU with ``batch_first``.
@@ -67,25 +70,32 @@ class RecurrentLayer(nn.Module):
         hidden_size: H, per direction.
         bidirectional: also run from the end.
         weight_drop: probability of zeroing a weight of the recurrent matrices for a whole batch, in training.
+        fused: use the fused kernels of the CPU where they can be used, see ``can_fuse``.
     """
 
     def __init__(
-        self, make: MakeLayer, input_size: int, hidden_size: int, bidirectional: bool, weight_drop: float = 0.0
+        self,
+        make: MakeLayer,
+        input_size: int,
+        hidden_size: int,
+        bidirectional: bool,
+        weight_drop: float = 0.0,
+        fused: bool = False,
     ):
         super().__init__()
-        self.weight_drop = weight_drop
+        self.weight_drop, self.fused = weight_drop, fused
         self.output_size = hidden_size * (2 if bidirectional else 1)
         self.ahead = make(input_size, hidden_size)
         self.back = make(input_size, hidden_size) if bidirectional else None
 
     def forward(
-        self, x: Tensor, reverse: Tensor | None, state: State = None, restarts: Restarts | None = None
+        self, x: Tensor, lengths: Tensor, state: State = None, restarts: Restarts | None = None
     ) -> tuple[Tensor, State]:
         """Run over a batch.
 
         Args:
-            x: inputs, (B, T, D).
-            reverse: ``reversal`` of the batch; needed by a bidirectional layer only.
+            x: inputs, (B, T, D), padded on the right.
+            lengths: real steps of each row, (B,).
             state: state before the first step; None is zero.
             restarts: steps at which rows start from a zero state; the rows are run in pieces between them.
 
@@ -93,28 +103,40 @@ class RecurrentLayer(nn.Module):
             Outputs, (B, T, output_size), and the state after step T, which is a row's own only where its length is T;
             None for a bidirectional layer, which has no state to carry.
         """
-        run = self.runner(self.ahead)
+        if self.back is not None and self.fused and can_fuse(self.ahead, x):
+            both = [self.ahead, self.back]
+            return run_fused(both, [self.weights(layer) for layer in both], x, lengths)[0], None
+        run = self.runner(self.ahead, x)
         pieces = []
         start = 0
         for step, rows in restarts or []:
             if step > start:
-                piece, state = run(x[:, start:step], state)
+                piece, state = run(x[:, start:step], state, (lengths - start).clamp(0, step - start))
                 pieces.append(piece)
             state = map_tensors(state, partial(restarted, restarts=rows))
             start = step
-        outputs, state = run(x[:, start:], state)
+        outputs, state = run(x[:, start:], state, (lengths - start).clamp(min=0))
         outputs = torch.cat([*pieces, outputs], dim=1) if pieces else outputs
         if self.back is None:
             return outputs, state
-        backward = Permute.apply(self.runner(self.back)(Permute.apply(x, reverse), None)[0], reverse)
-        return torch.cat([outputs, backward], dim=-1), None
+        reverse = reversal(lengths, x.shape[1])
+        backward, _ = self.runner(self.back, x)(Permute.apply(x, reverse), None, None)
+        return torch.cat([outputs, Permute.apply(backward, reverse)], dim=-1), None
 
-    def runner(self, layer: nn.Module) -> Callable[[Tensor, State], tuple[Tensor, State]]:
-        """One direction, with a fresh choice of dropped weights in training."""
+    def runner(self, layer: nn.Module, x: Tensor) -> Run:
+        """One direction over such inputs, with a fresh choice of dropped weights in training."""
+        weights = self.weights(layer)
+        if self.fused and can_fuse(layer, x):
+            return lambda x, state, lengths: run_fused([layer], [weights], x, lengths, state)
         if not self.training or self.weight_drop == 0:
-            return layer
-        weights = dropped_recurrent_weights(layer, self.weight_drop)
-        return lambda x, state: functional_call(layer, weights, (x, state))
+            return lambda x, state, _: layer(x, state)
+        return lambda x, state, _: functional_call(layer, weights, (x, state))
+
+    def weights(self, layer: nn.Module) -> dict[str, Tensor]:
+        """Parameters of one direction by name, in training with a fresh choice of dropped recurrent weights."""
+        if not self.training or self.weight_drop == 0:
+            return dict(layer.named_parameters())
+        return dropped_recurrent_weights(layer, self.weight_drop)
 
 
 class RecurrentStack(nn.Module):
@@ -130,6 +152,7 @@ class RecurrentStack(nn.Module):
         layer_norm: normalise the output of every layer.
         residual: add a layer's input to its output, from the second layer on, where they are of one size.
         weight_drop: see RecurrentLayer.
+        fused: see RecurrentLayer.
     """
 
     def __init__(
@@ -144,12 +167,13 @@ class RecurrentStack(nn.Module):
         layer_norm: bool = False,
         residual: bool = False,
         weight_drop: float = 0.0,
+        fused: bool = False,
     ):
         super().__init__()
         self.layers = nn.ModuleList()
         self.norms = nn.ModuleList()
         for hidden_size in hidden_sizes:
-            layer = RecurrentLayer(make, input_size, hidden_size, bidirectional, weight_drop)
+            layer = RecurrentLayer(make, input_size, hidden_size, bidirectional, weight_drop, fused)
             self.layers.append(layer)
             self.norms.append(nn.LayerNorm(layer.output_size) if layer_norm else nn.Identity())
             input_size = layer.output_size
@@ -172,11 +196,10 @@ class RecurrentStack(nn.Module):
         Returns:
             Outputs of the last layer, (B, T, output_size), and the state of each layer after step T.
         """
-        reverse = reversal(lengths, x.shape[1]) if self.bidirectional else None
         steps = find_restarts(restarts)
         after: list[State] = []
         for i, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
-            outputs, layer_state = layer(self.dropout(x) if i else x, reverse, state[i] if state else None, steps)
+            outputs, layer_state = layer(self.dropout(x) if i else x, lengths, state[i] if state else None, steps)
             outputs = norm(outputs)
             x = x + outputs if self.residual and i and x.shape == outputs.shape else outputs
             after.append(layer_state)

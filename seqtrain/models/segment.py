@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqtrain.config.model import SegmentConfig, WindowConfig
+from seqtrain.config.model import Kernel, SegmentConfig, WindowConfig
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.errors import ConfigError
+from seqtrain.layers.fused import can_fuse, run_fused
 
 
 class SegmentModel(nn.Module):
@@ -27,6 +28,7 @@ class SegmentModel(nn.Module):
         segment_length: w.
         hidden_size: H.
         dropout: on the features.
+        fused: use the fused kernels of the CPU where they can be used.
 
     Source: Lin et al. 2023, "SegRNN: segment recurrent neural network for long-term time series forecasting", sections
     4.2 (segments) and 4.3 (parallel decoding, PMF).
@@ -41,9 +43,10 @@ class SegmentModel(nn.Module):
         segment_length: int,
         hidden_size: int,
         dropout: float,
+        fused: bool = False,
     ):
         super().__init__()
-        self.window = window
+        self.window, self.fused = window, fused
         self.segment_length, self.num_variables = segment_length, num_variables
         self.num_segments = horizon // segment_length
         self.output_size = hidden_size
@@ -70,16 +73,23 @@ class SegmentModel(nn.Module):
                     f"model.segment_length={config.segment_length}: must divide data.{name}={steps}; change one of them"
                 )
         sizes = spec.lookback, spec.horizon, spec.num_targets, config.segment_length, config.hidden_size
-        return cls(config.window, *sizes, config.dropout)
+        return cls(config.window, *sizes, config.dropout, config.kernel is not Kernel.torch)
 
     def forward(self, batch: Batch, state: Any = None) -> tuple[Tensor, None]:
         """Features of each segment of the horizon, (B, S / w, H)."""
         segments = batch.inputs[:, :, 0].unflatten(1, (-1, self.segment_length))
-        _, last = self.encoder(self.embedding(segments))
+        last = self.final_state(self.embedding(segments))
         # Each row's GRU makes one step from its last state for each place: rows and places are decoded side by side.
         B = segments.shape[0]
         place = self.place.expand(B, -1, -1)
         variable = self.variable.repeat(B // self.num_variables, 1)[:, None].expand_as(place)
         inputs = torch.cat([place, variable], dim=-1).flatten(0, 1)[:, None]
-        _, decoded = self.encoder(inputs, last.repeat_interleave(self.num_segments, dim=1))
+        decoded = self.final_state(inputs, last.repeat_interleave(self.num_segments, dim=1))
         return self.dropout(decoded.view(B, self.num_segments, -1)), None
+
+    def final_state(self, x: Tensor, state: Tensor | None = None) -> Tensor:
+        """The GRU's state (1, B, H) after steps (B, T, H)."""
+        if self.fused and can_fuse(self.encoder, x):
+            return run_fused([self.encoder], [dict(self.encoder.named_parameters())], x, None, state)[1]
+        last: Tensor = self.encoder(x, state)[1]
+        return last

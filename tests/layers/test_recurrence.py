@@ -48,7 +48,7 @@ def test_bidirectional_equals_torch_on_packed_input(cell: str) -> None:
     y = x.detach().clone().requires_grad_()
     weight = torch.randn(5, 7, 10) * real_steps(LENGTHS, 7)[..., None]
 
-    outputs, state = layer(x, reversal(LENGTHS, 7))
+    outputs, state = layer(x, LENGTHS)
     packed = pack_padded_sequence(y, LENGTHS, batch_first=True, enforce_sorted=False)
     expected, _ = pad_packed_sequence(reference(packed)[0], batch_first=True)
     assert state is None
@@ -100,6 +100,6 @@ def test_layer_norm_and_residual() -> None:
     torch.testing.assert_close(normed(x, lengths)[0].mean(-1), torch.zeros(2, 5), atol=1e-6, rtol=0)
     stack = RecurrentStack(GRU, 4, [4, 4, 3], bidirectional=False, residual=True)
     first, second, third = stack.layers
-    h = first(x, None)[0]  # the first layer has no residual: it is not between two
-    h = h + second(h, None)[0]
-    torch.testing.assert_close(stack(x, lengths)[0], third(h, None)[0])  # nor has one that changes the size
+    h = first(x, lengths)[0]  # the first layer has no residual: it is not between two
+    h = h + second(h, lengths)[0]
+    torch.testing.assert_close(stack(x, lengths)[0], third(h, lengths)[0])  # nor has one that changes the size

@@ -1,0 +1,125 @@
+"""The interface of the compiled kernels: their structures, and a call.
+
+Shapes: B batch, T time, D features in, H hidden.
+"""
+
+import ctypes
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import NamedTuple
+
+from torch import Tensor
+
+from seqtrain.kernels.compile import library
+
+POINTERS = [
+    *("w_ih", "w_hh", "b_ih", "b_hh", "h0", "outputs", "h_n", "saved", "grad_outputs", "grad_h_n"),
+    *("grad_x", "grad_w_ih", "grad_w_hh", "grad_b_ih", "grad_b_hh", "grad_h0"),
+]
+FEW_ROWS = 8
+"""Rows that a thread should have to be at its best."""
+
+
+class Cell(IntEnum):
+    """What the kernels compute, by the number they know it by."""
+
+    gru_after = 0
+    """torch.nn.GRU: the reset gate acts after the product."""
+    gru_before = 1
+    """seqtrain.layers.cells.GRUCell: before."""
+    rnn_tanh = 2
+    rnn_relu = 3
+
+
+class Weights(NamedTuple):
+    """Of one direction, named and shaped as those of torch's layers."""
+
+    w_ih: Tensor
+    w_hh: Tensor
+    b_ih: Tensor | None
+    b_hh: Tensor | None
+
+
+class Direction(ctypes.Structure):
+    """One direction of a layer; see recurrence.cpp."""
+
+    _fields_ = [
+        *((name, ctypes.c_void_p) for name in POINTERS),
+        ("reverse", ctypes.c_int64),
+        ("add_grad_x", ctypes.c_int64),
+    ]
+
+
+class Problem(ctypes.Structure):
+    """What a call is about; see recurrence.cpp."""
+
+    _fields_ = [
+        *((name, ctypes.c_int64) for name in ("cell", "B", "T", "I", "H", "directions", "threads", "parts", "apart")),
+        ("lengths", ctypes.c_void_p),
+        ("x", ctypes.c_void_p),
+        *((f"{name}_{of}", ctypes.c_int64) for name in ("x", "outputs", "grad_outputs") for of in ("row", "step")),
+        ("direction", Direction * 2),
+    ]
+
+
+def address(tensor: Tensor | None) -> int | None:
+    """Of a tensor's first number."""
+    return None if tensor is None else tensor.data_ptr()
+
+
+def with_rows(tensor: Tensor) -> Tensor:
+    """The tensor, copied if the numbers of its last dimension are not neighbours."""
+    return tensor if tensor.shape[-1] == 1 or tensor.stride(-1) == 1 else tensor.contiguous()
+
+
+def share(rows: int, directions: int, threads: int) -> tuple[int, bool]:
+    """Parts that a batch is dealt to, and whether the directions of a part have threads of their own."""
+    apart = directions == 2 and threads > 1 and rows < FEW_ROWS * threads
+    threads = threads // 2 if apart else threads
+    return -(-rows // -(-rows // threads)), apart
+
+
+def problem(
+    cell: Cell,
+    x: Tensor,
+    lengths: Tensor,
+    weights: Sequence[Weights],
+    reverse: Sequence[bool],
+    threads: int,
+    parts: int,
+    apart: bool,
+) -> Problem:
+    """A call without its results: the tensors must outlive it."""
+    (B, T, D), H = x.shape, weights[0].w_hh.shape[1]
+    made = Problem(cell=cell, B=B, T=T, I=D, H=H, directions=len(weights))
+    made.threads, made.parts, made.apart = threads, parts, apart
+    made.lengths, made.x = address(lengths), address(x)
+    made.x_row, made.x_step = x.stride()[:2]
+    made.outputs_row, made.outputs_step = T * H * len(weights), H * len(weights)
+    for direction, own, back in zip(made.direction, weights, reverse, strict=False):
+        for name, tensor in own._asdict().items():
+            setattr(direction, name, address(tensor))
+        direction.reverse = back
+    return made
+
+
+def saved_numbers(cell: Cell, hidden_size: int) -> int:
+    """Numbers that the forward pass leaves for the backward pass for each step of a row."""
+    return int(compiled().saved_numbers(ctypes.c_int64(cell), ctypes.c_int64(hidden_size)))
+
+
+def call(name: str, made: Problem) -> None:
+    """Run ``forward`` or ``backward``."""
+    compiled()[name](ctypes.byref(made))
+
+
+def compiled() -> ctypes.CDLL:
+    """The compiled kernels.
+
+    Raises:
+        RuntimeError: if they cannot be had.
+    """
+    found = library()
+    if found is None:
+        raise RuntimeError("the recurrent kernels are not compiled")
+    return found

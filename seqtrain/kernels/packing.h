@@ -1,0 +1,162 @@
+// What surrounds the blocks of one call: memory, packed weights, the gradients of weights.
+
+#pragma once
+
+#include "schedule.h"
+
+namespace {
+
+// Pieces of work that pack columns [panel, panel + columns) of the product with W^T, one for each group; W is (rows of
+// gates, depth), and a panel's rows in it begin at first(panel in the result).
+template <class First>
+void pack_ahead(std::vector<Packing>& work, float* to, const Problem& q, const float* weight, long depth, long total,
+                long group_size, First first) {
+    const Groups even(total);
+    const long count = group_size ? total / group_size : even.count;
+    for (long g = 0; g < count; g++) {
+        const long p = group_size ? g * group_size : even.first(g), columns = group_size ? group_size : even.size(g);
+        Packing piece{to + p * W * panels(depth) * W, columns, {}, {}, depth, 1, depth, panels(depth) * W};
+        for (long c = 0; c < columns; c++) {
+            const auto [gate, panel] = first(p + c);
+            piece.from[c] = weight + (gate * q.H + panel * W) * depth;
+            piece.width[c] = in_panel(q.H, panel);
+        }
+        work.push_back(piece);
+    }
+}
+
+// The same for the product with W, whose rows are those of the given gates one after the other.
+void pack_back(std::vector<Packing>& work, float* to, const Problem& q, const float* weight, long width,
+               const std::vector<long>& gates) {
+    const Groups groups(panels(width));
+    for (long g = 0; g < groups.count; g++)
+        for (size_t s = 0; s < gates.size(); s++) {
+            const long p = groups.first(g), columns = groups.size(g), depth = panels(q.H) * W;
+            Packing piece{to + (p * (long)gates.size() + (long)s * columns) * W * depth, columns, {}, {},
+                          1, width, q.H, depth};
+            for (long c = 0; c < columns; c++) {
+                piece.from[c] = weight + gates[s] * q.H * width + (p + c) * W;
+                piece.width[c] = in_panel(width, p + c);
+            }
+            work.push_back(piece);
+        }
+}
+
+struct Place {
+    long gate, panel;
+};
+
+template <int cell>
+Weights pack(const Problem& q, const Direction& d, Arena& arena, std::vector<Packing>& work, bool backward) {
+    const long H = panels(q.H), I = panels(q.I);
+    constexpr long G = gates(cell);
+    Weights w{};
+    if (backward) {
+        std::vector<long> inputs(G);
+        for (long s = 0; s < G; s++) inputs[s] = input_gate(cell, s);
+        if (d.grad_x) pack_back(work, w.ih_back = arena.floats(G * H * W * I * W), q, d.w_ih, q.I, inputs);
+        w.hh_back = arena.floats(G * H * W * H * W);
+        if constexpr (cell == GRU_BEFORE) {
+            w.hh_second_back = w.hh_back + 2 * H * W * H * W;
+            pack_back(work, w.hh_back, q, d.w_hh, q.H, {0, 1});
+            pack_back(work, w.hh_second_back, q, d.w_hh, q.H, {2});
+        } else if constexpr (cell == GRU_AFTER) {
+            pack_back(work, w.hh_back, q, d.w_hh, q.H, {0, 1, 2});
+        } else {
+            pack_back(work, w.hh_back, q, d.w_hh, q.H, {0});
+        }
+        return w;
+    }
+    w.ih = arena.floats(G * H * W * I * W);
+    w.hh = arena.floats(G * H * W * H * W);
+    if constexpr (is_rnn(cell)) {
+        auto first = [](long p) { return Place{0, p}; };
+        pack_ahead(work, w.ih, q, d.w_ih, q.I, H, 0, first);
+        pack_ahead(work, w.hh, q, d.w_hh, q.H, H, 0, first);
+    } else {
+        pack_ahead(work, w.ih, q, d.w_ih, q.I, 3 * H, 3, [](long p) { return Place{input_gate(cell, p % 3), p / 3}; });
+        if constexpr (cell == GRU_BEFORE) {
+            w.hh_second = w.hh + 2 * H * W * H * W;
+            pack_ahead(work, w.hh, q, d.w_hh, q.H, 2 * H, 2, [](long p) { return Place{p % 2, p / 2}; });
+            pack_ahead(work, w.hh_second, q, d.w_hh, q.H, H, 0, [](long p) { return Place{2, p}; });
+        } else {
+            pack_ahead(work, w.hh, q, d.w_hh, q.H, 3 * H, 3, [](long p) { return Place{p % 3, p / 3}; });
+        }
+    }
+    w.bias = arena.floats(G * H * W);
+    w.bias_state = arena.floats(H * W);
+    for (long i = 0; i < H * W; i++) {
+        auto of = [&](const float* bias, long gate) { return bias && i < q.H ? bias[gate * q.H + i] : 0.0f; };
+        for (long s = 0; s < G; s++) {
+            const long gate = input_gate(cell, s);
+            const bool apart = cell == GRU_AFTER && s == 0;  // n: the reset gate scales the bias of the state's part
+            w.bias[(i / W * G + s) * W + i % W] = of(d.b_ih, gate) + (apart ? 0.0f : of(d.b_hh, gate));
+        }
+        w.bias_state[i] = cell == GRU_AFTER ? of(d.b_hh, 2) : 0.0f;
+    }
+    return w;
+}
+
+template <int cell>
+Buffers allocate(const Problem& q, const Plan& plan, Arena& arena, bool backward) {
+    const long H = panels(q.H) * W, I = panels(q.I) * W, rows = buffer_rows(plan.largest);
+    const long chunk = buffer_rows(std::max(backward ? BACKWARD_CHUNK : FORWARD_CHUNK, plan.largest));
+    Buffers m{};
+    m.x = arena.floats(chunk * I);
+    if (!backward) {
+        m.gates = arena.floats(chunk * H * slots(cell));
+        m.h = arena.floats(rows * H);
+        m.next = arena.floats(rows * H);
+        if (cell == GRU_BEFORE) m.reset = arena.floats(rows * H);
+        return m;
+    }
+    m.before = arena.floats(chunk * H);
+    m.grad = arena.floats(chunk * H);
+    m.grad_gates = arena.floats(chunk * H * slots(cell));
+    m.grad_h = arena.floats(rows * H);
+    if (is_rnn(cell)) m.now = arena.floats(chunk * H);
+    if (cell == GRU_BEFORE) {
+        m.grad_reset = arena.floats(rows * H);
+        m.reset_states = arena.floats(chunk * H);
+    }
+    return m;
+}
+
+template <int cell>
+void allocate_sums(const Problem& q, Arena& arena, Buffers& m) {
+    const long H = panels(q.H) * W, I = panels(q.I) * W;
+    m.sums_ih = arena.floats(gates(cell) * H * I);
+    m.sums_hh = arena.floats(gates(cell) * H * H);
+    m.sums_bias = arena.floats(slots(cell) * H);
+}
+
+// Gradients of one direction's weights: the sums of the jobs that ran it.
+template <int cell>
+void gather_gradients(const Problem& q, const Direction& d, const std::vector<Buffers>& jobs) {
+    const long H = panels(q.H), G = gates(cell);
+    std::vector<float*> ih, hh, second;
+    for (const Buffers& m : jobs) {
+        ih.push_back(m.sums_ih);
+        hh.push_back(m.sums_hh);
+        second.push_back(m.sums_hh + 2 * H * W * H * W);
+    }
+    auto bias = [&](float* to, long slot, long gate, long p) {
+        vec sum{};
+        for (const Buffers& m : jobs) sum += load(m.sums_bias + (slot * H + p) * W);
+        if (to) store_some(to + gate * q.H + p * W, sum, in_panel(q.H, p));
+    };
+    parallel(q.threads, G * H, [&](long i) {
+        const long slot = i / H, p = i % H, there = in_panel(q.H, p), gate = input_gate(cell, slot);
+        if (d.grad_w_ih) {
+            unpack_gradient(d.grad_w_ih + (gate * q.H + p * W) * q.I, ih, G * H, i, there, q.I);
+            float* to = d.grad_w_hh + (slot * q.H + p * W) * q.H;
+            if (cell != GRU_BEFORE) unpack_gradient(to, hh, G * H, i, there, q.H);
+            else if (slot < 2) unpack_gradient(to, hh, 2 * H, i, there, q.H);
+            else unpack_gradient(to, second, H, p, there, q.H);
+        }
+        bias(d.grad_b_ih, slot, gate, p);
+        bias(d.grad_b_hh, slot + state_slot(cell), slot, p);
+    });
+}
+
+}  // namespace

@@ -1,0 +1,76 @@
+// Recurrent layers of one direction or two on the CPU, forward and backward, in 32-bit numbers.
+//
+// The rows of a batch are dealt to parts, one for each thread, and a part to blocks of at most BLOCK rows. A block runs
+// through all its steps alone, longest rows first, so that a step takes the rows that are still going and no other. Steps
+// are taken in chunks: the input's product is made for a chunk at once, and in the backward pass its gradient and those of
+// the weights, so that what lies between stays in the cache. "Step s" of a row is its s-th in the order of the direction.
+//
+// Gates stand in slots, a vector of each after the other:
+//   GRU_AFTER   n, r, z, and the state's part of n; the input has the first three, the state the last three
+//   GRU_BEFORE  z, r, candidate
+//   RNN_*       the state before its nonlinearity
+
+#include "backward.h"
+#include "forward.h"
+#include "packing.h"
+
+namespace {
+
+template <int cell>
+void run(const Problem& q, bool backward) {
+    static thread_local Arena arena;
+    arena.reset();
+    const Plan plan(q);
+    const long jobs = q.apart ? q.parts * q.directions : q.parts;
+    const long H = panels(q.H) * W, I = panels(q.I) * W;
+    std::vector<Packing> packing;
+    Weights weights[2];
+    std::vector<Buffers> buffers[2];  // of each direction
+    for (long i = 0; i < q.directions; i++) {
+        weights[i] = pack<cell>(q, q.direction[i], arena, packing, backward);
+        for (long part = 0; part < q.parts; part++) {
+            const bool shared = i && !q.apart;  // a job runs one direction after the other
+            buffers[i].push_back(shared ? buffers[0][part] : allocate<cell>(q, plan, arena, backward));
+            if (backward) allocate_sums<cell>(q, arena, buffers[i].back());
+        }
+    }
+    parallel(q.threads, packing.size(), [&](long i) { packing[i](); });
+    parallel(q.threads, jobs, [&](long job) {
+        const FlushDenormals flush;
+        const long first = q.apart ? job / q.parts : 0, last = q.apart ? first + 1 : q.directions;
+        for (long i = first; i < last; i++) {
+            const Direction& d = q.direction[i];
+            Buffers& m = buffers[i][job % q.parts];
+            if (backward) {
+                memset(m.sums_ih, 0, gates(cell) * H * I * sizeof(float));
+                memset(m.sums_hh, 0, gates(cell) * H * H * sizeof(float));
+                memset(m.sums_bias, 0, slots(cell) * H * sizeof(float));
+            }
+            for (const Block& block : plan.parts[job % q.parts]) {
+                const Rows<cell> rows(q, d, plan, block);
+                if (backward) backward_block<cell>(rows, weights[i], m);
+                else forward_block<cell>(rows, weights[i], m);
+            }
+        }
+    });
+    for (long i = 0; backward && i < q.directions; i++)
+        gather_gradients<cell>(q, q.direction[i], buffers[i]);
+}
+
+void run_any(const Problem& q, bool backward) {
+    switch (q.cell) {
+        case GRU_AFTER: return run<GRU_AFTER>(q, backward);
+        case GRU_BEFORE: return run<GRU_BEFORE>(q, backward);
+        case RNN_TANH: return run<RNN_TANH>(q, backward);
+        case RNN_RELU: return run<RNN_RELU>(q, backward);
+    }
+}
+
+}  // namespace
+
+extern "C" {
+
+int64_t saved_numbers(int64_t cell, int64_t H) { return panels(H) * W * (cell == GRU_AFTER ? 4 : cell == GRU_BEFORE ? 3 : 0); }
+void forward(const Problem* problem) { run_any(*problem, false); }
+void backward(const Problem* problem) { run_any(*problem, true); }
+}

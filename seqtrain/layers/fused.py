@@ -1,0 +1,78 @@
+"""Which recurrent layers the fused kernels of the CPU serve, and how they are run by them.
+
+The layers stay torch's own (or a cell's), with their parameters: only who computes changes, so that a checkpoint moves
+freely between kernels and devices.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from seqtrain.kernels.binding import Cell, Weights
+from seqtrain.kernels.compile import library
+from seqtrain.kernels.recurrence import recurrence
+from seqtrain.layers.cells import CellLayer, GRUCell
+
+FEW_STEPS = 32
+"""Below so many, of all rows together, torch's layer is faster: the kernels lay out the weights anew at each call."""
+
+
+def kernel_cell(layer: nn.Module) -> Cell | None:
+    """What the kernels call the recurrence of a layer; None where they have none for it."""
+    if type(layer) is nn.GRU:
+        return Cell.gru_after
+    if type(layer) is nn.RNN:
+        return Cell.rnn_tanh if layer.nonlinearity == "tanh" else Cell.rnn_relu
+    if isinstance(layer, CellLayer) and type(layer.cell) is GRUCell:
+        return Cell.gru_before
+    return None
+
+
+def can_fuse(layer: nn.Module, x: Tensor) -> bool:
+    """Whether the kernels can run a layer over these inputs (B, T, D), and it is worth it."""
+    return (
+        x.device.type == "cpu"
+        and x.dtype is torch.float32
+        and not torch.is_autocast_enabled("cpu")
+        and x.shape[0] * x.shape[1] >= FEW_STEPS
+        and kernel_cell(layer) is not None
+        and library() is not None
+    )
+
+
+def kernel_weights(layer: nn.Module, named: Mapping[str, Tensor]) -> Weights:
+    """The weights as the kernels take them, of a layer's parameters by name."""
+    if isinstance(layer, CellLayer):
+        return Weights(named["cell.weight_ih"], named["cell.weight_hh"], named["cell.bias"], None)
+    return Weights(
+        named["weight_ih_l0"], named["weight_hh_l0"], named.get("bias_ih_l0"), named.get("bias_hh_l0")
+    )  # fmt: skip
+
+
+def run_fused(
+    layers: Sequence[nn.Module],
+    parameters: Sequence[Mapping[str, Tensor]],
+    x: Tensor,
+    lengths: Tensor | None,
+    state: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Run a layer in one direction, or two layers of one kind, the second from each row's last real step.
+
+    Args:
+        layers: the layer of each direction.
+        parameters: of each layer, by name.
+        x: inputs, (B, T, D).
+        lengths: real steps of each row, (B,); None for T each.
+        state: before the first step, as the layer itself takes it; None is zero.
+
+    Returns:
+        Outputs, those of the directions joined, 0 on padding; and the state after each row's last real step.
+    """
+    cell = kernel_cell(layers[0])
+    assert cell is not None
+    weights = [kernel_weights(layer, named) for layer, named in zip(layers, parameters, strict=True)]
+    flat = isinstance(layers[0], CellLayer)  # whose states are (B, H)
+    h0 = state[None] if flat and state is not None else state
+    outputs, h_n = recurrence(cell, x, weights, h0, lengths)
+    return outputs, h_n[0] if flat else h_n

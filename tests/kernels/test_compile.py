@@ -1,0 +1,109 @@
+"""Compiling at first use, and going on without."""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from seqtrain.kernels import compile as compiling
+from seqtrain.kernels.recurrence import gru
+
+TINY = 'extern "C" int answer() { return 42; }\n'
+
+
+@pytest.fixture
+def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A source that compiles fast instead of the kernels, and an empty cache."""
+    source = tmp_path / "tiny.cpp"
+    source.write_text(TINY)
+    monkeypatch.setattr(compiling, "SOURCES", [source])
+    monkeypatch.setenv("SEQTRAIN_CACHE_DIR", str(tmp_path / "cache"))
+    forget()
+    yield source
+    forget()
+
+
+def forget() -> None:
+    compiling.library.cache_clear()
+    compiling.build.cache_clear()
+
+
+def cached_files(tmp_path: Path) -> list[Path]:
+    return list((tmp_path / "cache" / "kernels").iterdir())
+
+
+def answer() -> int:
+    found = compiling.library()
+    assert found is not None
+    return int(found.answer())
+
+
+def test_it_is_compiled_once(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert answer() == 42
+    (made,) = cached_files(tmp_path)
+    forget()
+    monkeypatch.setattr(compiling, "run", lambda *_: pytest.fail("compiled again"))
+    assert answer() == 42
+    assert cached_files(tmp_path) == [made]
+
+
+def test_another_source_is_another_library(tiny: Path, tmp_path: Path) -> None:
+    assert answer() == 42
+    tiny.write_text(TINY.replace("42", "43"))
+    forget()
+    assert answer() == 43
+    assert len(cached_files(tmp_path)) == 2
+
+
+def test_a_damaged_cache_is_mended(tiny: Path, tmp_path: Path) -> None:
+    target = tmp_path / "cache" / "kernels" / f"{compiling.key(compiling.compilers()[0])}.so"
+    target.parent.mkdir(parents=True)
+    target.write_bytes(b"no library")
+    assert answer() == 42
+    assert cached_files(tmp_path) == [target] and target.stat().st_size > 1000
+
+
+def test_a_cache_that_cannot_be_written(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("SEQTRAIN_CACHE_DIR", str(tmp_path / "file"))
+    assert answer() == 42
+    assert (tmp_path / "file").read_text() == ""
+
+
+def test_two_processes_at_once(tiny: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys, pathlib; from seqtrain.kernels import compile as c; "
+        f"c.SOURCES = [pathlib.Path({str(tiny)!r})]; sys.exit(c.library().answer() != 42)"
+    )
+    both = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
+    assert [process.wait(60) for process in both] == [0, 0]
+    assert len(cached_files(tmp_path)) == 1
+
+
+def test_a_compiler_that_fails_gives_way_to_the_next(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", f"{sys.executable} -c raise")
+    assert answer() == 42
+
+
+def test_an_error_is_one_line(tiny: Path) -> None:
+    tiny.write_text("no C++ at all\n")
+    reason = compiling.build()
+    assert isinstance(reason, str) and "error" in reason and "\n" not in reason
+
+
+def test_without_a_compiler_it_is_said_once(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PATH", os.devnull)
+    monkeypatch.delenv("CXX", raising=False)
+    with caplog.at_level(logging.WARNING):
+        assert compiling.library() is None and compiling.library() is None
+    assert len(caplog.records) == 1
+    assert "no C++ compiler is found" in caplog.text and "torch's own" in caplog.text
+    with pytest.raises(RuntimeError, match="not compiled"):
+        gru(torch.zeros(1, 1, 1), torch.zeros(3, 1), torch.zeros(3, 1))
