@@ -1,0 +1,228 @@
+"""Figures of a comparison as SVG for a page: text stays text, and lines that are black take the page's own colour.
+
+Groups are told apart by the number that they have in the table, and by colour.
+"""
+
+import io
+import math
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from seqtrain.comparison.grouping import Group
+from seqtrain.comparison.metrics import unit
+from seqtrain.comparison.pairs import Difference, Pairs
+from seqtrain.comparison.report import Row, Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COLOURS = (
+    *("#4269d0", "#d97a07", "#3ca951", "#e0564a", "#a463f2", "#178f9c", "#c94f94", "#9c6b4e", "#6f7c12", "#76787a"),
+)
+WIDTH = 5.0  # inches, so that letters can still be read where a phone makes the figure narrower
+BADGE = 150  # area of the circle around a group's number
+GREY = "#808080"
+FAR = 1.0
+"""Baselines that lie farther from the groups than this many times their span are named, not drawn."""
+STYLE = {
+    "svg.fonttype": "none",  # letters of the page's font
+    "svg.hashsalt": "seqtrain",  # the same page for the same runs
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.grid": True,
+    "grid.color": GREY,
+    "grid.alpha": 0.25,
+    "axes.axisbelow": True,
+}
+
+
+def colour(place: int) -> str:
+    """Colour of the group at a place of the table, from 0."""
+    return COLOURS[place % len(COLOURS)]
+
+
+def to_svg(figure: "Figure") -> str:
+    """The figure as an element of a page, as wide as there is room."""
+    out = io.StringIO()
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Type": None})
+    text = out.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r' id="(?:[a-z]+\.?[a-z]*_\d+|axes|legend)"', "", text)  # they would be the same in every figure
+    text = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r'<svg \1 role="img">', text, count=1, flags=re.DOTALL)
+    return text.replace("#000000", "currentColor")
+
+
+def draw(make: Any, *arguments: Any) -> str | None:
+    """SVG of the figure that ``make`` returns, drawn in this module's style; None where it has nothing to draw."""
+    import matplotlib
+
+    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
+        figure = make(*arguments)
+        return None if figure is None else to_svg(figure)
+
+
+def canvas(height: float) -> tuple["Figure", "Axes"]:
+    """An empty figure of this height in inches, and its axes."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def badge(axes: "Axes", x: float, y: float, place: int) -> None:
+    """A group's number in a circle."""
+    axes.scatter([x], [y], s=BADGE, color=colour(place), zorder=4)
+    axes.text(
+        *(x, y), str(place + 1), ha="center", va="center_baseline", color="#ffffff", fontsize=8, weight="bold", zorder=5
+    )
+
+
+def score_figure(table: Table, metric: str) -> "Figure | None":
+    """Scores of a metric: a line for each group with its mean, deviation and seeds, and the baselines across."""
+    rows = [row for row in table.rows if is_finite(row.mean(metric))]
+    if not rows:
+        return None
+    figure, axes = canvas(1.05 + 0.32 * len(rows))
+    for line, row in enumerate(rows):
+        place, mean, deviation = table.rows.index(row), row.mean(metric), row.deviation(metric)
+        assert mean is not None
+        if deviation is not None:
+            axes.errorbar(mean, line, xerr=deviation, color=colour(place), capsize=3, linewidth=1.5)
+        axes.plot(row.scores[metric], [line + 0.25] * len(row.scores[metric]), ".", color=colour(place), alpha=0.7)
+        badge(axes, mean, line, place)
+    near = [(row.name, mean) for row in table.baselines if (mean := row.mean(metric)) is not None]
+    near = [(name, mean) for name, mean in near if is_near(mean, table, metric)]
+    for i, (name, mean) in enumerate(near):
+        axes.axvline(mean, color=GREY, linestyle="--", linewidth=1)
+        side = "right" if mean > sum(axes.get_xlim()) / 2 else "left"
+        axes.annotate(
+            name, (mean, 1), (0, 4 + 11 * (len(near) - 1 - i)), ha=side, fontsize=8, color=GREY, parse_math=False,
+            xycoords=axes.get_xaxis_transform(), textcoords="offset points",
+        )  # fmt: skip
+    axes.set_yticks(range(len(rows)), [short(row.name) for row in rows], parse_math=False)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlabel(f"{table.split} {metric}")
+    return figure
+
+
+def is_finite(value: float | None) -> bool:
+    """Whether there is a value that can be drawn."""
+    return value is not None and math.isfinite(value)
+
+
+def is_near(value: float, table: Table, metric: str) -> bool:
+    """Whether a baseline's value lies close enough to the groups to be drawn with them."""
+    values = [value for row in table.rows for value in row.scores.get(metric, []) if is_finite(value)]
+    if not values:
+        return False
+    span = (max(values) - min(values)) or abs(max(values)) * 0.1 or 1.0
+    return min(values) - FAR * span <= value <= max(values) + FAR * span
+
+
+def far_baselines(table: Table, metric: str) -> list[Row]:
+    """Baselines that have the metric, but are too far away for the figure."""
+    means = [(row, row.mean(metric)) for row in table.baselines]
+    return [row for row, mean in means if mean is not None and not is_near(mean, table, metric)]
+
+
+def cost_figure(table: Table, metric: str, cost: str) -> "Figure | None":
+    """The metric of each group against what it costs: ``seconds`` or ``parameters``."""
+    points = []
+    for place, row in enumerate(table.rows):
+        x, y = getattr(row, cost), row.mean(metric)
+        if x and y is not None and math.isfinite(y):
+            points.append((x, y, place))
+    if len(points) < 2:
+        return None
+    figure, axes = canvas(3.2)
+    for x, y, place in points:
+        badge(axes, x, y, place)
+    costs = [point[0] for point in points]
+    if max(costs) > 10 * min(costs):
+        axes.set_xscale("log")
+    else:
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
+        axes.locator_params(axis="x", nbins=5)
+    axes.margins(0.12)
+    axes.set(xlabel="seconds of training" if cost == "seconds" else "parameters", ylabel=f"{table.split} {metric}")
+    return figure
+
+
+def curve_figure(table: Table, metric: str) -> "Figure | None":
+    """The metric on validation over the steps: the mean over each group's runs, and one deviation on either side."""
+    curves = [(place, *mean_curve(group, f"val/{metric}")) for place, group in enumerate(table.groups)]
+    curves = [curve for curve in curves if len(curve[1])]
+    if not curves or max(len(curve[1]) for curve in curves) < 2:
+        return None
+    figure, axes = canvas(3.2)
+    for place, steps, mean, deviation in reversed(curves):  # the best ones on top
+        axes.plot(steps, mean, color=colour(place), linewidth=1.5, marker="." if len(steps) < 15 else "")
+        axes.fill_between(steps, mean - deviation, mean + deviation, color=colour(place), alpha=0.15, linewidth=0)
+    last, (low, high) = max(steps[-1] for _, steps, _, _ in curves), axes.get_ylim()
+    x = last + 0.06 * (last - min(steps[0] for _, steps, _, _ in curves))
+    heights = spread([float(mean[-1]) for _, _, mean, _ in curves], 0.08 * (high - low))
+    for (place, steps, mean, _), height in zip(curves, heights, strict=True):
+        axes.plot([steps[-1], x], [mean[-1], height], color=colour(place), linewidth=0.7, alpha=0.6)
+        badge(axes, x, height, place)
+    axes.set(xlabel="step", ylabel=f"validation {metric}")
+    return figure
+
+
+def spread(values: Sequence[float], gap: float) -> list[float]:
+    """Values moved apart, in their order, so that neighbours are at least ``gap`` from each other."""
+    order = np.argsort(values, kind="stable")
+    clusters: list[list[float]] = []  # of values that have to share their middle
+    for value in np.asarray(values)[order].tolist():
+        clusters.append([value])
+        while len(clusters) > 1 and top(clusters[-2], gap) + gap > 2 * np.mean(clusters[-1]) - top(clusters[-1], gap):
+            clusters[-2:] = [clusters[-2] + clusters[-1]]
+    moved = [np.mean(cluster) + gap * (i - (len(cluster) - 1) / 2) for cluster in clusters for i in range(len(cluster))]
+    result = np.empty(len(values))
+    result[order] = moved
+    return result.tolist()
+
+
+def top(cluster: list[float], gap: float) -> float:
+    """The highest place of a cluster's values once they are moved apart."""
+    return float(np.mean(cluster) + gap * (len(cluster) - 1) / 2)
+
+
+def mean_curve(group: Group, tag: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Steps at which all runs of a group have the tag, with mean and sample deviation (0 for a single run)."""
+    curves = [curve for run in group.runs if (curve := run.curve(tag))]
+    steps = sorted(set.intersection(*(set(curve) for curve in curves))) if curves else []
+    values = np.array([[curve[step] for step in steps] for curve in curves])
+    if not steps:
+        return np.zeros(0), np.zeros(0), np.zeros(0)
+    deviation = values.std(axis=0, ddof=1) if len(curves) > 1 else np.zeros(len(steps))
+    return np.array(steps), values.mean(axis=0), deviation
+
+
+def difference_figure(table: Table, pairs: Pairs) -> "Figure":
+    """How much better the best group is than each other one, with intervals; hollow where that is not shown."""
+    differences: list[Difference] = pairs.with_best
+    factor, words = unit(pairs.metric, pairs.task)
+    figure, axes = canvas(0.8 + 0.32 * len(differences))
+    for line, d in enumerate(differences):
+        place = table.groups.index(d.worse)
+        fill = colour(place) if d.is_shown else "none"
+        axes.plot([factor * d.lower, factor * d.upper], [line, line], color=colour(place), linewidth=2)
+        axes.plot([factor * d.value], [line], "o", color=colour(place), markerfacecolor=fill, markersize=7)
+    axes.axvline(0, color="#000000", linewidth=1)
+    names = [f"{short(d.worse.label)}  {table.groups.index(d.worse) + 1}" for d in differences]
+    axes.set_yticks(range(len(differences)), names, parse_math=False)
+    axes.set_ylim(len(differences) - 0.5, -0.5)
+    axes.set_xlabel(f"lead of {short(differences[0].better.label)}, {words}", parse_math=False)
+    return figure
+
+
+def short(name: str) -> str:
+    """A name that leaves room for the figure."""
+    return name if len(name) <= 28 else f"{name[:27]}…"

@@ -1,0 +1,216 @@
+"""Differences between configurations on the same test examples, with intervals by the paired bootstrap.
+
+Shapes: N examples, K terms, G groups, R resamples.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from itertools import combinations
+
+import numpy as np
+
+from seqtrain.comparison.bootstrap import MAX_BLOCKS, RESAMPLES, block_length, resampled_means
+from seqtrain.comparison.examples import KINDS, Floats, Statistic
+from seqtrain.comparison.grouping import Group
+from seqtrain.comparison.metrics import deviation, unit, width_decimals
+from seqtrain.comparison.runs import Run
+from seqtrain.errors import RunError
+
+LEVEL = 0.95
+FEW_BLOCKS = 15
+"""With fewer blocks than that an interval is rough, and more likely too narrow."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better one group is than another; the first has the better score."""
+
+    better: Group
+    worse: Group
+    value: float
+    """Mean over the first's seeds against that over the second's; 0 or more."""
+    lower: float
+    upper: float
+    """Ends of the interval."""
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the interval leaves out 0."""
+        return self.lower > 0
+
+
+@dataclass
+class Pairs:
+    """Every pair of groups, by one metric."""
+
+    metric: str
+    task: str
+    """Its kind."""
+    unit: str
+    """What an example is."""
+    examples: int
+    block: int
+    """Neighbouring examples that are resampled together."""
+    differences: list[Difference] = field(default_factory=list)
+    """Those of the best group first."""
+    notes: list[str] = field(default_factory=list)
+    """What was left out, and why."""
+
+    @property
+    def with_best(self) -> list[Difference]:
+        """The pairs of the best group."""
+        return [d for d in self.differences if d.better is self.differences[0].better]
+
+
+@dataclass
+class Measured:
+    """What a group's runs say of the test examples."""
+
+    group: Group
+    statistics: list[Statistic]
+    """One a run; where the metric is a mean over examples, a single one of the mean over runs."""
+
+    @property
+    def value(self) -> float:
+        """Mean of the runs' scores."""
+        return float(np.mean([statistic.value() for statistic in self.statistics]))
+
+
+def compare_pairs(groups: Sequence[Group], metric: str, maximize: bool) -> Pairs:
+    """Compare every pair of groups by their stored predictions on test.
+
+    The score of a group is the mean over its runs. A resample of the examples is the same for all groups, so that the
+    interval of a difference covers which examples the test split happens to have; it does not cover seeds.
+
+    Args:
+        groups: of one table.
+        metric: one that ``KINDS`` has for their task.
+        maximize: whether more of it is better.
+
+    Returns:
+        The pairs; none where fewer than two groups have usable predictions.
+    """
+    first = groups[0].runs[0]
+    kind = KINDS[first.task]
+    pairs = Pairs(metric, first.task, kind.unit, examples=0, block=1)
+    measured = measure(groups, pairs)
+    if len(measured) < 2:
+        return pairs
+    measured.sort(key=lambda each: each.value, reverse=maximize)
+    if kind.ordered:
+        series = np.stack([np.mean([s.terms[:, 0] for s in each.statistics], axis=0) for each in measured], axis=1)
+        pairs.block = block_length(series[:, 1:] - series[:, :1], least=first.data["spec"].get("horizon") or 1)
+    pairs.block = max(pairs.block, math.ceil(pairs.examples / MAX_BLOCKS))
+    resampled = resample(measured, pairs.block)
+    sign, tails = (1 if maximize else -1), (50 * (1 - LEVEL), 50 * (1 + LEVEL))
+    for a, b in combinations(range(len(measured)), 2):
+        value = sign * (measured[a].value - measured[b].value)
+        lower, upper = np.percentile(sign * (resampled[a] - resampled[b]), tails)
+        pairs.differences.append(Difference(measured[a].group, measured[b].group, value, float(lower), float(upper)))
+    return pairs
+
+
+def measure(groups: Sequence[Group], pairs: Pairs) -> list[Measured]:
+    """Read the predictions of every run; those that cannot be used are left out, with a note.
+
+    Runs whose predictions are of other examples than those of most are left out too.
+    """
+    read: list[list[tuple[Run, Statistic, bytes]]] = []
+    for group in groups:
+        read.append([])
+        for run in group.runs:
+            try:
+                read[-1].append((run, *read_statistic(run, pairs.metric)))
+            except RunError as error:
+                pairs.notes.append(f"{error}; not among the pairs")
+    counts = Counter(examples for runs in read for _, _, examples in runs)
+    measured = []
+    for group, runs in zip(groups, read, strict=True):
+        statistics = []
+        for run, statistic, examples in runs:
+            if examples == counts.most_common(1)[0][0]:
+                statistics.append(statistic)
+                pairs.examples = len(statistic.terms)
+            else:
+                pairs.notes.append(f"{run.path}: has predictions of other {pairs.unit} than most; not among the pairs")
+        if statistics and statistics[0].score is None:
+            statistics = [Statistic(np.mean([statistic.terms for statistic in statistics], axis=0))]
+        if statistics:
+            measured.append(Measured(group, statistics))
+    return measured
+
+
+def read_statistic(run: Run, metric: str) -> tuple[Statistic, bytes]:
+    """A metric's terms of a run's test examples, and a digest that is the same for the same examples.
+
+    Raises:
+        RunError: if the predictions cannot be used, or do not give the score that the run reported.
+    """
+    with run.predictions() as outputs:
+        statistic = KINDS[run.task].statistics[metric](outputs, run.data["spec"])
+        rows = outputs["rows"]
+        examples = np.concatenate([rows, outputs["lengths"]]) if "lengths" in outputs else rows
+    value, reported = statistic.value(), run.scores["test"].get(metric, math.nan)
+    if not math.isclose(value, reported, rel_tol=1e-3, abs_tol=1e-6):
+        raise RunError(f"{run.path}: its stored predictions give {metric} {value:.5g}, but it reports {reported:.5g}")
+    return statistic, blake2b(examples.tobytes()).digest()
+
+
+def resample(measured: Sequence[Measured], block: int) -> Floats:
+    """Scores of each group on every resample, (G, R)."""
+    statistics = [statistic for each in measured for statistic in each.statistics]
+    ends = np.cumsum([statistic.terms.shape[1] for statistic in statistics])[:-1]
+    terms = np.concatenate([statistic.terms for statistic in statistics], axis=1)
+    numbers = np.repeat(np.arange(len(measured)), [len(each.statistics) for each in measured])
+    parts = []
+    for means in resampled_means(terms, block):
+        pairs = zip(statistics, np.split(means, ends, axis=1), strict=True)
+        scores = np.stack([statistic.scores(part) for statistic, part in pairs])
+        parts.append(np.stack([scores[numbers == number].mean(axis=0) for number in range(len(measured))]))
+    return np.concatenate(parts, axis=1)
+
+
+def sentence(difference: Difference, pairs: Pairs) -> str:
+    """A difference in words, with its interval and the deviation over seeds."""
+    factor, words = unit(pairs.metric, pairs.task)
+    decimals = max(width_decimals(factor * (difference.upper - difference.lower)), 1 if factor > 1 else 0)
+    value, lower, upper = (
+        f"{factor * each:.{decimals}f}" for each in (difference.value, difference.lower, difference.upper)
+    )
+    better, worse = difference.better.label, difference.worse.label
+    interval = f"{100 * LEVEL:.0f} % interval {lower} to {upper}"
+    if difference.is_shown:
+        text = f"{better} beats {worse} by {value} {words}, {interval}"
+    else:
+        text = f"no difference can be shown between {better} and {worse}: {value} {words} for the first, {interval}"
+    if pairs.task == "language_modelling" and pairs.metric == "loss":
+        low, high = (100 * -math.expm1(-each) for each in (difference.lower, difference.upper))
+        text += f"; perplexity {100 * -math.expm1(-difference.value):.1f} % lower, {low:.1f} to {high:.1f}"
+    return f"{text} ({seeds(difference, pairs.metric, factor, decimals)})"
+
+
+def seeds(difference: Difference, metric: str, factor: float, decimals: int) -> str:
+    """How many seeds stand behind a difference, and how much the scores vary among them."""
+    values = [group.values("test", metric) for group in (difference.better, difference.worse)]
+    counts, spreads = [len(each) for each in values], [deviation(each) for each in values]
+    if counts == [1, 1]:
+        return "one seed each"
+    number = f"{counts[0]} seeds each" if counts[0] == counts[1] else f"{counts[0]} and {counts[1]} seeds"
+    words = ["-" if spread is None else f"{factor * spread:.{decimals}f}" for spread in spreads]
+    return f"{number}, sd {' and '.join(words)}"
+
+
+def how_resampled(pairs: Pairs) -> str:
+    """What the intervals are made from, and what they cover."""
+    text = f"Intervals: paired bootstrap, {RESAMPLES:,} resamples of the {pairs.examples:,} test {pairs.unit}"
+    if pairs.block > 1:
+        text += f" in blocks of {pairs.block:,} neighbours"
+        if KINDS[pairs.task].ordered:
+            text += ", since those near each other in time depend on each other"
+    text += ". They cover which examples are in test, not seeds."
+    if pairs.examples / pairs.block < FEW_BLOCKS:
+        text += f" Test has only {pairs.examples / pairs.block:.0f} such blocks: take them as rough."
+    return text

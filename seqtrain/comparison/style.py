@@ -1,0 +1,68 @@
+"""How the page of a comparison looks, and how its tables are sorted."""
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1c1c1c; --soft: #5c5c5c; --line: #d8d8d8; --page: #ffffff; --tint: #f4f4f2; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e4e4e2; --soft: #a2a2a0; --line: #3d3d3d; --page: #161616; --tint: #212121; }
+}
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 1120px; padding: 1.5rem 1rem 4rem; background: var(--page); color: var(--ink);
+  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; }
+h1 { font-size: 1.6rem; margin: 0 0 .3rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.25rem; margin: 2.5rem 0 .5rem; }
+h3 { font-size: 1rem; margin: 2rem 0 .4rem; }
+p { max-width: 80ch; }
+ul { padding-left: 1.2rem; }
+.soft, figcaption { color: var(--soft); font-size: .9rem; }
+.warning { border-left: 4px solid #d97a07; background: var(--tint); padding: .5rem .8rem; margin: .6rem 0; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .95rem; }
+th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
+th { font-weight: 600; vertical-align: bottom; }
+th.text, td.text { text-align: left; }
+th button { all: unset; cursor: pointer; }
+th button:focus-visible { outline: 2px solid currentColor; }
+th[aria-sort=ascending] button::after { content: " \\2191"; }
+th[aria-sort=descending] button::after { content: " \\2193"; }
+tbody tr:hover { background: var(--tint); }
+tr.baseline td { color: var(--soft); font-style: italic; }
+.badge { display: inline-block; min-width: 1.5em; padding: 0 .3em; margin-right: .5em; border-radius: 1em; color: #fff;
+  font-size: .8rem; font-weight: 700; text-align: center; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1.5rem 2rem;
+  margin: 1.5rem 0; }
+figure { margin: 0; min-width: 0; }
+figure svg { width: 100%; height: auto; max-width: 36rem; display: block; }
+svg text { fill: currentColor; font-family: inherit !important; }
+details { margin: .8rem 0; }
+summary { cursor: pointer; }
+"""
+
+SCRIPT = """
+const key = (row, column) => {
+  const text = row.cells[column].dataset.value;
+  return text === "" || isNaN(text) ? text : +text;
+};
+const order = (x, y) => typeof x === "number" && typeof y === "number" ? x - y : String(x).localeCompare(String(y));
+for (const table of document.querySelectorAll("table.sortable")) {
+  table.querySelectorAll("th button").forEach((button) => button.addEventListener("click", () => {
+    const head = button.parentElement, column = head.cellIndex, body = table.tBodies[0];
+    const ascending = head.getAttribute("aria-sort") !== "ascending";
+    const rows = [...body.rows].sort((a, b) => {
+      const x = key(a, column), y = key(b, column);
+      if (x === "" || y === "") return (x === "") - (y === "");
+      return order(x, y) * (ascending ? 1 : -1);
+    });
+    table.querySelectorAll("th").forEach((th) => th.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", ascending ? "ascending" : "descending");
+    body.append(...rows);
+  }));
+}
+"""
+
+READING = """
+<h3>How to read this</h3>
+<p>A row is one configuration; ± is the standard deviation over its seeds. An interval of a difference comes from the
+paired bootstrap: it says how far the difference would move if other test examples had been drawn, with the trained
+models as they are. It does not say how far it would move with other seeds: compare the difference with ± for that. With
+many configurations, the one that comes first owes some of its lead to chance.</p>
+"""

@@ -1,0 +1,141 @@
+"""A report as plain text, as Markdown and as CSV."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+from seqtrain.comparison.grouping import shown
+from seqtrain.comparison.metrics import column_decimals
+from seqtrain.comparison.pairs import how_resampled, sentence
+from seqtrain.comparison.report import Report, Table
+
+SEEDS = "± is the standard deviation over seeds."
+
+
+def cells(table: Table) -> list[list[str]]:
+    """Header and rows: name, runs, a column for each metric, parameters, seconds; - where there is no value."""
+    header = ["", "runs", *table.metrics, "parameters", "seconds"]
+    rows = [*table.rows, *table.baselines]
+    columns = []
+    for metric in table.metrics:
+        means = [row.mean(metric) for row in rows]
+        decimals = column_decimals([mean for mean in means[: len(table.rows)] if mean is not None])
+        column = []
+        for row, mean in zip(rows, means, strict=True):
+            deviation = row.deviation(metric)
+            spread = "" if deviation is None else f" ± {deviation:.{decimals}f}"
+            column.append("-" if mean is None else f"{mean:,.{decimals}f}{spread}")
+        columns.append(column)
+    lines = []
+    for i, row in enumerate(rows):
+        runs = str(len(row.group.runs)) if row.group else "-"
+        parameters = "-" if row.parameters is None else f"{row.parameters:,}"
+        seconds = "-" if row.seconds is None else f"{row.seconds:,.0f}" if row.seconds >= 10 else f"{row.seconds:.1f}"
+        lines.append([row.name, runs, *(column[i] for column in columns), parameters, seconds])
+    return [header, *lines]
+
+
+def direction_line(table: Table) -> str:
+    """Which metric orders the rows, and which way."""
+    return f"Best {table.ranked} first ({'more' if table.maximize else 'less'} is better). {SEEDS}"
+
+
+def sentences(table: Table) -> list[str]:
+    """The best configuration against each other one, by each metric, and how the intervals were made."""
+    lines = []
+    for pairs in table.pairs:
+        lines += [f"{sentence(difference, pairs)}." for difference in pairs.with_best]
+        lines.append(how_resampled(pairs))
+    return lines
+
+
+def terminal(report: Report) -> str:
+    """Aligned plain text."""
+    blocks = [[f"warning: {line}" for line in report.warnings]]
+    for table in report.tables:
+        blocks.append([table.heading, "", *aligned(cells(table)), "", direction_line(table)])
+        blocks.append(sentences(table))
+        blocks.append([f"note: {line}" for line in table.notes])
+    if report.unfinished:
+        rows = [[str(run.path), run.state, run.why] for run in report.unfinished]
+        blocks.append(["Not finished, and not in any table:", *aligned(rows, left=3)])
+    if not report.tables:
+        blocks.append(["There is no finished run."])
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
+    """Rows as lines whose columns are of one width each; the first ``left`` ones stand at the left."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.ljust(width) if i < left else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def markdown(report: Report) -> str:
+    """Markdown with a table for each set of runs that may be compared."""
+    blocks = [[f"- **Warning:** {escaped(line)}" for line in report.warnings]]
+    for table in report.tables:
+        blocks.append([f"## {escaped(table.heading)}"])
+        blocks.append(piped(cells(table)))
+        blocks.append([escaped(direction_line(table))])
+        blocks.append([f"- {escaped(line)}" for line in [*sentences(table), *table.notes]])
+    if report.unfinished:
+        rows = [[str(run.path), run.state, run.why] for run in report.unfinished]
+        blocks += [["## Not finished, and not in any table"], piped([["run", "state", "why"], *rows], left=3)]
+    if not report.tables:
+        blocks.append(["There is no finished run."])
+    return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
+
+
+def piped(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
+    """Rows, the first one a header, as a Markdown table."""
+    rule = ["---" if i < left else "---:" for i in range(len(rows[0]))]
+    return [f"| {' | '.join(escaped(cell) for cell in row)} |" for row in [rows[0], rule, *rows[1:]]]
+
+
+def escaped(text: str) -> str:
+    """Text in which Markdown takes nothing for markup that occurs in names: `_`, `*`, `|`, `<`, brackets."""
+    return "".join(f"\\{letter}" if letter in "\\`*_|<>[]" else letter for letter in text)
+
+
+def group_csv(report: Report) -> str:
+    """A row for each configuration and baseline: table, name, the options that differ, figures in full precision."""
+    keys = list(dict.fromkeys(key for table in report.tables for key in table.keys))
+    metrics = list(dict.fromkeys(metric for table in report.tables for metric in table.metrics))
+    header = ["table", "split", "group", "is_baseline", *keys, "runs"]
+    header += [column for metric in metrics for column in (metric, f"{metric}_sd")] + ["parameters", "seconds"]
+    rows: list[list[object]] = []
+    for table in report.tables:
+        for row in [*table.rows, *table.baselines]:
+            options = row.group.options if row.group else {}
+            line: list[object] = [table.heading, table.split, row.name, "false" if row.group else "true"]
+            line += [shown(options[key]) if key in options else "" for key in keys]
+            line.append(len(row.group.runs) if row.group else "")
+            for metric in metrics:
+                line += [row.mean(metric), row.deviation(metric)]
+            rows.append([*line, row.parameters, row.seconds])
+    return written([header, *rows])
+
+
+def pair_csv(report: Report) -> str:
+    """A row for each pair of configurations and metric: the difference in favour of ``better``, and its interval."""
+    header = ["table", "metric", "better", "worse", "difference", "lower", "upper", "is_shown", "examples", "block"]
+    rows: list[list[object]] = []
+    for table in report.tables:
+        for pairs in table.pairs:
+            for d in pairs.differences:
+                line = [table.heading, pairs.metric, d.better.label, d.worse.label, d.value, d.lower, d.upper]
+                rows.append([*line, str(d.is_shown).lower(), pairs.examples, pairs.block])
+    return written([header, *rows])
+
+
+def written(rows: Sequence[Sequence[object]]) -> str:
+    """Rows as CSV; None is empty."""
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows(rows)
+    return out.getvalue()

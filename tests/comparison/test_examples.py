@@ -1,0 +1,198 @@
+"""What stored predictions say of each example: the scores that tasks report, of the whole split and of resamples."""
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import f1_score
+from torch import nn
+
+from seqtrain.comparison.examples import KINDS, Statistic
+from seqtrain.comparison.metrics import SHARES
+from seqtrain.config import registry
+from seqtrain.config.task import (
+    ForecastingConfig,
+    ForecastLoss,
+    LanguageModellingConfig,
+    SequenceLabellingConfig,
+    SequenceRegressionConfig,
+)
+from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.forecasting import ForecastBatch
+from seqtrain.data.running_text import SegmentBatch
+from seqtrain.tasks.base import Evaluation, Task
+from seqtrain.tasks.classification import ClassificationMeter
+from seqtrain.tasks.forecasting import Forecasting
+from seqtrain.tasks.language_heads import SoftmaxHead
+from seqtrain.tasks.language_modelling import LanguageModelling
+from seqtrain.tasks.sequence_labelling import SequenceLabelling, entity_metrics
+from seqtrain.tasks.sequence_regression import SequenceRegression
+
+rng = np.random.default_rng(0)
+TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
+
+
+def classified(num_classes: int = 4) -> Evaluation:
+    meter = ClassificationMeter(nn.Identity())
+    for rows in (np.arange(40), np.arange(40, 60)):
+        targets = torch.from_numpy(rng.integers(0, num_classes - 1, len(rows)))  # the last class never occurs
+        batch = Batch(torch.zeros(len(rows), 1), targets, torch.ones(len(rows)), rows, len(rows))
+        meter.update(torch.from_numpy(rng.normal(size=(len(rows), num_classes))).float(), batch)
+    return meter.result()
+
+
+def regressed() -> Evaluation:
+    task = SequenceRegression(SequenceRegressionConfig(), DataSpec())
+    meter = task.meter(nn.Identity())
+    targets = torch.from_numpy(rng.normal(size=30)).float()
+    meter.update(
+        torch.from_numpy(rng.normal(size=(30, 1))).float(),
+        Batch(torch.zeros(30, 1), targets, torch.ones(30), np.arange(30), 30),
+    )
+    return meter.result()
+
+
+def labelled(logits_of: dict[int, torch.Tensor] | None = None) -> tuple[Evaluation, DataSpec]:
+    spec = DataSpec(class_names=TAGS)
+    meter = SequenceLabelling(SequenceLabellingConfig(), spec).meter(nn.Identity())
+    for rows in (np.array([3, 0, 2]), np.array([1, 4])):  # batches need not come in the order of the rows
+        lengths = torch.from_numpy(rng.integers(1, 8, len(rows)))
+        targets = torch.from_numpy(rng.integers(0, len(TAGS), (len(rows), 8)))
+        logits = torch.from_numpy(rng.normal(size=(len(rows), 8, len(TAGS)))).float()
+        logits += 2 * nn.functional.one_hot(targets, len(TAGS))
+        meter.update(logits, Batch(torch.zeros_like(targets), targets, lengths, rows, int(lengths.sum())))
+        if logits_of is not None:
+            logits_of |= {row: logits[i, : lengths[i]] for i, row in enumerate(rows.tolist())}
+    return meter.result(), spec
+
+
+def read_on() -> Evaluation:
+    spec = DataSpec(vocab_size=11, segment_length=6)
+    task = LanguageModelling(LanguageModellingConfig(tie_weights=False), spec)
+    head = SoftmaxHead(5, 11, None, None)
+    meter = task.meter(head)
+    positions = torch.arange(1, 25).view(4, 6)
+    targets = torch.from_numpy(rng.integers(0, 11, (4, 6)))
+    batch = SegmentBatch(targets, targets, torch.full((4,), 6), np.arange(4), 24, positions=positions)
+    with torch.no_grad():
+        meter.update(torch.from_numpy(rng.normal(size=(4, 6, 5))).float(), batch)
+    return meter.result()
+
+
+def forecast(loss: ForecastLoss, missing: bool) -> tuple[Evaluation, np.ndarray]:
+    """Scores of 12 windows, and what was to be forecast, NaN where it was not observed."""
+    truth = np.zeros((12, 3, 2))
+    S, C, P = 3, 2, {ForecastLoss.mse: 1, ForecastLoss.gaussian: 2, ForecastLoss.quantile: 5}[loss]
+    spec = DataSpec(
+        num_features=C, num_targets=C, lookback=4, horizon=S, naive_errors=np.ones((2, 1, C)).tolist(),
+        target_names=["a", "b"],
+    )  # fmt: skip
+    task = Forecasting(ForecastingConfig(loss=loss), spec)
+    meter = task.meter(nn.Identity())
+    for rows in (np.arange(6, 12), np.arange(6)):
+        values = torch.from_numpy(rng.normal(size=(6, S, C, P))).float()
+        forecasts = values.abs() + 0.1 if loss is ForecastLoss.gaussian else values.sort(-1).values
+        targets = torch.from_numpy(rng.normal(size=(6, S, C))).float()
+        observed = torch.from_numpy(rng.random((6, S, C)) < 0.7) if missing else None
+        if observed is not None:
+            targets[~observed] = torch.nan
+        batch = ForecastBatch(
+            torch.zeros(6, 4, C), targets, torch.full((6,), 4), rows, 24, future=torch.zeros(6, S, 0),
+            observed=observed, series=torch.zeros(6, dtype=torch.long), centre=torch.zeros(6, C),
+            scale=torch.ones(6, C),
+        )  # fmt: skip
+        task.forecasts = lambda head, features, batch: features  # type: ignore[method-assign]
+        meter.update(forecasts, batch)
+        truth[rows] = targets.numpy()
+    return meter.result(), truth
+
+
+def statistics(kind: str, result: Evaluation, spec: DataSpec | None = None) -> dict[str, Statistic]:
+    """Every statistic of a kind whose metric the result has."""
+    described = asdict(spec or DataSpec())
+    return {
+        metric: read(result.outputs, described)
+        for metric, read in KINDS[kind].statistics.items()
+        if metric in result.metrics
+    }
+
+
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize("loss", [ForecastLoss.mse, ForecastLoss.gaussian, ForecastLoss.quantile])
+def test_forecasts(loss: ForecastLoss, missing: bool) -> None:
+    result, truth = forecast(loss, missing)
+    found = statistics("forecasting", result)
+    assert set(found) == {"mse", "mae", "rmse"} | (set() if loss is ForecastLoss.mse else {"crps"})
+    for metric, statistic in found.items():
+        assert statistic.value() == pytest.approx(result.metrics[metric], rel=1e-5), metric
+    point = result.outputs["forecasts"][..., 2 if loss is ForecastLoss.quantile else 0]
+    errors = {"squared_errors": (point - truth) ** 2, "absolute_errors": abs(point - truth), "observed": truth == truth}
+    for name, expected in errors.items():  # window by window, in the order of the rows
+        np.testing.assert_allclose(result.outputs[name], np.nansum(expected, axis=(1, 2)), rtol=1e-5)
+
+
+def test_log_probabilities_of_labels_stand_with_their_steps() -> None:
+    logits: dict[int, torch.Tensor] = {}
+    result, _ = labelled(logits)
+    rows = torch.cat([logits[row] for row in range(5)]).double().log_softmax(-1).numpy()
+    expected = rows[np.arange(len(rows)), result.outputs["targets"]]
+    np.testing.assert_allclose(result.outputs["log_probabilities"], expected, atol=1e-5)
+
+
+def test_scores_of_the_whole_split_are_those_that_tasks_report() -> None:
+    labels, spec = labelled()
+    results: dict[str, tuple[Evaluation, DataSpec | None]] = {
+        "classification": (classified(), None),
+        "sequence_regression": (regressed(), None),
+        "sequence_labelling": (labels, spec),
+        "language_modelling": (read_on(), None),
+    }
+    for kind, (result, described) in results.items():
+        found = statistics(kind, result, described)
+        assert set(found) == set(KINDS[kind].statistics), kind
+        for metric, statistic in found.items():
+            assert statistic.value() == pytest.approx(result.metrics[metric], rel=1e-5), (kind, metric)
+
+
+def test_macro_f1_of_resamples_is_scikit_learns() -> None:
+    result = classified()
+    statistic = statistics("classification", result)["macro_f1"]
+    guesses, targets = result.outputs["probabilities"].argmax(1), result.outputs["targets"]
+    for _ in range(20):
+        rows = rng.integers(0, 60, size=int(rng.integers(2, 60)))
+        expected = f1_score(targets[rows], guesses[rows], average="macro", zero_division=0)
+        assert statistic.scores(statistic.terms[rows].mean(axis=0)) == pytest.approx(expected)
+
+
+def test_entity_f1_and_accuracy_of_resampled_sequences() -> None:
+    """Sequences are the examples: a resample has whole ones, and longer ones count for more steps."""
+    result, spec = labelled()
+    outputs = result.outputs
+    ends = np.cumsum(outputs["lengths"])[:-1]
+    names = np.array(TAGS, dtype=object)
+    sides = [np.split(outputs[side], ends) for side in ("predictions", "targets")]
+    found = statistics("sequence_labelling", result, spec)
+    for _ in range(20):
+        rows = rng.integers(0, 5, size=5)
+        guessed, true = ([names[side[row]].tolist() for row in rows] for side in sides)
+        means = {metric: statistic.terms[rows].mean(axis=0) for metric, statistic in found.items()}
+        expected = entity_metrics(guessed, true)["entity_f1"]
+        assert found["entity_f1"].scores(means["entity_f1"]) == pytest.approx(expected)
+        hits = np.concatenate([sides[0][row] == sides[1][row] for row in rows])
+        assert found["accuracy"].scores(means["accuracy"]) == pytest.approx(hits.mean())
+
+
+def test_a_missing_output_is_named() -> None:
+    with pytest.raises(KeyError, match="log_probabilities"):
+        KINDS["sequence_labelling"].statistics["loss"]({"lengths": np.ones(2, dtype=int)}, {})
+
+
+def test_every_task_is_known_and_the_better_direction_is_its_own() -> None:
+    assert set(KINDS) == set(registry.REGISTRY["task"])
+    for kind, entry in registry.REGISTRY["task"].items():
+        task: Any = entry.load()
+        assert issubclass(task, Task)
+        assert (task.monitor in SHARES) == task.maximize
+        assert task.monitor in KINDS[kind].statistics
