@@ -1,0 +1,126 @@
+"""The search space: overrides of ``hydra.sweeper.params`` and of the command line as distributions of Optuna."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Sweep, Transformer
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+from seqtrain.errors import ConfigError
+
+
+@dataclass
+class SearchSpace:
+    """What a trial may choose, and what all trials share."""
+
+    distributions: dict[str, BaseDistribution]
+    """By the key of the override, a leading ``+`` included."""
+    fixed: list[str]
+    """Overrides of every trial."""
+
+    @classmethod
+    def read(cls, params: Mapping[str, Any], arguments: Sequence[str], loader: ConfigLoader) -> "SearchSpace":
+        """Parse the space; what the command line says of a key wins.
+
+        Args:
+            params: key -> override, of the configuration.
+            arguments: overrides of the command line.
+            loader: lists the options of a group, for ``glob(...)``.
+
+        Raises:
+            ConfigError: for a range that Optuna has no distribution for.
+        """
+        configured = [f"{key}={v if isinstance(v, str) else Transformer.str(v)}" for key, v in params.items()]
+        parsed = OverridesParser.create(config_loader=loader).parse_overrides([*configured, *arguments])
+        last = {override.get_key_element().lstrip("+"): override for override in parsed}.values()
+        sweeps = {override.get_key_element(): override for override in last if override.is_sweep_override()}
+        fixed = [str(override.input_line) for override in last if not override.is_sweep_override()]
+        return cls({key: distribution(override) for key, override in sweeps.items()}, fixed)
+
+    def overrides(self, params: Mapping[str, Any]) -> list[str]:
+        """The overrides of a trial with these parameters."""
+        return [*self.fixed, *(f"{key}={value}" for key, value in params.items())]
+
+    def first(self) -> dict[str, Any]:
+        """A point of the space: the first choice, and the low end of every range."""
+        return {key: lowest(d) for key, d in self.distributions.items()}
+
+    def grid(self) -> dict[str, list[Any]]:
+        """All values of each key; raises ConfigError for a key that has infinitely many."""
+        return {key: values(key, d) for key, d in self.distributions.items()}
+
+
+def distribution(override: Override) -> BaseDistribution:
+    """The distribution that an override such as ``choice(1,2)`` or ``tag(log, interval(1e-4,1e-2))`` describes.
+
+    An interval is of whole numbers after a cast by ``int(...)`` only. A range leaves out its stop, as always in Hydra.
+    """
+    try:
+        return build(override)
+    except ValueError as error:
+        raise ConfigError(f"{override.input_line}: {str(error).replace('`', '')}") from error
+
+
+def build(override: Override) -> BaseDistribution:
+    """The distribution of an override; raises ValueError where there is none."""
+    sweep = override.value()
+    tags = sweep.tags if isinstance(sweep, Sweep) else set()
+    if tags - {"log"}:
+        raise ValueError(f"tag {min(tags - {'log'})}: the only one known is log")
+    if isinstance(sweep, IntervalSweep):
+        low, high = sweep.start, sweep.end
+        assert low is not None and high is not None
+        if isinstance(low, int) and isinstance(high, int):
+            return IntDistribution(low, high, log="log" in tags)
+        return FloatDistribution(low, high, log="log" in tags)
+    if isinstance(sweep, RangeSweep):
+        return of_range(sweep, log="log" in tags)
+    if tags:
+        raise ValueError("tag log: a choice has no order; it is for intervals and ranges")
+    # A text stays as it was written: it is to be parsed again as an override.
+    choices = [x if isinstance(x, bool | int | float) else Transformer.str(x) for x in override.sweep_iterator()]
+    return CategoricalDistribution(choices)
+
+
+def of_range(sweep: RangeSweep, *, log: bool) -> BaseDistribution:
+    """A range as whole numbers or floats at equal distances."""
+    start, step = Decimal(str(sweep.start)), Decimal(str(sweep.step))
+    if step == 0:
+        raise ValueError("the step must not be 0")
+    count = math.ceil((Decimal(str(sweep.stop)) - start) / step)
+    if count < 1:
+        raise ValueError("the range is empty")
+    low, high = sorted((start, start + (count - 1) * step))
+    if all(isinstance(number, int) for number in (sweep.start, sweep.stop, sweep.step)):
+        return IntDistribution(int(low), int(high), log=log, step=int(abs(step)))
+    if log:
+        raise ValueError("tag log: a range of floats has equal distances; use tag(log, interval(...))")
+    return FloatDistribution(float(low), float(high), step=float(abs(step)))
+
+
+def values(key: str, of: BaseDistribution) -> list[Any]:
+    """All values of a distribution."""
+    if isinstance(of, CategoricalDistribution):
+        return list(of.choices)
+    if isinstance(of, IntDistribution):
+        return list(range(of.low, of.high + 1, of.step))
+    assert isinstance(of, FloatDistribution)
+    if of.step is None:
+        raise ConfigError(
+            f"{key}: an interval of floats has no grid; use choice(...) or range(...), or another sampler"
+        )
+    low, step = Decimal(str(of.low)), Decimal(str(of.step))
+    return [float(low + i * step) for i in range(int((Decimal(str(of.high)) - low) / step) + 1)]
+
+
+def lowest(of: BaseDistribution) -> Any:
+    """The first choice or the low end of a distribution."""
+    if isinstance(of, CategoricalDistribution):
+        return of.choices[0]
+    assert isinstance(of, IntDistribution | FloatDistribution)
+    return of.low

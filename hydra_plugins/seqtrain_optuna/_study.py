@@ -1,0 +1,204 @@
+"""A study: opened or continued, its trials lost and found, and its results."""
+
+import logging
+import socket
+import threading
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from omegaconf import OmegaConf
+from optuna.exceptions import ExperimentalWarning
+from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
+from optuna.study import Study, StudyDirection
+from optuna.trial import FrozenTrial, Trial, TrialState
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from hydra_plugins.seqtrain_optuna._space import SearchSpace
+from hydra_plugins.seqtrain_optuna.config import Direction, OptunaSweeperConfig
+from seqtrain.errors import ConfigError
+from seqtrain.run_directory import is_locked
+from seqtrain.training.pruning import build, open_storage, without_password
+
+log = logging.getLogger("seqtrain.study")
+
+BEAT_SECONDS = 60
+LOST_SECONDS = 300
+"""After which a trial without a heartbeat is taken for lost by other machines."""
+
+
+def open_study(
+    options: OptunaSweeperConfig, space: SearchSpace, direction: Direction, directory: Path
+) -> tuple[Study, RDBStorage]:
+    """The study that the options name, made if it is new.
+
+    Args:
+        options: of the sweeper.
+        space: of the trials.
+        direction: of the score.
+        directory: of the sweep.
+
+    Raises:
+        ConfigError: if the database cannot be opened, or the study in it has the other direction.
+    """
+    warnings.filterwarnings("ignore", category=ExperimentalWarning)  # heartbeats
+    warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")  # `beating` gives them
+    storage = open_storage(
+        full_address(options.storage, directory),
+        "hydra.sweeper.storage",
+        heartbeat_interval=BEAT_SECONDS,
+        grace_period=LOST_SECONDS,
+        heartbeat_stale_trial_callback=do_again,
+    )
+    name = options.study_name or directory.name
+    pruner = build(optuna.pruners, options.pruner, "hydra.sweeper.pruner")
+    wanted = StudyDirection[direction.name.upper()]
+    study = optuna.create_study(study_name=name, storage=storage, direction=wanted, pruner=pruner, load_if_exists=True)
+    if study.direction is not wanted:
+        raise ConfigError(
+            f"hydra.sweeper.study_name={name}: this study is to {study.direction.name.lower()} its score, and the "
+            f"monitored one is to be {direction.name}d; give another name"
+        )
+    chosen = dict(options.sampler)
+    if chosen["_target_"] == "optuna.samplers.GridSampler":
+        study.sampler = build(optuna.samplers, chosen, "hydra.sweeper.sampler", search_space=space.grid())
+    else:
+        if chosen.get("seed") is not None:  # a continued study is not to draw the same again
+            chosen["seed"] += len(study.get_trials(deepcopy=False))
+        study.sampler = build(optuna.samplers, chosen, "hydra.sweeper.sampler")
+    return study, storage
+
+
+def full_address(address: str | None, directory: Path) -> str:
+    """The address of a study's database as jobs in any folder find it.
+
+    Args:
+        address: as given; a path is seen from the current folder.
+        directory: of the sweep, which has the file ``study.db`` if there is no address.
+    """
+    if address is None:
+        return URL.create("sqlite", database=str(directory / "study.db")).render_as_string()
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError) as error:
+        raise ConfigError(
+            f"hydra.sweeper.storage={address}: is no address of a database; give sqlite:///<file>, or one such as "
+            "postgresql://host/name"
+        ) from error
+    if url.get_backend_name() == "sqlite":
+        if not url.database or url.database == ":memory:":
+            raise ConfigError(f"hydra.sweeper.storage={address}: jobs cannot reach it; give sqlite:///<file>")
+        url = url.set(database=str(Path(url.database).expanduser().absolute()))
+    if url.password is not None:
+        log.warning(
+            "hydra.sweeper.storage=%s: the password is written to config.yaml of each run; a password file of the "
+            "database's own keeps it out",
+            without_password(address),
+        )
+    return url.render_as_string(hide_password=False)
+
+
+def mark(trial: Trial, directory: Path, pruner: dict[str, Any]) -> None:
+    """Note in a trial which sweep runs it, and by which pruner its run is to be judged."""
+    trial.set_user_attr("sweeper", {"host": socket.gethostname(), "directory": str(directory)})
+    trial.set_user_attr("pruner", pruner)
+
+
+def counted(study: Study) -> int:
+    """Trials that count towards ``n_trials``: finished, pruned, failed by an error, or being run by someone."""
+    return sum(
+        trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
+        or (trial.state is TrialState.FAIL and "error" in trial.user_attrs)
+        or (trial.state is TrialState.RUNNING and "sweeper" in trial.user_attrs)
+        for trial in study.get_trials(deepcopy=False)
+    )
+
+
+def tell(study: Study, number: int, value: float | None = None, state: TrialState | None = None) -> None:
+    """Finish a trial, unless someone else has."""
+    try:
+        study.tell(number, value, state, skip_if_finished=True)
+    except RuntimeError as error:
+        if "Study.stop" not in str(error):  # the grid's last point: its sampler would stop `Study.optimize`
+            raise
+
+
+def do_again(study: Study, trial: FrozenTrial) -> None:
+    """Put the parameters of a lost trial in the queue, but not those of one that was lost twice."""
+    RetryHeartbeatStaleTrialCallback(max_retry=1)(study, trial)
+
+
+def give_up(study: Study, trials: Sequence[FrozenTrial]) -> None:
+    """Close trials whose run has no end, and put their parameters in the queue."""
+    for trial in trials:
+        tell(study, trial.number, state=TrialState.FAIL)
+        do_again(study, trial)
+
+
+def give_up_lost(study: Study, directory: Path | None = None) -> None:
+    """Close the trials that nobody runs any more: without a heartbeat, or of a sweep on this machine that has ended.
+
+    Args:
+        study: the study.
+        directory: of this sweep, which has no trial at work yet; None looks for heartbeats alone.
+    """
+    fail_stale_trials(study)
+    if directory is None:
+        return
+    lost = []
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        owner = trial.user_attrs.get("sweeper", {})
+        if owner.get("host") == socket.gethostname():
+            other = Path(owner["directory"])
+            if other == directory or not is_locked(other):
+                lost.append(trial)
+    give_up(study, lost)
+
+
+@contextmanager
+def beating(storage: RDBStorage, trials: Sequence[Trial]) -> Iterator[None]:
+    """Meanwhile the storage hears every minute that these trials are at work."""
+    done = threading.Event()
+
+    def beat() -> None:
+        while not done.wait(BEAT_SECONDS):
+            try:
+                for trial in trials:
+                    storage.record_heartbeat(trial._trial_id)
+            except optuna.exceptions.StorageInternalError as error:
+                log.debug("no heartbeat: %s", error)  # the next one may get through
+
+    for trial in trials:
+        storage.record_heartbeat(trial._trial_id)
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def summary(study: Study) -> str:
+    """How many trials there are in each state, and the best of them with its parameters."""
+    trials = study.get_trials(deepcopy=False)
+    states = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+    counts = {name: sum(trial.state is state for trial in trials) for name, state in states.items()}
+    lines = [f"study {study.study_name}: {', '.join(f'{count} {name}' for name, count in counts.items())}"]
+    if counts["finished"]:
+        best = study.best_trial
+        lines.append(f"best: trial {best.number}, {best.value:.6g}; run directory: {best.user_attrs.get('run')}")
+        lines += [f"  {key}={value}" for key, value in best.params.items()]
+    return "\n".join(lines)
+
+
+def save_results(study: Study, path: Path) -> None:
+    """Write the best trial as YAML, in the form of Hydra's published plugin."""
+    if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        best = study.best_trial
+        results = {"name": "optuna", "best_params": best.params, "best_value": best.value, "best_trial": best.number}
+        OmegaConf.save(OmegaConf.create(results), path)

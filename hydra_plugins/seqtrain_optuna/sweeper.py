@@ -1,0 +1,250 @@
+"""The sweeper: a study of Optuna whose trials are runs."""
+
+import logging
+import math
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, suppress
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.override_parser.types import Quote, QuotedString
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus, configure_log
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from hydra_plugins.seqtrain_optuna.config import Direction, OptunaSweeperConfig
+from seqtrain.config.base import require
+from seqtrain.config.sweep import OnError
+from seqtrain.errors import ConfigError, Interrupted, Pruned, RunError, UserError
+
+if TYPE_CHECKING:
+    from optuna import Study, Trial
+
+    from hydra_plugins.seqtrain_optuna._space import SearchSpace
+
+log = logging.getLogger("seqtrain.study")  # the launchers' lists, of hydra_plugins too, are kept quiet
+
+
+class OptunaSweeper(Sweeper):
+    """Runs the trials of a study, in batches, by the launcher.
+
+    Args:
+        options: those of ``OptunaSweeperConfig``.
+    """
+
+    def __init__(self, **options: Any):
+        plain = {key: OmegaConf.to_container(o) if OmegaConf.is_config(o) else o for key, o in options.items()}
+        self.options = OptunaSweeperConfig(**plain)  # type: ignore[arg-type]  # Hydra has checked them
+        self.extend: Callable[[DictConfig, Trial], None] | None = None
+        self.failures = 0
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Check the options and make the launcher.
+
+        Raises:
+            ConfigError: if optuna is not installed, or an option is out of range.
+        """
+        from seqtrain.training.pruning import require_optuna
+
+        require_optuna("hydra/sweeper=optuna")
+        options = self.options
+        for name in ("n_trials", "n_jobs"):
+            value = getattr(options, name)
+            require(value >= 1, f"hydra.sweeper.{name}", value, "at least 1")
+        rate = options.max_failure_rate
+        require(0 <= rate <= 1, "hydra.sweeper.max_failure_rate", rate, "in [0, 1]")
+        if options.custom_search_space is not None:
+            self.extend = load_function(options.custom_search_space)
+        self.composed, self.loader = config, hydra_context.config_loader
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+        self.launch = launcher.launch
+
+    def sweep(self, arguments: list[str]) -> None:
+        """Run trials until the study has ``n_trials``, and print the best.
+
+        Args:
+            arguments: overrides of the command line, fixed or to be searched.
+
+        Raises:
+            ConfigError: if the space, the direction or the storage is wrong.
+            RunError: once too many trials have failed, or the storage does not answer.
+        """
+        from optuna.exceptions import StorageInternalError
+
+        from hydra_plugins.seqtrain_grid.sweeper import quiet_launchers
+        from hydra_plugins.seqtrain_optuna._space import SearchSpace
+        from seqtrain.sweeps.ledger import Sweep
+        from seqtrain.training.pruning import innermost
+
+        configure_log(self.composed.hydra.hydra_logging, self.composed.hydra.verbose)
+        space = SearchSpace.read(self.options.params, arguments, self.loader)
+        direction = self.direction(space)
+        sweep = Sweep(Path(str(self.composed.hydra.sweep.dir)).absolute())
+        with sweep.locked(), quiet_launchers():
+            sweep.write_plan(sys.argv[1:], [])
+            try:
+                self.optimise(space, direction, sweep.path)
+            except Interrupted as error:
+                error.add("the same command goes on with the study")
+                raise
+            except StorageInternalError as error:
+                raise RunError(
+                    f"hydra.sweeper.storage: {innermost(error)}; the same command goes on in {sweep.path}"
+                ) from error
+
+    def direction(self, space: "SearchSpace") -> Direction:
+        """The direction in which the task's monitored score gets better, as the first point of the space has it.
+
+        Raises:
+            ConfigError: if another one was given.
+            HydraException: if the point does not compose: a key does not exist, say.
+        """
+        from seqtrain.config import registry
+
+        tree = self.loader.load_sweep_config(self.composed, space.overrides(space.first()))
+        maximize = registry.find("task", tree.task.kind).load().maximize
+        needed = Direction.maximize if maximize else Direction.minimize
+        given = self.options.direction
+        if given not in (None, needed):
+            raise ConfigError(
+                f"hydra.sweeper.direction={given.name}: the score that task={tree.task.name} monitors is to be "
+                f"{needed.name}d; leave the direction out"
+            )
+        return needed
+
+    def optimise(self, space: "SearchSpace", direction: Direction, directory: Path) -> None:
+        """Open the study and run what it lacks."""
+        from optuna.samplers import GridSampler
+
+        from hydra_plugins.seqtrain_optuna import _study
+
+        study, self.storage = _study.open_study(self.options, space, direction, directory)
+        _study.give_up_lost(study, directory)
+        total = self.options.n_trials
+        if isinstance(study.sampler, GridSampler):
+            total = min(total, math.prod(len(values) for values in space.grid().values()))
+        log.info("study %s: %d of %d trials, to %s", study.study_name, _study.counted(study), total, direction.name)
+        while (left := total - _study.counted(study)) > 0:
+            self.run(study, space, directory, min(left, self.options.n_jobs))
+            _study.give_up_lost(study)
+        _study.save_results(study, directory / "optimization_results.yaml")
+        print(_study.summary(study))
+
+    def run(self, study: "Study", space: "SearchSpace", directory: Path, count: int) -> None:
+        """Run some trials at once, and tell the study how they ended.
+
+        Raises:
+            RunError: if more trials have failed than may.
+        """
+        from optuna.exceptions import StorageInternalError
+
+        from hydra_plugins.seqtrain_optuna._study import beating, give_up
+
+        trials = [self.ask(study, space, directory) for _ in range(count)]
+        untold = {trial.number for trial in trials}
+        try:
+            with beating(self.storage, trials), self.sharing(count):
+                for group in consecutive(trials):  # a job's number is its trial's
+                    jobs = [self.job(trial, space, directory) for trial in group]
+                    for trial, job in zip(group, self.launch(jobs, group[0].number), strict=True):
+                        self.tell(study, trial, job)
+                        untold.remove(trial.number)
+        except (UserError, StorageInternalError):
+            raise
+        except Exception as error:  # a process died, say: there is no telling which trial it had
+            log.error("the launcher gave up", exc_info=error)
+            self.failures, self.last_error = self.failures + 1, error
+        finally:
+            give_up(study, [trial for trial in study.get_trials(deepcopy=False) if trial.number in untold])
+        allowed = self.options.max_failure_rate * self.options.n_trials
+        if self.failures > (0 if self.composed.sweep.on_error is OnError.stop else allowed):
+            raise RunError(
+                f"study {study.study_name}: {self.failures} of {self.options.n_trials} trials failed, the last one by: "
+                f"{self.last_error} (hydra.sweeper.max_failure_rate={self.options.max_failure_rate})"
+            ) from self.last_error
+
+    def sharing(self, count: int) -> AbstractContextManager[None]:
+        """Meanwhile trials that run at once on this machine share its cores."""
+        from hydra_plugins.seqtrain_grid.sweeper import LOCAL
+        from seqtrain.sweeps.sharing import num_cores, threads_of_children, threads_per_job
+
+        local = self.composed.hydra.runtime.choices["hydra/launcher"] in LOCAL
+        return threads_of_children(threads_per_job(num_cores(), count) if local else None)
+
+    def ask(self, study: "Study", space: "SearchSpace", directory: Path) -> "Trial":
+        """A new trial, its parameters chosen."""
+        from hydra_plugins.seqtrain_optuna._study import mark
+
+        try:
+            trial = study.ask(space.distributions)
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"hydra.sweeper.sampler: needs the package {error.name}, which is not installed; pip install "
+                "'seqtrain[optuna]'"
+            ) from error
+        except ValueError as error:
+            raise ConfigError(
+                f"hydra.sweeper.params: {error}; the study {study.study_name} was begun with another space: give "
+                "another hydra.sweeper.study_name"
+            ) from error
+        mark(trial, directory, self.options.pruner)
+        if self.extend is not None:
+            self.extend(self.composed, trial)
+        return trial
+
+    def job(self, trial: "Trial", space: "SearchSpace", directory: Path) -> list[str]:
+        """The overrides of a trial's run."""
+        log.info("trial %d: %s", trial.number, " ".join(f"{key}={value}" for key, value in trial.params.items()))
+        place = {"study": trial.study.study_name, "storage": self.storage.url}
+        texts = {f"sweep.{key}": value for key, value in place.items()} | {"hydra.sweep.dir": str(directory)}
+        quoted = [f"{key}={QuotedString(text, Quote.single).with_quotes()}" for key, text in texts.items()]
+        return [*space.overrides(trial.params), f"sweep.trial={trial.number}", *quoted]
+
+    def tell(self, study: "Study", trial: "Trial", job: JobReturn) -> None:
+        """Tell the study how a trial's run ended."""
+        from optuna.exceptions import UpdateFinishedTrialError
+        from optuna.trial import TrialState
+
+        from hydra_plugins.seqtrain_optuna._study import tell
+
+        outcome = job._return_value  # the property raises an error, and prints a line of its own
+        if isinstance(outcome, Pruned):
+            log.info("trial %d pruned: %s", trial.number, outcome)
+            tell(study, trial.number, state=TrialState.PRUNED)
+        elif job.status is JobStatus.COMPLETED and isinstance(outcome, int | float) and math.isfinite(outcome):
+            log.info("trial %d: score %.6g", trial.number, outcome)
+            tell(study, trial.number, outcome)
+        else:
+            error = outcome if isinstance(outcome, Exception) else RunError(f"the run's score is {outcome}")
+            if not isinstance(error, UserError):  # those have been shown by the job
+                log.error("trial %d failed", trial.number, exc_info=error)
+            with suppress(UpdateFinishedTrialError):
+                trial.set_user_attr("error", f"{type(error).__name__}: {error}")
+            tell(study, trial.number, state=TrialState.FAIL)
+            self.failures, self.last_error = self.failures + 1, error
+
+
+def load_function(path: str) -> Callable[..., None]:
+    """The function that ``module.function`` names; raises ConfigError if there is none."""
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(f"hydra.sweeper.custom_search_space={path}: {error}; give <module>.<function>") from error
+
+
+def consecutive(trials: "Sequence[Trial]") -> "list[list[Trial]]":
+    """Trials in groups whose numbers follow each other; other machines may have taken numbers between."""
+    groups: list[list[Trial]] = []
+    for trial in sorted(trials, key=lambda trial: trial.number):
+        if groups and groups[-1][-1].number + 1 == trial.number:
+            groups[-1].append(trial)
+        else:
+            groups.append([trial])
+    return groups

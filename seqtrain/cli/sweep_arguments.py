@@ -1,0 +1,34 @@
+"""The command line of a sweep that goes on."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from seqtrain.errors import ConfigError, RunError
+from seqtrain.sweeps.ledger import Sweep
+
+
+def sweep_arguments(arguments: Sequence[str]) -> list[str]:
+    """The command line, with ``sweep.resume=<dir>`` replaced by the command that began that sweep.
+
+    Raises:
+        ConfigError: if ``hydra.sweep.dir`` stands beside it.
+        RunError: if the directory is not that of a sweep.
+    """
+    given = [argument for argument in arguments if argument.startswith("sweep.resume=")]
+    path = Path(given[-1].partition("=")[2]).expanduser() if given else None
+    if path is None or str(path) in ("", "null"):
+        return list(arguments)
+    others = [a for a in arguments if a not in (*given, "-m", "--multirun")]  # the recorded command begins with it
+    keys = {key_of(argument) for argument in others}
+    if "hydra.sweep.dir" in keys:
+        raise ConfigError(f"hydra.sweep.dir: leave it out beside sweep.resume={path}, which is the directory")
+    if not (path / "sweep.json").is_file():
+        raise RunError(f"sweep.resume={path}: is not the directory of a sweep (no sweep.json in it)")
+    recorded = [a for a in Sweep(path).plan()["arguments"] if key_of(a) not in {*keys, "hydra.sweep.dir"}]
+    quoted = str(path).replace("\\", "\\\\").replace("'", "\\'")
+    return [*recorded, *others, f"hydra.sweep.dir='{quoted}'"]
+
+
+def key_of(argument: str) -> str:
+    """The key of an override; a flag is its own."""
+    return argument.partition("=")[0].lstrip("+")

@@ -1,0 +1,45 @@
+"""By what a job and a sweep are known again."""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from typing import Any
+
+from seqtrain.config.root import Config
+
+UNCOUNTED = ("device", "data.eval_batch_tokens", "trainer.checkpoint_seconds")
+"""Keys that change where, how fast or how safely a job runs, but not its results; with them, all of ``sweep``."""
+
+PLACES = re.compile(r"\+*(device|sweep\..*|hydra/launcher|hydra\.(launcher|sweep|verbose|sweeper\.max_batch_size).*)=")
+"""Overrides that say where and how the jobs of a sweep run, not which jobs there are."""
+
+
+def job_hash(config: Config) -> str:
+    """Ten hex digits of the SHA-256 of all options that may change what a job computes."""
+    counted = {key: value for key, value in flatten(config) if key not in UNCOUNTED and not key.startswith("sweep.")}
+    return digest(counted)[:10]
+
+
+def command_hash(arguments: Sequence[str]) -> str:
+    """Eight hex digits by which the same command finds its sweep again, in whatever order its overrides are given."""
+    flags = ("-m", "--multirun", "hydra.mode=MULTIRUN")
+    return digest(sorted(a for a in arguments if a not in flags and PLACES.match(a) is None))[:8]
+
+
+def flatten(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of nested dataclasses."""
+    for f in fields(node):
+        value = getattr(node, f.name)
+        if is_dataclass(value):
+            yield from flatten(value, f"{prefix}{f.name}.")
+        else:
+            yield f"{prefix}{f.name}", value
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of a value's JSON, with enums by their names."""
+    text = json.dumps(value, sort_keys=True, default=lambda item: item.name if isinstance(item, Enum) else str(item))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,226 @@
+"""The ledger of a sweep: which jobs it has, and where each of them stands.
+
+    sweep.json      the command, the process that runs it, and its jobs; written before the first of them begins
+    <job>/          the run directory of a job; its name ends with the hash of its configuration
+    halted          written where no further job is to begin
+
+Where a job stands is read from its own run directory and written nowhere else. So jobs in many processes share no file,
+and a sweep that is killed at any moment leaves nothing behind that is wrong.
+"""
+
+import json
+import re
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from os import getpid
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from seqtrain.config import loading
+from seqtrain.errors import RunError, UserError
+from seqtrain.run_directory import RunDirectory, is_locked, now, read_json, write_json
+from seqtrain.sweeps.identity import job_hash
+
+DONE = ("finished", "pruned")
+ENDED = (*DONE, "failed", "interrupted", "killed")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job that a sweep has."""
+
+    number: int | None
+    """Its place in the grid; None for a run that the latest command does not have."""
+    overrides: list[str]
+    """Its point of the grid."""
+    name: str = ""
+    """Of its directory in that of the sweep."""
+    error: str | None = None
+    """What its configuration is refused for."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a job stands."""
+
+    state: str
+    """waiting, running, killed, or as its status has it: finished, pruned, failed, interrupted."""
+    metric: str | None = None
+    """The monitored one."""
+    maximize: bool | None = None
+    value: float | None = None
+    """The best one on validation so far."""
+    seconds: float | None = None
+    """Of training where the job is finished, else since it was started or taken up again."""
+    step: int | None = None
+    total_steps: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The directory of a sweep."""
+
+    path: Path
+
+    @property
+    def plan_path(self) -> Path:
+        return self.path / "sweep.json"
+
+    @property
+    def halted_path(self) -> Path:
+        return self.path / "halted"
+
+    def plan(self) -> dict[str, Any]:
+        """Content of sweep.json; raises RunError if it is missing or damaged."""
+        return read_json(self.plan_path)
+
+    def write_plan(self, arguments: Sequence[str], jobs: Sequence[Job]) -> None:
+        """Begin a sitting: write which command this process runs, and its jobs."""
+        began = self.plan()["began"] if self.plan_path.exists() else now()
+        sitting = {"id": uuid.uuid4().hex, "pid": getpid(), "started": now()}
+        plan = {"arguments": list(arguments), "directory": str(Path.cwd()), "began": began, "sitting": sitting}
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_json(self.plan_path, plan | {"jobs": [asdict(job) for job in jobs]})
+        self.halted_path.unlink(missing_ok=True)
+
+    def planned(self) -> list[Job]:
+        """The jobs of the latest command; none where the directory has no plan."""
+        return [Job(**job) for job in self.plan()["jobs"]] if self.plan_path.is_file() else []
+
+    def find(self, name: str) -> Job | None:
+        """The planned job whose directory has this name."""
+        return next((job for job in self.planned() if job.name == name), None)
+
+    def jobs(self) -> list[Job]:
+        """The planned jobs, then the other runs in the directory."""
+        planned = self.planned()
+        others = sorted({path.parent.name for path in self.path.glob("*/config.yaml")} - {job.name for job in planned})
+        return [*planned, *(Job(None, [], name) for name in others)]
+
+    def standing(self, job: Job) -> Standing:
+        """Where a job stands now."""
+        return Standing("failed", error=job.error) if job.error is not None else read_standing(self.path / job.name)
+
+    def known(self, wanted: Sequence[str]) -> dict[str, str]:
+        """Directories of jobs that were begun before: hash -> name, of the wanted hashes.
+
+        A job is known by the end of its directory's name or, since a later version of seqtrain may have more options
+        and so other hashes, by its saved configuration.
+        """
+        names = sorted(path.name for path in self.path.glob("[!.]*") if path.is_dir())
+        ends = {name.rpartition("-")[2]: name for name in names}
+        found = {key: ends[key] for key in wanted if key in ends}
+        if len(found) < len(set(wanted)):
+            for name in sorted(set(names) - set(found.values())):
+                with suppress(UserError):
+                    key = job_hash(loading.to_config(loading.from_yaml(self.path / name / "config.yaml")))
+                    if key in wanted:
+                        found.setdefault(key, name)
+        return found
+
+    def halt(self, why: str) -> None:
+        """Let no further job begin in this sitting."""
+        self.halted_path.write_text(f"{why}\n")
+
+    @property
+    def halted(self) -> bool:
+        return self.halted_path.exists()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """One process runs a sweep at a time.
+
+        Raises:
+            RunError: if another one does.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock", timeout=0.5)  # whoever looks whether it is free holds it for a moment
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise RunError(
+                f"{self.path}: this sweep is being run by another process; follow it by: seqtrain sweep {self.path}"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def shared_overrides(jobs: Sequence[Job]) -> set[str]:
+    """The overrides that all planned jobs have, and that tell none from another."""
+    points = [set(job.overrides) for job in jobs if job.number is not None]
+    return set.intersection(*points) if len(points) > 1 else set()
+
+
+def read_status(path: Path) -> dict[str, Any]:
+    """status.json of a run; empty where there is none yet, or it is damaged."""
+    with suppress(RunError):
+        status = read_json(path / "status.json")
+        return status if isinstance(status, dict) else {}
+    return {}
+
+
+def read_standing(path: Path) -> Standing:
+    """Where the run of a directory stands."""
+    status = read_status(path)
+    state = str(status.get("state", "waiting"))
+    if state not in DONE:
+        if is_locked(path):
+            state = "running"
+        elif state in ("starting", "running"):
+            state = "killed"
+    run = RunDirectory(path)
+    metric, maximize = status.get("monitor"), status.get("maximize")
+    best = {key: value for key, value in status.get("best", {}).items() if key.startswith("val/")}
+    step, total = None, status.get("total_steps")
+    if state in DONE and best:
+        (metric, value), step, seconds = next(iter(best.items())), total, status.get("seconds")
+    else:
+        value, step = read_progress(run.metrics_path, metric, maximize)
+        seconds = elapsed(status, run.metrics_path, running=state == "running")
+    error = status.get("error") if state in ("failed", "interrupted", "pruned") else None
+    return Standing(state, metric, maximize, value, seconds, step, total, error)
+
+
+def read_progress(path: Path, metric: str | None, maximize: bool | None) -> tuple[float | None, int | None]:
+    """The best value of a metric so far, and the last step that was logged."""
+    values, step = [], None
+    with suppress(OSError):
+        for line in path.read_text(errors="replace").splitlines():
+            found = re.match(r'\{"step": (\d+)', line)
+            if found is None:  # cut short by a crash
+                continue
+            step = int(found[1])
+            if metric is not None and f'"{metric}"' in line:
+                with suppress(ValueError):
+                    values.append(json.loads(line).get(metric))
+    numbers = [value for value in values if value is not None]
+    if not numbers:
+        return None, step
+    return (max if maximize else min)(numbers), step
+
+
+def elapsed(status: dict[str, Any], metrics: Path, running: bool) -> float | None:
+    """Seconds from the beginning of the latest sitting to its end, to now, or to the last sign of life."""
+    began = status.get("since") or status.get("started")
+    if began is None:
+        return None
+    end = time.time()
+    if not running:
+        finished = status.get("finished")
+        signs = [path.stat().st_mtime for path in (metrics, metrics.with_name("status.json")) if path.exists()]
+        end = timestamp(finished) if finished else max(signs, default=end)
+    return max(0.0, end - timestamp(began))
+
+
+def timestamp(text: str) -> float:
+    """Seconds since the epoch of a time as status.json has it."""
+    return datetime.fromisoformat(text).timestamp()

@@ -1,0 +1,87 @@
+"""How jobs that run at once share the cores and GPUs of a machine, and the terminal."""
+
+import io
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def threads_per_job(cores: int, jobs: int) -> int:
+    """Threads for each of so many jobs at once: together they take no more than all cores."""
+    return max(1, cores // jobs)
+
+
+def gpu_for(device: str, position: int, num_gpus: int) -> int | None:
+    """Index of the GPU that a job takes, in turn; None leaves the choice to ``device``.
+
+    Args:
+        device: the job's ``device`` option; any but ``auto`` stands as it is.
+        position: of the job among those launched.
+        num_gpus: that the job sees.
+    """
+    return position % num_gpus if device == "auto" and num_gpus > 1 else None
+
+
+@contextmanager
+def threads_of_children(threads: int | None) -> Iterator[None]:
+    """Processes started meanwhile get so many threads, unless OMP_NUM_THREADS was given; None changes nothing.
+
+    It has to stand in their environment before they load torch.
+    """
+    if threads is None or "OMP_NUM_THREADS" in os.environ:
+        yield
+        return
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    try:
+        yield
+    finally:
+        del os.environ["OMP_NUM_THREADS"]
+
+
+class Labelled(io.TextIOBase):
+    """Writes whole lines to a stream, each behind a label.
+
+    Args:
+        stream: where to.
+        label: what every line begins with.
+    """
+
+    def __init__(self, stream: TextIO, label: str):
+        self.stream, self.label, self.pending = stream, label, ""
+
+    def write(self, text: str) -> int:
+        *lines, self.pending = (self.pending + text).split("\n")
+        self.stream.write("".join(f"{self.label}{line}\n" for line in lines))
+        self.stream.flush()
+        return len(text)
+
+    def close(self) -> None:
+        if self.pending:
+            self.write("\n")
+
+
+@contextmanager
+def labelled_output(label: str) -> Iterator[None]:
+    """Let every line on stdout and stderr, and of the log, begin with a label: several processes share them."""
+    before = sys.stdout, sys.stderr
+    streams = {stream: Labelled(stream, label) for stream in before}
+    handlers = [h for h in logging.getLogger().handlers if isinstance(h, logging.StreamHandler)]
+    logged = {handler: handler.setStream(streams.get(handler.stream, handler.stream)) for handler in handlers}
+    sys.stdout, sys.stderr = streams[sys.stdout], streams[sys.stderr]
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+        for handler, stream in logged.items():
+            if stream is not None:
+                handler.setStream(stream)
+        for labelled in streams.values():
+            labelled.close()

@@ -1,0 +1,45 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from seqtrain.commands.sweep import going_on, record_failure, share_machine
+from seqtrain.config.loading import differences
+from seqtrain.run_directory import RunDirectory
+from seqtrain.sweeps.identity import UNCOUNTED
+from seqtrain.sweeps.ledger import read_standing
+
+
+def test_jobs_at_once_take_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    said = [share_machine("auto", position) for position in (0, 1, 2, 3)]
+    assert taken == [0, 1, 2, 0] and said[1].endswith(", GPU 1)")
+    assert share_machine("cpu", 1).endswith("thread)") and share_machine("auto", None) == "" and len(taken) == 4
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    share_machine("auto", 1)
+    assert len(taken) == 4
+
+
+def test_a_job_goes_on_with_its_own_options_but_for_those_that_change_no_result(composed: Any) -> None:
+    saved = composed("data=docstrings", "trainer.lr=0.1", "device=cuda:7")
+    now = composed("data=docstrings", "trainer.lr=0.2", "device=cpu", "data.eval_batch_tokens=9999",
+                   "trainer.checkpoint_seconds=5", "sweep.on_error=stop")  # fmt: skip
+    assert set(differences(saved, going_on(saved, now))) == set(UNCOUNTED)
+    assert saved.device == "cuda:7"
+    generated = composed("data=adding")  # has no eval_batch_tokens
+    assert not set(differences(generated, going_on(generated, generated)))
+
+
+def test_a_failure_is_recorded_as_far_as_the_disk_allows(tmp_path: Path) -> None:
+    run = RunDirectory.claim(tmp_path / "run", exact=True)
+    try:
+        raise ValueError("one line\nand another")
+    except ValueError as error:
+        record_failure(run, error)
+        record_failure(RunDirectory(tmp_path / "gone"), error)
+    standing = read_standing(run.path)
+    assert (standing.state, standing.error) == ("failed", "ValueError: one line")
+    assert 'raise ValueError("one line' in (run.path / "error.txt").read_text()
