@@ -1,11 +1,12 @@
 """The directory of one run: who may write there, what lies in it, and a status that other commands can trust.
 
 config.yaml         the whole typed configuration
-status.json         running, finished, or failed and why
+status.json         starting, running, finished, interrupted, pruned, or failed and why
 environment.json    versions, git commit, command line
 data.json           what the model must know of its data: the DataSpec, fingerprint, rows per split, notes
 tokenizer.json      (texts) the vocabulary that the model was trained with
-checkpoints/        best.pt and last.pt
+conformal.json      (forecasts with task.conformal) margins of the intervals of the best checkpoint
+checkpoints/        best.pt, last.pt and, before it, previous.pt
 metrics.jsonl       every logged scalar, one line a step
 results.json        the final table: the model and the baselines on each split
 predictions/        outputs on the test split, row by row
@@ -20,7 +21,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -28,8 +29,8 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from seqtrain.atomic import replacing
-from seqtrain.errors import RunError
+from seqtrain.atomic import create, replacing
+from seqtrain.errors import Interrupted, Pruned, RunError
 
 PACKAGES = (
     *("seqtrain", "torch", "numpy", "hydra-core", "omegaconf", "datasets", "tokenizers"),
@@ -62,12 +63,13 @@ class RunDirectory:
     path: Path
 
     @classmethod
-    def claim(cls, path: Path, *, exact: bool) -> "RunDirectory":
+    def claim(cls, path: Path, *, exact: bool, config: str = "") -> "RunDirectory":
         """Take a directory for a new run; of two that try at once, one gets it.
 
         Args:
             path: the wanted directory, made if absent.
             exact: refuse if a run is there already; otherwise append -2, -3, ... to the name.
+            config: content of config.yaml, with which the run can be resumed from its first moment on.
 
         Raises:
             RunError: if ``exact`` and the directory holds a run, or it cannot be written.
@@ -77,8 +79,7 @@ class RunDirectory:
             target = path if number == 1 else path.with_name(f"{path.name}-{number}")
             try:
                 target.mkdir(parents=True, exist_ok=True)
-                with (target / "status.json").open("x") as file:
-                    json.dump({"state": "starting"}, file)
+                create(cls(target).config_path, config)
                 break
             except FileExistsError:
                 if exact or not target.is_dir():
@@ -92,9 +93,16 @@ class RunDirectory:
                     f"{target}: cannot be written ({error.strerror}); choose another hydra.run.dir"
                 ) from error
         run = cls(target)
-        (target / "checkpoints").mkdir()
-        write_json(run.status_path, {"state": "running", "id": uuid.uuid4().hex, "pid": os.getpid(), "started": now()})
+        run.begin()
         return run
+
+    def begin(self) -> None:
+        """Give the run its identity, which a process killed at once may have left undone."""
+        self.checkpoint_path("last").parent.mkdir(exist_ok=True)
+        if not self.status_path.exists():
+            identity = {"state": "starting", "id": uuid.uuid4().hex, "pid": os.getpid(), "started": now()}
+            with suppress(FileExistsError):
+                create(self.status_path, json.dumps(identity, indent=2) + "\n")
 
     @classmethod
     def open(cls, path: str, key: str = "run") -> "RunDirectory":
@@ -102,8 +110,9 @@ class RunDirectory:
         run = cls(Path(path).expanduser())
         if not run.path.is_dir():
             raise RunError(f"{key}={path}: no such directory")
-        if not run.status_path.is_file() or not run.config_path.is_file():
-            raise RunError(f"{key}={path}: is not the directory of a run (no status.json and config.yaml in it)")
+        if not run.config_path.is_file():
+            raise RunError(f"{key}={path}: is not the directory of a run (no config.yaml in it)")
+        run.begin()
         return run
 
     @property
@@ -117,6 +126,10 @@ class RunDirectory:
     @property
     def tokenizer_path(self) -> Path:
         return self.path / "tokenizer.json"
+
+    @property
+    def conformal_path(self) -> Path:
+        return self.path / "conformal.json"
 
     @property
     def data_path(self) -> Path:
@@ -135,7 +148,7 @@ class RunDirectory:
         return self.path / "predictions" / "test.npz"
 
     def checkpoint_path(self, which: str) -> Path:
-        """Path of the ``best`` or ``last`` checkpoint."""
+        """Path of a checkpoint: ``best``, ``last``, or the ``previous`` one before that."""
         return self.path / "checkpoints" / f"{which}.pt"
 
     @property
@@ -154,7 +167,7 @@ class RunDirectory:
         Raises:
             RunError: if another process holds it.
         """
-        lock = FileLock(self.path / ".lock", timeout=0)
+        lock = FileLock(self.path / ".lock", timeout=0.5)  # `is_locked` holds it for a moment
         try:
             lock.acquire()
         except Timeout as error:
@@ -169,13 +182,16 @@ class RunDirectory:
 
     @contextmanager
     def recording_outcome(self) -> Iterator[None]:
-        """Leave ``finished`` or ``failed`` (and why) in the status, whatever happens inside."""
+        """Leave finished, interrupted, pruned or failed, and why, in the status, whatever happens inside."""
         self.update_status(state="running", pid=os.getpid(), error=None, finished=None)
         try:
             yield
         except BaseException as error:
             why = f"{type(error).__name__}: {error}".splitlines()[0]
-            self.update_status(state="failed", error=why, finished=now())
+            interrupted = isinstance(error, Interrupted | KeyboardInterrupt)
+            state = "interrupted" if interrupted else "pruned" if isinstance(error, Pruned) else "failed"
+            with suppress(RunError, OSError):  # a full disk or a directory that is gone: what led here says more
+                self.update_status(state=state, error=why, finished=now())
             raise
         self.update_status(state="finished", finished=now())
 
@@ -193,6 +209,38 @@ class RunDirectory:
                 "git_commit": git_commit(),
             },
         )
+
+
+def is_locked(directory: Path) -> bool:
+    """Whether a process is writing to a run."""
+    path = directory / ".lock"
+    if not path.exists():
+        return False
+    lock = FileLock(path, timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        return True
+    except OSError:  # of another user, say: there is no telling
+        return False
+    lock.release()
+    return False
+
+
+@contextmanager
+def writing(path: Path, run: Path) -> Iterator[None]:
+    """Turn what the system has against writing a file of a run into an error that says how to go on.
+
+    Raises:
+        RunError: for an OSError inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"{path}: cannot be written ({error.strerror or error}); what was saved before is whole: make room, or the "
+            f"directory writable, and go on by resume={run}"
+        ) from error
 
 
 def now() -> str:

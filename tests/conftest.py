@@ -1,7 +1,10 @@
 """Fixtures that all tests share: small real-looking data, composed configurations, and no way to anything outside."""
 
 import csv
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -96,3 +99,38 @@ def small(composed: Compose, reviews: Path) -> Compose:
         return composed(*data, *sizes, *dropout, *trainer, *quick, *overrides)
 
     return composer
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def run_in() -> Callable[[Path], Run]:
+    """The real command line in a folder; text in and out is UTF-8, and bytes that are not are surrogates."""
+
+    def in_folder(folder: Path) -> Run:
+        def run(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+            own = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
+            return subprocess.run(
+                [sys.executable, "-m", "seqtrain", *arguments],
+                cwd=folder, input=stdin, capture_output=True, encoding="utf-8", errors="surrogateescape", timeout=120,
+                env=own | {"PYTHONIOENCODING": "utf-8"} | environment,
+            )  # fmt: skip
+
+        return run
+
+    return in_folder
+
+
+@pytest.fixture(scope="session")
+def fails() -> Callable[..., None]:
+    """Asserts exit code 1 and one line on stderr that has all parts."""
+
+    def check(result: subprocess.CompletedProcess[str], *parts: str) -> None:
+        assert result.returncode == 1, result.stderr
+        lines = result.stderr.strip().splitlines()
+        assert len(lines) == 1 and lines[0].startswith("seqtrain: error: "), result.stderr
+        for part in parts:
+            assert part in lines[0], lines[0]
+
+    return check

@@ -1,7 +1,6 @@
 """The real command line, as a subprocess, on small real files."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 from seqtrain.run_directory import read_json
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+Fails = Callable[..., None]
 
 SMALL = [
     "data=text_files", "data.batch_size=16", "data.min_count=1", "data.vocab_size=100", "device=cpu",
@@ -23,29 +23,12 @@ SMALL = [
 
 
 @pytest.fixture
-def seqtrain(tmp_path: Path) -> Run:
+def seqtrain(tmp_path: Path, run_in: Callable[[Path], Run]) -> Run:
     """Run the command in an empty folder."""
-
-    def run(*arguments: str, stdin: str | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "seqtrain", *arguments],
-            cwd=tmp_path, input=stdin, capture_output=True, text=True, timeout=120,
-            env={k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"} | environment,
-        )  # fmt: skip
-
-    return run
+    return run_in(tmp_path)
 
 
-def fails(result: subprocess.CompletedProcess[str], *parts: str) -> None:
-    """Exit code 1 and one line on stderr that has all parts."""
-    assert result.returncode == 1, result.stderr
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1 and lines[0].startswith("seqtrain: error: "), result.stderr
-    for part in parts:
-        assert part in lines[0], lines[0]
-
-
-def test_train_eval_predict_resume(seqtrain: Run, reviews: Path, tmp_path: Path) -> None:
+def test_train_eval_predict_resume(seqtrain: Run, fails: Fails, reviews: Path, tmp_path: Path) -> None:
     data = f"data.path={reviews}"
     result = seqtrain("train", *SMALL, data, "hydra.run.dir=outputs/mine")
     assert result.returncode == 0, result.stderr
@@ -106,24 +89,6 @@ def test_killed_and_resumed(seqtrain: Run, reviews: Path, tmp_path: Path) -> Non
     assert scores[0] == scores[1]
 
 
-def test_multirun(seqtrain: Run, reviews: Path, tmp_path: Path) -> None:
-    """Every job gets its directory; a job that fails is named, and the others are finished."""
-    result = seqtrain(
-        "-m", *SMALL, f"data.path={reviews},{tmp_path}/none", "model=rnn,lstm", "trainer.max_steps=2",
-        "trainer.baselines=false", "trainer.figures=false", "hydra.sweep.dir=sweep",
-    )  # fmt: skip
-    assert result.returncode == 1
-    assert result.stderr.count("failed: data.path=") == 2 and "Traceback" not in result.stderr
-    states = {p.parent.name: read_json(p)["state"] for p in (tmp_path / "sweep").glob("*/status.json")}
-    assert states == {
-        "0-text_files-rnn-seed0": "finished",
-        "1-text_files-lstm-seed0": "finished",
-        "2-text_files-rnn-seed0": "failed",
-        "3-text_files-lstm-seed0": "failed",
-    }
-    assert "no such file or folder" in read_json(tmp_path / "sweep/2-text_files-rnn-seed0/status.json")["error"]
-
-
 def test_default_run_directory(seqtrain: Run, reviews: Path, tmp_path: Path) -> None:
     result = seqtrain(*SMALL, f"data.path={reviews}", "trainer.max_steps=1", "trainer.baselines=false")
     assert result.returncode == 0, result.stderr
@@ -171,7 +136,7 @@ def test_default_run_directory(seqtrain: Run, reviews: Path, tmp_path: Path) -> 
         ("data.max_length=x data=imdb", ["data.max_length=x"]),
     ],
 )
-def test_bad_input_is_one_line(seqtrain: Run, tmp_path: Path, arguments: str, parts: list[str]) -> None:
+def test_bad_input_is_one_line(seqtrain: Run, fails: Fails, arguments: str, parts: list[str]) -> None:
     fails(seqtrain(*arguments.split()), *parts)
 
 
@@ -187,7 +152,7 @@ def test_full_error_gives_the_traceback(seqtrain: Run) -> None:
         assert result.returncode == 1 and "Traceback" in result.stderr
 
 
-def test_a_failed_run_says_why(seqtrain: Run, tmp_path: Path) -> None:
+def test_a_failed_run_says_why(seqtrain: Run, fails: Fails, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("text,label\n")
     fails(seqtrain("data=text_files", "data.path=a.csv", "hydra.run.dir=run"), "a.csv: has no rows")
     status = read_json(tmp_path / "run/status.json")

@@ -9,16 +9,30 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "seqtrain"
 LEVELS = [
-    {"errors", "atomic"},
+    {"errors", "atomic", "cache_directory"},
+    {"interruption"},
     {"config"},
     {"run_directory"},
+    {"sweeps"},
+    {"kernels"},
     {"layers", "data"},
     {"models", "tasks"},
-    {"training"},
+    {"training", "comparison"},
     {"commands"},
     {"cli"},
 ]
 LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}
+WITHOUT_TORCH = {
+    "cli",
+    "comparison",
+    "config",
+    "errors",
+    "atomic",
+    "cache_directory",
+    "interruption",
+    "run_directory",
+    "sweeps",
+}
 
 
 def imported(path: Path) -> set[str]:
@@ -45,7 +59,7 @@ def test_imports_point_down(path: Path) -> None:
         if name.split(".")[0] == "hydra":
             assert own == "cli", "only the command line knows hydra"
         if name.split(".")[0] == "torch":
-            assert own not in ("cli", "config", "errors", "atomic", "run_directory")
+            assert own not in WITHOUT_TORCH
 
 
 def test_the_command_line_starts_without_torch() -> None:

@@ -17,10 +17,17 @@ def test_the_wheel_carries_every_module_and_every_yaml(tmp_path: Path) -> None:
     )  # fmt: skip
     (wheel,) = tmp_path.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
-    modules = {str(path.relative_to(ROOT)) for path in (ROOT / "seqtrain").rglob("*.py")}
+    folders = ROOT / "seqtrain", ROOT / "hydra_plugins"
+    modules = {str(path.relative_to(ROOT)) for folder in folders for path in folder.rglob("*.py")}
     options = {f"seqtrain/{path.relative_to(ROOT)}" for path in (ROOT / "conf").rglob("*.yaml")}
     assert len(options) > 10
-    assert {name for name in held if name.startswith("seqtrain/")} == modules | options
+    sources = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "seqtrain" / "kernels").iterdir()
+        if path.suffix in (".cpp", ".h")
+    }
+    assert sources
+    assert {name for name in held if name.startswith(("seqtrain/", "hydra_plugins/"))} == modules | options | sources
     assert any(name.endswith("entry_points.txt") for name in held)
 
 

@@ -8,8 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from seqtrain.cli.arguments import Parsers, parse_bool, parsed, run_config, split_arguments
-from seqtrain.errors import ConfigError
+from seqtrain.cli.composing import several_processes
+from seqtrain.errors import ConfigError, RunError
 from seqtrain.run_directory import RunDirectory
+from seqtrain.sweeps.ledger import Sweep
+from seqtrain.sweeps.table import show
 
 
 def resume(arguments: Sequence[str]) -> None:
@@ -22,10 +25,36 @@ def resume(arguments: Sequence[str]) -> None:
     literal, overrides = split_arguments(arguments, "resume")
     run = RunDirectory.open(literal["resume"], "resume")
     saved, config = run_config(run, overrides)
+    if several_processes():
+        from seqtrain.commands.together import resume_together
+
+        resume_together(saved, config, run)
+        return
     with run.locked():
         from seqtrain.commands.train import resume
 
         resume(saved, config, run)
+
+
+def sweep(arguments: Sequence[str]) -> None:
+    """Show the jobs of a sweep: where each stands, its best score, time, steps and error.
+
+    seqtrain sweep <dir> [watch=true|false]
+
+    With watch, as is usual on a terminal, the table is renewed every 2 s until the sweep ends.
+    """
+    directories = [argument for argument in arguments if "=" not in argument]
+    literal, overrides = split_arguments([a for a in arguments if "=" in a], watch=str(sys.stdout.isatty()))
+    if len(directories) != 1 or overrides:
+        raise ConfigError(f"sweep {' '.join(arguments)}: expected one directory, and watch=true or false")
+    watch = parsed("watch", literal["watch"], parse_bool)
+    path = Path(directories[0]).expanduser()
+    if not path.is_dir():
+        raise RunError(f"{path}: no such directory")
+    watched = Sweep(path)
+    if not watched.jobs():
+        raise RunError(f"{path}: is not the directory of a sweep (no sweep.json in it, and no runs)")
+    show(watched, watch=watch)
 
 
 def evaluate(arguments: Sequence[str]) -> None:
@@ -111,6 +140,34 @@ def generate(arguments: Sequence[str]) -> None:
     sampling = Sampling(**{key: value for key, value in given.items() if key in choosing})
     options = {key: value for key, value in given.items() if key in numbers} | prompt
     generate(config, run, Generation(stop=stop, sampling=sampling, **options), checkpoint=literal["checkpoint"])
+
+
+def compare(arguments: Sequence[str]) -> None:
+    """Compare runs: a table of configurations, with paired intervals of their differences on the test examples.
+
+    seqtrain compare <run or folder> ... [format=terminal|markdown|csv|html] [output=<file>]
+        [split=test|validation] [metric=<name>,...]
+
+    A folder is searched for runs one and two levels deep. Runs that differ in no more than the seed are one line, with
+    mean and standard deviation; runs of other data, splits or tasks get tables of their own. metric is that which chose
+    the checkpoints; several are compared one after the other, and the first orders the lines. format follows from the
+    name of the output (.txt, .md, .csv, .html).
+    """
+    options = dict[str, str]()
+    directories = []
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if equals and key in ("format", "output", "split", "metric"):
+            options[key] = value
+        elif argument.startswith("-") or (equals and not Path(argument).expanduser().exists()):
+            raise ConfigError(f"{argument}: expected a folder of runs, format=, output=, split= or metric=")
+        else:
+            directories.append(argument)
+    if not directories:
+        raise ConfigError("compare: name at least one folder of runs, as outputs")
+    from seqtrain.commands.compare import compare
+
+    compare(directories, **options)
 
 
 def read_prompt(text: str | None, file: str | None) -> dict[str, str]:

@@ -6,9 +6,10 @@ What needs torch is imported once the configuration is known to be sound.
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.config_search_path import ConfigSearchPath
@@ -20,11 +21,16 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from hydra_plugins.seqtrain_grid.sweeper import GridSweeper, GridSweeperConfig
+from hydra_plugins.seqtrain_optuna.sweeper import OptunaSweeper
 from seqtrain.cli.one_line import EXPECTED, one_line
+from seqtrain.cli.sweep_arguments import sweep_arguments
 from seqtrain.config import loading, registry
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError
 from seqtrain.run_directory import RunDirectory
+from seqtrain.sweeps.identity import command_hash
+from seqtrain.sweeps.ledger import Sweep
 
 log = logging.getLogger(__name__)
 
@@ -72,22 +78,47 @@ def add_plugin_folders() -> None:
     Plugins.instance().register(PluginFolders)
 
 
+def store_sweepers() -> None:
+    """Offer the sweeper of studies, and put the grid with a ledger in the place of Hydra's default.
+
+    The grid keeps that one's name, since an override in train.yaml would win over those of an experiment.
+    """
+    Plugins.instance().register(GridSweeper)  # an editable install hides both from Hydra's own search
+    ConfigStore.instance().store(group="hydra/sweeper", name="basic", node=GridSweeperConfig)
+    Plugins.instance().register(OptunaSweeper)
+
+
 def option_groups() -> str:
     """The groups and their options, a line each, for --help."""
     loader = GlobalHydra.instance().config_loader()
-    groups = [*loading.GROUPS, "experiment"]
+    groups = [*loading.GROUPS, "debug", "experiment", "hparams_search"]
     return "\n".join(f"  {group}: {', '.join(loader.get_group_options(group)) or '(none)'}" for group in groups)
 
 
 def train(arguments: Sequence[str]) -> None:
     """Compose by Hydra, and train once or, with --multirun, many times."""
+    if several_processes() and {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments):
+        raise ConfigError("-m: a sweep starts its jobs itself; leave torchrun out")
+    compose(sweep_arguments(arguments), train_job)
+
+
+def compose(arguments: Sequence[str], job: Callable[[DictConfig], Any]) -> None:
+    """Call a job with what Hydra composes of the arguments."""
     store_schemas()
     add_plugin_folders()
+    store_sweepers()
     OmegaConf.register_new_resolver("option_groups", option_groups, replace=True)
+    name = command_hash(arguments)
+    OmegaConf.register_new_resolver("command_hash", lambda: name, replace=True)
     sys.argv = [sys.argv[0], *arguments]
     if "COMP_LINE" in os.environ:  # shell completion: Hydra knows no word `train`
         os.environ["COMP_LINE"] = os.environ["COMP_LINE"].replace(" train ", " ", 1)
-    hydra.main(config_path=str(conf_directory()), config_name="train", version_base="1.3")(train_job)()
+    hydra.main(config_path=str(conf_directory()), config_name="train", version_base="1.3")(job)()
+
+
+def several_processes() -> bool:
+    """Whether ``torchrun`` started this process as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
 
 
 class JobFailed(BaseException):
@@ -96,12 +127,22 @@ class JobFailed(BaseException):
 
 def train_job(tree: DictConfig) -> float:
     """Train one composed configuration; returns the monitored value, which sweepers optimise."""
+    registry.load_plugins()  # in a process of its own a job begins here
     settings = HydraConfig.get()
     directory = Path(settings.runtime.output_dir)
     exact = any(o.startswith("hydra.run.dir=") for o in settings.overrides.hydra)
     try:
         config = loading.to_config(tree)
-        run = RunDirectory.claim(directory, exact=exact)
+        sweep = Sweep(directory.parent)
+        if settings.mode is RunMode.MULTIRUN and (job := sweep.find(directory.name)) is not None:
+            from seqtrain.commands.sweep import run_job
+
+            return run_job(config, sweep, job, settings.job.num)
+        if several_processes():
+            from seqtrain.commands.together import train_together
+
+            return train_together(config, directory, exact)
+        run = RunDirectory.claim(directory, exact=exact, config=loading.to_yaml(config))
         with run.locked():
             from seqtrain.commands.train import train
 

@@ -4,23 +4,30 @@ import inspect
 import logging
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from seqtrain.cli import commands
+from seqtrain.cli.composed import check_resume, lr_find
 from seqtrain.cli.composing import JobFailed, train
 from seqtrain.cli.one_line import EXPECTED, one_line
 from seqtrain.config import registry
 from seqtrain.config.base import suggest
-from seqtrain.errors import ConfigError
+from seqtrain.errors import ConfigError, Interrupted
+from seqtrain.interruption import raise_interrupted
 
 COMMANDS: dict[str, Callable[[Sequence[str]], Any]] = {
     "resume": commands.resume,
+    "sweep": commands.sweep,
     "eval": commands.evaluate,
     "predict": commands.predict,
     "backtest": commands.backtest,
     "generate": commands.generate,
+    "compare": commands.compare,
+    "lr-find": lr_find,
+    "check-resume": check_resume,
 }
 
 
@@ -28,6 +35,7 @@ def main() -> None:
     """Entry point of ``seqtrain`` and ``python -m seqtrain``."""
     full_error = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hydra then raises what it would print, and the line below is ours
+    signal.signal(signal.SIGTERM, raise_interrupted)
     try:
         dispatch(sys.argv[1:])
     except BrokenPipeError:  # the reader of stdout, `head` say, has gone: not an error of ours
@@ -35,6 +43,9 @@ def main() -> None:
     except KeyboardInterrupt:
         print("seqtrain: interrupted", file=sys.stderr)
         sys.exit(130)
+    except Interrupted as error:
+        print(f"seqtrain: interrupted by {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
     except (*EXPECTED, JobFailed) as error:
         cause = error.__cause__ if isinstance(error, JobFailed) else error
         assert isinstance(cause, Exception)

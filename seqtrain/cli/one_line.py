@@ -13,6 +13,10 @@ EXPECTED = (UserError, HydraException, OmegaConfBaseException, OSError)
 """Errors that a user can mend: one line, no traceback."""
 
 
+EXTRAS = {"joblib": "joblib", "submitit_local": "submitit", "submitit_slurm": "submitit"}
+"""Launchers that come with an extra of seqtrain."""
+
+
 def one_line(error: Exception) -> str:
     """What is wrong in one line: for Hydra's errors, the key and value with the closest valid names."""
     cause = error.__cause__
@@ -30,6 +34,8 @@ def one_line(error: Exception) -> str:
     if missing:
         options = re.findall(r"^\t(\S+)$", str(error), flags=re.MULTILINE)
         group = missing["group"]
+        if group == "hydra/launcher" and (extra := EXTRAS.get(missing["option"])):
+            return f"{group}={missing['option']}: is not installed; pip install 'seqtrain[{extra}]'"
         return (
             f"{group}={missing['option']}: no such option; {suggest(missing['option'], options)} (see {group}/ in conf)"
         )

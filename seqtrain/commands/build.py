@@ -1,23 +1,30 @@
 """From a configuration to objects."""
 
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from seqtrain.commands.conformal import load_intervals
 from seqtrain.config import registry
 from seqtrain.config.corpus import CorpusConfig
-from seqtrain.config.model import SequenceConfig
+from seqtrain.config.debug import DebugMode
+from seqtrain.config.model import Kernel, SequenceConfig
 from seqtrain.config.root import Config
 from seqtrain.config.series import SeriesConfig
+from seqtrain.config.trainer import Precision
 from seqtrain.data.base import Dataset, DataSpec
-from seqtrain.errors import ConfigError
+from seqtrain.errors import ConfigError, RunError
+from seqtrain.kernels.compile import unavailable
 from seqtrain.models.pretrained import check_vectors
 from seqtrain.run_directory import RunDirectory, read_json
 from seqtrain.tasks.base import Task
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.device import prepare_device
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -89,6 +96,29 @@ def check_model(config: Config) -> None:
     model_class.from_config(config.model, spec, causal=task.causal, pooled=task.pooled)
     if isinstance(config.model, SequenceConfig) and config.model.embedding.path is not None:
         check_vectors(config.model.embedding.path, config.model.embedding.embed_dim)
+    check_kernel(config)
+
+
+def check_kernel(config: Config) -> None:
+    """Raise ConfigError if the model insists on the fused kernels where they cannot be used."""
+    if getattr(config.model, "kernel", None) is not Kernel.fused:
+        return
+    device = prepare_device(config.device)
+    if device.type != "cpu":
+        raise ConfigError(f"model.kernel=fused: is for the CPU, and the device is {device}; use auto, or device=cpu")
+    if config.trainer.precision is not Precision.fp32:
+        raise ConfigError("model.kernel=fused: computes in fp32; use auto, or trainer.precision=fp32")
+    if reason := unavailable():
+        raise ConfigError(f"model.kernel=fused: {reason}; mend that, or use auto")
+
+
+def check_kept(config: Config, run: RunDirectory) -> None:
+    """Raise RunError for a run that keeps no model; of one that has made a few steps only, say so."""
+    mode = config.debug.mode
+    if mode in (DebugMode.overfit, DebugMode.profile):
+        raise RunError(f"{run.path}: was made by debug={mode.value}, which keeps no model; train without it")
+    if mode is DebugMode.dry:
+        log.info("%s: was made by debug=dry; its model has made %s step(s) only", run.path, config.debug.steps)
 
 
 def load_trained(config: Config, run: RunDirectory, checkpoint: str, spec: DataSpec | None = None) -> tuple[Built, int]:
@@ -100,7 +130,9 @@ def load_trained(config: Config, run: RunDirectory, checkpoint: str, spec: DataS
         checkpoint: ``best`` or ``last``.
         spec: of the data to be scored; None takes that of the run.
     """
+    check_kept(config, run)
     built = build_model(config, spec or DataSpec(**read_json(run.data_path)["spec"]))
     saved = load_checkpoint(run.checkpoint_path(checkpoint), run.id, built.device)
     load_weights(built.model, built.head, saved)
+    load_intervals(built.task, config, run, checkpoint, saved["step"])
     return built, saved["step"]

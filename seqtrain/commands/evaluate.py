@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 from seqtrain.commands.build import build_data, load_trained
+from seqtrain.commands.conformal import describe_intervals
 from seqtrain.config.loading import differences
 from seqtrain.config.root import Config
 from seqtrain.data.base import Dataset
@@ -68,6 +69,7 @@ def evaluate(
     )
     summary = {"run": str(run.path), "checkpoint": checkpoint, "step": step, "split": split, "size": data.sizes[split]}
     summary |= {"scoring": data.scoring} if data.scoring else {}
+    summary |= describe_intervals(built.task)
     print(json.dumps(summary | result.metrics, indent=2))
     return result.metrics
 

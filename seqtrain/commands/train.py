@@ -1,77 +1,75 @@
 """Train a model, and go on with a run."""
 
 import logging
-from dataclasses import asdict
-from pathlib import Path
+from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
-from torch import nn
 
 from seqtrain.atomic import replacing
-from seqtrain.commands.build import Built, build_data, build_model, check_model
+from seqtrain.commands.build import Built
+from seqtrain.commands.conformal import calibrated, describe_intervals
+from seqtrain.commands.debug import SHORT_RUNS, simplify
 from seqtrain.commands.report import beaten_line, format_table
+from seqtrain.commands.session import Session, begin, go_on, save_config
+from seqtrain.config.debug import DebugMode
 from seqtrain.config.loading import differences, to_yaml
-from seqtrain.config.model import SequenceConfig
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Schedule
-from seqtrain.data.base import Dataset
 from seqtrain.errors import ConfigError, RunError
-from seqtrain.models.pretrained import load_vectors
-from seqtrain.run_directory import RunDirectory, read_json, write_json
-from seqtrain.tasks.base import Table
+from seqtrain.run_directory import RunDirectory, write_json
+from seqtrain.tasks.base import Evaluation, Table
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
-from seqtrain.training.device import prepare_device, seed_everything
 from seqtrain.training.evaluation import evaluate
 from seqtrain.training.observers import Console, JsonLines, TensorBoard
-from seqtrain.training.trainer import Trainer
+from seqtrain.training.pruning import StudyReporter
+from seqtrain.training.ranks import SOLO, Ranks
 
 log = logging.getLogger(__name__)
 
 RESUMABLE = {
-    *("device", "data.path", "data.eval_batch_tokens"),
+    *("device", "data.path", "data.eval_batch_tokens", "sweep.on_error", "sweep.resume"),
     *("trainer.epochs", "trainer.max_steps", "trainer.patience", "trainer.baselines", "trainer.figures"),
+    *("trainer.checkpoint_seconds", "task.conformal"),
 }
 """What may differ when a run goes on."""
 
 
-def train(config: Config, run: RunDirectory) -> float:
+def train(config: Config, run: RunDirectory, ranks: Ranks = SOLO) -> float:
     """Train from fresh weights and score the best checkpoint on test.
+
+    Args:
+        config: the configuration.
+        run: its directory.
+        ranks: the processes that train together.
 
     Returns:
         The best value of the monitored metric on validation.
     """
-    with run.recording_outcome():
-        if (path := getattr(config.data, "path", None)) is not None:
-            config.data.path = str(Path(path).expanduser().absolute())  # type: ignore[attr-defined]  # for any folder
-        save_config(config, run)
-        run.write_environment()
-        prepare_device(config.device)  # before data is read: a wrong device or model ends the run at once
-        check_model(config)
-        seed_everything(config.seed)
-        data = build_data(config)
-        for note in data.notes:
-            log.info(note)
-        write_json(run.data_path, data.describe())
-        data.save(run.path)
-        built = build_model(config, data.spec)
-        start_from_vectors(config, built, data)
-        trainer = Trainer(config.trainer, built.model, built.head, built.task, data, run, built.device)
-        return fit(config, run, data, built, trainer)
+    with recording(run, ranks):
+        simplify(config, ranks)
+        session = begin(config, run, ranks)
+        return SHORT_RUNS.get(config.debug.mode, fit)(session)
 
 
-def resume(saved: Config, config: Config, run: RunDirectory) -> float:
-    """Go on with a run from its last checkpoint. A refusal leaves the run as it was.
+def resume(saved: Config, config: Config, run: RunDirectory, ranks: Ranks = SOLO) -> float:
+    """Go on with a run from its last checkpoint, or from the beginning if it ended before it saved one.
+
+    A refusal leaves the run as it was.
 
     Args:
         saved: the run's configuration.
         config: the same with changes.
         run: its directory.
+        ranks: the processes that train together, as many as began.
 
     Raises:
         ConfigError: if a change would make it another run.
         RunError: if its data has changed, or its last checkpoint cannot be used.
     """
+    if config.debug.mode is not DebugMode.none:
+        raise RunError(f"{run.path}: was made by debug={config.debug.mode.value}, and does not go on; train without it")
     changed = set(differences(saved, config))
     for key in sorted(changed - RESUMABLE):
         raise ConfigError(f"{key}: cannot change when a run goes on; train anew, or leave it out")
@@ -81,80 +79,77 @@ def resume(saved: Config, config: Config, run: RunDirectory) -> float:
             f"{lengthened[0]}: cannot change when a run goes on, since the learning rates of "
             f"trainer.schedule={config.trainer.schedule.value} depend on it; train anew, or leave it out"
         )
-    recorded = read_json(run.data_path)["fingerprint"]
-    data = build_data(config, trained=run.path)
-    if data.fingerprint != recorded:
-        raise RunError(f"{run.path}: the data has changed since this run began (another fingerprint); train anew")
-    built = build_model(config, data.spec)
-    trainer = Trainer(config.trainer, built.model, built.head, built.task, data, run, built.device)
-    trainer.resume()
-    log.info("resuming from step %d", trainer.step)
-    with run.recording_outcome():
-        save_config(config, run)
-        return fit(config, run, data, built, trainer)
+    if not any(run.checkpoint_path(which).exists() for which in ("last", "previous")):
+        log.info("%s: no checkpoint was saved yet; beginning again", run.path)
+        return train(config, run, ranks)
+    session = go_on(config, run, ranks)
+    log.info("resuming from step %d", session.trainer.step)
+    with recording(run, ranks):
+        if ranks.first:
+            save_config(config, run)
+        return fit(session)
 
 
-def start_from_vectors(config: Config, built: Built, data: Dataset) -> None:
-    """Set the embedding to the vectors of ``model.embedding.path``, where that is given, and report the coverage."""
-    path = config.model.embedding.path if isinstance(config.model, SequenceConfig) else None
-    if path is None:
-        return
-    tokens = data.token_names()
-    if not tokens:
-        raise ConfigError(
-            f"model.embedding.path={path}: the inputs of data={config.data.name} are no words; leave it out"
-        )
-    embedding = built.model.get_submodule("embedding")
-    assert isinstance(embedding, nn.Embedding)
-    found = load_vectors(embedding, tokens, path)
-    log.info("%s: has vectors for %d of %d tokens (%.1f %%)", path, found, len(tokens), 100 * found / len(tokens))
+def recording(run: RunDirectory, ranks: Ranks) -> AbstractContextManager[None]:
+    """The outcome goes to the status of the run, from the first process."""
+    return run.recording_outcome() if ranks.first else nullcontext()
 
 
-def save_config(config: Config, run: RunDirectory) -> None:
-    """Write config.yaml."""
-    with replacing(run.config_path) as temporary:
-        temporary.write_text(to_yaml(config))
-
-
-def fit(config: Config, run: RunDirectory, data: Dataset, built: Built, trainer: Trainer) -> float:
+def fit(session: Session) -> float:
     """Run the trainer to the end, then score, store and show the results."""
-    monitor = f"val/{built.task.monitor}"
-    resumed = trainer.step > 0
-    board = TensorBoard(run.path, purge_step=trainer.step + 1 if resumed else None)
-    lines = JsonLines(run.metrics_path, keep_until=trainer.step if resumed else None)
-    trainer.observers = [board, lines, Console(trainer.total_steps, trainer.step, monitor)]
+    config, run, data, built, trainer = session.config, session.run, session.data, session.built, session.trainer
+    monitor, ranks = f"val/{built.task.monitor}", trainer.ranks
+    if ranks.first:
+        begun = run.metrics_path.exists()
+        run.update_status(monitor=monitor, maximize=built.task.maximize, total_steps=trainer.total_steps)
+        study = []
+        if config.sweep.trial is not None and not begun:
+            study = [StudyReporter(config.sweep, monitor, trainer.total_steps, run.path)]
+        board = TensorBoard(run.path, purge_step=trainer.step + 1 if begun else None)
+        lines = JsonLines(run.metrics_path, keep_until=trainer.step if begun else None)
+        trainer.observers = [board, lines, Console(trainer.total_steps, trainer.step, monitor), *study]
+        board.media(0, {}, {"config": f"```yaml\n{to_yaml(config)}```"})
+        board.start_session(hparams(config, built))
     log.info("%s: %s", run.path, ", ".join(f"{size:,} {split}" for split, size in data.sizes.items()))
     parameters = f"{built.num_parameters:,}"
     log.info("%s: %s parameters, %d steps on %s", config.model.name, parameters, trainer.total_steps, built.device)
     if config.trainer.schedule is not Schedule.one_cycle and config.trainer.warmup_steps >= trainer.total_steps > 0:
         log.info("trainer.warmup_steps=%d: the run ends before the full rate is reached", config.trainer.warmup_steps)
-    board.media(0, {}, {"config": f"```yaml\n{to_yaml(config)}```"})
-    board.start_session(hparams(config, built))
     try:
         best = trainer.fit()
-        scores = score(config, run, data, built)
-        final = {f"test/{metric}": value for metric, value in scores.get("test", {}).items()}
-        if final:
-            trainer.tell(final)
-        board.end_session()
-    finally:
+        scores = score(session)
+        if "test" in scores:
+            trainer.tell({f"test/{metric}": value for metric, value in scores["test"].metrics.items()})
+        if ranks.first:
+            board.end_session()
+    except BaseException:
         for observer in trainer.observers:
-            observer.close()
-    run.update_status(best={monitor: best, "step": trainer.best_step}, seconds=round(trainer.seconds, 1))
-    report(config, run, data, built, scores, trainer.best_step)
+            with suppress(RunError):  # what led here says more
+                observer.close()
+        raise
+    for observer in trainer.observers:
+        observer.close()
+    if ranks.first:
+        run.update_status(best={monitor: best, "step": trainer.best_step}, seconds=round(trainer.seconds, 1))
+        report(session, scores)
     return best
 
 
-def score(config: Config, run: RunDirectory, data: Dataset, built: Built) -> dict[str, dict[str, float]]:
+def score(session: Session) -> dict[str, Evaluation]:
     """Scores of the best checkpoint on validation and, where there is one, test; stores the outputs on test."""
-    load_weights(built.model, built.head, load_checkpoint(run.checkpoint_path("best"), run.id, built.device))
-    scores: dict[str, dict[str, float]] = {}
+    run, data, built, ranks = session.run, session.data, session.built, session.trainer.ranks
+    checkpoint = ranks.share(lambda: load_checkpoint(run.checkpoint_path("best"), run.id, built.device))
+    load_weights(built.model, built.head, checkpoint)
+    scores: dict[str, Evaluation] = {}
     for split in ("validation", "test"):
         if split in data.sizes:
             batches = data.eval_batches(split)
-            result = evaluate(built.model, built.head, built.task, batches, built.device, config.trainer.precision)
-            scores[split] = result.metrics
-            if split == "test":
+            precision = session.config.trainer.precision
+            result = evaluate(built.model, built.head, built.task, batches, built.device, precision, ranks)
+            if split == "validation":
+                result = calibrated(session, result, checkpoint["step"])
+            scores[split] = replace(result, outputs={})
+            if split == "test" and ranks.first:
                 outputs: dict[str, Any] = {"rows": data.source_rows(split)} | result.outputs
                 run.predictions_path.parent.mkdir(exist_ok=True)
                 with replacing(run.predictions_path) as temporary, temporary.open("wb") as file:
@@ -162,25 +157,46 @@ def score(config: Config, run: RunDirectory, data: Dataset, built: Built) -> dic
     return scores
 
 
-def report(
-    config: Config, run: RunDirectory, data: Dataset, built: Built, scores: dict[str, dict[str, float]], step: int
-) -> None:
+def report(session: Session, scores: dict[str, Evaluation]) -> None:
     """Write results.json, and print the model's scores beside the baselines'."""
-    name = config.model.name
-    table: Table = {name: scores}
-    results = {"model": name, "parameters": built.num_parameters, "best_step": step, "scores": table}
+    config, run, data, built = session.config, session.run, session.data, session.built
+    name, step = config.model.name, session.trainer.best_step
+    results: dict[str, Any] = {"model": name, "parameters": built.num_parameters, "best_step": step}
+    results |= {"monitor": built.task.monitor, "maximize": built.task.maximize, "shown": list(built.task.shown)}
     results |= {"scoring": data.scoring} if data.scoring else {}
+    results |= describe_intervals(built.task)
+    results |= as_results({name: scores})
     write_json(run.results_path, results)  # before the baselines, which may take a while
+    baselines: dict[str, dict[str, Evaluation]] = {}
     if config.trainer.baselines:
         log.info("baselines, fitted on train ...")
-        table |= built.task.baselines(data)
+        scored = built.task.scored_baselines(data).items()  # the model may have the name of one: linear has
+        baselines = {f"{who} (baseline)" if who == name else who: splits for who, splits in scored}
+        results |= as_results({name: scores} | baselines)
         write_json(run.results_path, results)
+    if config.trainer.figures:
+        figures = built.task.final_figures(built.model, built.head, data, built.device, scores, baselines)
+        if figures:
+            board = TensorBoard(run.path)
+            board.media(step, figures, {})
+            board.close()
+    table: Table = results["scores"]
     print(format_table(table, built.task.shown))
     if data.scoring:
         print(f"scores: {data.scoring}")
+    if intervals := describe_intervals(built.task):
+        print(f"conformal: {intervals['conformal']}")
     if len(table) > 1:
         print(beaten_line(name, table, built.task.monitor, built.task.maximize))
     print(f"best checkpoint: step {step}; run directory: {run.path}")
+
+
+def as_results(evaluations: dict[str, dict[str, Evaluation]]) -> dict[str, Any]:
+    """Scores and, where there are finer ones, details, who -> split -> value, as results.json has them."""
+    table = {who: {split: part.metrics for split, part in splits.items()} for who, splits in evaluations.items()}
+    details = {who: {split: part.details for split, part in splits.items()} for who, splits in evaluations.items()}
+    finer = {who: splits for who, splits in details.items() if any(splits.values())}
+    return {"scores": table} | ({"details": finer} if finer else {})
 
 
 def hparams(config: Config, built: Built) -> dict[str, Any]:

@@ -40,6 +40,16 @@ class TaskConfig(Node):
 class ModelConfig(Node):
     """The network between inputs and features."""
 
+    def widths(self, causal: bool) -> dict[str, int]:
+        """Keys of the sizes that ``budget.params`` solves for, and what each must be a multiple of; none, if it cannot.
+
+        All sizes grow and shrink by one factor; the last one then makes up, alone, for what that leaves.
+
+        Args:
+            causal: the task predicts the next step.
+        """
+        return {"hidden_size": 1} if hasattr(self, "hidden_size") else {}
+
 
 def require(holds: bool, key: str, value: Any, allowed: str) -> None:
     """Raise ConfigError naming the key, its value and what is allowed, unless ``holds``."""

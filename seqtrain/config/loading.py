@@ -44,6 +44,17 @@ def to_config(tree: DictConfig) -> Config:
             "made of letters, digits, '.', '_' and '-'",
         )
         node.check(group)
+    if config.budget.number() is not None:
+        widths = config.model.widths(causal=False)
+        require(
+            len(widths) > 0,
+            "budget.params",
+            config.budget.params,
+            f"null with model={config.model.name}, which has no width",
+        )
+    config.debug.check("debug")
+    if (path := getattr(config.data, "path", None)) is not None:
+        config.data.path = str(Path(path).expanduser().absolute())  # type: ignore[attr-defined]  # seen from any folder
     return config
 
 
@@ -68,6 +79,8 @@ def explain(error: OmegaConfBaseException) -> ConfigError:
     key = str(error.full_key or error.key or "")
     if error.object_type is not None and is_dataclass(error.object_type) and "not in" in str(error.msg):
         return ConfigError(unknown_key(key, {f.name for f in fields(error.object_type)}))
+    if "not in struct" in str(error.msg) and error.parent_node is not None:
+        return ConfigError(unknown_key(key, {str(name) for name in error.parent_node}))
     message = str(error.msg or error).splitlines()[0]
     if "Missing mandatory value" in message or "MISSING" in message:
         return ConfigError(f"{key}: a value must be given, as {key}=...")

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 
 from seqtrain.config.base import DataConfig, ModelConfig, TaskConfig
+from seqtrain.config.debug import DebugConfig
+from seqtrain.config.sweep import BudgetConfig, SweepConfig
 from seqtrain.config.trainer import TrainerConfig
 
 
@@ -14,6 +16,9 @@ class Config:
     task: TaskConfig = field(default_factory=TaskConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    budget: BudgetConfig = field(default_factory=BudgetConfig)
+    sweep: SweepConfig = field(default_factory=SweepConfig)
+    debug: DebugConfig = field(default_factory=DebugConfig)
     seed: int = 0
     """Seed of the weights, the order of the batches and dropout."""
     device: str = "auto"

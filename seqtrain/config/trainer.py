@@ -82,6 +82,11 @@ class TrainerConfig(Node):
     """Steps between evaluations on validation; null evaluates at the end of each epoch."""
     patience: int | None = None
     """Stop after this many evaluations in a row without a better one; null never stops early."""
+    checkpoint_seconds: float | None = 60.0
+    """Seconds between checkpoints, more where saving takes over 2 % of the time; null saves at evaluations only."""
+    deterministic: bool = False
+    """Refuse operations whose result depends on the order of threads; slower on a GPU. On the CPU runs are equal bit by
+    bit either way, on one number of threads."""
     log_every: int = 20
     """Steps between log entries."""
     baselines: bool = True
@@ -94,6 +99,8 @@ class TrainerConfig(Node):
         for name in names:
             value = getattr(self, name)
             require(value is None or value >= 1, f"{key}.{name}", value, "at least 1")
+        seconds = self.checkpoint_seconds
+        require(seconds is None or seconds >= 0, f"{key}.checkpoint_seconds", seconds, "at least 0, or null")
         for name in ("weight_decay", "warmup_steps"):
             require(getattr(self, name) >= 0, f"{key}.{name}", getattr(self, name), "at least 0")
         for name in ("momentum", "final_lr_fraction", "warmup_fraction", "ema_decay"):

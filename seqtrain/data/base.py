@@ -69,6 +69,19 @@ class Batch:
     """Steps before which the state of a row that goes on from the batch before is forgotten, (B, T); None for none."""
     rate_scale: float = 1.0
     """Factor of the learning rate in the step that this batch makes."""
+    weight: float = 1.0
+    """Factor of its loss: 0 where it only keeps a process in step with the others."""
+
+    def part(self, rank: int, size: int) -> Self:
+        """Rows ``rank``, ``rank + size``, ...: a process's share. One that is left without gets a row of weight 0."""
+        if size == 1:
+            return self
+        weight = float(rank < len(self.rows))
+        rows = slice(rank, None, size) if weight else slice(0, 1)
+        kept: dict[str, Any] = {
+            name: value[rows] for name, value in vars(self).items() if isinstance(value, Tensor | np.ndarray)
+        }
+        return replace(self, **kept, num_tokens=int(kept["lengths"].sum() * weight), weight=weight)
 
     def to(self, device: torch.device) -> Self:
         """The same batch on a device."""

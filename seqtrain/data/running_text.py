@@ -9,9 +9,9 @@ Shapes: N tokens of a split, B rows, T steps of a segment.
 import functools
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -47,6 +47,11 @@ class SegmentBatch(Batch):
     """Characters of the targets that count; known in evaluation only."""
     num_bytes: int = 0
     """Bytes of them in UTF-8."""
+
+    def part(self, rank: int, size: int) -> Self:
+        """Characters and bytes are those of the whole batch, and count once, in the first process."""
+        part = super().part(rank, size)
+        return part if rank == 0 else replace(part, num_characters=0, num_bytes=0)
 
 
 class RunningText(Dataset):

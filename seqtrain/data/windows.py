@@ -145,13 +145,15 @@ def split_windows(
 def cut(array: np.ndarray, starts: np.ndarray, steps: int) -> np.ndarray:
     """Rows from each of ``starts`` on: (N, D) and (B,) to (B, T, D); a copy of the windows asked for, and no others.
 
-    A window is one run of memory, and is copied as one: 3 to 12 times as fast as a gather of its rows.
+    A window is one run of memory, and is copied as one: 3 to 12 times as fast as a gather of its rows. The view of all
+    windows takes no memory; ``sliding_window_view``, which checks more, takes longer than the copy of a small batch.
     """
     width = array.shape[1]
     if width == 0:
         return np.zeros((len(starts), steps, 0), dtype=array.dtype)
-    flat = array.reshape(-1)
-    windows = np.lib.stride_tricks.sliding_window_view(flat, steps * width)[::width]
+    array = np.ascontiguousarray(array)
+    shape, strides = (len(array) - steps + 1, steps * width), (width * array.itemsize, array.itemsize)
+    windows = np.lib.stride_tricks.as_strided(array, shape, strides, writeable=False)
     return windows[starts].reshape(len(starts), steps, width)
 
 

@@ -1,6 +1,7 @@
 """What a task gives the trainer: a head over the features, a loss, metrics, figures, baselines."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -25,10 +26,25 @@ class Evaluation:
     """One entry a row, in the order of the split's rows; or one a step, of all rows laid end to end."""
     sums: dict[str, np.ndarray] = field(default_factory=dict)
     """What figures are drawn from, where that is not the outputs."""
+    details: dict[str, Any] = field(default_factory=dict)
+    """Finer scores for results.json: of each class or variable, say; plain values, lists and dicts."""
 
 
 class Meter(ABC):
     """Gathers a split's outputs, batch by batch, into an Evaluation. Sums and counts, so batch sizes never matter."""
+
+    taken_in: ClassVar[tuple[str, ...]]
+    """Attributes that hold what was taken in: numbers and arrays, which add up, and lists and dicts, which join."""
+
+    def gathered(self) -> dict[str, Any]:
+        """What was taken in, to be merged into the meter of another process."""
+        return {name: getattr(self, name) for name in self.taken_in}
+
+    def merge(self, gathered: dict[str, Any]) -> None:
+        """Take in what another process's meter gathered of other rows."""
+        for name, value in gathered.items():
+            own = getattr(self, name)
+            setattr(self, name, own | value if isinstance(own, dict) else own + value)
 
     @abstractmethod
     def update(self, features: Tensor, batch: Batch) -> None:
@@ -92,6 +108,32 @@ class Task(ABC):
 
     def baselines(self, data: Dataset) -> Table:
         """Scores of simple methods fitted on train."""
+        return {}
+
+    def scored_baselines(self, data: Dataset) -> dict[str, dict[str, Evaluation]]:
+        """The same as evaluations, who -> split -> scores, for a task that has more to say of them than metrics."""
+        table = self.baselines(data)
+        return {who: {split: Evaluation(scores) for split, scores in splits.items()} for who, splits in table.items()}
+
+    def final_figures(
+        self,
+        model: nn.Module,
+        head: nn.Module,
+        data: Dataset,
+        device: torch.device,
+        evaluations: Mapping[str, Evaluation],
+        baselines: Mapping[str, Mapping[str, Evaluation]],
+    ) -> dict[str, "Figure"]:
+        """Figures, by tag, of the best checkpoint once all is scored.
+
+        Args:
+            model: with the weights of that checkpoint, in evaluation mode.
+            head: the same.
+            data: the data.
+            device: where both are.
+            evaluations: scores by split, without outputs.
+            baselines: those of ``scored_baselines``; none where they are not wanted.
+        """
         return {}
 
 

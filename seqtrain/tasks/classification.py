@@ -31,6 +31,8 @@ NUM_EXAMPLES = 4  # rows whose attention is drawn
 class ClassificationMeter(Meter):
     """Gathers the logits and targets of every row."""
 
+    taken_in = ("logits", "targets", "rows")
+
     def __init__(self, head: nn.Module):
         self.head = head
         self.logits: list[Tensor] = []

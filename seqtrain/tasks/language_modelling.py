@@ -40,6 +40,8 @@ class LanguageMeter(Meter):
         segment_length: T of training segments.
     """
 
+    taken_in = ("nats", "positions", "hits", "top5", "characters", "bytes", "by_position", "by_confidence")
+
     def __init__(self, head: SoftmaxHead | AdaptiveSoftmaxHead, segment_length: int):
         self.head, self.segment_length = head, segment_length
         self.nats: list[Tensor] = []
@@ -51,6 +53,8 @@ class LanguageMeter(Meter):
     def update(self, features: Tensor, batch: Batch) -> None:
         batch = cast(SegmentBatch, batch)
         assert batch.positions is not None
+        self.characters += batch.num_characters
+        self.bytes += batch.num_bytes
         scored = torch.ones_like(batch.targets, dtype=torch.bool) if batch.scored is None else batch.scored
         if not scored.any():
             return
@@ -61,8 +65,6 @@ class LanguageMeter(Meter):
         self.positions.append(positions)
         self.hits += int((rank == 0).sum())
         self.top5 += int((rank < 5).sum())
-        self.characters += batch.num_characters
-        self.bytes += batch.num_bytes
         place = (positions - 1).numpy() % self.segment_length
         bins = (confidence.double() * CONFIDENCE_BINS).long().clamp(0, CONFIDENCE_BINS - 1).numpy()
         for sums, index, weights in (

@@ -35,6 +35,8 @@ class LabellingMeter(Meter):
         class_names: names of the labels.
     """
 
+    taken_in = ("nats", "hits", "steps", "rows", "perfect", "labels", "log_probabilities")
+
     def __init__(self, head: nn.Module, class_names: Sequence[str]):
         self.head = head
         self.class_names = class_names
@@ -43,11 +45,16 @@ class LabellingMeter(Meter):
         self.marks_entities = marks_entities(class_names)
         self.labels: dict[int, tuple[list[int], list[int]]] = {}
         """Predicted and true labels of the real steps of each row."""
+        self.log_probabilities: dict[int, np.ndarray] = {}
+        """Of the true labels, in nats."""
 
     def update(self, features: Tensor, batch: Batch) -> None:
         real = real_steps(batch.lengths, batch.targets.shape[1])
         logits = self.head(features).float()
-        self.nats += F.cross_entropy(logits[real].cpu().double(), batch.targets[real].cpu(), reduction="sum")
+        nats = F.cross_entropy(logits[real].cpu().double(), batch.targets[real].cpu(), reduction="none")
+        self.nats += nats.sum()
+        of_rows = torch.split(-nats.float(), batch.lengths.tolist())
+        self.log_probabilities |= dict(zip(batch.rows.tolist(), (part.numpy() for part in of_rows), strict=True))
         predicted = logits.argmax(-1)
         wrong = (predicted != batch.targets) & real
         self.hits += int(real.sum() - wrong.sum())
@@ -69,6 +76,7 @@ class LabellingMeter(Meter):
             predicted, true = ([[self.class_names[label] for label in row] for row in side] for side in sides)
             metrics |= entity_metrics(predicted, true)
         outputs = {name: np.concatenate(side) for name, side in zip(("predictions", "targets"), sides, strict=True)}
+        outputs["log_probabilities"] = np.concatenate([self.log_probabilities[row] for row in sorted(self.labels)])
         return Evaluation(metrics, outputs | {"lengths": np.array([len(row) for row in sides[1]])})
 
 

@@ -15,6 +15,8 @@ from seqtrain.tasks.base import Evaluation, Meter, Table, Task, linear_head
 class RegressionMeter(Meter):
     """Gathers the prediction and target of every row."""
 
+    taken_in = ("predictions", "targets", "rows")
+
     def __init__(self, head: nn.Module):
         self.head = head
         self.predictions: list[Tensor] = []

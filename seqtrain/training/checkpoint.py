@@ -1,5 +1,6 @@
 """Checkpoints: written whole or not at all, verified before use, and never able to run code."""
 
+import logging
 import os
 import pickle
 import zipfile
@@ -12,25 +13,33 @@ from torch import nn
 
 from seqtrain.atomic import replacing
 from seqtrain.errors import RunError
+from seqtrain.run_directory import RunDirectory, writing
+
+log = logging.getLogger(__name__)
 
 
-def save_checkpoint(path: Path, content: dict[str, Any]) -> None:
+def save_checkpoint(path: Path, content: dict[str, Any], keep_as: Path | None = None) -> None:
     """Write a checkpoint beside its place, make it durable, and move it there: a crash leaves the old one or the new.
 
     Args:
         path: its final place.
         content: tensors, numbers, strings, and lists, tuples and dicts of them.
+        keep_as: where the old checkpoint goes; None drops it.
 
     Raises:
-        OSError: if it cannot be written; the old checkpoint is untouched.
+        RunError: if it cannot be written; the old checkpoint is untouched.
     """
-    with replacing(path) as temporary:
-        torch.save(content, temporary)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)  # the new name too
-    finally:
-        os.close(directory)
+    with writing(path, path.parents[1]):
+        with replacing(path) as temporary:
+            with temporary.open("wb") as file:  # by ourselves: torch hides what the system says of a full disk
+                torch.save(content, file)
+            if keep_as is not None and path.exists():
+                path.replace(keep_as)
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)  # the new name too
+        finally:
+            os.close(directory)
 
 
 def load_checkpoint(path: Path, run_id: str, device: torch.device | str = "cpu") -> dict[str, Any]:
@@ -59,6 +68,24 @@ def load_checkpoint(path: Path, run_id: str, device: torch.device | str = "cpu")
     if not isinstance(content, dict) or content.get("run_id") != run_id:
         raise RunError(f"{path}: is a checkpoint of another run; restore this run's own file")
     return content
+
+
+def last_checkpoint(run: RunDirectory) -> dict[str, Any]:
+    """The last checkpoint of a run; where that cannot be used, the one before it, with a warning.
+
+    Raises:
+        RunError: if neither can be used.
+    """
+    try:
+        return load_checkpoint(run.checkpoint_path("last"), run.id)
+    except RunError as error:
+        try:
+            previous = load_checkpoint(run.checkpoint_path("previous"), run.id)
+        except RunError:
+            raise error from None
+        log.warning("%s", error)
+        log.warning("going on from the checkpoint before it, of step %d", previous["step"])
+        return previous
 
 
 def load_weights(model: nn.Module, head: nn.Module, checkpoint: dict[str, Any]) -> None:

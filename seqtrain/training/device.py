@@ -1,5 +1,7 @@
 """Where and in which arithmetic a model runs, and its randomness."""
 
+import ctypes
+import os
 import random
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -9,6 +11,8 @@ import torch
 
 from seqtrain.config.trainer import Precision
 from seqtrain.errors import ConfigError
+
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
 def prepare_device(name: str) -> torch.device:
@@ -20,15 +24,43 @@ def prepare_device(name: str) -> torch.device:
         ConfigError: if torch does not know the device or cannot use it here.
     """
     torch.set_flush_denormal(True)
+    keep_freed_memory()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if name == "cuda" and "LOCAL_RANK" in os.environ:  # set by torchrun: a GPU for each process
+        name = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"device={name}: cannot be used here ({reason}); use auto, cpu, cuda:<n> or mps") from error
     return device
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep the large blocks that a step frees for the next step, rather than give them back to the system.
+
+    By default each tensor over 32 MB is mapped anew, and the system clears its pages at the first touch, at every step.
+    Has no effect where the C library is another one.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(M_MMAP_MAX, 0)
+    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def prepare_determinism(wanted: bool) -> None:
+    """Have torch refuse operations whose result depends on the order of threads, or allow them again."""
+    if wanted:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses
+    torch.backends.cudnn.benchmark = False
+    if wanted != torch.are_deterministic_algorithms_enabled():  # the call loads torch's compiler, which takes a second
+        torch.use_deterministic_algorithms(wanted)
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:

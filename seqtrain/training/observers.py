@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tqdm import tqdm
 
 from seqtrain.atomic import replacing
+from seqtrain.run_directory import writing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,17 +43,22 @@ class TensorBoard:
     def __init__(self, directory: Path, purge_step: int | None = None):
         from torch.utils.tensorboard.writer import SummaryWriter
 
-        self.writer = SummaryWriter(str(directory), purge_step=purge_step, flush_secs=10)
+        self.directory = directory
+        threading.excepthook = report_of_thread
+        with writing(directory, directory):
+            self.writer = SummaryWriter(str(directory), purge_step=purge_step, flush_secs=10)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        for tag, value in values.items():
-            self.writer.add_scalar(tag, value, step)
+        with writing(self.directory / "events.out.*", self.directory):
+            for tag, value in values.items():
+                self.writer.add_scalar(tag, value, step)
 
     def media(self, step: int, figures: dict[str, "Figure"], texts: dict[str, str]) -> None:
-        for tag, figure in figures.items():
-            self.writer.add_image(tag, rendered(figure), step, dataformats="HWC")
-        for tag, text in texts.items():
-            self.writer.add_text(tag, text, step)
+        with writing(self.directory / "events.out.*", self.directory):
+            for tag, figure in figures.items():
+                self.writer.add_image(tag, rendered(figure), step, dataformats="HWC")
+            for tag, text in texts.items():
+                self.writer.add_text(tag, text, step)
 
     def start_session(self, hparams: dict[str, Any]) -> None:
         """Write the run's row of the HParams table.
@@ -69,7 +76,8 @@ class TensorBoard:
         self.writer._get_file_writer().add_summary(self.session_end)
 
     def close(self) -> None:
-        self.writer.close()
+        with writing(self.directory / "events.out.*", self.directory):
+            self.writer.close()
 
 
 class JsonLines:
@@ -85,17 +93,19 @@ class JsonLines:
             with replacing(path) as temporary:
                 kept = (line for line in path.read_text().splitlines() if is_kept(line, keep_until))
                 temporary.write_text("".join(f"{line}\n" for line in kept))
-        self.file = path.open("a", buffering=1)
+        self.path, self.file = path, path.open("a", buffering=1)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         finite = {tag: value if math.isfinite(value) else None for tag, value in values.items()}
-        self.file.write(json.dumps({"step": step} | finite) + "\n")
+        with writing(self.path, self.path.parent):
+            self.file.write(json.dumps({"step": step} | finite) + "\n")
 
     def media(self, step: int, figures: dict[str, "Figure"], texts: dict[str, str]) -> None:
         pass
 
     def close(self) -> None:
-        self.file.close()
+        with writing(self.path, self.path.parent):
+            self.file.close()
 
 
 class Console:
@@ -140,6 +150,12 @@ class Console:
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+def report_of_thread(report: threading.ExceptHookArgs) -> None:
+    """What a thread says of the error that ended it: nothing if TensorBoard raises it again at the next write."""
+    if type(report.thread).__module__ != "tensorboard.summary.writer.event_file_writer":
+        threading.__excepthook__(report)
 
 
 def is_kept(line: str, last_step: int) -> bool:

@@ -311,10 +311,11 @@ def test_a_refused_resume_leaves_the_run_as_it_was(finished: Finished, tmp_path:
     other.model.hidden_size = 11  # type: ignore[attr-defined]
     with pytest.raises(ConfigError):
         resume(config, other, copy)
-    copy.checkpoint_path("last").write_bytes(b"no checkpoint")
-    with pytest.raises(RunError, match="cut short or damaged"):
+    for which in ("last", "previous"):
+        copy.checkpoint_path(which).write_bytes(b"no checkpoint")
+        before.pop(copy.checkpoint_path(which), None)
+    with pytest.raises(RunError, match=r"last\.pt: .* cut short or damaged"):
         resume(config, config, copy)
-    del before[copy.checkpoint_path("last")]
     assert all(path.read_bytes() == content for path, content in before.items())
 
 

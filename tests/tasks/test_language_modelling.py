@@ -192,10 +192,10 @@ def test_resumed_in_the_middle_of_an_epoch_equals_uninterrupted(
     monkeypatch.setattr(Trainer, "train_step", original)
     resume(config, config, stopped)
     ends = [load_checkpoint(run.checkpoint_path("last"), run.id) for run in (whole, stopped)]
-    for name in ("model", "head", "optimizer", "averaging", "state"):
+    for name in ("model", "head", "optimizer", "averaging", "ranks"):
         assert str(ends[0][name]) == str(ends[1][name])
         assert same(ends[0][name], ends[1][name]), name
-    assert ends[0]["state"] is not None and ends[0]["batch_index"] == ends[1]["batch_index"] > 0
+    assert ends[0]["ranks"][0]["state"] is not None and ends[0]["batch_index"] == ends[1]["batch_index"] > 0
 
 
 def same(a: Any, b: Any) -> bool:

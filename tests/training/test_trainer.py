@@ -160,9 +160,15 @@ def test_stops_before_a_non_finite_update(small: Compose, tmp_path: Path) -> Non
     with torch.no_grad():
         trainer.parameters[-1][0] = math.inf
     before = parameters(trainer)
-    with pytest.raises(RunError, match="step 1: loss is nan"):
+    with pytest.raises(
+        RunError, match=r"step 1: the gradient of \S+ and \d+ other parameters is not finite.*nonfinite"
+    ):
         trainer.fit()
     assert torch.equal(before, parameters(trainer)) and trainer.step == 0
+    kept = load_checkpoint(tmp_path / "run/nonfinite.pt", trainer.run_id)
+    batch = next(iter(trainer.data.train_batches(0)))
+    assert torch.equal(kept["batches"][0]["inputs"], batch.inputs) and kept["state"] is None
+    assert kept["head"].keys() == trainer.head.state_dict().keys()
 
 
 def test_patience(small: Compose, tmp_path: Path) -> None:

@@ -1,0 +1,132 @@
+"""Proves that a run which stops and goes on ends as one that never stopped."""
+
+import copy
+import json
+import math
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqtrain.commands.session import Session, begin, go_on
+from seqtrain.config.base import require
+from seqtrain.config.loading import to_yaml
+from seqtrain.config.root import Config
+from seqtrain.errors import Interrupted, RunError
+from seqtrain.run_directory import RunDirectory
+from seqtrain.training.checkpoint import load_checkpoint
+from seqtrain.training.device import seed_everything
+from seqtrain.training.observers import JsonLines
+from seqtrain.training.ranks import SOLO
+from seqtrain.training.trainer import Trainer
+
+TIMINGS = {"run_id", "seconds", "train/tokens_per_second"}
+"""Entries of checkpoints and logs that differ between any two runs."""
+
+
+def check_resume(config: Config, steps: int, directory: Path) -> int:
+    """Train 2 ``steps`` at once, and ``steps``, a stop and ``steps`` more; compare all tensors and logs bit by bit.
+
+    In between every random generator is set to something else, and all is built anew.
+
+    Args:
+        config: of the run; its numbers of epochs and steps, its figures and baselines do not matter.
+        steps: optimizer steps before and after the stop.
+        directory: for the two runs.
+
+    Returns:
+        How many tensors and numbers of the last checkpoints are equal.
+
+    Raises:
+        RunError: if something differs; it names the first difference.
+    """
+    require(steps >= 1, "steps", steps, "at least 1")
+    config = copy.deepcopy(config)
+    trainer = config.trainer
+    trainer.max_steps, trainer.log_every, trainer.figures, trainer.checkpoint_seconds = 2 * steps, 1, False, None
+    whole, stopped = (RunDirectory.claim(directory / name, exact=True, config=to_yaml(config)) for name in NAMES)
+    fit(begin(config, whole, SOLO))
+    session = begin(config, stopped, SOLO)
+    session.trainer.observers = [StopAt(steps, session.trainer)]
+    try:
+        fit(session)
+    except Interrupted:
+        pass
+    else:
+        raise RunError(f"the run ended before step {steps}, by trainer.patience={trainer.patience}; set it to null")
+    seed_everything(config.seed + 1)
+    fit(go_on(config, stopped, SOLO))
+    one, other = (load_checkpoint(run.checkpoint_path("last"), run.id) for run in (whole, stopped))
+    logs = [[json.loads(line) for line in run.metrics_path.read_text().splitlines()] for run in (whole, stopped)]
+    for place in first_difference(one, other, "last.pt"), first_difference(logs[0], logs[1], "metrics.jsonl"):
+        if place is not None:
+            raise RunError(f"resuming is not exact: {place} differs between {whole.path} and {stopped.path}")
+    return sum(1 for _ in leaves(one))
+
+
+NAMES = ("whole", "stopped")
+
+
+class StopAt:
+    """An observer that interrupts a trainer after a step, as a signal would."""
+
+    def __init__(self, step: int, trainer: Trainer):
+        self.step, self.trainer = step, trainer
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        if step == self.step:
+            self.trainer.interruption.requested = signal.SIGTERM
+
+    def media(self, step: int, figures: dict[str, Any], texts: dict[str, str]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def fit(session: Session) -> None:
+    """Train, and write metrics.jsonl."""
+    trainer = session.trainer
+    lines = JsonLines(session.run.metrics_path, keep_until=trainer.step)
+    trainer.observers.append(lines)
+    try:
+        trainer.fit()
+    finally:
+        lines.close()
+
+
+def first_difference(one: Any, other: Any, place: str) -> str | None:
+    """Where two nested values first differ, or None; timings do not count, and NaN equals NaN."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        if one.keys() != other.keys():
+            return f"{place} (keys {sorted(one.keys() ^ other.keys(), key=str)})"
+        parts = [(one[key], other[key], f"{place}.{key}") for key in one if key not in TIMINGS]
+    elif isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        if len(one) != len(other):
+            return f"{place} (lengths {len(one)} and {len(other)})"
+        parts = [(a, b, f"{place}.{i}") for i, (a, b) in enumerate(zip(one, other, strict=True))]
+    else:
+        return None if equal(one, other) else place
+    return next((found for part in parts if (found := first_difference(*part)) is not None), None)
+
+
+def equal(one: Any, other: Any) -> bool:
+    """Whether two leaves are equal, bit by bit."""
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        same = one.dtype == other.dtype and one.shape == other.shape
+        return same and torch.equal(*(t.reshape(-1).view(torch.uint8) for t in (one, other)))
+    if isinstance(one, float) and isinstance(other, float) and math.isnan(one):
+        return math.isnan(other)
+    return type(one) is type(other) and bool(one == other)
+
+
+def leaves(value: Any) -> Iterator[Any]:
+    """Everything in nested dicts, lists and tuples that is none of these."""
+    if isinstance(value, dict | list | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from leaves(part)
+    else:
+        yield value

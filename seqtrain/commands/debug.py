@@ -1,0 +1,136 @@
+"""Short runs that look for faults: ``debug=overfit``, ``dry`` and ``profile``."""
+
+import json
+import logging
+import os
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+from torch.profiler import ProfilerActivity, schedule
+from torch.profiler import profile as recording
+
+from seqtrain.commands.session import Session
+from seqtrain.config.base import require
+from seqtrain.config.debug import DebugMode
+from seqtrain.config.root import Config
+from seqtrain.config.trainer import Average, Schedule
+from seqtrain.data.parts import one_batch
+from seqtrain.run_directory import write_json
+from seqtrain.training.evaluation import evaluate
+from seqtrain.training.observers import Console, JsonLines
+from seqtrain.training.ranks import Ranks
+from seqtrain.training.steps import make_steps
+
+log = logging.getLogger(__name__)
+
+LEARNED = 0.02  # share of the first loss that is left once rows are known by heart
+WAIT, WARMUP = 5, 3  # steps before those that are recorded: in the first ones memory and kernels are chosen
+ROWS_SHOWN = 15
+REGULARISERS = {
+    *("dropout", "output_dropout", "word_dropout", "weight_drop", "weight_decay", "label_smoothing"),
+    *("activation_penalty", "change_penalty"),
+}
+
+
+def simplify(config: Config, ranks: Ranks) -> None:
+    """Change the configuration to what a short run needs; the run saves it so.
+
+    Raises:
+        ConfigError: for ``overfit`` and ``profile`` in several processes.
+    """
+    mode, trainer = config.debug.mode, config.trainer
+    if mode is DebugMode.none:
+        return
+    assert config.debug.steps is not None
+    require(ranks.size == 1 or mode is DebugMode.dry, "debug", mode.value, "in one process, without torchrun")
+    trainer.max_steps, trainer.baselines = config.debug.steps, False
+    if mode is DebugMode.dry:
+        trainer.warmup_steps, trainer.eval_every = 0, None
+    elif mode is DebugMode.overfit:
+        trainer.schedule, trainer.warmup_steps, trainer.average = Schedule.constant, 0, Average.none
+        for node in (config.model, config.task, trainer):
+            without_regularisers(node)
+    else:
+        trainer.max_steps = WAIT + WARMUP + config.debug.steps
+
+
+def without_regularisers(node: Any) -> None:
+    """Set dropout, penalties and the like in a node and those below it to 0."""
+    for field in fields(node):
+        value = getattr(node, field.name)
+        if is_dataclass(value):
+            without_regularisers(value)
+        elif field.name in REGULARISERS:
+            setattr(node, field.name, 0.0)
+
+
+def overfit(session: Session) -> float:
+    """Train on a few rows until 2 % of their first loss is left, and say whether it got there; returns the last loss.
+
+    Writes metrics.jsonl and overfit.json.
+    """
+    config, run, built, trainer = session.config, session.run, session.built, session.trainer
+    trainer.data = one_batch(session.data, config.debug.rows)
+    batch = next(trainer.data.train_batches(0))
+    name, steps, rows = config.model.name, trainer.total_steps, len(batch.rows)
+    log.info("%s: at most %d steps on the same %d rows of train, without dropout and penalties", name, steps, rows)
+    losses: list[float] = []
+    with ExitStack() as stack:
+        observers = JsonLines(run.metrics_path), Console(steps, 0, "")
+        trainer.observers = [stack.enter_context(closing(observer)) for observer in observers]
+        for loss in make_steps(trainer, steps):
+            losses.append(loss)
+            trainer.tell({"train/loss": loss})
+            if learned(losses):
+                break
+    scores = evaluate(built.model, built.head, built.task, [batch], built.device, config.trainer.precision).metrics
+    result: dict[str, Any] = {"rows": rows, "steps": len(losses), "first_loss": losses[0], "last_loss": losses[-1]}
+    result |= {"learned": learned(losses), "scores_of_these_rows": scores}
+    write_json(run.path / "overfit.json", result)
+    print(json.dumps({"run": str(run.path)} | result, indent=2))
+    if learned(losses):
+        log.info("%s learned %d rows by heart in %d steps, as it should", name, rows, len(losses))
+    else:
+        log.warning(
+            "%s did NOT learn %d rows by heart: after %d steps the loss is %.4g, at first it was %.4g. Try another "
+            "trainer.lr, more debug.steps, a wider model; if nothing helps, look at the model, its loss and the data",
+            *(name, rows, len(losses), losses[-1], losses[0]),
+        )
+    return losses[-1]
+
+
+def learned(losses: Sequence[float]) -> bool:
+    """Whether nearly nothing is left of the first loss; one that is negative must fall by as much again."""
+    return losses[0] - losses[-1] >= (1 - LEARNED) * abs(losses[0])
+
+
+def profile(session: Session) -> float:
+    """Record a few steps, write their trace, and print the operators that take most time; returns the last loss."""
+    config, trainer = session.config, session.trainer
+    steps = trainer.total_steps - WAIT - WARMUP
+    path = session.run.path / "steps.pt.trace.json.gz"  # the ending by which TensorBoard's plugin finds it
+    cuda = trainer.device.type == "cuda"
+
+    def finish(recorded: recording) -> None:
+        recorded.export_chrome_trace(str(path))
+        averages = recorded.key_averages()
+        for key in ("self_cpu_time_total", *(["self_device_time_total"] if cuda else [])):
+            print(averages.table(sort_by=key, row_limit=ROWS_SHOWN, max_name_column_width=40))
+
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
+    plan = schedule(wait=WAIT, warmup=WARMUP, active=steps, repeat=1)
+    log.info("%s: %d steps recorded after %d others, on %s", config.model.name, steps, WAIT + WARMUP, trainer.device)
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else its library writes lines to stderr
+    losses = []
+    with recording(activities=activities, schedule=plan, on_trace_ready=finish) as recorder:
+        for loss in make_steps(trainer, trainer.total_steps):
+            losses.append(loss)
+            recorder.step()
+    print(f"trace of {steps} steps: {path} (open it at https://ui.perfetto.dev)")
+    return losses[-1]
+
+
+SHORT_RUNS: dict[DebugMode, Callable[[Session], float]] = {DebugMode.overfit: overfit, DebugMode.profile: profile}
+"""What stands in for training, scoring and reporting."""

@@ -1,0 +1,110 @@
+"""Find a learning rate by a range test."""
+
+import json
+import logging
+import math
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from seqtrain.commands.session import begin
+from seqtrain.config.base import require
+from seqtrain.config.debug import DebugMode
+from seqtrain.config.root import Config
+from seqtrain.errors import ConfigError
+from seqtrain.run_directory import RunDirectory, write_json
+from seqtrain.training.observers import Console
+from seqtrain.training.range_test import RangeTest, range_test
+from seqtrain.training.ranks import SOLO
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+log = logging.getLogger(__name__)
+
+LEAST_STEPS = 20
+
+
+def lr_find(config: Config, directory: Path, low: float = 1e-6, high: float = 10.0, steps: int = 150) -> dict[str, Any]:
+    """Run a learning-rate range test, print what it suggests as JSON, and write its curve and figure.
+
+    Args:
+        config: the configuration of a run; its learning rate and schedule are not used.
+        directory: where lr-find.json, lr-find.jsonl (a line a step) and lr-find.png go.
+        low: rate of the first step.
+        high: rate of the last step.
+        steps: number of steps.
+
+    Returns:
+        What is printed: ``steepest`` and ``lowest_over_10``, the two rates to try, None where the loss did not fall;
+        ``steps`` made and why the test ``ended``; path of the ``figure``.
+
+    Raises:
+        ConfigError: if the numbers make no ramp, or the directory holds another test.
+    """
+    require(0 < low < math.inf, "low", low, "above 0")
+    require(low < high < math.inf, "high", high, f"above low ({low:g})")
+    require(steps >= LEAST_STEPS, "steps", steps, f"at least {LEAST_STEPS}")
+    mode = config.debug.mode
+    require(mode is DebugMode.none, "debug", mode.value, "left out: lr-find keeps no model as it is")
+    if (directory / "lr-find.json").exists():
+        raise ConfigError(f"hydra.run.dir={directory}: already holds a test; choose another directory")
+    with TemporaryDirectory(prefix="seqtrain-lr-find-") as scratch:  # a run is needed, but nothing in it is
+        run = RunDirectory.claim(Path(scratch) / "run", exact=True)
+        trainer = begin(config, run, SOLO).trainer
+        log.info("%s: learning rates from %g to %g over %d steps", config.model.name, low, high, steps)
+        console = Console(steps, 0, "")
+        trainer.observers = [console]
+        test = range_test(trainer, low, high, steps)
+        console.close()
+    result = summary(test) | {"figure": str(directory / "lr-find.png")}
+    directory.mkdir(parents=True, exist_ok=True)
+    write_curve(test, directory / "lr-find.jsonl")
+    range_figure(test, f"{config.model.name} on {config.data.name}").savefig(result["figure"])
+    write_json(directory / "lr-find.json", result)
+    if result["steepest"] is None:
+        log.info("the loss did not fall at any rate: none to suggest; try others by low= and high=")
+    elif test.lowest() == test.rates[-1]:
+        log.info("the loss still falls at the highest rate; give a higher one by high=")
+    print(json.dumps(result, indent=2))
+    return result
+
+
+def summary(test: RangeTest) -> dict[str, Any]:
+    """The two rates that are customary, with two digits, and how the test went."""
+    lowest, steepest = test.lowest(), test.steepest()
+    return {
+        "steepest": None if lowest is None or steepest is None else float(f"{steepest:.2g}"),
+        "lowest_over_10": None if lowest is None or steepest is None else float(f"{lowest / 10:.2g}"),
+        "steps": len(test.losses),
+        "ended": test.ended,
+    }
+
+
+def write_curve(test: RangeTest, path: Path) -> None:
+    """A JSON object for each step: its rate, its loss, and the median of the losses around it."""
+    columns = test.rates.tolist(), test.losses.tolist(), test.smoothed.tolist()
+    rows = [dict(zip(("learning_rate", "loss", "median"), row, strict=True)) for row in zip(*columns, strict=True)]
+    path.write_text("".join(json.dumps({"step": step} | row) + "\n" for step, row in enumerate(rows, 1)))
+
+
+def range_figure(test: RangeTest, title: str) -> "Figure":
+    """Loss of each step against its rate, on a log axis, and its running median, with the two rates suggested."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_xscale("log")
+    if test.falls:  # what comes after may be higher by far
+        first, lowest = test.smoothed[0], test.smoothed.min()
+        axes.set_ylim(lowest - (first - lowest), first + (first - lowest))
+    axes.plot(test.rates, test.losses, ".", color="lightgray", label="loss of a step")
+    axes.plot(test.rates, test.smoothed, label="median of 11 steps")
+    suggested = summary(test)
+    for name, style in (("steepest", "--"), ("lowest_over_10", ":")):
+        if suggested[name] is not None:
+            label = f"{name.replace('_', ' ').replace('over', '/')}: {suggested[name]:g}"
+            axes.axvline(suggested[name], linestyle=style, color="black", label=label)
+    axes.set(xlabel="learning rate", ylabel="training loss", title=title)
+    axes.legend()
+    return figure

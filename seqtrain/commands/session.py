@@ -1,0 +1,114 @@
+"""All that a run works with, built from its configuration: anew, or from where its last checkpoint left it."""
+
+import logging
+from dataclasses import dataclass
+
+from torch import nn
+
+from seqtrain.atomic import replacing
+from seqtrain.commands.budget import solve_width
+from seqtrain.commands.build import Built, build_data, build_model, check_model
+from seqtrain.commands.conformal import check_calibration
+from seqtrain.config.base import require
+from seqtrain.config.loading import to_yaml
+from seqtrain.config.model import SequenceConfig
+from seqtrain.config.root import Config
+from seqtrain.data.base import Dataset
+from seqtrain.data.parts import few_batches
+from seqtrain.errors import ConfigError, RunError
+from seqtrain.models.pretrained import load_vectors
+from seqtrain.run_directory import RunDirectory, read_json, write_json
+from seqtrain.training.device import prepare_determinism, prepare_device, seed_everything
+from seqtrain.training.ranks import Ranks
+from seqtrain.training.trainer import Trainer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Session:
+    """A run at work."""
+
+    config: Config
+    run: RunDirectory
+    data: Dataset
+    built: Built
+    trainer: Trainer
+
+
+def begin(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
+    """Data, a model with fresh weights, and its trainer; the run directory gets what describes them."""
+    if ranks.first:
+        save_config(config, run)
+        run.write_environment()
+    prepare_device(config.device)  # before data is read: a wrong device or model ends the run at once
+    prepare_determinism(config.trainer.deterministic)
+    check_model(config)
+    check_ranks(config, ranks)
+    seed_everything(config.seed)
+    data = build_data(config)
+    check_calibration(config, data)
+    for note in data.notes:
+        log.info(note)
+    solve_width(config, data.spec)
+    if ranks.first:
+        save_config(config, run)  # with the width that was found
+        write_json(run.data_path, data.describe())
+        data.save(run.path)
+    built = build_model(config, data.spec)
+    start_from_vectors(config, built, data)
+    if not ranks.first:
+        seed_everything(config.seed + ranks.rank)  # each process draws its own dropout
+    data = few_batches(data, config.debug.eval_batches)  # all of them, unless debug=dry
+    return Session(config, run, data, built, build_trainer(config, run, data, built, ranks))
+
+
+def go_on(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
+    """The same as the last checkpoint left it.
+
+    Raises:
+        RunError: if the data has changed, or the checkpoint cannot be used.
+    """
+    prepare_determinism(config.trainer.deterministic)
+    data = build_data(config, trained=run.path)
+    if data.fingerprint != read_json(run.data_path)["fingerprint"]:
+        raise RunError(f"{run.path}: the data has changed since this run began (another fingerprint); train anew")
+    check_calibration(config, data)
+    built = build_model(config, data.spec)
+    data = few_batches(data, config.debug.eval_batches)
+    session = Session(config, run, data, built, build_trainer(config, run, data, built, ranks))
+    session.trainer.resume()
+    return session
+
+
+def build_trainer(config: Config, run: RunDirectory, data: Dataset, built: Built, ranks: Ranks) -> Trainer:
+    """The trainer of what was built."""
+    return Trainer(config.trainer, built.model, built.head, built.task, data, run, built.device, ranks)
+
+
+def check_ranks(config: Config, ranks: Ranks) -> None:
+    """Raise ConfigError if some process would have no row of a batch."""
+    batch_size = getattr(config.data, "batch_size", ranks.size)
+    require(batch_size >= ranks.size, "data.batch_size", batch_size, f"at least {ranks.size}, a row for each process")
+
+
+def start_from_vectors(config: Config, built: Built, data: Dataset) -> None:
+    """Set the embedding to the vectors of ``model.embedding.path``, where that is given, and report the coverage."""
+    path = config.model.embedding.path if isinstance(config.model, SequenceConfig) else None
+    if path is None:
+        return
+    tokens = data.token_names()
+    if not tokens:
+        raise ConfigError(
+            f"model.embedding.path={path}: the inputs of data={config.data.name} are no words; leave it out"
+        )
+    embedding = built.model.get_submodule("embedding")
+    assert isinstance(embedding, nn.Embedding)
+    found = load_vectors(embedding, tokens, path)
+    log.info("%s: has vectors for %d of %d tokens (%.1f %%)", path, found, len(tokens), 100 * found / len(tokens))
+
+
+def save_config(config: Config, run: RunDirectory) -> None:
+    """Write config.yaml."""
+    with replacing(run.config_path) as temporary:
+        temporary.write_text(to_yaml(config))

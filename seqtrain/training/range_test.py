@@ -1,0 +1,110 @@
+"""The learning-rate range test: the loss while the rate rises from far too low to far too high.
+
+Source: Smith 2017, "Cyclical learning rates for training neural networks", section 3.3; here the rate rises
+geometrically and the test ends when the loss does, as in the practice since.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqtrain.config.trainer import Average, Schedule
+from seqtrain.errors import RunError
+from seqtrain.training.steps import make_steps
+from seqtrain.training.trainer import Trainer
+
+MEMORY = 0.9  # of the mean loss that ends the test: over about 10 steps
+REACH = 5  # steps on either side whose losses are looked at together
+LITTLE = 0.02  # share of the loss
+DIVERGED = 4  # times the lowest loss
+
+
+@dataclass
+class RangeTest:
+    """What a range test saw, step by step."""
+
+    rates: NDArray[np.float64]
+    """Learning rate of each step, (N,)."""
+    losses: NDArray[np.float64]
+    """Loss before its update, (N,)."""
+    ended: str
+    """Why it made no more steps."""
+
+    @property
+    def smoothed(self) -> NDArray[np.float64]:
+        """Median of the losses of the 11 steps around each, (N,): it does not lag, nor does one batch move it."""
+        around = (self.losses[max(i - REACH, 0) : i + REACH + 1] for i in range(len(self.losses)))
+        return np.array([np.median(losses) for losses in around])
+
+    @property
+    def falls(self) -> bool:
+        """Whether the loss ever falls by more than a little."""
+        return bool(self.smoothed[0] - self.smoothed.min() > LITTLE * abs(self.smoothed[0]))
+
+    def lowest(self) -> float | None:
+        """The rate at which the smoothed loss is lowest; None where it does not fall."""
+        return float(self.rates[self.smoothed.argmin()]) if self.falls else None
+
+    def steepest(self) -> float | None:
+        """The rate at which the smoothed loss falls fastest on a log axis; None where it does not."""
+        centres = np.arange(REACH, len(self.losses) - REACH)
+        if not self.falls or len(centres) == 0:
+            return None
+        falls = self.smoothed[centres - REACH] - self.smoothed[centres + REACH]  # over one ratio of rates
+        return float(self.rates[centres[falls.argmax()]])
+
+
+def running_mean(losses: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Exponential mean of losses up to each step, (N,), corrected for its start at 0 (Kingma and Ba 2015)."""
+    means, mean = np.zeros(len(losses)), 0.0
+    for i, loss in enumerate(losses):
+        mean = MEMORY * mean + (1 - MEMORY) * float(loss)
+        means[i] = mean / (1 - MEMORY ** (i + 1))
+    return means
+
+
+def diverged(losses: list[float]) -> bool:
+    """Whether the mean loss has risen to 4 times its lowest; of negative ones, by 3 times the first one's size."""
+    means = running_mean(np.array(losses))
+    best = means.min()
+    rise = (DIVERGED - 1) * (best if best > 0 else abs(losses[0]))
+    return bool(means[-1] > best + rise)
+
+
+def range_test(trainer: Trainer, low: float, high: float, steps: int) -> RangeTest:
+    """Train while the learning rate rises from ``low`` to ``high`` by a constant factor a step.
+
+    Ends before ``high`` when the running mean of the loss has risen to 4 times its lowest, or a loss or gradient is not
+    finite.
+
+    Args:
+        trainer: of a fresh model; its weights are of no use afterwards. Its observers are told of each step.
+        low: rate of the first step.
+        high: rate of the last step.
+        steps: number of steps.
+
+    Raises:
+        RunError: if the first loss is not finite already.
+    """
+    rates = np.geomspace(low, high, steps)
+    trainer.config = replace(
+        trainer.config, schedule=Schedule.constant, warmup_steps=0, max_steps=steps, average=Average.none
+    )
+    losses: list[float] = []
+    ended = "the highest rate was reached"
+    made = make_steps(trainer, steps)
+    for rate in rates:
+        trainer.config.lr = float(rate)
+        try:
+            losses.append(next(made))
+        except RunError:
+            if not losses:
+                raise
+            ended = "the loss or its gradient was not finite"
+            break
+        trainer.tell({"train/loss": losses[-1], "train/learning_rate": float(rate)})
+        if diverged(losses):
+            ended = f"the mean loss had risen to {DIVERGED} times its lowest"
+            break
+    return RangeTest(rates[: len(losses)], np.array(losses), ended)

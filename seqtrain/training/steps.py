@@ -1,0 +1,29 @@
+"""Steps of a trainer and nothing else: no evaluation, no checkpoint, no end before the last one asked for."""
+
+from collections.abc import Iterator
+from itertools import islice
+
+from seqtrain.training.trainer import Trainer
+from seqtrain.training.window import Window
+
+
+def make_steps(trainer: Trainer, count: int) -> Iterator[float]:
+    """Make the next ``count`` steps, epoch after epoch, each as its loss is asked for.
+
+    Args:
+        trainer: makes them; its ``config.lr`` may be changed between them.
+        count: of steps.
+
+    Yields:
+        The loss of each step, before its update.
+
+    Raises:
+        RunError: if a loss or gradient is not finite; the weights are those before that step.
+    """
+    last = trainer.step + count
+    while trainer.step < last:
+        for group in islice(trainer.groups(), last - trainer.step):
+            trainer.window = Window()
+            trainer.train_step(group)
+            trainer.advance(len(group))
+            yield trainer.window.loss / trainer.window.weight

@@ -1,0 +1,116 @@
+"""A run that stops and goes on equals one that did not, for every model and task; and the check can fail."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from seqtrain.cli.composing import conf_directory
+from seqtrain.commands.check_resume import check_resume, first_difference
+from seqtrain.config.root import Config
+from seqtrain.errors import ConfigError, RunError
+from seqtrain.training.trainer import Trainer
+
+Compose = Callable[..., Config]
+
+FORECASTERS = {"linear", "nlinear", "dlinear", "segrnn", "gru_seq2seq_attn", "lstm_seq2seq"}
+MODELS = sorted(path.stem for path in (conf_directory() / "model").glob("*.yaml"))
+DATA = {
+    "classification": ["data=text_files", "data.batch_size=8", "data.min_count=1", "data.vocab_size=100"],
+    "sequence_labelling": ["data=reverse", "data.num_eval=8", "data.batch_size=8"],
+    "sequence_regression": ["data=adding", "data.num_eval=8", "data.batch_size=8", "data.length=12"],
+    "language_modelling": ["data=text_corpus", "data.tokenizer=char", "data.batch_size=3", "data.bptt_len=12"],
+    "forecasting": ["data=sine", "data.length=600", "data.lookback=24", "data.horizon=8", "data.batch_size=8"],
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train, validation and test of random words."""
+    folder = tmp_path_factory.mktemp("corpus")
+    rng = random.Random(0)
+    for split, words in (("train", 400), ("valid", 60), ("test", 60)):
+        (folder / f"{split}.txt").write_text(" ".join(rng.choices(["owl", "tree", "moon", "pond"], k=words)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def compose_for(composed: Compose, reviews: Path, corpus: Path) -> Compose:
+    """A small configuration of a task and a model, with dropout."""
+
+    def composer(task: str, model: str, *overrides: str) -> Config:
+        paths = {"classification": [f"data.path={reviews}"], "language_modelling": [f"data.path={corpus}"]}
+        sizes = [] if model.endswith("linear") else ["model.hidden_size=8", "model.embedding.embed_dim=6"]
+        if model == "stacked_gru":
+            sizes[0] = "model.hidden_sizes=[8,6]"
+        if model == "self_attn":
+            sizes = ["model.embedding.embed_dim=8", "model.feed_forward_size=16"]
+        if model == "segrnn":
+            sizes = ["model.hidden_size=8", "model.segment_length=4"]
+        trainer = ["trainer.warmup_steps=2", "device=cpu", "trainer.eval_every=2"]
+        return composed(*DATA[task], *paths.get(task, []), f"model={model}", *sizes, *trainer, *overrides)
+
+    return composer
+
+
+@pytest.mark.parametrize("task", DATA)
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_and_task(compose_for: Compose, tmp_path: Path, task: str, model: str) -> None:
+    if model in FORECASTERS and task != "forecasting":
+        pytest.skip(f"{model} reads windows of series only")
+    assert check_resume(compose_for(task, model), 3, tmp_path) > 30
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["trainer.average=ema"],
+        ["trainer.average=nt_asgd", "trainer.nonmonotone_interval=1", "trainer.eval_every=1"],
+        ["trainer.accumulate=2", "trainer.optimizer=sgd"],
+        ["trainer.precision=bf16"],
+        ["data.bptt_jitter=true", "model.weight_drop=0.3", "model.locked_dropout=true", "trainer.deterministic=true"],
+    ],
+)
+def test_options_of_the_trainer(compose_for: Compose, tmp_path: Path, options: list[str]) -> None:
+    check_resume(compose_for("language_modelling", "lstm", *options), 5, tmp_path)
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.parametrize("lost", ["ranks", "optimizer", "batch_index"])
+def test_names_what_a_checkpoint_forgets(
+    compose_for: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
+) -> None:
+    fresh = Trainer.progress
+
+    def forgetful(trainer: Trainer) -> dict[str, object]:
+        content = fresh(trainer)
+        if trainer.step == 3 and not trainer.finished:
+            if lost == "optimizer":
+                content["optimizer"]["state"] = {}
+            elif lost == "ranks":
+                content["ranks"][0]["state"] = None
+            else:
+                content[lost] = 0
+        return content
+
+    monkeypatch.setattr(Trainer, "progress", forgetful)
+    with pytest.raises(RunError, match=r"resuming is not exact: last\.pt\.\S+ differs between"):
+        check_resume(compose_for("language_modelling", "lstm", "trainer.eval_every=20"), 3, tmp_path)
+
+
+def test_first_difference() -> None:
+    nan, zero = torch.tensor(float("nan")), torch.zeros(2)
+    assert first_difference({"a": [nan, 1]}, {"a": [nan.clone(), 1]}, "x") is None
+    assert first_difference({"a": [zero]}, {"a": [-zero]}, "x") == "x.a.0"  # -0.0 is another bit pattern
+    assert first_difference({"a": 1, "seconds": 2.0}, {"a": 1, "seconds": 3.0}, "x") is None
+    assert first_difference([1, 2], [1], "x") == "x (lengths 2 and 1)"
+    assert first_difference({"a": 1}, {"b": 1}, "x") == "x (keys ['a', 'b'])"
+    assert first_difference({"a": 1}, {"a": 1.0}, "x") == "x.a"
+    assert first_difference([zero], [zero.double()], "x") == "x.0"
+
+
+def test_steps_must_be_positive(compose_for: Compose, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="steps=0: must be at least 1"):
+        check_resume(compose_for("forecasting", "nlinear"), 0, tmp_path)

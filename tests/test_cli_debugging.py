@@ -1,0 +1,93 @@
+"""``debug=``, ``budget.params=`` and ``lr-find`` through the real command line."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from seqtrain.cli.composed import lr_find
+from seqtrain.errors import ConfigError
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+SMALL = [
+    "data=text_files", "data.batch_size=16", "data.min_count=1", "data.vocab_size=100", "device=cpu",
+    "model.embedding.embed_dim=12", "model.hidden_size=10", "trainer.lr=0.01", "trainer.baselines=false",
+]  # fmt: skip
+
+
+@pytest.fixture
+def seqtrain(tmp_path: Path, reviews: Path) -> Run:
+    """Run the command in an empty folder, on the small reviews."""
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        environment = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"}
+        return subprocess.run(
+            [sys.executable, "-m", "seqtrain", *arguments],
+            cwd=tmp_path, capture_output=True, text=True, timeout=120, env=environment,
+        )  # fmt: skip
+
+    return run
+
+
+def fails(result: subprocess.CompletedProcess[str], *parts: str) -> None:
+    """Exit code 1 and one line on stderr that has all parts."""
+    assert result.returncode == 1, result.stderr
+    lines = result.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("seqtrain: error: "), result.stderr
+    for part in parts:
+        assert part in lines[0], lines[0]
+
+
+@pytest.mark.parametrize("mode", ["dry", "overfit", "profile"])
+def test_short_runs_have_directories_of_their_own(seqtrain: Run, reviews: Path, tmp_path: Path, mode: str) -> None:
+    result = seqtrain(*SMALL, f"data.path={reviews}", f"debug={mode}")
+    assert result.returncode == 0, result.stderr
+    (run,) = (tmp_path / "outputs").iterdir()
+    assert run.name.startswith(f"{mode}-text_files-gru_attn-2")
+    shown = {"dry": "of the first 2 batches of each split", "overfit": '"learned": true', "profile": "trace of 5 steps"}
+    assert shown[mode] in result.stdout
+
+
+def test_debug_is_a_group_like_the_others(seqtrain: Run) -> None:
+    assert "  debug: dry, none, overfit, profile" in seqtrain("--help").stdout
+    fails(seqtrain("debug=overfitt"), "debug=overfitt", "did you mean overfit")
+    assert "mode: dry" in seqtrain("+experiment=tiny_shakespeare_lstm", "debug=dry", "--cfg", "job").stdout
+
+
+def test_lr_find(seqtrain: Run, reviews: Path, tmp_path: Path) -> None:
+    result = seqtrain("lr-find", *SMALL, f"data.path={reviews}", "model=gru", "low=1e-4", "steps=30")
+    assert result.returncode == 0, result.stderr
+    printed = json.loads(result.stdout)
+    (directory,) = (tmp_path / "outputs").iterdir()
+    assert directory.name.startswith("lr-find-text_files-gru-2")
+    assert (tmp_path / printed["figure"]).read_bytes().startswith(b"\x89PNG")
+    assert "learning rates from 0.0001 to 10 over 30 steps" in result.stderr
+    fails(seqtrain("eval", f"run={directory}"), "is not the directory of a run")
+
+    fails(seqtrain("lr-find", *SMALL, "data.path=nowhere.csv", "steps=30"), "nowhere.csv: no such file")
+    assert len(list((tmp_path / "outputs").iterdir())) == 1
+
+
+def test_lr_find_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    for arguments, message in (
+        (["steps=many"], "steps=many: must be a whole number"),
+        (["-m", "seed=1,2"], "leave -m out"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            lr_find(arguments)
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(ConfigError, match="leave torchrun out"):
+        lr_find([])
+
+
+def test_budget(seqtrain: Run, reviews: Path, tmp_path: Path) -> None:
+    result = seqtrain(*SMALL, f"data.path={reviews}", "model=gru", "budget.params=3k", "debug=dry", "hydra.run.dir=run")
+    assert result.returncode == 0, result.stderr
+    assert "budget.params=3k: model.hidden_size=16 (" in result.stderr
+    assert "found: " in (tmp_path / "run/config.yaml").read_text()
+    fails(seqtrain("eval", "run=run", "budget.params=4k"), "budget.params: is fixed by the trained run")

@@ -1,0 +1,229 @@
+"""Real runs that are killed, interrupted, or cannot write: they go on to the very weights of one that was not."""
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seqtrain.commands.check_resume import first_difference
+from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.training.checkpoint import load_checkpoint
+
+KILLS = int(os.environ.get("SEQTRAIN_KILLS", "5"))
+
+OPTIONS = [
+    *("data=text_corpus", "data.path=corpus", "data.tokenizer=char", "data.batch_size=4", "data.bptt_len=16"),
+    *("model=lstm", "model.hidden_size=16", "model.embedding.embed_dim=8", "model.dropout=0.2", "device=cpu"),
+    *("trainer.epochs=2", "trainer.eval_every=30", "trainer.log_every=7", "trainer.checkpoint_seconds=0"),
+    *("trainer.figures=false", "trainer.baselines=false"),
+]
+"""A language model with carried state and dropout; a checkpoint at each step that the 2 % rule allows."""
+
+
+def environment() -> dict[str, str]:
+    return {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"}
+
+
+def start(folder: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """The command in the background."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "seqtrain", *arguments],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), **options,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    """Exit code and what it wrote on stderr."""
+    _, errors = process.communicate(timeout=120)
+    return process.returncode, errors
+
+
+def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Until the condition holds, or the process has ended."""
+    while not condition() and process.poll() is None:
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the commands run: a corpus, and a run that nothing disturbed, with the time it took."""
+    folder = tmp_path_factory.mktemp("faults")
+    rng = random.Random(0)
+    (folder / "corpus").mkdir()
+    for split, words in (("train", 1600), ("valid", 100), ("test", 100)):
+        text = " ".join(rng.choices(["owl", "tree", "moon", "pond", "a", "the"], k=words))
+        (folder / "corpus" / f"{split}.txt").write_text(text)
+    began = time.monotonic()
+    code, errors = finish(start(folder, *OPTIONS, "hydra.run.dir=whole"))
+    assert code == 0, errors
+    (folder / "seconds").write_text(str(time.monotonic() - began))
+    return folder
+
+
+def same_as_whole(folder: Path, name: str) -> str | None:
+    """Where a run's last checkpoint, curves or scores differ from those of the undisturbed one, or None."""
+    runs = [RunDirectory(folder / "whole"), RunDirectory(folder / name)]
+    weights = [load_checkpoint(run.checkpoint_path("last"), run.id) for run in runs]
+    curves = [[json.loads(line) for line in run.metrics_path.read_text().splitlines()] for run in runs]
+    scores = [read_json(run.results_path) for run in runs]
+    pairs: dict[str, list[Any]] = {"last.pt": weights, "metrics.jsonl": curves, "results.json": scores}
+    return next((at for what, pair in pairs.items() if (at := first_difference(pair[0], pair[1], what))), None)
+
+
+def resumed(folder: Path, name: str) -> str:
+    """Resume to the end; returns what was said."""
+    code, errors = finish(start(folder, f"resume={name}"))
+    assert code == 0, errors
+    return errors
+
+
+def test_killed_at_any_moment(folder: Path) -> None:
+    """SIGKILL at random moments, from the first on; a run that was not begun yet is begun again by its command."""
+    whole_time = float((folder / "seconds").read_text())
+    rng = random.Random(KILLS)
+
+    def one(number: int) -> str:
+        name, moment = f"killed-{number}", rng.uniform(0.0, whole_time)
+        process = start(folder, *OPTIONS, f"hydra.run.dir={name}")
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(moment)
+        process.kill()
+        code, _ = finish(process)
+        if not (folder / name / "config.yaml").exists():
+            said, reached = finish(start(folder, *OPTIONS, f"hydra.run.dir={name}"))[1], "before it began"
+        else:
+            said = resumed(folder, name)
+            steps = [line.rpartition(" ")[2] for line in said.splitlines() if line.startswith("resuming from step")]
+            reached = f"at a checkpoint of step {steps[0]}" if steps else "before a checkpoint"
+        assert same_as_whole(folder, name) is None, f"killed after {moment:.2f} s: {said}"
+        return f"{name}: {'killed' if code else 'ended'} after {moment:.2f} s, {reached}; equal"
+
+    with ThreadPoolExecutor(2) as pool:
+        for line in pool.map(one, range(KILLS)):
+            print(line)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_the_run_in_order(folder: Path, number: signal.Signals, code: int) -> None:
+    name = number.name
+    process = start(folder, *OPTIONS, f"hydra.run.dir={name}")
+    wait_for((folder / name / "checkpoints/last.pt").exists, process)
+    process.send_signal(number)
+    returned, errors = finish(process)
+    assert returned == code, errors
+    assert f"interrupted by {number.name}; saved at step" in errors and f"seqtrain resume={folder / name}" in errors
+    status = read_json(folder / name / "status.json")
+    assert status["state"] == "interrupted" and number.name in status["error"]
+    assert "resuming from step" in resumed(folder, name)
+    assert same_as_whole(folder, name) is None
+
+
+def test_a_second_signal_ends_it_at_once(folder: Path) -> None:
+    """In the middle of an evaluation that takes its time, where the first one would do: both at once."""
+    process = start(folder, *OPTIONS, "hydra.run.dir=twice")
+    wait_for((folder / "twice/checkpoints/last.pt").exists, process)
+    process.send_signal(signal.SIGSTOP)
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGCONT)
+    returned, errors = finish(process)
+    assert returned in (130, 143) and "Traceback" not in errors, errors
+    assert read_json(folder / "twice/status.json")["state"] == "interrupted"
+    resumed(folder, "twice")
+    assert same_as_whole(folder, "twice") is None
+
+
+def limit_files() -> None:
+    """No file beyond 8 kB, as a quota would have it."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+
+
+def test_no_room_for_a_checkpoint(folder: Path) -> None:
+    code, errors = finish(start(folder, *OPTIONS, "hydra.run.dir=quota", preexec_fn=limit_files))
+    assert code == 1 and "Traceback" not in errors, errors
+    last = errors.strip().splitlines()[-1]
+    assert last.startswith("seqtrain: error: ") and "cannot be written (File too large)" in last, errors
+    assert f"resume={folder}/quota" in last and not list((folder / "quota/checkpoints").iterdir())
+    resumed(folder, "quota")
+    assert same_as_whole(folder, "quota") is None
+
+
+def test_a_full_disk(folder: Path) -> None:
+    """A tmpfs that fills up while the run is under way; made empty again, it goes on."""
+    mounted = folder / "small"
+    mounted.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", mounted], capture_output=True).returncode:
+        pytest.skip("a tmpfs cannot be mounted here, which needs root")
+    try:
+        process = start(folder, *OPTIONS, "hydra.run.dir=small/run")
+        wait_for((mounted / "run/checkpoints/previous.pt").exists, process)
+        process.send_signal(signal.SIGSTOP)
+        with pytest.raises(OSError), (mounted / "filler").open("wb") as filler:
+            while True:
+                filler.write(bytes(4096))
+                filler.flush()
+        process.send_signal(signal.SIGCONT)
+        code, errors = finish(process)
+        assert code == 1 and "Traceback" not in errors, errors
+        assert "No space left on device" in errors.strip().splitlines()[-1]
+        (mounted / "filler").unlink()
+        shutil.copytree(mounted / "run", folder / "full")
+    finally:
+        subprocess.run(["umount", mounted], check=True)
+    assert "resuming from step" in resumed(folder, "full")
+    assert same_as_whole(folder, "full") is None
+
+
+def test_a_run_directory_that_vanishes(folder: Path) -> None:
+    process = start(folder, *OPTIONS, "hydra.run.dir=gone")
+    wait_for((folder / "gone/checkpoints/last.pt").exists, process)
+    (folder / "gone").rename(folder / "moved")
+    code, errors = finish(process)
+    assert code == 1 and "Traceback" not in errors, errors
+    assert "cannot be written (No such file or directory); what was saved" in errors.strip().splitlines()[-1]
+    resumed(folder, "moved")
+    assert same_as_whole(folder, "moved") is None
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "missing", "other"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(folder: Path, damage: str) -> None:
+    name = f"damaged-{damage}"
+    process = start(folder, *OPTIONS, f"hydra.run.dir={name}")
+    wait_for((folder / name / "checkpoints/previous.pt").exists, process)
+    process.kill()
+    finish(process)
+    last = folder / name / "checkpoints/last.pt"
+    content = bytearray(last.read_bytes()) if last.exists() else bytearray(b"x" * 100)
+    if damage == "missing":
+        last.unlink(missing_ok=True)
+    elif damage == "other":
+        shutil.copy(folder / "whole/checkpoints/last.pt", last)
+    else:
+        content[len(content) // 2] ^= 1
+        last.write_bytes(content[: len(content) // 2] if damage == "cut" else content)
+    assert "going on from the checkpoint before it" in resumed(folder, name)
+    assert same_as_whole(folder, name) is None
+
+
+def test_two_processes_on_one_run(folder: Path) -> None:
+    process = start(folder, *OPTIONS, "hydra.run.dir=shared")
+    wait_for((folder / "shared/checkpoints/last.pt").exists, process)
+    process.send_signal(signal.SIGSTOP)
+    code, errors = finish(start(folder, "resume=shared"))
+    process.send_signal(signal.SIGCONT)
+    assert code == 1 and "is being written by another process" in errors, errors
+    code, errors = finish(process)
+    assert code == 0, errors
+    assert same_as_whole(folder, "shared") is None
