@@ -137,7 +137,7 @@ def cost_figure(table: Table, metric: str, cost: str) -> "Figure | None":
     points = []
     for place, row in enumerate(table.rows):
         x, y = getattr(row, cost), row.mean(metric)
-        if x and y is not None and math.isfinite(y):
+        if x is not None and y is not None and math.isfinite(y):
             points.append((x, y, place))
     if len(points) < 2:
         return None
@@ -145,7 +145,7 @@ def cost_figure(table: Table, metric: str, cost: str) -> "Figure | None":
     for x, y, place in points:
         badge(axes, x, y, place)
     costs = [point[0] for point in points]
-    if max(costs) > 10 * min(costs):
+    if max(costs) > 10 * min(costs) > 0:
         axes.set_xscale("log")
     else:
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
