@@ -80,7 +80,7 @@ class Ranks:
 
     def parallel(self, module: nn.Module) -> nn.Module:
         """The module with gradients that are the mean over the processes."""
-        return module if self.size == 1 else DistributedDataParallel(module, broadcast_buffers=False)
+        return module if self.size == 1 else DistributedDataParallel(module)
 
 
 SOLO = Ranks()
