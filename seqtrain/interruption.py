@@ -23,6 +23,7 @@ class Interruption:
     notes signals.
     """
 
+    saying = "ending after this step, once it is saved"
     requested: int | None = None
     """Number of the signal that came."""
 
@@ -42,7 +43,7 @@ class Interruption:
             raise Interrupted(number)
         self.requested = number
         name = signal.Signals(number).name
-        os.write(2, f"seqtrain: {name}: ending after this step, once it is saved; again to stop at once\n".encode())
+        os.write(2, f"seqtrain: {name}: {self.saying}; again to stop at once\n".encode())
 
     def check(self) -> None:
         """Raise Interrupted if a signal has come."""

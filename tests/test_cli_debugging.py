@@ -1,9 +1,7 @@
 """``debug=``, ``budget.params=`` and ``lr-find`` through the real command line."""
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from seqtrain.cli.composed import lr_find
 from seqtrain.errors import ConfigError
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
+Fails = Callable[..., None]
 
 SMALL = [
     "data=text_files", "data.batch_size=16", "data.min_count=1", "data.vocab_size=100", "device=cpu",
@@ -21,26 +20,9 @@ SMALL = [
 
 
 @pytest.fixture
-def seqtrain(tmp_path: Path, reviews: Path) -> Run:
-    """Run the command in an empty folder, on the small reviews."""
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"}
-        return subprocess.run(
-            [sys.executable, "-m", "seqtrain", *arguments],
-            cwd=tmp_path, capture_output=True, text=True, timeout=120, env=environment,
-        )  # fmt: skip
-
-    return run
-
-
-def fails(result: subprocess.CompletedProcess[str], *parts: str) -> None:
-    """Exit code 1 and one line on stderr that has all parts."""
-    assert result.returncode == 1, result.stderr
-    lines = result.stderr.strip().splitlines()
-    assert len(lines) == 1 and lines[0].startswith("seqtrain: error: "), result.stderr
-    for part in parts:
-        assert part in lines[0], lines[0]
+def seqtrain(run_in: Callable[[Path], Run], tmp_path: Path) -> Run:
+    """The command in an empty folder."""
+    return run_in(tmp_path)
 
 
 @pytest.mark.parametrize("mode", ["dry", "overfit", "profile"])
@@ -53,13 +35,13 @@ def test_short_runs_have_directories_of_their_own(seqtrain: Run, reviews: Path, 
     assert shown[mode] in result.stdout
 
 
-def test_debug_is_a_group_like_the_others(seqtrain: Run) -> None:
+def test_debug_is_a_group_like_the_others(seqtrain: Run, fails: Fails) -> None:
     assert "  debug: dry, none, overfit, profile" in seqtrain("--help").stdout
     fails(seqtrain("debug=overfitt"), "debug=overfitt", "did you mean overfit")
     assert "mode: dry" in seqtrain("+experiment=tiny_shakespeare_lstm", "debug=dry", "--cfg", "job").stdout
 
 
-def test_lr_find(seqtrain: Run, reviews: Path, tmp_path: Path) -> None:
+def test_lr_find(seqtrain: Run, fails: Fails, reviews: Path, tmp_path: Path) -> None:
     result = seqtrain("lr-find", *SMALL, f"data.path={reviews}", "model=gru", "low=1e-4", "steps=30")
     assert result.returncode == 0, result.stderr
     printed = json.loads(result.stdout)
@@ -85,7 +67,7 @@ def test_lr_find_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
         lr_find([])
 
 
-def test_budget(seqtrain: Run, reviews: Path, tmp_path: Path) -> None:
+def test_budget(seqtrain: Run, fails: Fails, reviews: Path, tmp_path: Path) -> None:
     result = seqtrain(*SMALL, f"data.path={reviews}", "model=gru", "budget.params=3k", "debug=dry", "hydra.run.dir=run")
     assert result.returncode == 0, result.stderr
     assert "budget.params=3k: model.hidden_size=16 (" in result.stderr

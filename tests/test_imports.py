@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "seqtrain"
 LEVELS = [
-    {"errors", "atomic", "cache_directory"},
+    {"errors", "atomic", "alignment", "cache_directory"},
     {"interruption"},
     {"config"},
     {"run_directory"},
@@ -27,6 +27,7 @@ WITHOUT_TORCH = {
     "comparison",
     "config",
     "errors",
+    "alignment",
     "atomic",
     "cache_directory",
     "interruption",

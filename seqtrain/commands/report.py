@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from seqtrain.alignment import aligned
 from seqtrain.tasks.base import Table
 
 
@@ -19,14 +20,7 @@ def format_table(table: Table, metrics: Sequence[str]) -> str:
         [name, *(f"{scores[s][m]:.4f}" if m in scores.get(s, {}) else "-" for s, m in columns)]
         for name, scores in table.items()
     ]
-    widths = [max(len(row[i]) for row in [header, *body]) for i in range(len(header))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in [header, *body]
-    )
+    return "\n".join(aligned([header, *body]))
 
 
 def beaten_line(name: str, table: Table, metric: str, maximize: bool) -> str:

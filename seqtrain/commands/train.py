@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from seqtrain.commands.debug import SHORT_RUNS, simplify
 from seqtrain.commands.report import beaten_line, format_table
 from seqtrain.commands.session import Session, begin, go_on, save_config
 from seqtrain.config.debug import DebugMode
-from seqtrain.config.loading import differences, to_yaml
+from seqtrain.config.loading import differences, flatten, to_yaml
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Schedule
 from seqtrain.errors import ConfigError, RunError
@@ -202,15 +202,7 @@ def as_results(evaluations: dict[str, dict[str, Evaluation]]) -> dict[str, Any]:
 def hparams(config: Config, built: Built) -> dict[str, Any]:
     """The configuration as a flat row of plain values for TensorBoard's HParams table."""
     flat: dict[str, Any] = {"num_parameters": built.num_parameters}
-
-    def walk(node: Any, prefix: str) -> None:
-        for key, value in node.items():
-            if isinstance(value, dict):
-                walk(value, f"{prefix}{key}.")
-            elif key not in ("kind", "path"):
-                flat[prefix + key] = (
-                    value if isinstance(value, bool | int | float) else str(getattr(value, "value", value))
-                )
-
-    walk(asdict(config), "")
+    for key, value in flatten(config):
+        if key.rpartition(".")[2] not in ("kind", "path"):
+            flat[key] = value if isinstance(value, bool | int | float) else str(getattr(value, "value", value))
     return flat

@@ -4,17 +4,18 @@ import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from omegaconf import MISSING
 
 from seqtrain.config import registry
 from seqtrain.config.debug import DebugMode
-from seqtrain.config.loading import GROUPS
+from seqtrain.config.loading import GROUPS, flatten
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.run_directory import RunDirectory, is_locked, read_json
@@ -220,24 +221,19 @@ def read_options(path: Path) -> dict[str, Any]:
         raise RunError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
     if not isinstance(saved, dict):
         raise RunError(f"{path}: is not the configuration of a run")
-    defaults = plain(Config())
+    nodes: dict[str, Any] = {}
     for group in GROUPS:
         with suppress(ConfigError, TypeError, KeyError):  # a kind of a plugin that is not installed
-            defaults[group] = plain(registry.find(group, saved[group]["kind"]).schema())
-    return dict(flatten(defaults)) | dict(flatten(saved))
+            nodes[group] = registry.find(group, saved[group]["kind"]).schema()
+    defaults = flatten(replace(Config(), **nodes))
+    named = {key: value.name if isinstance(value, Enum) else value for key, value in defaults}
+    return {key: value for key, value in (named | dict(leaves(saved))).items() if value != MISSING}
 
 
-def plain(value: Any) -> Any:
-    """Dataclasses as dicts, and enums by their names, as a saved configuration has them."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
-    return value.name if isinstance(value, Enum) else value
-
-
-def flatten(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values of nested dicts, without mandatory values that nobody has given."""
+def leaves(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of nested dicts."""
     for key, value in node.items():
         if isinstance(value, dict):
-            yield from flatten(value, f"{prefix}{key}.")
-        elif value != "???":
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
             yield f"{prefix}{key}", value

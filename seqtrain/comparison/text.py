@@ -4,6 +4,7 @@ import csv
 import io
 from collections.abc import Sequence
 
+from seqtrain.alignment import aligned
 from seqtrain.comparison.grouping import shown
 from seqtrain.comparison.metrics import column_decimals
 from seqtrain.comparison.pairs import how_resampled, sentence
@@ -58,22 +59,10 @@ def terminal(report: Report) -> str:
         blocks.append([f"note: {line}" for line in table.notes])
     if report.unfinished:
         rows = [[str(run.path), run.state, run.why] for run in report.unfinished]
-        blocks.append(["Not finished, and not in any table:", *aligned(rows, left=3)])
+        blocks.append(["Not finished, and not in any table:", *aligned(rows, left=range(3))])
     if not report.tables:
         blocks.append(["There is no finished run."])
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
-
-
-def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
-    """Rows as lines whose columns are of one width each; the first ``left`` ones stand at the left."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def markdown(report: Report) -> str:

@@ -111,6 +111,16 @@ def from_yaml(path: Path) -> DictConfig:
         raise RunError(f"{path} is not the configuration of a run: {str(error).splitlines()[0]}") from error
 
 
+def flatten(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys and values of a configuration, or of one of its nodes."""
+    for f in fields(node):
+        value = getattr(node, f.name)
+        if is_dataclass(value):
+            yield from flatten(value, f"{prefix}{f.name}.")
+        else:
+            yield f"{prefix}{f.name}", value
+
+
 def differences(old: Any, new: Any, prefix: str = "") -> Iterator[str]:
     """Keys whose values differ between two nodes of the same classes."""
     for f in fields(old):

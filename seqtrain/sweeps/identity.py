@@ -3,11 +3,11 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import fields, is_dataclass
+from collections.abc import Sequence
 from enum import Enum
 from typing import Any
 
+from seqtrain.config.loading import flatten
 from seqtrain.config.root import Config
 
 UNCOUNTED = ("device", "data.eval_batch_tokens", "trainer.checkpoint_seconds")
@@ -27,16 +27,6 @@ def command_hash(arguments: Sequence[str]) -> str:
     """Eight hex digits by which the same command finds its sweep again, in whatever order its overrides are given."""
     flags = ("-m", "--multirun", "hydra.mode=MULTIRUN")
     return digest(sorted(a for a in arguments if a not in flags and PLACES.match(a) is None))[:8]
-
-
-def flatten(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values of nested dataclasses."""
-    for f in fields(node):
-        value = getattr(node, f.name)
-        if is_dataclass(value):
-            yield from flatten(value, f"{prefix}{f.name}.")
-        else:
-            yield f"{prefix}{f.name}", value
 
 
 def digest(value: Any) -> str:

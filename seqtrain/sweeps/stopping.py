@@ -5,15 +5,13 @@ import signal
 import threading
 from contextlib import suppress
 from types import FrameType, TracebackType
-from typing import Any, Self
 
-from seqtrain.errors import Interrupted
-from seqtrain.interruption import SIGNALS, raise_interrupted
+from seqtrain.interruption import Interruption, raise_interrupted
 from seqtrain.run_directory import is_locked
 from seqtrain.sweeps.ledger import Sweep, read_status
 
 
-class Stopping:
+class Stopping(Interruption):
     """While it is entered, a signal lets no further job begin, and has the running ones save themselves and end.
 
     A second one raises Interrupted wherever the program is.
@@ -22,31 +20,22 @@ class Stopping:
         sweep: the one that this process runs.
     """
 
+    saying = "ending once the running jobs are saved"
+
     def __init__(self, sweep: Sweep):
         self.sweep = sweep
-        self.requested: int | None = None
         self.over = threading.Event()
         self.teller = threading.Thread(target=self.tell, daemon=True)
 
-    def __enter__(self) -> Self:
-        self.before: dict[int, Any] = {number: signal.signal(number, self.note) for number in SIGNALS}
-        return self
-
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.over.set()
-        for number, handler in self.before.items():
-            signal.signal(number, handler)
+        super().__exit__(kind, error, at)
         if self.requested is not None:
             self.teller.join()
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """The handler. It writes by ``os.write``: the main program may be inside a print."""
-        if self.requested is not None:
-            raise Interrupted(number)
-        self.requested = number
-        name = signal.Signals(number).name
-        os.write(2, f"seqtrain: {name}: ending once the running jobs are saved; again to stop at once\n".encode())
-        self.sweep.halt(name)
+        super().note(number, frame)
+        self.sweep.halt(signal.Signals(number).name)
         self.teller.start()
 
     def tell(self) -> None:

@@ -4,6 +4,7 @@ import sys
 import time
 from collections import Counter
 
+from seqtrain.alignment import aligned
 from seqtrain.run_directory import is_locked
 from seqtrain.sweeps.ledger import ENDED, Job, Standing, Sweep, shared_overrides
 
@@ -35,15 +36,7 @@ def format_jobs(sweep: Sweep, jobs: list[tuple[Job, Standing]]) -> str:
     shared = shared_overrides([job for job, _ in jobs])
     header = ["job", "overrides", "state", metric, "time", "step", "error"]
     rows = [header, *(row(job, standing, shared, named=len(metrics) > 1) for job, standing in jobs)]
-    widths = [max(len(cells[i]) for cells in rows) for i in range(len(header))]
-    right = {"job", metric, "time", "step"}
-    lines = [
-        "  ".join(
-            cell.rjust(width) if title in right else cell.ljust(width)
-            for cell, width, title in zip(cells, widths, header, strict=True)
-        ).rstrip()
-        for cells in rows
-    ]
+    lines = aligned(rows, left=[header.index(title) for title in ("overrides", "state", "error")])
     return "\n".join([*lines, "", *tracebacks(sweep, jobs), *best_line(jobs, metric), f"{sweep.path}: {counts(jobs)}"])
 
 

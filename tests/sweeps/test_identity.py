@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from seqtrain.config.loading import from_yaml, to_config, to_yaml
+from seqtrain.config.loading import flatten, from_yaml, to_config, to_yaml
 from seqtrain.config.root import Config
 from seqtrain.config.sweep import OnError
-from seqtrain.sweeps.identity import UNCOUNTED, command_hash, flatten, job_hash
+from seqtrain.sweeps.identity import UNCOUNTED, command_hash, job_hash
 
 
 def leaves(node: Any, prefix: str = "") -> list[tuple[Any, str, str]]:
