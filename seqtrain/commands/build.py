@@ -14,7 +14,6 @@ from seqtrain.config.debug import DebugMode
 from seqtrain.config.model import Kernel, SequenceConfig
 from seqtrain.config.root import Config
 from seqtrain.config.series import SeriesConfig
-from seqtrain.config.trainer import Precision
 from seqtrain.data.base import Dataset, DataSpec
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.kernels.compile import unavailable
@@ -106,8 +105,6 @@ def check_kernel(config: Config) -> None:
     device = prepare_device(config.device)
     if device.type != "cpu":
         raise ConfigError(f"model.kernel=fused: is for the CPU, and the device is {device}; use auto, or device=cpu")
-    if config.trainer.precision is not Precision.fp32:
-        raise ConfigError("model.kernel=fused: computes in fp32; use auto, or trainer.precision=fp32")
     if reason := unavailable():
         raise ConfigError(f"model.kernel=fused: {reason}; mend that, or use auto")
 

@@ -227,8 +227,8 @@ class RecurrentConfig(SequenceConfig):
     chrono_init: int | None = None
     """Longest dependency expected (steps): sets the gates' biases to remember up to so long; null does not."""
     kernel: Kernel = Kernel.auto
-    """``fused`` kernels for ``gru`` and ``rnn`` on the CPU in fp32, ``torch``'s own layers, or ``auto``: the fused ones
-    where they can be used."""
+    """``fused`` kernels for ``gru`` and ``rnn`` on the CPU, which compute in fp32, ``torch``'s own layers, or ``auto``:
+    the fused ones where they can be used."""
     input_attention: AttentionConfig = field(default_factory=AttentionConfig)
     """Attention of the embedded tokens over themselves, before the recurrence."""
     output_attention: AttentionConfig = field(default_factory=AttentionConfig)

@@ -30,11 +30,13 @@ def kernel_cell(layer: nn.Module) -> Cell | None:
 
 
 def can_fuse(layer: nn.Module, x: Tensor) -> bool:
-    """Whether the kernels can run a layer over these inputs (B, T, D), and it is worth it."""
+    """Whether the kernels can run a layer over these inputs (B, T, D), and it is worth it.
+
+    Under bf16 autocast too: they compute in fp32 there, which is faster than torch's layer in bf16.
+    """
     return (
         x.device.type == "cpu"
-        and x.dtype is torch.float32
-        and not torch.is_autocast_enabled("cpu")
+        and (x.dtype is torch.float32 or torch.is_autocast_enabled("cpu"))
         and x.shape[0] * x.shape[1] >= FEW_STEPS
         and kernel_cell(layer) is not None
         and library() is not None
@@ -67,12 +69,12 @@ def run_fused(
         state: before the first step, as the layer itself takes it; None is zero.
 
     Returns:
-        Outputs, those of the directions joined, 0 on padding; and the state after each row's last real step.
+        Outputs in fp32, those of the directions joined, 0 on padding; and the state after each row's last real step.
     """
     cell = kernel_cell(layers[0])
     assert cell is not None
     weights = [kernel_weights(layer, named) for layer, named in zip(layers, parameters, strict=True)]
     flat = isinstance(layers[0], CellLayer)  # whose states are (B, H)
     h0 = state[None] if flat and state is not None else state
-    outputs, h_n = recurrence(cell, x, weights, h0, lengths)
+    outputs, h_n = recurrence(cell, x.float(), weights, None if h0 is None else h0.float(), lengths)
     return outputs, h_n[0] if flat else h_n

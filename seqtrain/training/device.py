@@ -3,7 +3,8 @@
 import ctypes
 import os
 import random
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from seqtrain.config.trainer import Precision
 from seqtrain.errors import ConfigError
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of the container that this process runs in, on Linux
 
 
 def prepare_device(name: str) -> torch.device:
@@ -25,6 +27,7 @@ def prepare_device(name: str) -> torch.device:
     """
     torch.set_flush_denormal(True)
     keep_freed_memory()
+    heed_cpu_quota()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if name == "cuda" and "LOCAL_RANK" in os.environ:  # set by torchrun: a GPU for each process
@@ -52,6 +55,19 @@ def keep_freed_memory() -> None:
         return
     mallopt(M_MMAP_MAX, 0)
     mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def heed_cpu_quota() -> None:
+    """Use no more threads than a container's quota of processor time can keep busy.
+
+    torch takes one for each physical core that the process may run on, but it does not know of quotas: where threads
+    wait for others that the system has stopped until the next period, a step takes many times as long.
+    ``OMP_NUM_THREADS``, if set, is left as it is.
+    """
+    with suppress(OSError, ValueError):  # no such file, or "max" for no quota
+        quota, period = map(int, CPU_QUOTA.read_text().split())
+        if "OMP_NUM_THREADS" not in os.environ:
+            torch.set_num_threads(min(torch.get_num_threads(), max(1, quota // period)))
 
 
 def prepare_determinism(wanted: bool) -> None:

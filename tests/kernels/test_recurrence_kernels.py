@@ -128,6 +128,20 @@ def test_extreme_lengths(cell: Cell, lengths: list[int], steps: int) -> None:
 
 
 @pytest.mark.parametrize("cell", Cell)
+@pytest.mark.filterwarnings("ignore:Input #:UserWarning")  # gradcheck expects float64, which the kernels do not have
+def test_gradients_are_differences(cell: Cell) -> None:
+    layers, lengths = [make_layer(cell, 2, 3), make_layer(cell, 2, 3)], torch.tensor([3, 1])
+    weights = [weights_of(layer) for layer in layers]
+
+    def run(x: Tensor, h0: Tensor, *w_hh: Tensor) -> tuple[Tensor, Tensor]:
+        own = [w._replace(w_hh=w_hh[i]) for i, w in enumerate(weights)]
+        return recurrence(cell, x, own, h0, lengths)
+
+    inputs = [torch.randn(2, 3, 2), torch.randn(2, 2, 3), *(w.w_hh.detach().clone() for w in weights)]
+    assert torch.autograd.gradcheck(run, [t.requires_grad_() for t in inputs], eps=1e-2, atol=2e-3, rtol=1e-2)
+
+
+@pytest.mark.parametrize("cell", Cell)
 def test_many_rows_and_many_steps(cell: Cell) -> None:
     """More rows than a block holds, and more steps than a chunk."""
     compare(cell, 2, 5, [1 + i % 3 for i in range(150)], 3, reverse=[False])

@@ -98,6 +98,26 @@ def test_the_state_is_that_of_the_last_real_step() -> None:
     assert not outputs[~real_steps(LENGTHS, 7)].any()
 
 
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("kind", MAKES)
+def test_under_autocast_the_recurrence_stays_in_fp32(kind: str, bidirectional: bool) -> None:
+    ours, _ = pair(kind, bidirectional)
+    half = torch.randn(5, 7, 6).bfloat16()  # what a linear layer before it gives under autocast
+    x, y = half.clone().requires_grad_(), half.float().requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        outputs, after = ours(x, LENGTHS)
+        state = None if bidirectional else [h.bfloat16() for h in after]
+        again, _ = ours(x, LENGTHS, state)
+    expected, _ = ours(y, LENGTHS)
+    assert outputs.dtype is again.dtype is torch.float32
+    assert torch.equal(outputs, expected)
+    assert torch.equal(again, ours(y, LENGTHS, None if state is None else [h.float() for h in state])[0])
+    for total in (outputs.square().sum(), expected.square().sum()):
+        total.backward()
+    assert x.grad is not None and y.grad is not None
+    torch.testing.assert_close(x.grad, y.grad.bfloat16(), atol=1e-2, rtol=1e-2)
+
+
 def test_where_it_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     gru, x = MAKES["gru"](6, 5), torch.randn(4, 9, 6)
     assert can_fuse(gru, x)
@@ -105,8 +125,6 @@ def test_where_it_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not can_fuse(gru, x.double())
     assert not can_fuse(nn.LSTM(6, 5), x)
     assert not can_fuse(CellLayer(CandidateGRUCell(6, 5)), x)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert not can_fuse(gru, x)
     monkeypatch.setattr(fused, "library", lambda: None)
     assert not can_fuse(gru, x)
 

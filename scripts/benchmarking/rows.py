@@ -1,0 +1,20 @@
+"""The rows that all contestants of a text case train on, as one file."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def save_rows(path: Path, rows: list[np.ndarray], labels: np.ndarray, vocab_size: int, num_classes: int) -> None:
+    """Write rows of tokens with their classes; token 0 pads."""
+    offsets = np.cumsum([0, *map(len, rows)])
+    np.savez(path, tokens=np.concatenate(rows), offsets=offsets, labels=labels, vocab_size=vocab_size,
+             num_classes=num_classes)  # fmt: skip
+
+
+def load_rows(path: str) -> dict[str, Any]:
+    """What was saved: ``tokens``, ``offsets``, ``labels``, ``vocab_size`` and ``num_classes``."""
+    with np.load(path) as arrays:
+        found: dict[str, Any] = dict(arrays)
+    return found | {name: int(found[name]) for name in ("vocab_size", "num_classes")}

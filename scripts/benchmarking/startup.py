@@ -1,0 +1,59 @@
+"""How soon the command answers: help, a config error, and the first optimizer step on prepared data."""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+
+def whole_process(*arguments: str) -> float:
+    """Seconds that a Python process takes."""
+    started = time.perf_counter()
+    subprocess.run([sys.executable, *arguments], capture_output=True)
+    return time.perf_counter() - started
+
+
+def first_step(data: str) -> float:
+    """Seconds from the start of the command to the first line of metrics.jsonl, which follows the first step."""
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        options = [f"hydra.run.dir={run}", "trainer.max_steps=1", "trainer.log_every=1", "trainer.baselines=false"]
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "seqtrain", f"data={data}", *options],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+        )
+        metrics = run / "metrics.jsonl"
+        while not (metrics.exists() and metrics.stat().st_size):
+            if process.poll() is not None:
+                sys.exit(f"the run ended before its first step: {process.stderr.read().decode()}")  # type: ignore[union-attr]
+            time.sleep(0.01)
+        seconds = time.perf_counter() - started
+        process.kill()
+        process.wait()
+    return seconds
+
+
+def startup_table(data: str, repeats: int) -> str:
+    """Medians of whole processes in Markdown, in seconds; one run before prepares the data."""
+    timed: dict[str, Callable[[], float]] = {
+        '`python -c "import hydra"`': lambda: whole_process("-c", "import hydra"),
+        '`python -c "import torch"`': lambda: whole_process("-c", "import torch"),
+        "`seqtrain --help`": lambda: whole_process("-m", "seqtrain", "--help"),
+        "a config error (`trainer.epoch=3`)": lambda: whole_process("-m", "seqtrain", "trainer.epoch=3"),
+        f"first step of `data={data}`": lambda: first_step(data),
+    }
+    first_step(data)
+    found: dict[str, list[float]] = {name: [] for name in timed}
+    for _ in range(repeats):
+        for name, run in timed.items():
+            found[name].append(run())
+    rows = [
+        f"| {name} | {statistics.median(seconds):.2f} | {min(seconds):.2f}-{max(seconds):.2f} |"
+        for name, seconds in found.items()
+    ]
+    return "\n".join(["| until | seconds, median | min-max |", "|---|---:|---:|", *rows])

@@ -1,0 +1,115 @@
+"""This tool as a contestant: its trainer as in a run, and a bare loop over the same model and batches."""
+
+import tempfile
+from collections.abc import Iterator
+from copy import copy
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from hydra import compose, initialize_config_dir
+from torch import nn
+
+from benchmarking.rows import load_rows
+from benchmarking.turns import Turn, Work
+from seqtrain.cli.composing import conf_directory, store_schemas
+from seqtrain.commands.build import build_data, build_model
+from seqtrain.config.data import Truncate
+from seqtrain.config.loading import to_config
+from seqtrain.config.root import Config
+from seqtrain.data.base import Batch, Dataset
+from seqtrain.data.text_classification import TextClassification
+from seqtrain.data.tokens import TokenRows
+from seqtrain.run_directory import RunDirectory
+from seqtrain.training.device import seed_everything
+from seqtrain.training.observers import JsonLines, TensorBoard
+from seqtrain.training.ranks import join_ranks
+from seqtrain.training.trainer import Trainer
+
+
+def composed(overrides: list[str]) -> Config:
+    """The configuration that a command line describes; checkpoints are left out, as the others write none."""
+    store_schemas()
+    with initialize_config_dir(str(conf_directory()), version_base="1.3"):
+        return to_config(compose("train", overrides=[*overrides, "trainer.checkpoint_seconds=null"]))
+
+
+class Counted:
+    """A dataset whose batches are counted as they are taken.
+
+    Args:
+        data: the dataset.
+        rows: file of rows to train on instead of its own, see ``save_rows``.
+    """
+
+    def __init__(self, data: Dataset, rows: str | None):
+        self.work = Work()
+        if rows is not None:
+            found = load_rows(rows)
+            whole = TokenRows(found["tokens"], found["offsets"], int(found["offsets"].max()), Truncate.head)
+            assert isinstance(data, TextClassification)
+            data.tokens["train"], data.labels["train"] = whole, found["labels"]
+        self.data = copy(data)
+        vars(self.data).update(train_batches=self.train_batches)
+        self.source = data
+
+    def train_batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Batches of an epoch."""
+        for batch in self.source.train_batches(epoch, start):
+            self.work.add(batch.num_tokens, batch.inputs.shape[0] * batch.inputs.shape[1])
+            yield batch
+
+
+def trainer(overrides: list[str], rows: str | None = None) -> tuple[Turn, int]:
+    """The trainer with its logs, without evaluations and checkpoints; several processes train as under torchrun."""
+    config = composed(overrides)
+    ranks = join_ranks()
+    seed_everything(config.seed)
+    counted = Counted(build_data(config), rows)
+    built = build_model(config, counted.data.spec)
+    folder = tempfile.TemporaryDirectory()
+    run = RunDirectory.claim(Path(folder.name) / "run", exact=True)
+    trainer = Trainer(config.trainer, built.model, built.head, built.task, counted.data, run, built.device, ranks)
+    trainer.observers = [TensorBoard(run.path), JsonLines(run.metrics_path)]
+    trainer.validate = lambda: setattr(trainer, "evaluation_due", False)  # type: ignore[method-assign]
+    turns = 0
+
+    def turn(steps: int | None) -> Work:
+        nonlocal turns
+        assert folder  # stays until the process ends
+        counted.work = Work()
+        trainer.epoch, trainer.batch_index, trainer.state = turns, 0, None
+        trainer.total_steps = trainer.step + min(steps or trainer.steps_in(turns), trainer.steps_in(turns))
+        turns += 1
+        trainer.fit()
+        return counted.work
+
+    return turn, built.num_parameters
+
+
+def bare(overrides: list[str], rows: str | None = None) -> tuple[Turn, int]:
+    """Forward, loss, backward, clipping and update of a classifier, and nothing else."""
+    config = composed(overrides)
+    seed_everything(config.seed)
+    counted = Counted(build_data(config), rows)
+    built = build_model(config, counted.data.spec)
+    parameters = [*built.model.parameters(), *built.head.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=config.trainer.lr, weight_decay=0.0, fused=True)
+    built.model.train()
+    turns = 0
+
+    def turn(steps: int | None) -> Work:
+        nonlocal turns
+        counted.work = Work()
+        for number, batch in enumerate(counted.data.train_batches(turns), 1):
+            batch = batch.to(built.device)
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(built.head(built.model(batch)[0]), batch.targets).backward()
+            nn.utils.clip_grad_norm_(parameters, cast(Any, config.trainer.max_grad_norm))
+            optimizer.step()
+            if number == steps:
+                break
+        turns += 1
+        return counted.work
+
+    return turn, built.num_parameters

@@ -1,0 +1,98 @@
+"""Text classifiers in plain PyTorch, as tutorials write them: the model of ``gru_attn`` or ``lstm_attn``, and a loop.
+
+Vectors of 128, a bidirectional layer of 128 a direction, attention pooling, dropout of 0.5 on vectors and features.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
+from torch.utils.data import DataLoader
+
+from benchmarking.rows import load_rows
+from benchmarking.turns import Turn, Work
+from seqtrain.data.batching import bucketed_batches
+
+SIZE, DROPOUT, RATE, CLIP = 128, 0.5, 0.004, 1.0
+
+
+class Classifier(nn.Module):
+    """Scores of the classes, (B, classes), of tokens (B, T) with lengths (B,)."""
+
+    def __init__(self, cell: str, vocab_size: int, num_classes: int, packed: bool):
+        super().__init__()
+        self.packed = packed
+        self.drop = nn.Dropout(DROPOUT)
+        self.vectors = nn.Embedding(vocab_size, SIZE, padding_idx=0)
+        layer = {"gru": nn.GRU, "lstm": nn.LSTM}[cell]
+        self.layer = layer(SIZE, SIZE, batch_first=True, bidirectional=True)
+        self.hidden = nn.Linear(2 * SIZE, 2 * SIZE)
+        self.query = nn.Linear(2 * SIZE, 1, bias=False)
+        self.output = nn.Linear(2 * SIZE, num_classes)
+
+    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        vectors = self.drop(self.vectors(tokens))
+        if self.packed:
+            rows = pack_padded_sequence(vectors, lengths.cpu(), batch_first=True, enforce_sorted=False)
+            states, _ = pad_packed_sequence(self.layer(rows)[0], batch_first=True)
+        else:
+            states, _ = self.layer(vectors)
+        scores = self.query(torch.tanh(self.hidden(states))).squeeze(-1)
+        weights = scores.masked_fill(tokens == 0, -torch.inf).softmax(-1)
+        return self.output(self.drop(torch.bmm(weights[:, None], states).squeeze(1)))
+
+
+class Buckets:
+    """The row numbers of each batch, as the tool's own batching draws them."""
+
+    def __init__(self, lengths: np.ndarray, batch_size: int):
+        self.lengths, self.batch_size, self.rng = lengths, batch_size, np.random.default_rng(0)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for rows in bucketed_batches(self.lengths, self.batch_size, None, self.rng):
+            yield rows.tolist()
+
+
+def collate(rows: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows as one padded batch."""
+    tokens = [tokens for tokens, _ in rows]
+    lengths, labels = torch.tensor([len(row) for row in tokens]), torch.tensor([label for _, label in rows])
+    return pad_sequence(tokens, batch_first=True), lengths, labels
+
+
+def loop(
+    rows: str, cell: str, packed: bool, bucketed: bool, batch_size: int = 64, device: str = "cpu"
+) -> tuple[Turn, int]:
+    """A training loop over a DataLoader that shuffles, or has batches of rows of like length."""
+    torch.set_flush_denormal(True)
+    torch.manual_seed(0)
+    found = load_rows(rows)
+    parts = np.split(found["tokens"].astype(np.int64), found["offsets"][1:-1])
+    dataset = list(zip(map(torch.from_numpy, parts), found["labels"].tolist(), strict=True))
+    loader: DataLoader[tuple[Tensor, int]] = (
+        DataLoader(dataset, batch_sampler=Buckets(np.diff(found["offsets"]), batch_size), collate_fn=collate)  # type: ignore[arg-type]
+        if bucketed
+        else DataLoader(dataset, batch_size=batch_size, shuffle=True, collate_fn=collate)  # type: ignore[arg-type]
+    )
+    model = Classifier(cell, found["vocab_size"], found["num_classes"], packed).to(device)
+    criterion, optimizer = nn.CrossEntropyLoss(), torch.optim.AdamW(model.parameters(), lr=RATE, weight_decay=0.0)
+    model.train()
+
+    def turn(steps: int | None) -> Work:
+        work, total = Work(), 0.0
+        for tokens, lengths, labels in loader:
+            optimizer.zero_grad()
+            loss = criterion(model(tokens.to(device), lengths.to(device)), labels.to(device))
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), CLIP)
+            optimizer.step()
+            total += loss.item()
+            work.add(int(lengths.sum()), tokens.numel())
+            if work.steps == steps:
+                break
+        assert np.isfinite(total)
+        return work
+
+    return turn, sum(p.numel() for p in model.parameters())
