@@ -11,9 +11,10 @@ from seqtrain.commands.conformal import load_intervals
 from seqtrain.config import registry
 from seqtrain.config.corpus import CorpusConfig
 from seqtrain.config.debug import DebugMode
-from seqtrain.config.model import Kernel, SequenceConfig
+from seqtrain.config.model import Cell, Kernel, SequenceConfig
 from seqtrain.config.root import Config
 from seqtrain.config.series import SeriesConfig
+from seqtrain.config.trainer import Precision
 from seqtrain.data.base import Dataset, DataSpec
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.kernels.compile import unavailable
@@ -105,6 +106,8 @@ def check_kernel(config: Config) -> None:
     device = prepare_device(config.device)
     if device.type != "cpu":
         raise ConfigError(f"model.kernel=fused: is for the CPU, and the device is {device}; use auto, or device=cpu")
+    if getattr(config.model, "cell", None) is Cell.lstm and config.trainer.precision is Precision.bf16:
+        raise ConfigError("model.kernel=fused: in bf16 torch's own LSTM is faster; use auto, or trainer.precision=fp32")
     if reason := unavailable():
         raise ConfigError(f"model.kernel=fused: {reason}; mend that, or use auto")
 

@@ -227,8 +227,8 @@ class RecurrentConfig(SequenceConfig):
     chrono_init: int | None = None
     """Longest dependency expected (steps): sets the gates' biases to remember up to so long; null does not."""
     kernel: Kernel = Kernel.auto
-    """``fused`` kernels for ``gru`` and ``rnn`` on the CPU, which compute in fp32, ``torch``'s own layers, or ``auto``:
-    the fused ones where they can be used."""
+    """``fused`` kernels for ``gru``, ``lstm`` and ``rnn`` on the CPU, in fp32, ``torch``'s own layers, or ``auto``: the
+    fused ones where they can be used and are faster."""
     input_attention: AttentionConfig = field(default_factory=AttentionConfig)
     """Attention of the embedded tokens over themselves, before the recurrence."""
     output_attention: AttentionConfig = field(default_factory=AttentionConfig)
@@ -254,8 +254,13 @@ class RecurrentConfig(SequenceConfig):
         require(
             self.chrono_init is None or self.chrono_init > 2, f"{key}.chrono_init", self.chrono_init, "above 2, or null"
         )
-        require(self.kernel is not Kernel.fused or self.cell in (Cell.gru, Cell.rnn), f"{key}.kernel", "fused",
-                f"auto or torch with {key}.cell={self.cell.value}: only gru and rnn have fused kernels")  # fmt: skip
+        has_kernels = self.cell in (Cell.gru, Cell.lstm, Cell.rnn)
+        require(
+            self.kernel is not Kernel.fused or has_kernels,
+            f"{key}.kernel",
+            "fused",
+            f"auto or torch with {key}.cell={self.cell.value}: only gru, lstm and rnn have fused kernels",
+        )
         self.input_attention.check(f"{key}.input_attention")
         memory = self.input_attention.memory
         require(

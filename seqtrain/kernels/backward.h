@@ -45,6 +45,23 @@ void backward_gates(const Rows<cell>& b, const Buffers& m, long step, long first
                 store(m.grad_reset + p * h_step + r * W, vec{});
                 sums[0] += grad_z;
                 sums[2] += grad_candidate;
+            } else if constexpr (cell == LSTM) {
+                const vec i = load(from), f = load(from + W), g = load(from + 2 * W), o = load(from + 3 * W);
+                const vec before = load(from + 4 * W), squashed = hyperbolic_tangent(f * before + i * g);
+                float* grad_c = m.grad_c + p * h_step + r * W;
+                const vec grad_state = load(grad_c) + grad * o * (one - squashed * squashed);
+                const vec grad_i = grad_state * g * i * (one - i), grad_f = grad_state * before * f * (one - f);
+                const vec grad_g = grad_state * i * (one - g * g), grad_o = grad * squashed * o * (one - o);
+                store(to, grad_i);
+                store(to + slot, grad_f);
+                store(to + 2 * slot, grad_g);
+                store(to + 3 * slot, grad_o);
+                store(grad_c, grad_state * f);
+                store(grad_h, vec{});
+                sums[0] += grad_i;
+                sums[1] += grad_f;
+                sums[2] += grad_g;
+                sums[3] += grad_o;
             } else {
                 const vec h = load(m.now + place);
                 const vec grad_sum = cell == RNN_TANH ? grad * (one - h * h) : h > vec{} ? grad : vec{};
@@ -132,7 +149,8 @@ void backward_block(const Rows<cell>& b, const Weights& w, Buffers& m) {
     long steps_left = 0;
     for (long i = 0; i < b.rows; i++) {
         steps_left += b.length[i];
-        to_panels(m.grad_h + i * W, h_step, b.d.grad_h_n ? b.d.grad_h_n + b.row[i] * b.q.H : nullptr, b.q.H);
+        to_panels(m.grad_h + i * W, h_step, b.state(b.d.grad_h_n, i), b.q.H);
+        if (cell == LSTM) to_panels(m.grad_c + i * W, h_step, b.state(b.d.grad_h_n, i, 1), b.q.H);
         if (b.d.grad_x && !b.d.add_grad_x)
             memset(b.d.grad_x + (b.row[i] * b.q.T + b.length[i]) * b.q.I, 0,
                    (b.q.T - b.length[i]) * b.q.I * sizeof(float));
@@ -179,7 +197,9 @@ void backward_block(const Rows<cell>& b, const Weights& w, Buffers& m) {
                              m.sums_hh + direct * W * b.H * W);
         }
     }
-    for (long i = 0; b.d.grad_h0 && i < b.rows; i++)
-        from_panels(b.d.grad_h0 + b.row[i] * b.q.H, m.grad_h + i * W, h_step, b.q.H);
+    for (long i = 0; b.d.grad_h0 && i < b.rows; i++) {
+        from_panels(b.state(b.d.grad_h0, i), m.grad_h + i * W, h_step, b.q.H);
+        if (cell == LSTM) from_panels(b.state(b.d.grad_h0, i, 1), m.grad_c + i * W, h_step, b.q.H);
+    }
 }
 }  // namespace

@@ -29,6 +29,17 @@ class Cell(IntEnum):
     """seqtrain.layers.cells.GRUCell: before."""
     rnn_tanh = 2
     rnn_relu = 3
+    lstm = 4
+
+    @property
+    def num_gates(self) -> int:
+        """Blocks of rows in the weights."""
+        return {Cell.rnn_tanh: 1, Cell.rnn_relu: 1, Cell.lstm: 4}.get(self, 3)
+
+    @property
+    def num_states(self) -> int:
+        """Vectors that a state is joined of: h, and an LSTM's c after it."""
+        return 2 if self is Cell.lstm else 1
 
 
 class Weights(NamedTuple):

@@ -19,15 +19,18 @@ void project(const Rows<cell>& b, const Weights& w, const Buffers& m, const Chun
             });
         }
     } else {
-        constexpr long S = slots(cell);
+        constexpr long S = slots(cell), C = columns(cell);
         for (long p = 0; p < b.H; p++) {
-            float* gates = m.gates + p * step * S * W;
-            in_tiles(chunk.rows, [&](long r, long count) {
-                tile_of(count, 3)(m.x + r * W, step * W, b.I, w.ih + p * b.I * W * 3 * W, w.bias + p * 3 * W, 0, W,
-                                  gates + r * S * W, S * W, W);
-            });
+            float* sums = m.gates + p * step * S * W;
+            for (long g = 0; g < gates(cell); g += C) {
+                const long column = (p * gates(cell) + g) * W;
+                in_tiles(chunk.rows, [&](long r, long count) {
+                    tile_of(count, C)(m.x + r * W, step * W, b.I, w.ih + column * b.I * W, w.bias + column, 0, W,
+                                      sums + (r * S + g) * W, S * W, W);
+                });
+            }
             if constexpr (cell == GRU_AFTER)
-                for (long r = 0; r < chunk.rows; r++) store(gates + (r * S + 3) * W, load(w.bias_state + p * W));
+                for (long r = 0; r < chunk.rows; r++) store(sums + (r * S + 3) * W, load(w.bias_state + p * W));
         }
     }
 }
@@ -98,6 +101,32 @@ void forward_step(const Rows<cell>& b, const Weights& w, const Buffers& m, long 
                         }
                     }
             });
+    } else if constexpr (cell == LSTM) {
+        for (long p = 0; p < b.H; p++)
+            in_tiles(rows, [&](long r0, long count) {
+                float* sums = m.gates + (p * step + first + r0) * S * W;
+                for (long g = 0; g < S; g += 2)
+                    tile_of(count, 2)(m.h + r0 * W, h_step, b.H, w.hh + (p * S + g) * W * b.H * W, sums + g * W, S * W, W,
+                                      sums + g * W, S * W, W);
+                for (long r = r0; r < r0 + count; r++, sums += S * W) {
+                    float* cell_state = m.c + p * h_step + r * W;
+                    vec i = load(sums), f = load(sums + W), o = load(sums + 3 * W);
+                    const vec g = hyperbolic_tangent(load(sums + 2 * W)), before = load(cell_state);
+                    sigmoids(i, f);
+                    o = sigmoid(o);
+                    const vec c = f * before + i * g;
+                    store(cell_state, c);
+                    finish(p, r, o * hyperbolic_tangent(c));
+                    if (saved) {
+                        float* to = saved + (p * rows + r) * saved_slots(cell) * W;
+                        store(to, i);
+                        store(to + W, f);
+                        store(to + 2 * W, g);
+                        store(to + 3 * W, o);
+                        store(to + 4 * W, before);
+                    }
+                }
+            });
     } else {
         const Groups groups(b.H);
         for (long g = 0; g < groups.count; g++)
@@ -120,6 +149,7 @@ void forward_block(const Rows<cell>& b, const Weights& w, Buffers& m) {
     const long step = buffer_rows(std::max(FORWARD_CHUNK, b.rows)), h_step = b.h_rows * W;
     for (long i = 0; i < b.rows; i++) {
         to_panels(m.h + i * W, h_step, b.start(i), b.q.H);
+        if (cell == LSTM) to_panels(m.c + i * W, h_step, b.state(b.d.h0, i, 1), b.q.H);
         for (long t = b.length[i]; t < b.q.T; t++)
             memset(b.d.outputs + b.row[i] * b.q.outputs_row + t * b.q.outputs_step, 0, b.q.H * sizeof(float));
     }
@@ -127,8 +157,10 @@ void forward_block(const Rows<cell>& b, const Weights& w, Buffers& m) {
     Chunk chunk;
     long going = b.rows, steps_done = 0;
     auto end_rows = [&](long s) {  // rows with no step after s steps
-        for (; going && b.length[going - 1] <= s; going--)
-            from_panels(b.d.h_n + b.row[going - 1] * b.q.H, m.h + (going - 1) * W, h_step, b.q.H);
+        for (; going && b.length[going - 1] <= s; going--) {
+            from_panels(b.state(b.d.h_n, going - 1), m.h + (going - 1) * W, h_step, b.q.H);
+            if (cell == LSTM) from_panels(b.state(b.d.h_n, going - 1, 1), m.c + (going - 1) * W, h_step, b.q.H);
+        }
     };
     end_rows(0);
     while (going) {

@@ -60,10 +60,10 @@ Weights pack(const Problem& q, const Direction& d, Arena& arena, std::vector<Pac
             w.hh_second_back = w.hh_back + 2 * H * W * H * W;
             pack_back(work, w.hh_back, q, d.w_hh, q.H, {0, 1});
             pack_back(work, w.hh_second_back, q, d.w_hh, q.H, {2});
-        } else if constexpr (cell == GRU_AFTER) {
-            pack_back(work, w.hh_back, q, d.w_hh, q.H, {0, 1, 2});
         } else {
-            pack_back(work, w.hh_back, q, d.w_hh, q.H, {0});
+            std::vector<long> all_gates(G);
+            std::iota(all_gates.begin(), all_gates.end(), 0);
+            pack_back(work, w.hh_back, q, d.w_hh, q.H, all_gates);
         }
         return w;
     }
@@ -74,13 +74,14 @@ Weights pack(const Problem& q, const Direction& d, Arena& arena, std::vector<Pac
         pack_ahead(work, w.ih, q, d.w_ih, q.I, H, 0, first);
         pack_ahead(work, w.hh, q, d.w_hh, q.H, H, 0, first);
     } else {
-        pack_ahead(work, w.ih, q, d.w_ih, q.I, 3 * H, 3, [](long p) { return Place{input_gate(cell, p % 3), p / 3}; });
+        constexpr long C = columns(cell);
+        pack_ahead(work, w.ih, q, d.w_ih, q.I, G * H, C, [](long p) { return Place{input_gate(cell, p % G), p / G}; });
         if constexpr (cell == GRU_BEFORE) {
             w.hh_second = w.hh + 2 * H * W * H * W;
             pack_ahead(work, w.hh, q, d.w_hh, q.H, 2 * H, 2, [](long p) { return Place{p % 2, p / 2}; });
             pack_ahead(work, w.hh_second, q, d.w_hh, q.H, H, 0, [](long p) { return Place{2, p}; });
         } else {
-            pack_ahead(work, w.hh, q, d.w_hh, q.H, 3 * H, 3, [](long p) { return Place{p % 3, p / 3}; });
+            pack_ahead(work, w.hh, q, d.w_hh, q.H, G * H, C, [](long p) { return Place{p % G, p / G}; });
         }
     }
     w.bias = arena.floats(G * H * W);
@@ -103,6 +104,7 @@ Buffers allocate(const Problem& q, const Plan& plan, Arena& arena, bool backward
     const long chunk = buffer_rows(std::max(backward ? BACKWARD_CHUNK : FORWARD_CHUNK, plan.largest));
     Buffers m{};
     m.x = arena.floats(chunk * I);
+    if (cell == LSTM) (backward ? m.grad_c : m.c) = arena.floats(rows * H);
     if (!backward) {
         m.gates = arena.floats(chunk * H * slots(cell));
         m.h = arena.floats(rows * H);

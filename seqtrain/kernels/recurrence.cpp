@@ -8,6 +8,7 @@
 // Gates stand in slots, a vector of each after the other:
 //   GRU_AFTER   n, r, z, and the state's part of n; the input has the first three, the state the last three
 //   GRU_BEFORE  z, r, candidate
+//   LSTM        i, f, g, o
 //   RNN_*       the state before its nonlinearity
 
 #include "backward.h"
@@ -63,6 +64,7 @@ void run_any(const Problem& q, bool backward) {
         case GRU_BEFORE: return run<GRU_BEFORE>(q, backward);
         case RNN_TANH: return run<RNN_TANH>(q, backward);
         case RNN_RELU: return run<RNN_RELU>(q, backward);
+        case LSTM: return run<LSTM>(q, backward);
     }
 }
 
@@ -70,7 +72,7 @@ void run_any(const Problem& q, bool backward) {
 
 extern "C" {
 
-int64_t saved_numbers(int64_t cell, int64_t H) { return panels(H) * W * (cell == GRU_AFTER ? 4 : cell == GRU_BEFORE ? 3 : 0); }
+int64_t saved_numbers(int64_t cell, int64_t H) { return panels(H) * W * saved_slots(cell); }
 void forward(const Problem* problem) { run_any(*problem, false); }
 void backward(const Problem* problem) { run_any(*problem, true); }
 }

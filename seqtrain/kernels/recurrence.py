@@ -1,4 +1,4 @@
-"""GRU and Elman network on the CPU by fused kernels, with gradients.
+"""GRU, LSTM and Elman network on the CPU by fused kernels, with gradients.
 
 torch runs its LSTM by oneDNN on the CPU, but never its GRU and RNN. Here each thread takes rows of the batch through
 all steps alone, the gates follow the product while it is in registers, padded steps cost nothing, and the backward pass
@@ -35,7 +35,7 @@ class Recurrence(torch.autograd.Function):
         (B, T, _), H, N = x.shape, weights[0].w_hh.shape[1], len(weights)
         threads = torch.get_num_threads()
         shares = share(B, N, threads)
-        outputs, h_n = x.new_empty(B, T, N * H), x.new_empty(N, B, H)
+        outputs, h_n = x.new_empty(B, T, N * H), x.new_empty(N, B, cell.num_states * H)
         saved = x.new_empty(N, int(lengths.sum()) * saved_numbers(cell, H)) if keep else None
         made = problem(cell, x, lengths, weights, reverse, threads, *shares)
         set_each(made, outputs=outputs.view(B, T, N, H).permute(2, 0, 1, 3), h_n=h_n, saved=saved, h0=h0)
@@ -109,13 +109,13 @@ def recurrence(
         cell: what is computed.
         x: inputs, (B, T, D), padded on the right.
         weights: of each direction N.
-        h0: states before the first step, (N, B, H); None is zero.
+        h0: states before the first step, (N, B, H), or of an LSTM h and c joined, (N, B, 2 H); None is zero.
         lengths: real steps of each row, (B,) from 0 to T; None for T each.
         reverse: of each direction, whether it runs from a row's last real step to its first.
 
     Returns:
         Outputs (B, T, N * H), the directions side by side, 0 on padding; and the state after each row's last step,
-        (N, B, H).
+        as ``h0``.
 
     Raises:
         ValueError: if a tensor has another type, device or shape.
@@ -127,7 +127,7 @@ def recurrence(
     check(cell, x, h0, lengths, weights)
     if B == 0 or T == 0:
         H = weights[0].w_hh.shape[1]
-        state = x.new_zeros(len(weights), B, H) if h0 is None else h0
+        state = x.new_zeros(len(weights), B, cell.num_states * H) if h0 is None else h0
         return x.new_zeros(B, T, len(weights) * H), state
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, h0, *flat))
     h0 = None if h0 is None else h0.contiguous()
@@ -138,8 +138,8 @@ def recurrence(
 def check(cell: Cell, x: Tensor, h0: Tensor | None, lengths: Tensor, weights: Sequence[Weights]) -> None:
     """Raise ValueError unless all fits, so that the kernels stay within the memory that they are given."""
     (B, T, D), H = x.shape, weights[0].w_hh.shape[1]
-    rows = H if cell in (Cell.rnn_tanh, Cell.rnn_relu) else 3 * H
-    shapes: dict[str, tuple[Tensor | None, tuple[int, ...]]] = {"x": (x, (B, T, D)), "h0": (h0, (len(weights), B, H))}
+    rows, state = cell.num_gates * H, (len(weights), B, cell.num_states * H)
+    shapes: dict[str, tuple[Tensor | None, tuple[int, ...]]] = {"x": (x, (B, T, D)), "h0": (h0, state)}
     for own, name in zip(weights, ("", " of the second direction"), strict=False):
         wanted = ((rows, D), (rows, H), (rows,), (rows,))
         for part, tensor, shape in zip(Weights._fields, own, wanted, strict=True):
@@ -217,6 +217,37 @@ def rnn(
     """
     cell = {"tanh": Cell.rnn_tanh, "relu": Cell.rnn_relu}[nonlinearity]
     return single(cell, x, Weights(w_ih, w_hh, b_ih, b_hh), h0, lengths, reverse)
+
+
+def lstm(
+    x: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None = None,
+    b_hh: Tensor | None = None,
+    state: tuple[Tensor, Tensor] | None = None,
+    lengths: Tensor | None = None,
+    reverse: bool = False,
+) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+    """Long short-term memory, torch.nn.LSTM; see ``gru``. Gates are stacked i, f, g, o.
+
+    Args:
+        x: see ``gru``.
+        w_ih: (4 H, D).
+        w_hh: (4 H, H).
+        b_ih: (4 H,), or None.
+        b_hh: (4 H,), or None.
+        state: h and c before the first step, (B, H) each; None is zero.
+        lengths: see ``gru``.
+        reverse: see ``gru``.
+
+    Returns:
+        Outputs (B, T, H), 0 on padding, and h and c after each row's last step.
+    """
+    joined = None if state is None else torch.cat(state, dim=-1)
+    outputs, after = single(Cell.lstm, x, Weights(w_ih, w_hh, b_ih, b_hh), joined, lengths, reverse)
+    h, c = after.chunk(2, dim=-1)
+    return outputs, (h, c)
 
 
 def single(

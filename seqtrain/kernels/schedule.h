@@ -12,9 +12,9 @@ extern "C" {
 struct Direction {
     const float *w_ih, *w_hh;            // (gates H, I) and (gates H, H), in torch's order of gates
     const float *b_ih, *b_hh;            // (gates H), or none
-    const float* h0;                     // (B, H), or none for zeros
+    const float* h0;                     // state, (B, H), or of an LSTM h and c, (B, 2 H); none for zeros
     float* outputs;                      // (B, T, H), see Problem; zero on padding
-    float* h_n;                          // (B, H), after each row's last step
+    float* h_n;                          // state after each row's last step, likewise
     float* saved;                        // what backward needs, saved_numbers(cell, H) for each step of a row, or none
     const float *grad_outputs, *grad_h_n;  // none for zeros
     float* grad_x;                       // (B, T, I); all gradients from here on may be none, where they are not wanted
@@ -41,16 +41,18 @@ struct Problem {
 
 namespace {
 
-enum Cell { GRU_AFTER, GRU_BEFORE, RNN_TANH, RNN_RELU };
+enum Cell { GRU_AFTER, GRU_BEFORE, RNN_TANH, RNN_RELU, LSTM };
 
 constexpr long BLOCK = 64;             // rows, more where there are few steps
 constexpr long FORWARD_CHUNK = 64;     // rows times steps
 constexpr long BACKWARD_CHUNK = 120;   // rows times steps
 
 constexpr bool is_rnn(int cell) { return cell == RNN_TANH || cell == RNN_RELU; }
-constexpr long slots(int cell) { return cell == GRU_AFTER ? 4 : cell == GRU_BEFORE ? 3 : 1; }
-constexpr long gates(int cell) { return is_rnn(cell) ? 1 : 3; }
-constexpr long saved_slots(int cell) { return is_rnn(cell) ? 0 : slots(cell); }
+constexpr long gates(int cell) { return is_rnn(cell) ? 1 : cell == LSTM ? 4 : 3; }
+constexpr long slots(int cell) { return cell == GRU_AFTER ? 4 : gates(cell); }
+constexpr long saved_slots(int cell) { return is_rnn(cell) ? 0 : cell == LSTM ? 5 : slots(cell); }
+constexpr long states(int cell) { return cell == LSTM ? 2 : 1; }
+constexpr long columns(int cell) { return cell == LSTM ? 2 : 3; }  // gates that a product takes at a time
 constexpr long state_slot(int cell) { return cell == GRU_AFTER ? 1 : 0; }  // first slot of the state's part
 
 // Place among torch's gates of a slot of the input's part.
@@ -128,8 +130,8 @@ struct Weights {  // packed; _back: for the product with a gradient of gates
 };
 
 struct Buffers {  // of a job
-    float *x, *gates, *h, *next, *reset;
-    float *before, *now, *grad, *grad_gates, *grad_h, *grad_reset, *reset_states;
+    float *x, *gates, *h, *next, *c, *reset;
+    float *before, *now, *grad, *grad_gates, *grad_h, *grad_c, *grad_reset, *reset_states;
     float *sums_ih, *sums_hh, *sums_bias;
     std::vector<float*> targets;
 };
@@ -151,7 +153,12 @@ struct Rows {
     long time(long i, long s) const { return d.reverse ? length[i] - 1 - s : s; }
     const float* x(long i, long s) const { return q.x + row[i] * q.x_row + time(i, s) * q.x_step; }
     float* output(long i, long s) const { return d.outputs + row[i] * q.outputs_row + time(i, s) * q.outputs_step; }
-    const float* start(long i) const { return d.h0 ? d.h0 + row[i] * q.H : nullptr; }
+    // Of a tensor of states: h of row i, or with 1 its c.
+    template <class Number>
+    Number* state(Number* from, long i, long which = 0) const {
+        return from ? from + (row[i] * states(cell) + which) * q.H : nullptr;
+    }
+    const float* start(long i) const { return state(d.h0, i); }
     const float* grad(long i, long s) const {
         if (!d.grad_outputs) return nullptr;
         return d.grad_outputs + row[i] * q.grad_outputs_row + time(i, s) * q.grad_outputs_step;

@@ -88,6 +88,12 @@ inline void sigmoids(vec& x, vec& y) {
     y = a * inverse;
 }
 
+inline vec sigmoid(vec x) {
+    vec power, rest;
+    split_exp(at_most(at_least(-x, -80.0f), 43.0f), power, rest);
+    return all(1.0f) / (all(1.0f) + (power * rest + power));
+}
+
 // (e^2x - 1) / (e^2x + 1); e^2x - 1 as power * rest + (power - 1) is exact where x is small.
 inline vec hyperbolic_tangent(vec x) {
     vec power, rest;

@@ -5,6 +5,7 @@ freely between kernels and devices.
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,9 @@ from seqtrain.kernels.compile import library
 from seqtrain.kernels.recurrence import recurrence
 from seqtrain.layers.cells import CellLayer, GRUCell
 
+State = Any
+"""As the layer itself takes it: h (1, B, H), (h, c) of an LSTM, or (B, H) of a cell."""
+
 FEW_STEPS = 32
 """Below so many, of all rows together, torch's layer is faster: the kernels lay out the weights anew at each call."""
 
@@ -22,6 +26,8 @@ def kernel_cell(layer: nn.Module) -> Cell | None:
     """What the kernels call the recurrence of a layer; None where they have none for it."""
     if type(layer) is nn.GRU:
         return Cell.gru_after
+    if type(layer) is nn.LSTM and layer.proj_size == 0:
+        return Cell.lstm
     if type(layer) is nn.RNN:
         return Cell.rnn_tanh if layer.nonlinearity == "tanh" else Cell.rnn_relu
     if isinstance(layer, CellLayer) and type(layer.cell) is GRUCell:
@@ -32,11 +38,14 @@ def kernel_cell(layer: nn.Module) -> Cell | None:
 def can_fuse(layer: nn.Module, x: Tensor) -> bool:
     """Whether the kernels can run a layer over these inputs (B, T, D), and it is worth it.
 
-    Under bf16 autocast too: they compute in fp32 there, which is faster than torch's layer in bf16.
+    Under bf16 autocast they compute in fp32, which is faster than torch's GRU and RNN in bf16, but not than its LSTM,
+    which oneDNN runs.
     """
+    autocast = torch.is_autocast_enabled("cpu")
     return (
         x.device.type == "cpu"
-        and (x.dtype is torch.float32 or torch.is_autocast_enabled("cpu"))
+        and (x.dtype is torch.float32 or autocast)
+        and not (autocast and isinstance(layer, nn.LSTM))
         and x.shape[0] * x.shape[1] >= FEW_STEPS
         and kernel_cell(layer) is not None
         and library() is not None
@@ -57,8 +66,8 @@ def run_fused(
     parameters: Sequence[Mapping[str, Tensor]],
     x: Tensor,
     lengths: Tensor | None,
-    state: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
+    state: State = None,
+) -> tuple[Tensor, State]:
     """Run a layer in one direction, or two layers of one kind, the second from each row's last real step.
 
     Args:
@@ -66,7 +75,7 @@ def run_fused(
         parameters: of each layer, by name.
         x: inputs, (B, T, D).
         lengths: real steps of each row, (B,); None for T each.
-        state: before the first step, as the layer itself takes it; None is zero.
+        state: before the first step; None is zero.
 
     Returns:
         Outputs in fp32, those of the directions joined, 0 on padding; and the state after each row's last real step.
@@ -74,7 +83,9 @@ def run_fused(
     cell = kernel_cell(layers[0])
     assert cell is not None
     weights = [kernel_weights(layer, named) for layer, named in zip(layers, parameters, strict=True)]
-    flat = isinstance(layers[0], CellLayer)  # whose states are (B, H)
-    h0 = state[None] if flat and state is not None else state
-    outputs, h_n = recurrence(cell, x.float(), weights, None if h0 is None else h0.float(), lengths)
-    return outputs, h_n[0] if flat else h_n
+    flat = isinstance(layers[0], CellLayer)
+    if state is not None:
+        state = torch.cat(state, dim=-1) if cell is Cell.lstm else state[None] if flat else state
+        state = state.float()
+    outputs, after = recurrence(cell, x.float(), weights, state, lengths)
+    return outputs, after.chunk(2, dim=-1) if cell is Cell.lstm else after[0] if flat else after

@@ -13,10 +13,9 @@ from torch.autograd.function import FunctionCtx
 from torch.func import functional_call
 
 from seqtrain.layers.dropout import LockedDropout, dropped_recurrent_weights
-from seqtrain.layers.fused import can_fuse, run_fused
+from seqtrain.layers.fused import State, can_fuse, run_fused
 from seqtrain.layers.memory import map_tensors, restarted
 
-State = Any  # a layer's recurrent state: of torch's own h (1, B, H), or (h, c) for an LSTM; a cell's own otherwise
 MakeLayer = Callable[[int, int], nn.Module]
 Run = Callable[[Tensor, State, Tensor | None], tuple[Tensor, State]]  # of inputs, state and lengths
 Restarts = list[tuple[int, Tensor]]  # steps before which the state of some rows is zero, and which rows, (B,)

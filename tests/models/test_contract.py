@@ -31,7 +31,11 @@ VARIANTS = [
     "model=lstm model.num_layers=2 model.layer_norm=true model.residual=true model.locked_dropout=true",
     "model=rnn model.nonlinearity=relu model.recurrent_init=uniform",
     "model=gru model.reset_after=false model.chrono_init=50",
-    *(f"model={name} model.kernel={kernel}" for name in ("gru_attn", "rnn") for kernel in ("fused", "torch")),
+    *(
+        f"model={name} model.kernel={kernel}"
+        for name in ("gru_attn", "lstm_attn", "rnn")
+        for kernel in ("fused", "torch")
+    ),
     "model=gru model.reset_after=false model.kernel=torch",
     "model=gru_attn model.bidirectional=false",
     "model=gru model.output_attention.score=dot model.output_attention.residual=false",
