@@ -50,11 +50,12 @@ def random_rows(folder: Path, count: int, length: int) -> str:
 def classification(folder: Path, device: str, data: str, cell: str) -> Case:
     """A bidirectional classifier of 128 with attention pooling, batches of 64, against loops in plain PyTorch."""
     rows = text_rows(folder, data, NUM_REVIEWS)
-    options = {"rows": rows, "overrides": [f"data={data}", f"model={cell}_attn", f"device={device}"]}
+    overrides = [f"data={data}", f"model={cell}_attn", f"device={device}", "data.batch_size=64"]
+    options = {"rows": rows, "overrides": overrides}
     peer = {"rows": rows, "cell": cell, "device": device}
     contestants = [Contestant("seqtrain", "tool:trainer", options)]
     if cell == "lstm" or device != "cpu":
-        bf16 = options | {"overrides": [*options["overrides"], "trainer.precision=bf16"]}
+        bf16 = options | {"overrides": [*overrides, "trainer.precision=bf16"]}
         contestants.append(Contestant("seqtrain, bf16", "tool:trainer", bf16))
     contestants += [
         Contestant("bare loop over seqtrain's model and batches", "tool:bare", options),
@@ -67,15 +68,14 @@ def classification(folder: Path, device: str, data: str, cell: str) -> Case:
             Contestant("Keras 3 on TensorFlow, bucketed", "keras_text:loop", {"rows": rows, "cell": cell})
         )
     return Case(f"{data}: Bi{cell.upper()} 128 with attention, {NUM_REVIEWS} texts of at most {MAX_LENGTH} tokens, "
-                "batch 64, an epoch", contestants)  # fmt: skip
+                "batch 64", contestants)  # fmt: skip
 
 
 def language(folder: Path, device: str, batch_size: int) -> Case:
     """Two LSTM layers of 650 on WikiText-2, against the loop of PyTorch's example."""
-    size = "650"
     overrides = [
         *("data=wikitext2", "model=lstm", f"device={device}", f"data.batch_size={batch_size}", "data.bptt_len=35"),
-        *("model.num_layers=2", f"model.hidden_size={size}", f"model.embedding.embed_dim={size}"),
+        *("model.num_layers=2", "model.hidden_size=650", "model.embedding.embed_dim=650"),
         *("model.dropout=0.5", "model.embedding.dropout=0.5", "trainer.max_grad_norm=0.25"),
     ]
     sgd = [*overrides, "trainer.optimizer=sgd", "trainer.momentum=0"]
@@ -100,7 +100,7 @@ def forecasting(folder: Path, device: str) -> Case:
         Contestant("seqtrain", "tool:trainer", {"overrides": overrides}),
         Contestant("PyTorch, DataLoader", "torch_forecast:loop", {"overrides": overrides, "device": device}),
     ]
-    return Case("etth1: GRU 128, lookback 336, horizon 96, batch 32, an epoch", contestants)
+    return Case("etth1: GRU 128, lookback 336, horizon 96, batch 32", contestants)
 
 
 def precisions(folder: Path, device: str) -> Case:
@@ -112,7 +112,7 @@ def precisions(folder: Path, device: str) -> Case:
             overrides = ["data=imdb", f"model={model}", f"device={device}", f"trainer.precision={precision}"]
             options = {"rows": rows, "overrides": overrides}
             contestants.append(Contestant(f"{model}, {precision}", "tool:trainer", options))
-    return Case("precision: imdb, models of 128, batch 64, 24 steps", contestants, steps=24)
+    return Case("precision: imdb, models of 128, batch 64", contestants, steps=24)
 
 
 def lengths(folder: Path, device: str) -> Case:
@@ -129,9 +129,10 @@ def corpora(folder: Path, device: str) -> Case:
     """The same classifier on more and more reviews."""
     contestants = []
     for size in CORPUS_SIZES:
-        options = {"rows": text_rows(folder, "imdb", size), "overrides": ["data=imdb", "model=gru_attn"]}
+        overrides = ["data=imdb", "model=gru_attn", f"device={device}"]
+        options = {"rows": text_rows(folder, "imdb", size), "overrides": overrides}
         contestants.append(Contestant(f"{size} reviews", "tool:trainer", options))
-    return Case("cost of a token by size of the corpus: imdb, BiGRU 128 with attention, batch 64, 64 steps",
+    return Case("cost of a token by size of the corpus: imdb, BiGRU 128 with attention, batch 64",
                 contestants, steps=64)  # fmt: skip
 
 
@@ -139,14 +140,14 @@ def processes(folder: Path, device: str) -> Case:
     """One and two processes over the same batches."""
     options = {
         "rows": text_rows(folder, "docstrings", NUM_REVIEWS),
-        "overrides": ["data=docstrings", "model=gru_attn", "device=cpu"],
+        "overrides": ["data=docstrings", "model=gru_attn", "device=cpu", "data.batch_size=64"],
     }
     contestants = [
         Contestant("1 process of 1 thread", "tool:trainer", options, threads=1),
         Contestant("2 processes of 1 thread", "tool:trainer", options, processes=2, threads=1),
         Contestant("1 process of 2 threads", "tool:trainer", options, threads=2),
     ]
-    return Case("processes: docstrings, BiGRU 128 with attention, batch 64, an epoch", contestants)
+    return Case("processes: docstrings, BiGRU 128 with attention, batch 64", contestants)
 
 
 MakeCase = Callable[[Path, str], Case]

@@ -34,7 +34,7 @@ def table(case: Case, measured: Mapping[str, Times]) -> str:
     first = measured[case.contestants[0].name]
     lines = [
         f"| contestant | tokens/s, median | min-max | a token takes, {case.contestants[0].name} = 1 | min-max "
-        "| seconds | padding | peak memory (MB) | parameters |",
+        "| seconds | padding | peak host memory (MB) | parameters |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, times in measured.items():

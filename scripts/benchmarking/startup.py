@@ -9,11 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 
-def whole_process(*arguments: str) -> float:
-    """Seconds that a Python process takes."""
+def whole_process(*arguments: str, code: int = 0) -> float:
+    """Seconds that a Python process takes, which must end with this exit code."""
     started = time.perf_counter()
-    subprocess.run([sys.executable, *arguments], capture_output=True)
-    return time.perf_counter() - started
+    result = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
+    seconds = time.perf_counter() - started
+    if result.returncode != code:
+        sys.exit(f"python {' '.join(arguments)}: ended with {result.returncode}: {result.stderr}")
+    return seconds
 
 
 def first_step(data: str) -> float:
@@ -44,7 +47,7 @@ def startup_table(data: str, repeats: int) -> str:
         '`python -c "import hydra"`': lambda: whole_process("-c", "import hydra"),
         '`python -c "import torch"`': lambda: whole_process("-c", "import torch"),
         "`seqtrain --help`": lambda: whole_process("-m", "seqtrain", "--help"),
-        "a config error (`trainer.epoch=3`)": lambda: whole_process("-m", "seqtrain", "trainer.epoch=3"),
+        "a config error (`trainer.epoch=3`)": lambda: whole_process("-m", "seqtrain", "trainer.epoch=3", code=1),
         f"first step of `data={data}`": lambda: first_step(data),
     }
     first_step(data)

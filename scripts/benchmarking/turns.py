@@ -133,11 +133,10 @@ def take_turns(case: Case, repeats: int, steps: int | None, threads: int) -> dic
     Args:
         case: who takes part.
         repeats: timed turns of each.
-        steps: of a turn, at most; None takes the case's own.
+        steps: of a turn; None is a whole epoch.
         threads: of a process.
     """
     everyone: list[Workers] = []
-    steps = min(filter(None, [steps, case.steps]), default=None)
     try:
         for contestant in case.contestants:
             everyone.append(Workers(contestant, threads))

@@ -35,7 +35,7 @@ def prepare_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
-        if device.type == "cuda":
+        if device.type == "cuda" and device.index is not None:  # else the current one
             torch.cuda.set_device(device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]

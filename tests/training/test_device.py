@@ -7,6 +7,30 @@ import torch
 
 from seqtrain.training import device
 
+
+@pytest.mark.parametrize("name, rank, chosen", [("auto", None, []), ("cuda", None, []), ("cuda:1", None, [1]),
+                                                ("cuda", "3", [3])])  # fmt: skip
+def test_a_gpu_is_chosen_by_its_number(
+    name: str, rank: str | None, chosen: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[int] = []
+
+    def set_device(device: torch.device) -> None:
+        if device.index is None:
+            raise ValueError("Expected a torch.device with a specified index or an integer, but got: cuda")
+        found.append(device.index)
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "set_device", set_device)
+    monkeypatch.setattr(torch, "empty", lambda *size, device: None)
+    if rank is None:
+        monkeypatch.delenv("LOCAL_RANK", raising=False)
+    else:
+        monkeypatch.setenv("LOCAL_RANK", rank)
+    assert device.prepare_device(name).type == "cuda"
+    assert found == chosen
+
+
 QUOTAS = [
     *(("150000 100000", 1), ("350000 100000", 3), ("20000 100000", 1), ("900000 100000", 4)),
     *(("max 100000", 4), ("", 4), (None, 4)),
