@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from seqtrain.layers.products import Linear
+
 CHUNK_NUMBERS = 2**23  # most numbers of an additive score that are in memory at once: 32 MB in fp32
 
 
@@ -142,7 +144,7 @@ class AdditiveAttention(Attention):
         super().__init__()
         self.output_size = memory_size
         self.query = linear(query_size, memory_size)
-        self.key = nn.Linear(memory_size, memory_size)
+        self.key = Linear(memory_size, memory_size)
         self.score = linear(memory_size, 1)
         self.dropout = dropout
         nn.init.xavier_uniform_(self.key.weight)
@@ -187,7 +189,7 @@ class AdditiveSelfPooling(Attention):
 
     def __init__(self, size: int):
         super().__init__()
-        self.hidden = nn.Linear(size, size)
+        self.hidden = Linear(size, size)
         self.query = linear(size, 1)
         nn.init.xavier_uniform_(self.hidden.weight)
         nn.init.zeros_(self.hidden.bias)
@@ -210,9 +212,9 @@ class AdditiveSelfPooling(Attention):
         return scores.masked_fill(~mask, -torch.inf).softmax(-1).to(states.dtype)
 
 
-def linear(input_size: int, output_size: int) -> nn.Linear:
+def linear(input_size: int, output_size: int) -> Linear:
     """A Xavier-uniform linear map without bias."""
-    layer = nn.Linear(input_size, output_size, bias=False)
+    layer = Linear(input_size, output_size, bias=False)
     nn.init.xavier_uniform_(layer.weight)
     return layer
 

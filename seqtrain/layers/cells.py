@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqtrain.layers.products import linear
+
 
 class Cell(nn.Module, ABC):
     """The base of a cell with G gates: ``weight_ih`` (G * H, D), ``weight_hh`` (G * H, H) and ``bias`` (G * H).
@@ -34,7 +36,7 @@ class Cell(nn.Module, ABC):
 
     def project(self, x: Tensor) -> Tensor:
         """W x + b of every gate and step: (B, T, D) to (B, T, G * H)."""
-        return F.linear(x, self.weight_ih, self.bias)
+        return linear(x, self.weight_ih, self.bias)
 
     def initial_state(self, like: Tensor) -> Any:
         """The state before the first step, zeros (B, H), of the device and type of ``like``."""

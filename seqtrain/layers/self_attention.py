@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from seqtrain.layers.attention import Attention, linear
 from seqtrain.layers.memory import remember
+from seqtrain.layers.products import Linear
 
 
 def sinusoids(num_steps: int, size: int, device: torch.device) -> Tensor:
@@ -69,7 +70,7 @@ class SelfAttentionBlock(Attention):
         self.norm_attention, self.norm_feed_forward = nn.LayerNorm(size), nn.LayerNorm(size)
         self.qkv, self.output = linear(size, 3 * size), linear(size, size)
         self.feed_forward = nn.Sequential(
-            nn.Linear(size, feed_forward_size), nn.GELU(), nn.Dropout(dropout), nn.Linear(feed_forward_size, size)
+            Linear(size, feed_forward_size), nn.GELU(), nn.Dropout(dropout), Linear(feed_forward_size, size)
         )
         self.dropout = nn.Dropout(dropout)
 

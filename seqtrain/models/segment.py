@@ -12,6 +12,7 @@ from seqtrain.config.model import Kernel, SegmentConfig, WindowConfig
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.fused import can_fuse, run_fused
+from seqtrain.layers.products import Linear
 
 
 class SegmentModel(nn.Module):
@@ -50,7 +51,7 @@ class SegmentModel(nn.Module):
         self.segment_length, self.num_variables = segment_length, num_variables
         self.num_segments = horizon // segment_length
         self.output_size = hidden_size
-        self.embedding = nn.Sequential(nn.Linear(segment_length, hidden_size), nn.ReLU())
+        self.embedding = nn.Sequential(Linear(segment_length, hidden_size), nn.ReLU())
         self.encoder = nn.GRU(hidden_size, hidden_size, batch_first=True)
         self.place = nn.Parameter(torch.randn(self.num_segments, hidden_size // 2))
         self.variable = nn.Parameter(torch.randn(num_variables, hidden_size // 2))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.layers.cross_entropy import TokenScores, linear_cross_entropy, token_scores
+from seqtrain.layers.products import Linear
 
 ADAPTIVE_ROWS = 2**24  # log-probabilities of an adaptive softmax that are in memory at once, when it is scored
 
@@ -30,7 +31,7 @@ class SoftmaxHead(nn.Module):
         super().__init__()
         size = projection_size or (input_size if tied is None else tied.embedding_dim)
         projects = projection_size is not None or size != input_size
-        self.projection = nn.Linear(input_size, size, bias=False) if projects else nn.Identity()
+        self.projection = Linear(input_size, size, bias=False) if projects else nn.Identity()
         if isinstance(self.projection, nn.Linear):
             nn.init.xavier_uniform_(self.projection.weight)
         self.weight = nn.Parameter(torch.empty(vocab_size, size)) if tied is None else cast(nn.Parameter, tied.weight)
@@ -68,7 +69,7 @@ class AdaptiveSoftmaxHead(nn.Module):
     def __init__(self, input_size: int, vocab_size: int, projection_size: int | None, cutoffs: list[int]):
         super().__init__()
         size = projection_size or input_size
-        self.projection = nn.Linear(input_size, size, bias=False) if projection_size else nn.Identity()
+        self.projection = Linear(input_size, size, bias=False) if projection_size else nn.Identity()
         shrink = min(4.0, 0.99 * size ** (1 / len(cutoffs)))  # from cluster to cluster; 4 unless nothing would be left
         self.softmax = nn.AdaptiveLogSoftmaxWithLoss(size, vocab_size, cutoffs, div_value=shrink)
 
