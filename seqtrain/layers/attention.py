@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from seqtrain.layers.dropout import dropout
 from seqtrain.layers.products import Linear
 
 CHUNK_NUMBERS = 2**23  # most numbers of an additive score that are in memory at once: 32 MB in fp32
@@ -57,6 +58,19 @@ def causal_window(documents: Tensor, num_queries: int, context_length: int) -> T
     distance = step[S - num_queries :, None] - step
     window = (distance >= 0) & (distance < context_length)
     return window & (documents[:, S - num_queries :, None] == documents[:, None, :])
+
+
+def dot_weights(q: Tensor, k: Tensor, mask: Tensor, scale: float) -> Tensor:
+    """softmax(q k^T * scale) over what a query sees: (B, N, T, S) of queries (B, N, T, d) and keys (B, N, S, d)."""
+    return (q @ k.transpose(-1, -2) * scale).masked_fill(~mask, -torch.inf).softmax(-1)
+
+
+def dot_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float, p: float) -> Tensor:
+    """The weights, with numbers of them dropped with probability p, times the values (B, N, S, d'): (B, N, T, d')."""
+    if p == 0 or q.device.type != "cpu":
+        return F.scaled_dot_product_attention(q, k, v, mask, dropout_p=p, scale=scale)
+    # With dropout torch's own makes the whole weights on the CPU too.
+    return dropout(dot_weights(q, k, mask, scale), p) @ v
 
 
 class DotAttention(Attention):
@@ -115,10 +129,9 @@ class DotAttention(Attention):
         q, k, v = (self.heads(x) for x in (self.query(query), self.key(memory), self.value(memory)))
         p = self.dropout if self.training else 0.0
         mask = mask[:, None]
-        out = F.scaled_dot_product_attention(q, k, v, mask, dropout_p=p, scale=self.scale)
+        out = dot_attention(q, k, v, mask, self.scale, p)
         if self.recorder is not None:
-            scores = (q @ k.transpose(-1, -2) * self.scale).masked_fill(~mask, -torch.inf)
-            self.record(scores.softmax(-1).mean(1))
+            self.record(dot_weights(q, k, mask, self.scale).mean(1))
         return self.output(out.transpose(1, 2).flatten(2))
 
     def heads(self, x: Tensor) -> Tensor:
@@ -173,7 +186,7 @@ class AdditiveAttention(Attention):
         """Outputs (B, C, M) and weights (B, C, S) of a chunk of C mapped queries."""
         scores = self.score(torch.tanh(q[:, :, None] + k[:, None])).squeeze(-1)
         weights = scores.masked_fill(~mask, -torch.inf).softmax(-1).to(values.dtype)
-        return F.dropout(weights, self.dropout, self.training) @ values, weights
+        return dropout(weights, self.dropout, self.training) @ values, weights
 
 
 class AdditiveSelfPooling(Attention):

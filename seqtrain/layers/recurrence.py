@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx
 from torch.func import functional_call
 
-from seqtrain.layers.dropout import LockedDropout, dropped_recurrent_weights
+from seqtrain.layers.dropout import Dropout, LockedDropout, dropped_recurrent_weights
 from seqtrain.layers.fused import State, can_fuse, run_fused
 from seqtrain.layers.memory import map_tensors, restarted
 
@@ -179,7 +179,7 @@ class RecurrentStack(nn.Module):
         self.bidirectional = bidirectional
         self.residual = residual
         self.output_size = input_size
-        self.dropout = LockedDropout(dropout) if locked else nn.Dropout(dropout)
+        self.dropout = LockedDropout(dropout) if locked else Dropout(dropout)
 
     def forward(
         self, x: Tensor, lengths: Tensor, state: list[State] | None = None, restarts: Tensor | None = None

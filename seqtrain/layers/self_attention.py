@@ -8,9 +8,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from seqtrain.layers.attention import Attention, linear
+from seqtrain.layers.attention import Attention, dot_attention, dot_weights, linear
+from seqtrain.layers.dropout import Dropout
 from seqtrain.layers.memory import remember
 from seqtrain.layers.products import Linear
 
@@ -70,9 +70,9 @@ class SelfAttentionBlock(Attention):
         self.norm_attention, self.norm_feed_forward = nn.LayerNorm(size), nn.LayerNorm(size)
         self.qkv, self.output = linear(size, 3 * size), linear(size, size)
         self.feed_forward = nn.Sequential(
-            Linear(size, feed_forward_size), nn.GELU(), nn.Dropout(dropout), Linear(feed_forward_size, size)
+            Linear(size, feed_forward_size), nn.GELU(), Dropout(dropout), Linear(feed_forward_size, size)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """Features (B, T, D) of features (B, T, D).
@@ -90,11 +90,10 @@ class SelfAttentionBlock(Attention):
         if self.rotary:
             q, k = rotate(q, memory.shape[1] - T), rotate(k, 0)
         p = self.dropout.p if self.training else 0.0
-        mask = mask[:, None]
-        attended = F.scaled_dot_product_attention(q, k, v, mask, dropout_p=p)
+        mask, scale = mask[:, None], q.shape[-1] ** -0.5
+        attended = dot_attention(q, k, v, mask, scale, p)
         if self.recorder is not None:
-            scores = q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5
-            self.record(scores.masked_fill(~mask, -torch.inf).softmax(-1).mean(1))
+            self.record(dot_weights(q, k, mask, scale).mean(1))
         x = x + self.dropout(self.output(attended.transpose(1, 2).flatten(2)))
         return x + self.dropout(self.feed_forward(self.norm_feed_forward(x)))
 

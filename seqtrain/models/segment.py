@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from seqtrain.config.model import Kernel, SegmentConfig, WindowConfig
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.errors import ConfigError
+from seqtrain.layers.dropout import Dropout
 from seqtrain.layers.fused import can_fuse, run_fused
 from seqtrain.layers.products import Linear
 
@@ -55,7 +56,7 @@ class SegmentModel(nn.Module):
         self.encoder = nn.GRU(hidden_size, hidden_size, batch_first=True)
         self.place = nn.Parameter(torch.randn(self.num_segments, hidden_size // 2))
         self.variable = nn.Parameter(torch.randn(num_variables, hidden_size // 2))
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     @classmethod
     def from_config(cls, config: SegmentConfig, spec: DataSpec, *, causal: bool, pooled: bool) -> "SegmentModel":

@@ -12,7 +12,7 @@ from seqtrain.config.model import AttentionConfig, Channels, Score, SequenceConf
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import AdditiveAttention, Attention, AttentionSlot, DotAttention, causal_window
-from seqtrain.layers.dropout import LockedDropout, WordDropout
+from seqtrain.layers.dropout import Dropout, LockedDropout, WordDropout
 from seqtrain.layers.memory import remember
 from seqtrain.layers.pooling import Pooling, RunningPooling
 from seqtrain.layers.recurrence import RecurrentStack, real_steps
@@ -58,7 +58,7 @@ class SequenceModel(nn.Module):
     ):
         super().__init__()
         self.window = config.window
-        kind = LockedDropout if locked else nn.Dropout
+        kind = LockedDropout if locked else Dropout
         self.embedding = embedding
         self.word_dropout = WordDropout(config.embedding.word_dropout)
         self.embedding_dropout = kind(config.embedding.dropout if isinstance(embedding, nn.Embedding) else 0.0)
@@ -68,7 +68,7 @@ class SequenceModel(nn.Module):
         self.attend_inputs = attend_inputs
         self.pooling = pooling
         output_dropout = dropout if config.output_dropout is None else config.output_dropout
-        self.dropout = nn.Dropout(output_dropout) if isinstance(pooling, Pooling) else kind(output_dropout)
+        self.dropout = Dropout(output_dropout) if isinstance(pooling, Pooling) else kind(output_dropout)
         self.activation_penalty, self.change_penalty = config.activation_penalty, config.change_penalty
         self.causal = causal
         self.context_length = config.context_length
