@@ -61,6 +61,7 @@ def backtest(
     Raises:
         ConfigError: for a change that would make it another model, a split that the data lacks, or an output that
             cannot be written.
+        DataError: if no target of the forecasts is known.
         RunError: if the run's model is no forecaster.
     """
     check_choice("checkpoint", checkpoint, ("best", "last"))
@@ -78,6 +79,7 @@ def backtest(
     built, step = load_trained(config, run, checkpoint, data.spec)
     describe_data(data, run)
     origins = data.windows[split].every(stride)
+    data.check_known(split, origins)
     meter = cast(ForecastMeter, built.task.meter(built.head))
     batches = scored(meter, forecast_batches(built, data.batches(split, origins), config.trainer.precision))
     if output is None:

@@ -60,6 +60,8 @@ def comparable(run: Run) -> dict[str, str]:
         facts["scores"] = run.data["scoring"]
     if spec.get("targets") == "next token":
         facts["vocabulary"] = str(spec.get("vocab_size"))
+    if spec.get("targets") == "future":
+        facts["season"] = str(spec.get("season"))  # what mase and rmsse divide by depends on it
     if spec.get("targets") == "labels" and "data.max_length" in run.options:
         facts["data.max_length"] = str(run.options["data.max_length"])  # no step after it is scored
     return facts

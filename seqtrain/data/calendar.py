@@ -25,7 +25,7 @@ def time_text(time: np.datetime64 | np.integer) -> str:
     if isinstance(time, np.integer):
         return str(time)
     date, _, clock = str(time.astype("datetime64[ns]")).partition("T")
-    return f"{date} {clock[:5] if clock[5:].strip(':.0') == '' else clock.rstrip('.0')}"
+    return f"{date} {clock[:5] if clock[5:].strip(':.0') == '' else clock.rstrip('0').rstrip('.')}"
 
 
 def parse_times(column: "pandas.Series", origin: str, notes: list[str]) -> np.ndarray:
@@ -66,8 +66,9 @@ def find_frequency(times: np.ndarray, offsets: np.ndarray, wanted: str | None, n
         As pandas writes it, or ``step``.
 
     Raises:
-        ConfigError: if ``wanted`` is none that pandas knows, or a calendar's where times are whole numbers.
-        DataError: for the first time that stands twice or at another distance, or where none can be inferred.
+        ConfigError: if ``wanted`` is none that pandas knows.
+        DataError: for the first time that stands twice or at another distance, where none can be inferred, or where
+            ``wanted`` is a calendar's and times are whole numbers.
     """
     if wanted == STEP:
         return STEP
@@ -82,10 +83,14 @@ def find_frequency(times: np.ndarray, offsets: np.ndarray, wanted: str | None, n
         )
     if times.dtype.kind == "i":
         if wanted is not None:
-            raise ConfigError(f"data.frequency={wanted!r}: must be null or step, since the times are whole numbers")
+            raise DataError(
+                f"{names[0]}: its times are whole numbers, and the frequency {wanted!r} (data.frequency, or else that "
+                "of the run) is one of dates; write dates as 2016-07-31 23:00, or say data.frequency=step"
+            )
         # YYYYMMDD is no number of steps, and is found out at the end of its first month.
         remedy = "; add the rows between with empty values, write dates as 2016-07-31, or give data.frequency=step"
-        wrong = np.flatnonzero(inside & (distances != distances[inside][:1]))
+        followed = np.flatnonzero(inside)  # no row, where each series has a single one
+        wrong = followed[distances[followed] != distances[followed[:1]]]
         frequency = STEP
     else:
         frequency = wanted or infer(times, offsets)

@@ -61,7 +61,8 @@ class ForecastingData(Dataset):
         table: rows to take instead of those of the source.
 
     Raises:
-        DataError: where the source cannot be found, read or used, or is too short for a window in each split.
+        DataError: where the source cannot be found, read or used, is too short for a window in each split, or knows
+            no target in those of one.
     """
 
     targets = "future"
@@ -76,19 +77,24 @@ class ForecastingData(Dataset):
     ):
         self.config, self.seed = config, seed
         saved = None if trained is None else read_saved(trained / "scaler.json")
-        table = table or read_series(config if saved is None else as_trained(config, saved))
-        table = without_short(table, config, whole)
+        source = table or read_series(config if saved is None else as_trained(config, saved))
+        scored, table = table is None, without_short(source, config, whole)
         self.table, self.notes = table, [*table.notes]
         self.ranges, self.windows = split_windows(table.offsets, config, whole, table.origin)
         self.sizes = {split: len(part) for split, part in self.windows.items()}
-        self.season = config.season or (saved or {}).get("season") or default_season(table.frequency)
+        season = (saved or {}).get("season")
+        self.season = config.season or season or default_season(table.frequency)
         self.scaling = self.fit_scaling() if trained is None else Scaling.load(trained / "scaler.json")
         if table.names != self.scaling.names:
             have, want = ", ".join(table.names), ", ".join(self.scaling.names)
             raise DataError(f"{table.origin}: variables {have} are not those that the run was trained on: {want}")
         self.constants = self.scaling.select(table.ids)
         self.fill_arrays()
+        if scored:  # what follows the end of a file is to be forecast, and known to nobody
+            for split, size in self.sizes.items():
+                self.check_known(split, np.arange(size))
         C = table.num_targets
+        naive_errors = np.nan_to_num(np.stack(self.naive_errors(self.season)))
         self.spec = DataSpec(
             targets="future",
             num_features=self.rows.values.shape[1],
@@ -98,10 +104,22 @@ class ForecastingData(Dataset):
             num_future=self.future_rows.values.shape[1],
             season=self.season,
             target_names=table.names[:C],
-            naive_errors=np.nan_to_num(np.stack(self.naive_errors(self.season))).tolist(),
+            naive_errors=naive_errors.tolist(),
         )
         self.fingerprint = self.find_fingerprint()
         self.notes += split_notes(table, config, self.ranges, self.windows)
+        if not whole:
+            left_out = (naive_errors == 0).any(axis=0)
+            if left_out.any():
+                self.notes.append(
+                    f"mase and rmsse leave out {left_out.sum():,} of {left_out.size:,} variables of all series: their "
+                    "seasonal naive forecast has no error on train to divide by"
+                )
+            if season not in (None, self.season):
+                self.notes.append(
+                    f"data.season={self.season}: mase and rmsse are not to be compared with the run's own, whose "
+                    f"season is {season}"
+                )
 
     def fit_scaling(self) -> Scaling:
         """Constants of the rows of train."""
@@ -167,10 +185,10 @@ class ForecastingData(Dataset):
         return self.table.rows[self.windows[split].locate(np.arange(self.sizes[split]))[1]]
 
     def examples(self, split: str, count: int) -> tuple[Batch, list[list[str]]]:
-        """A few windows, always the same, with the time of each step of their lookback."""
+        """A few windows, always the same, with the time of each step of their lookback and horizon."""
+        L, S = self.config.lookback, self.config.horizon
         chosen = np.unique(np.linspace(0, self.sizes[split] - 1, count).astype(int))
-        first = self.windows[split].locate(chosen)[1]
-        times = cut(self.table.times[:, None], first - self.config.lookback, self.config.lookback)[..., 0]
+        times = cut(self.table.times[:, None], self.windows[split].locate(chosen)[1] - L, L + S)[..., 0]
         return self.batch(split, chosen), [[time_text(time) for time in row] for row in times]
 
     def history(self, split: str) -> list[np.ndarray]:
@@ -188,6 +206,18 @@ class ForecastingData(Dataset):
         used = windows.counts > 0
         steps = windows.first[used, None] + np.arange(S)
         return (before[steps + windows.counts[used, None]] - before[steps]).sum(axis=0)
+
+    def check_known(self, split: str, numbers: np.ndarray) -> None:
+        """Raise DataError if the windows with these numbers, (B,), know no target."""
+        if self.known is None:
+            return
+        first = self.windows[split].locate(numbers)[1]
+        before = np.concatenate([[0], np.cumsum(self.known.any(axis=1))])
+        if (before[first + self.config.horizon] == before[first]).all():
+            raise DataError(
+                f"{self.table.origin}: no target is known in the windows of {split} ({len(numbers):,}); fill some in, "
+                "or choose other rows"
+            )
 
     def naive_errors(self, season: int) -> tuple[np.ndarray, np.ndarray]:
         """How far values of train are from those a season before: what MASE and RMSSE divide by.

@@ -80,8 +80,8 @@ def split_notes(table: SeriesTable, config: SeriesConfig, ranges: Ranges, window
         notes.append(f"{unused:,} rows after test are not used")
     if table.missing:
         how = {
-            Missing.interpolate: "inputs take the line between known values that the window holds, else the last "
-            "known one",
+            Missing.interpolate: "inputs take the line from the last known value to the next one that the window "
+            "holds, else the last one",
             Missing.mask: "inputs take the mean of train",
         }[config.missing]
         notes.append(

@@ -80,13 +80,18 @@ class RidgeWindows:
         self.squares += flat.T @ flat
         self.products += flat.T @ futures.reshape(-1, futures.shape[-1])
 
+    @property
+    def num_windows(self) -> int:
+        """Windows taken in, those of each variable counted apart."""
+        return int(self.squares[-1, -1])  # of the constant 1
+
     def solve(self) -> None:
         """Fit the map to all that was taken in.
 
         Raises:
             ValueError: if that is nothing.
         """
-        if self.squares[-1, -1] == 0:
+        if not self.num_windows:
             raise ValueError("there are no windows to fit on")
         matrix = self.squares.copy()
         inputs = np.diagonal(matrix)[:-1]

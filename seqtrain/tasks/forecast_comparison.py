@@ -35,7 +35,9 @@ def score_baselines(task: "Forecasting", data: ForecastingData) -> dict[str, dic
     if season <= spec.lookback:
         methods[f"seasonal naive ({season} steps)"] = lambda x: seasonal_naive(x, horizon, season)
     if "train" in data.sizes:
-        methods["linear"] = fitted_linear(data, spec.lookback, horizon, C).forecast
+        linear = fitted_linear(data, spec.lookback, horizon, C)
+        if linear is not None:
+            methods["linear"] = linear.forecast
     scored: dict[str, dict[str, Evaluation]] = {who: {} for who in methods}
     for split in data.sizes:
         if split != "train":
@@ -53,8 +55,8 @@ def score_baselines(task: "Forecasting", data: ForecastingData) -> dict[str, dic
     return scored
 
 
-def fitted_linear(data: ForecastingData, lookback: int, horizon: int, num_variables: int) -> RidgeWindows:
-    """The linear baseline, fitted on all windows of train; those with a missing target are left out."""
+def fitted_linear(data: ForecastingData, lookback: int, horizon: int, num_variables: int) -> RidgeWindows | None:
+    """The linear baseline, fitted on the windows of train without a missing target; None where there are none."""
     linear = RidgeWindows(lookback, horizon)
     for batch in data.eval_batches("train"):
         window, targets = batch.inputs[:, :, :num_variables].numpy(), batch.targets.numpy()
@@ -64,6 +66,8 @@ def fitted_linear(data: ForecastingData, lookback: int, horizon: int, num_variab
             whole = observed.numpy().all(1)
             window, targets = (np.moveaxis(part, 1, 2)[whole][:, :, None] for part in (window, targets))
         linear.update(window, targets)
+    if not linear.num_windows:
+        return None
     linear.solve()
     return linear
 

@@ -20,8 +20,18 @@ if TYPE_CHECKING:
 NUM_EXAMPLES = 4  # windows that are drawn
 
 
-def draw_forecasts(task: "Forecasting", forecasts: Tensor, batch: ForecastBatch, split: str) -> dict[str, "Figure"]:
-    """Forecasts (B, S, C, P) of a few windows against what came, in original units, another variable in each."""
+def draw_forecasts(
+    task: "Forecasting", forecasts: Tensor, batch: ForecastBatch, times: list[list[str]], split: str
+) -> dict[str, "Figure"]:
+    """A few windows' forecasts against what came, in original units, another variable in each.
+
+    Args:
+        task: the task.
+        forecasts: of the windows, (B, S, C, P).
+        batch: the windows.
+        times: of the L + S steps of each.
+        split: that they are of.
+    """
     interval = task.interval(forecasts)
     level = "" if task.conformal is None else f", conformal interval of level {task.conformal.level:g}"
     drawn = {}
@@ -36,7 +46,7 @@ def draw_forecasts(task: "Forecasting", forecasts: Tensor, batch: ForecastBatch,
         name = task.spec.target_names[v]
         title = f"{name}, window {batch.rows[i]} of {split}{level}"
         lower, upper = ends if ends else (None, None)
-        drawn[f"forecast/{i}"] = forecast_figure(history, truth, point, lower, upper, None, title, name)
+        drawn[f"forecast/{i}"] = forecast_figure(history, truth, point, lower, upper, times[i], title, name)
     return drawn
 
 

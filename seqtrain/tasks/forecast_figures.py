@@ -29,7 +29,7 @@ def forecast_figure(
     forecast: NDArray[np.floating],
     lower: NDArray[np.floating] | None,
     upper: NDArray[np.floating] | None,
-    times: list[str] | None,
+    times: list[str],
     title: str,
     unit: str,
 ) -> "Figure":
@@ -41,7 +41,7 @@ def forecast_figure(
         forecast: the forecast, (S,).
         lower: lower end of the interval, (S,), or None for no interval.
         upper: upper end, (S,), or None.
-        times: of all L + S steps, of which up to 5 are shown; None counts steps from the last of the history, 0.
+        times: of all L + S steps, of which up to 5 are shown.
         title: of the figure.
         unit: label of the values.
 
@@ -49,7 +49,6 @@ def forecast_figure(
         The figure.
     """
     from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
 
     steps = np.arange(1 - len(history), len(truth) + 1)
     future = steps[len(history) :]
@@ -73,13 +72,9 @@ def forecast_figure(
     axes.set_xlim(steps[0] - 0.5, steps[-1] + 0.5)
     axes.set_title(title, parse_math=False)
     axes.set_ylabel(unit, parse_math=False)
-    if times is None:
-        axes.set_xlabel("steps after the last value seen")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
-    else:
-        every = math.ceil(len(steps) / MAX_TIMES)
-        ticks = np.flatnonzero((steps - 1) % every == 0)  # the first step of the forecast among them
-        axes.set_xticks(steps[ticks], [times[tick] for tick in ticks])
+    every = math.ceil(len(steps) / MAX_TIMES)
+    ticks = np.flatnonzero((steps - 1) % every == 0)  # the first step of the forecast among them
+    axes.set_xticks(steps[ticks], [times[tick] for tick in ticks], parse_math=False)
     axes.legend()
     return figure
 

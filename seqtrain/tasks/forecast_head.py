@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from seqtrain.config.model import Channels, WindowConfig, WindowNorm
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.data.forecasting import ForecastBatch
+from seqtrain.layers.products import Linear
 
 EPSILON = 1e-5  # of a window's variance, as in RevIN
 
@@ -49,7 +50,7 @@ class ForecastHead(nn.Module):
         self.num_parameters, self.deviations_from = num_parameters, deviations_from
         self.independent = window.channels is Channels.independent
         self.outputs = (1 if self.independent else spec.num_targets) * num_parameters
-        self.linear = nn.Linear(input_size, spec.horizon // num_places * self.outputs)
+        self.linear = Linear(input_size, spec.horizon // num_places * self.outputs)
         self.future = nn.Linear(spec.num_future, self.outputs, bias=False) if spec.num_future else None
         if window.norm is WindowNorm.revin:
             self.gain = nn.Parameter(torch.ones(spec.num_targets))

@@ -69,8 +69,9 @@ class ForecastMeter(Meter):
         self.crps.append(scores.sum((1, 2)))
 
     def result(self) -> Evaluation:
+        """Scores of all that was taken in, to be asked for once: the forecasts leave the meter with it."""
         order = np.argsort(np.concatenate(self.rows))
-        outputs = {"forecasts": np.concatenate(self.outputs)[order]}
+        outputs = {"forecasts": moved_to_one(self.outputs, np.argsort(order))}
         names = ("squared_errors", "absolute_errors", "observed")
         outputs |= dict(zip(names, np.concatenate(self.errors, axis=1)[:, order], strict=True))
         outputs |= {"crps": np.concatenate(self.crps)[order]} if self.crps else {}
@@ -95,6 +96,16 @@ class ForecastMeter(Meter):
             by_variable |= {f"{prefix}{name}": values for name, values in sums.means(0).items()}
             by_step |= {f"{prefix}{name}": values for name, values in sums.means(1).items() if name != "original_width"}
         return error_details(self.sums, self.task.spec.target_names, by_variable, by_step)
+
+
+def moved_to_one(parts: list[np.ndarray], places: np.ndarray) -> np.ndarray:
+    """Rows of all parts in one array, at their places, (N,); empties the list, so that nothing is held twice."""
+    whole = np.empty((len(places), *parts[0].shape[1:]), parts[0].dtype)
+    while parts:
+        part = parts.pop()
+        places, own = np.split(places, [-len(part)])
+        whole[own] = part
+    return whole
 
 
 def window_errors(point: Tensor, batch: ForecastBatch) -> np.ndarray:

@@ -8,6 +8,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from seqtrain.errors import DataError
+
 Floats = NDArray[np.float64]
 
 CHUNK = 1 << 20
@@ -24,7 +26,7 @@ class ForecastSums:
     - ``smape``: 200 |y - f| / (|y| + |f|) in per cent, of original values; 0 where both are 0.
     - ``mase``, ``rmsse``: of each series and variable, its mean absolute error over ``naive_mae``, and the root of its
       mean squared error over ``naive_mse``; then the mean over series and variables, weighted by their numbers of
-      observed values. Those whose naive error is 0 or NaN are left out; ``left_out`` counts them.
+      observed values. Those whose naive error is 0 or NaN are left out.
 
     Args:
         horizon: number S of steps.
@@ -114,10 +116,10 @@ class ForecastSums:
         """All metrics of the class, over all steps and variables; mase and rmsse only if some series is not left out.
 
         Raises:
-            ValueError: if no value was observed.
+            DataError: if no value was observed.
         """
         if not self.counts.any():
-            raise ValueError("there are no forecasts of observed values to score")
+            raise DataError("there are no forecasts of observed values to score: all targets are missing")
         metrics = {name: float(value) for name, value in self._scores(axis=None).items()}
         if not self.series_counts[self.has_naive].any():
             del metrics["mase"], metrics["rmsse"]
@@ -131,10 +133,6 @@ class ForecastSums:
     def by_variable(self) -> dict[str, Floats]:
         """All metrics of the class for each variable, (C,) each; NaN where nothing was observed or all is left out."""
         return self._scores(axis=0)
-
-    def left_out(self) -> int:
-        """Number of pairs of a series and a variable that have forecasts, but no naive error to divide by."""
-        return int(np.count_nonzero(self.series_counts[~self.has_naive]))
 
     def __add__(self, other: "ForecastSums") -> "ForecastSums":
         """The sums over the windows of both, which are of the same series."""

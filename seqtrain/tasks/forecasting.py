@@ -17,7 +17,7 @@ from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.forecasting import ForecastBatch, ForecastingData
 from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import recorded_weights
-from seqtrain.tasks.base import Evaluation, Meter, Table, Task
+from seqtrain.tasks.base import Evaluation, Meter, Task
 from seqtrain.tasks.forecast_comparison import error_figures, score_baselines
 from seqtrain.tasks.forecast_head import ForecastHead
 from seqtrain.tasks.forecast_intervals import Conformal, Interval, central_interval
@@ -154,7 +154,8 @@ class Forecasting(Task):
     def count(self, batch: Batch) -> Tensor:
         observed = cast(ForecastBatch, batch).observed
         number = batch.targets.numel() if observed is None else observed.sum()
-        return torch.as_tensor(number, dtype=torch.float, device=batch.targets.device)
+        # A batch that nobody observed has a loss of 0, which stays 0; added to other counts, this is lost.
+        return torch.as_tensor(number, dtype=torch.float, device=batch.targets.device).clamp(min=1e-30)
 
     def meter(self, head: nn.Module) -> Meter:
         return ForecastMeter(cast(ForecastHead, head), self, self.sums())
@@ -176,10 +177,11 @@ class Forecasting(Task):
         """
         from seqtrain.tasks.forecast_examples import NUM_EXAMPLES, draw_attention, draw_forecasts
 
-        batch = cast(ForecastBatch, data.examples("validation", NUM_EXAMPLES)[0]).to(device)
+        examples, times = data.examples("validation", NUM_EXAMPLES)
+        batch = cast(ForecastBatch, examples).to(device)
         with torch.no_grad(), recorded_weights(model) as weights:
             forecasts = self.forecasts(head, self.features(model, head, batch, None)[0], batch)
-        drawn = draw_forecasts(self, forecasts, batch, "validation")
+        drawn = draw_forecasts(self, forecasts, batch, times, "validation")
         if not self.recursive:
             drawn |= draw_attention(self, model, cast(ForecastHead, head), weights, batch)
         return drawn, {}
@@ -198,10 +200,11 @@ class Forecasting(Task):
 
         others = {who: scored["test"] for who, scored in baselines.items()}
         figures = error_figures(evaluations["test"], others, self.spec.target_names)
-        batch = cast(ForecastBatch, data.examples("test", NUM_EXAMPLES)[0]).to(device)
+        examples, times = data.examples("test", NUM_EXAMPLES)
+        batch = cast(ForecastBatch, examples).to(device)
         with torch.no_grad():
             forecasts = self.forecasts(head, self.features(model, head, batch, None)[0], batch)
-        figures |= draw_forecasts(self, forecasts, batch, "test")
+        figures |= draw_forecasts(self, forecasts, batch, times, "test")
         return {f"test/{tag}": figure for tag, figure in figures.items()}
 
     def interval(self, forecasts: Tensor) -> Interval | None:
@@ -212,8 +215,3 @@ class Forecasting(Task):
 
     def scored_baselines(self, data: Dataset) -> dict[str, dict[str, Evaluation]]:
         return score_baselines(self, data) if isinstance(data, ForecastingData) else {}
-
-    def baselines(self, data: Dataset) -> Table:
-        """Scores of the last value, the seasonal naive forecast, the mean of the window and a linear map."""
-        scored = self.scored_baselines(data)
-        return {who: {split: part.metrics for split, part in splits.items()} for who, splits in scored.items()}

@@ -268,7 +268,7 @@ def test_histories_that_cannot_be_used(hours: Run, shops: Run, tmp_path: Path) -
         hours.forecast(frame.astype({"date": str}).replace({"date": {"2020-01-01 07:00:00": "soon"}}))
     with pytest.raises(DataError, match="does not follow .* at the distance of other rows; the frequency is h"):
         hours.forecast(frame.assign(date=pd.date_range("2020-01-01", periods=100, freq="15min")))
-    with pytest.raises(ConfigError, match="since the times are whole numbers"):
+    with pytest.raises(DataError, match="its times are whole numbers, and the frequency 'h' .* is one of dates"):
         hours.forecast(frame.assign(date=range(100)))
     with pytest.raises(DataError, match=r"input=.*none\.csv: no such file"):
         hours.forecast(tmp_path / "none.csv")
@@ -361,6 +361,11 @@ def test_backtest_of_another_file(hours: Run, tmp_path: Path) -> None:
     assert rows["origin"].nunique() == len(range(L, 100 - S + 1, 2)) and rows["origin"][0] == "2020-01-01 23:00:00"
     assert set(rows["time"][rows["truth"].isna()]) == {str(frame["date"][60])}
     assert (rows["forecast"] - rows["truth"]).abs().mean() == pytest.approx(scores["original_mae"], rel=1e-4)
+    frame.loc[L : L + S - 1, ["load", "half"]] = np.nan
+    frame.to_csv(tmp_path / "new.csv", index=False)
+    with pytest.raises(DataError, match=r"no target is known in the windows of test \(1\)"):
+        backtest(hours.config, config, hours.directory, stride=99, other_data=True, output=str(tmp_path / "c.csv"))
+    assert not (tmp_path / "c.csv").exists()
 
 
 def test_wrong_wishes(hours: Run, small: Compose, tmp_path: Path) -> None:

@@ -51,6 +51,14 @@ def test_labels_have_only_what_differs(make_run: MakeRun, tmp_path: Path) -> Non
     assert "model=gru hidden_size=128 lr=0.002" in {row.name for row in table.rows}
 
 
+@pytest.mark.parametrize("metric", ["coverage", "conformal_coverage"])
+def test_no_one_is_best_in_coverage(make_run: MakeRun, tmp_path: Path, metric: str) -> None:
+    make_run("run", task="forecasting", scores={metric: 0.9, "mse": 0.5})
+    assert build_report([str(tmp_path)]).tables[0].ranked == "mse"
+    with pytest.raises(ConfigError, match=f"metric={metric}: neither more nor less of it is better; known: mse"):
+        build_report([str(tmp_path)], metrics=[metric])
+
+
 def test_names_of_keys() -> None:
     options: list[dict[str, Any]] = [
         {"model.name": "a", "model.dropout": 0.1, "model.embedding.dropout": 0.1, "task.name": "x", "seed": 1},
@@ -113,6 +121,13 @@ def test_other_tasks_and_vocabularies_are_other_tables(make_run: MakeRun, tmp_pa
     report = build_report([str(tmp_path)])
     assert len(report.tables) == 3
     assert "vocabulary 200" in report.tables[2].heading and "language modelling" in report.tables[2].heading
+
+
+def test_other_seasons_are_other_tables(make_run: MakeRun, tmp_path: Path) -> None:
+    for name, season in {"a": 24, "b": 24, "c": 168}.items():
+        make_run(name, model=name, task="forecasting", spec={"targets": "future", "season": season})
+    report = build_report([str(tmp_path)])
+    assert [len(table.rows) for table in report.tables] == [2, 1] and "differ in season" in report.warnings[0]
 
 
 def test_unfinished_and_damaged_runs_are_named_and_not_averaged(make_run: MakeRun, tmp_path: Path) -> None:

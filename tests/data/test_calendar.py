@@ -32,8 +32,14 @@ def test_whole_numbers_are_steps() -> None:
     assert find(np.arange(5), np.arange(100, 110)) == find(np.arange(0, 50, 5), wanted="step") == "step"
     with pytest.raises(DataError, match=r"series 1: 7 does not follow 5 .* 2016-07-31"):
         find(np.arange(3), np.array([4, 5, 7, 8]))
-    with pytest.raises(ConfigError, match=r"data\.frequency='h': must be null or step"):
+    with pytest.raises(DataError, match=r"series 0: its times are whole numbers, and the frequency 'h' .* the run"):
         find(np.arange(5), wanted="h")
+    assert find(np.arange(1), np.arange(1), np.arange(1)) == "step"  # too short, which is found out later
+
+
+def test_times_are_written_without_zeros_at_their_end() -> None:
+    texts = ["2020-01-01 00:00", "2020-01-01 10:00", "2020-01-01 00:00:10", "2020-01-01 00:00:10.5"]
+    assert [time_text(np.datetime64(text, "ns")) for text in texts] == texts
 
 
 @pytest.mark.parametrize("frequency", ["h", "D", "B", "MS"])

@@ -199,6 +199,24 @@ def test_known_targets_are_counted(tmp_path: Path, long: pd.DataFrame) -> None:
             np.testing.assert_array_equal(data.target_counts(split), known.sum(0))
 
 
+def test_a_split_without_known_targets_is_refused(tmp_path: Path, frame: pd.DataFrame) -> None:
+    changes: dict[str, Any] = {"targets": ["a", "b"], "missing": Missing.mask, "scaler": Scaler.none}
+    dataset(tmp_path, frame, **changes).save(tmp_path)
+    for rows, split, windows in ((slice(7, 139), "train", 131), (slice(140, 159), "validation", 18)):
+        gap = frame.copy()
+        gap.loc[rows, ["a", "b"]] = np.nan
+        with pytest.raises(DataError, match=rf"t\.parquet: no target .* windows of {split} \({windows}\); fill"):
+            dataset(tmp_path, gap, **changes)
+        gap.loc[rows.start, "b"] = 1.0
+        data = dataset(tmp_path, gap, **changes)
+        with pytest.raises(DataError, match=rf"windows of {split} \(1\)"):
+            data.check_known(split, np.array([5]))
+    frame[["a", "b"]] = np.nan
+    frame.to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"windows of test \(191\)"):
+        ForecastingData(options(tmp_path / "t.parquet", **changes), 0, tmp_path, whole=True)
+
+
 def test_missing_covariates_of_the_horizon(tmp_path: Path, frame: pd.DataFrame) -> None:
     """They are known for the horizon, so that it may be interpolated in, too."""
     frame.loc[[60], "known"] = np.nan
@@ -318,6 +336,13 @@ def test_what_baselines_divide_by(tmp_path: Path, frame: pd.DataFrame, long: pd.
     np.testing.assert_array_equal(data.history("train")[0], train)
     mae, _ = dataset(tmp_path, long, id_column="id").naive_errors(20)
     assert mae.shape == (4, 2) and np.isfinite(mae[:3]).all() and np.isnan(mae[3]).all()
+    assert not any("mase" in note for note in data.notes)
+    data = dataset(tmp_path, long, id_column="id", season=20)
+    assert any("mase and rmsse leave out 2 of 8 variables" in note for note in data.notes)
+    data.save(tmp_path)
+    other = ForecastingData(options(tmp_path / "t.parquet", id_column="id", season=7), 0, tmp_path)
+    assert other.fingerprint == data.fingerprint
+    assert any(note.startswith("data.season=7: mase") and note.endswith("is 20") for note in other.notes)
 
 
 def test_fingerprint_and_description(tmp_path: Path, frame: pd.DataFrame) -> None:
@@ -339,7 +364,7 @@ def test_fingerprint_and_description(tmp_path: Path, frame: pd.DataFrame) -> Non
     assert described["frequency"] == "h" and described["rows"] == {"train": 140, "validation": 20, "test": 40}
     batch, names = data.examples("test", 4)
     assert batch.rows.tolist() == [0, 12, 24, 37] and batch.inputs.shape == (4, 7, 4) and data.token_names() == []
-    assert names[0][-1] == "2016-07-07 15:00" and len(names[3]) == 7
+    assert names[0][6:8] == ["2016-07-07 15:00", "2016-07-07 16:00"] and len(names[3]) == 7 + 3
 
 
 def test_a_computed_series_is_foretold_by_its_equations() -> None:

@@ -59,19 +59,18 @@ def test_forecast_figure_shows_a_few_times_and_that_of_the_first_step(lookback: 
     draw(figure)
 
 
-def test_forecast_figure_without_interval_times_or_truth() -> None:
+def test_forecast_figure_without_interval_or_truth() -> None:
     history = np.array([1, np.nan, 3], np.float32)
-    figure = forecast_figure(history, np.full(2, np.nan), np.array([1.0, 2]), None, None, None, "future", "")
+    figure = forecast_figure(history, np.full(2, np.nan), np.array([1.0, 2]), None, None, list("abcde"), "future", "")
     axes: Any = figure.axes[0]
     assert legend(figure) == ["observed", "forecast"]
-    assert axes.get_xlabel() == "steps after the last value seen"
     assert not axes.collections
     draw(figure)
 
 
 def test_forecast_figure_of_one_step_has_an_interval_that_shows() -> None:
     one = np.array([1.0])
-    figure = forecast_figure(np.zeros(5), one, one, one - 1, one + 1, None, "one step", "x")
+    figure = forecast_figure(np.zeros(5), one, one, one - 1, one + 1, list("abcdef"), "one step", "x")
     axes: Any = figure.axes[0]
     assert axes.collections[0].get_linewidth()[0] > 0
     assert axes.get_ylim()[1] > 2

@@ -5,6 +5,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
+from seqtrain.errors import DataError
 from seqtrain.tasks import forecast_metrics
 from seqtrain.tasks.forecast_metrics import (
     ForecastSums,
@@ -103,7 +104,7 @@ def test_sums_of_two_parts_add_up() -> None:
     whole, sums = summed(data), summed(data, np.arange(13)) + summed(data, np.arange(13, N))
     assert sums.metrics() == pytest.approx(whole.metrics(), rel=1e-12)
     assert sums.by_step()[0] == pytest.approx(whole.by_step()[0], rel=1e-12)
-    assert sums.counts.sum() == whole.counts.sum() and sums.left_out() == whole.left_out()
+    assert sums.counts.sum() == whole.counts.sum()
 
 
 def test_float32_is_summed_in_float64() -> None:
@@ -144,14 +145,13 @@ def test_smape_of_zeros_is_zero_and_of_opposite_signs_200() -> None:
     assert sums.metrics()["smape"] == pytest.approx((0 + 200 + 200 + 200) / 4)
 
 
-def test_series_without_naive_error_are_left_out_and_counted() -> None:
+def test_series_without_naive_error_are_left_out() -> None:
     data = windows()
     mae, mse = naive()
     mae[1], mse[1] = 0, 0
     mae[2, 0], mse[2, 0] = np.nan, np.nan
     sums = ForecastSums(S, mae, mse)
     sums.update(**data)
-    assert sums.left_out() == C + 1
     kept = data["observed"] & (data["series"] != 1)[:, None, None]
     kept[data["series"] == 2, :, 0] = False
     expected = summed(data | {"observed": kept}).metrics()
@@ -161,7 +161,6 @@ def test_series_without_naive_error_are_left_out_and_counted() -> None:
 
     sums = ForecastSums(S, np.zeros((K, C)), np.zeros((K, C)))
     sums.update(**data)
-    assert sums.left_out() == K * C
     assert list(sums.metrics()) == NAMES[:-2]
     assert np.isnan(sums.by_variable()["mase"]).all()
 
@@ -174,7 +173,7 @@ def test_what_is_unobserved_is_not_a_number() -> None:
     assert np.isnan(sums.by_step()[0]).tolist() == [False, True, False, False, False]
     assert np.isnan(sums.by_variable()["mase"]).tolist() == [False, False, True]
     assert np.isfinite(list(sums.metrics().values())).all()
-    with pytest.raises(ValueError, match="observed"):
+    with pytest.raises(DataError, match="observed"):
         ForecastSums(S, *naive()).metrics()
 
 

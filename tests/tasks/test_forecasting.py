@@ -228,15 +228,35 @@ def test_scores_do_not_depend_on_the_batch(series: Compose, loss: str) -> None:
 
 def test_baselines_on_a_series_without_noise(series: Compose) -> None:
     data, built = build(series("model=gru", "data.lookback=200", "data.season=168"))
-    table: dict[str, Any] = built.task.baselines(data)
+    table = built.task.scored_baselines(data)
     assert list(table) == ["last value", "mean of the window", "seasonal naive (168 steps)", "linear"]
-    assert table["seasonal naive (168 steps)"]["test"]["mse"] < 1e-8 and table["linear"]["test"]["mse"] < 1e-6
-    assert table["last value"]["test"]["mse"] > 0.1
+    mse = {who: scores["test"].metrics["mse"] for who, scores in table.items()}
+    assert mse["seasonal naive (168 steps)"] < 1e-8 and mse["linear"] < 1e-6 and mse["last value"] > 0.1
     short, built = build(series("model=gru", "task.loss=gaussian"))
-    assert all(scores["test"]["crps"] == scores["test"]["mae"] for scores in built.task.baselines(short).values())
-    assert "seasonal naive (24 steps)" in built.task.baselines(short)
+    table = built.task.scored_baselines(short)
+    assert all(scores["test"].metrics["crps"] == scores["test"].metrics["mae"] for scores in table.values())
+    assert "seasonal naive (24 steps)" in table
     short, built = build(series("model=gru", "data.season=168"))  # longer than the lookback
-    assert list(built.task.baselines(short)) == ["last value", "mean of the window", "linear"]
+    assert list(built.task.scored_baselines(short)) == ["last value", "mean of the window", "linear"]
+
+
+def test_no_linear_baseline_where_no_window_of_train_is_whole(series: Compose) -> None:
+    data, built = build(series("model=gru", "data.season=168"))
+    data.known = np.arange(len(data.target_rows))[:, None] % 7 > 0  # a horizon has 8 steps
+    scored = built.task.scored_baselines(data)
+    assert list(scored) == ["last value", "mean of the window"] and scored["last value"]["test"].metrics["mse"] > 0
+
+
+def test_a_batch_without_known_targets_moves_nothing(series: Compose) -> None:
+    data, built = build(series("model=nlinear"))
+    batch = data.batch("train", np.arange(2))
+    whole = built.task.count(batch)
+    batch.observed = torch.zeros_like(batch.targets, dtype=torch.bool)
+    features, _ = built.task.features(built.model, built.head, batch, None)
+    loss = built.task.loss(built.head, features, batch) / built.task.count(batch)
+    loss.backward()
+    assert loss == 0 and not any(p.grad.any() for p in built.model.parameters() if p.grad is not None)
+    assert whole == whole + built.task.count(batch) == batch.targets.numel()
 
 
 def test_past_covariates_are_not_known_when_values_are_fed_back() -> None:
@@ -328,9 +348,6 @@ def test_two_meters_merge_into_one(series: Compose, loss: str) -> None:
 def test_errors_are_drawn_beside_those_of_baselines(series: Compose) -> None:
     data, built = build(series("model=nlinear", "data=lorenz", "data.season=8"))
     scored = built.task.scored_baselines(data)
-    assert built.task.baselines(data) == {
-        who: {split: part.metrics for split, part in parts.items()} for who, parts in scored.items()
-    }
     evaluations = {
         split: evaluate(built.model, built.head, built.task, data.eval_batches(split), built.device, Precision.fp32)
         for split in ("validation", "test")
