@@ -56,6 +56,19 @@ def read_json(path: Path) -> Any:
         raise RunError(f"{path}: is not valid JSON ({error}); restore it or train again") from error
 
 
+def read_facts(path: Path) -> dict[str, Any]:
+    """A JSON file of a run for what it has to say; empty where there is none yet, or it is damaged."""
+    with suppress(RunError):
+        facts = read_json(path)
+        return facts if isinstance(facts, dict) else {}
+    return {}
+
+
+def why(error: BaseException) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {error}".splitlines()[0]
+
+
 @dataclass(frozen=True)
 class RunDirectory:
     """Paths and small files of one run."""
@@ -187,11 +200,10 @@ class RunDirectory:
         try:
             yield
         except BaseException as error:
-            why = f"{type(error).__name__}: {error}".splitlines()[0]
             interrupted = isinstance(error, Interrupted | KeyboardInterrupt)
             state = "interrupted" if interrupted else "pruned" if isinstance(error, Pruned) else "failed"
             with suppress(RunError, OSError):  # a full disk or a directory that is gone: what led here says more
-                self.update_status(state=state, error=why, finished=now())
+                self.update_status(state=state, error=why(error), finished=now())
             raise
         self.update_status(state="finished", finished=now())
 

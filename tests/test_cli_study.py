@@ -168,14 +168,20 @@ def test_two_processes_share_a_study(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_trials_at_once_in_processes_of_their_own(seqtrain: Run, tmp_path: Path) -> None:
+    """Whose numbers do not follow each other: one waited in the queue."""
+    (tmp_path / "sweep").mkdir()
+    study = optuna.create_study(study_name="sweep", storage=f"sqlite:///{tmp_path}/sweep/study.db")
+    study.enqueue_trial({"trainer.lr": 0.01})
+    study.add_trial(optuna.create_trial(value=1.0))
     result = seqtrain(
         *STUDY, *TINY, RATE, "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweeper.n_jobs=2",
-        "hydra.sweeper.n_trials=2",
+        "hydra.sweeper.n_trials=3",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
-    assert states(trials_of(tmp_path / "sweep/study.db")) == {"COMPLETE": 2}
-    pids = {read_json(run_of(tmp_path, number) / "status.json")["pid"] for number in (0, 1)}
-    assert len(pids) == 2
+    trials = trials_of(tmp_path / "sweep/study.db")
+    assert states(trials) == {"COMPLETE": 3} and trials[0].params == {"trainer.lr": 0.01}
+    pids = {read_json(run_of(tmp_path, number) / "status.json")["pid"] for number in (0, 2)}
+    assert len(pids) == 2 and all(f"[{number}] trial {number} (" in result.stderr for number in (0, 2))
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from hydra.errors import MissingConfigException
 
 from seqtrain.cli.main import main
 from seqtrain.cli.one_line import one_line
+from seqtrain.cli.sweep_arguments import sweep_arguments
 from seqtrain.errors import Interrupted, RunError
 from seqtrain.run_directory import RunDirectory, read_json
 from seqtrain.sweeps.sharing import num_cores
@@ -253,6 +254,11 @@ def test_what_is_no_sweep(seqtrain: Command, tmp_path: Path) -> None:
         assert result.code == 1 and part in result.err and len(result.err.splitlines()) == 1, result.err
 
 
+def test_an_empty_directory_resumes_nothing() -> None:
+    for given in ("sweep.resume=", "sweep.resume=null"):
+        assert sweep_arguments(["-m", given, "seed=1"]) == ["-m", given, "seed=1"]
+
+
 def test_a_launcher_that_is_not_installed_is_named() -> None:
     text = "Could not find 'hydra/launcher/submitit_slurm'\n\nAvailable options in 'hydra/launcher':\n\tbasic"
     line = one_line(MissingConfigException(text, "hydra/launcher/submitit_slurm"))
@@ -330,6 +336,13 @@ def test_joblib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (run,) = tmp_path.glob(f"s/{number}-*")
         assert "seqtrain.errors.RunError" in (run / "error.txt").read_text()
         assert f"[{number}] job {number} failed: RunError: " in result.err
+
+
+def test_joblib_takes_this_process_for_a_single_job(seqtrain: Command, tmp_path: Path) -> None:
+    """Whatever ``n_jobs``: Ctrl-C would be the end of a second process, and so of the job."""
+    assert seqtrain("-m", *TINY, "seed=1", *TWO_AT_ONCE).code == 0
+    (path,) = tmp_path.glob("s/*/status.json")
+    assert read_json(path)["pid"] == os.getpid()
 
 
 @pytest.fixture

@@ -136,11 +136,14 @@ class GridSweeper(Sweeper):
             Interrupted: after a signal.
         """
         launcher = str(self.config.hydra.runtime.choices["hydra/launcher"])
-        at_once = self.jobs_at_once(launcher, len(jobs))
+        at_once = self.jobs_at_once(launcher, min(len(jobs), self.max_batch_size or len(jobs)))
         size = {"basic": 1, "submitit_local": at_once}.get(launcher, len(jobs))
         size = min(size, self.max_batch_size or size)
-        threads = threads_per_job(num_cores(), at_once) if launcher in LOCAL else None
-        stopping = Stopping(sweep) if launcher in LOCAL else None
+        if launcher == "joblib":  # an idle process would die of Ctrl-C, and joblib would then kill those at work
+            self.launcher.joblib["n_jobs"] = at_once  # type: ignore[attr-defined]  # its options
+        apart = launcher == "submitit_local" or (launcher == "joblib" and at_once > 1)  # 1 is this process itself
+        threads = threads_per_job(num_cores(), at_once) if apart else None
+        stopping = Stopping(sweep) if apart else None
         left = list(jobs)
         with quiet_launchers(), threads_of_children(threads), stopping or nullcontext():
             while left and not sweep.halted:

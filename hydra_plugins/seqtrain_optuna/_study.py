@@ -1,11 +1,12 @@
 """A study: opened or continued, its trials lost and found, and its results."""
 
 import logging
+import math
 import socket
 import threading
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from sqlalchemy.exc import ArgumentError
 
 from hydra_plugins.seqtrain_optuna._space import SearchSpace
 from hydra_plugins.seqtrain_optuna.config import Direction, OptunaSweeperConfig
-from seqtrain.errors import ConfigError
+from seqtrain.config.loading import from_yaml
+from seqtrain.errors import ConfigError, UserError
 from seqtrain.run_directory import is_locked
+from seqtrain.sweeps.ledger import Standing, read_standing
 from seqtrain.training.pruning import build, open_storage, without_password
 
 log = logging.getLogger("seqtrain.study")
@@ -54,7 +57,8 @@ def open_study(
         grace_period=LOST_SECONDS,
         heartbeat_stale_trial_callback=do_again,
     )
-    name = options.study_name or directory.name
+    known = optuna.get_all_study_names(storage) if options.storage is None else []
+    name = options.study_name or (known[0] if len(known) == 1 else directory.name)  # it may have been moved
     pruner = build(optuna.pruners, options.pruner, "hydra.sweeper.pruner")
     wanted = StudyDirection[direction.name.upper()]
     study = optuna.create_study(study_name=name, storage=storage, direction=wanted, pruner=pruner, load_if_exists=True)
@@ -133,10 +137,25 @@ def do_again(study: Study, trial: FrozenTrial) -> None:
 
 
 def give_up(study: Study, trials: Sequence[FrozenTrial]) -> None:
-    """Close trials whose run has no end, and put their parameters in the queue."""
+    """Close trials that nobody tells how they end: as their run did, or else their parameters go in the queue."""
     for trial in trials:
-        tell(study, trial.number, state=TrialState.FAIL)
-        do_again(study, trial)
+        run = own_run(trial)
+        if run.state == "finished" and run.value is not None and math.isfinite(run.value):
+            tell(study, trial.number, run.value)
+        elif run.state == "pruned":
+            tell(study, trial.number, state=TrialState.PRUNED)
+        else:
+            tell(study, trial.number, state=TrialState.FAIL)
+            do_again(study, trial)
+
+
+def own_run(trial: FrozenTrial) -> Standing:
+    """Where a trial's run stands. Parameters that are run again still name the run of the trial before."""
+    path = Path(trial.user_attrs.get("run", ""))
+    with suppress(UserError):
+        if from_yaml(path / "config.yaml").sweep.trial == trial.number:
+            return read_standing(path)
+    return Standing("waiting")
 
 
 def give_up_lost(study: Study, directory: Path | None = None) -> None:
@@ -146,17 +165,19 @@ def give_up_lost(study: Study, directory: Path | None = None) -> None:
         study: the study.
         directory: of this sweep, which has no trial at work yet; None looks for heartbeats alone.
     """
+    if directory is not None:  # first, since what Optuna fails is never told how its run ended
+        running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
+        give_up(study, [trial for trial in running if is_lost(trial, directory)])
     fail_stale_trials(study)
-    if directory is None:
-        return
-    lost = []
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        owner = trial.user_attrs.get("sweeper", {})
-        if owner.get("host") == socket.gethostname():
-            other = Path(owner["directory"])
-            if other == directory or not is_locked(other):
-                lost.append(trial)
-    give_up(study, lost)
+
+
+def is_lost(trial: FrozenTrial, directory: Path) -> bool:
+    """Whether a running trial is of the sweep in this directory, or of another one on this machine that has ended."""
+    owner = trial.user_attrs.get("sweeper", {})
+    if owner.get("host") != socket.gethostname():
+        return False
+    other = Path(owner["directory"])
+    return other == directory or not is_locked(other)
 
 
 @contextmanager

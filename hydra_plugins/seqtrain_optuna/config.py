@@ -37,7 +37,7 @@ class OptunaSweeperConfig:
     storage: str | None = None
     """Address of the database, as SQLAlchemy writes it; null makes ``study.db`` in the sweep's directory."""
     study_name: str | None = None
-    """Name of the study; null takes the name of the sweep's directory."""
+    """Name of the study; null takes the only one in ``study.db``, or else the name of the sweep's directory."""
     n_trials: int = 20
     """Trials of the study, those counted that it has already."""
     n_jobs: int = 1

@@ -3,11 +3,11 @@
 import logging
 import math
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.override_parser.types import Quote, QuotedString
 from hydra.core.plugins import Plugins
@@ -150,11 +150,10 @@ class OptunaSweeper(Sweeper):
         untold = {trial.number for trial in trials}
         try:
             with beating(self.storage, trials), self.sharing(count):
-                for group in consecutive(trials):  # a job's number is its trial's
-                    jobs = [self.job(trial, space, directory) for trial in group]
-                    for trial, job in zip(group, self.launch(jobs, group[0].number), strict=True):
-                        self.tell(study, trial, job)
-                        untold.remove(trial.number)
+                jobs = [self.job(trial, space, directory) for trial in trials]
+                for trial, job in zip(trials, self.launch(jobs, trials[0].number), strict=True):
+                    self.tell(study, trial, job)
+                    untold.remove(trial.number)
         except (UserError, StorageInternalError):
             raise
         except Exception as error:  # a process died, say: there is no telling which trial it had
@@ -203,6 +202,9 @@ class OptunaSweeper(Sweeper):
         log.info("trial %d: %s", trial.number, " ".join(f"{key}={value}" for key, value in trial.params.items()))
         place = {"study": trial.study.study_name, "storage": self.storage.url}
         texts = {f"sweep.{key}": value for key, value in place.items()} | {"hydra.sweep.dir": str(directory)}
+        written = cast(dict[str, Any], OmegaConf.to_container(self.composed.hydra.sweep))  # with its interpolations
+        # Jobs launched at once are numbered in turn; the numbers of trials may have gaps.
+        texts["hydra.sweep.subdir"] = written["subdir"].replace("${hydra.job.num}", str(trial.number))
         quoted = [f"{key}={QuotedString(text, Quote.single).with_quotes()}" for key, text in texts.items()]
         return [*space.overrides(trial.params), f"sweep.trial={trial.number}", *quoted]
 
@@ -237,14 +239,3 @@ def load_function(path: str) -> Callable[..., None]:
         return getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise ConfigError(f"hydra.sweeper.custom_search_space={path}: {error}; give <module>.<function>") from error
-
-
-def consecutive(trials: "Sequence[Trial]") -> "list[list[Trial]]":
-    """Trials in groups whose numbers follow each other; other machines may have taken numbers between."""
-    groups: list[list[Trial]] = []
-    for trial in sorted(trials, key=lambda trial: trial.number):
-        if groups and groups[-1][-1].number + 1 == trial.number:
-            groups[-1].append(trial)
-        else:
-            groups.append([trial])
-    return groups

@@ -69,8 +69,9 @@ def evaluate(arguments: Sequence[str]) -> None:
     saved, config = run_config(run, overrides)
     from seqtrain.commands.evaluate import evaluate
 
-    other_data = any(override.startswith("data.path=") for override in overrides)
-    evaluate(saved, config, run, split=literal["split"], checkpoint=literal["checkpoint"], other_data=other_data)
+    evaluate(
+        saved, config, run, split=literal["split"], checkpoint=literal["checkpoint"], other_data=has_data(overrides)
+    )
 
 
 def predict(arguments: Sequence[str]) -> None:
@@ -106,9 +107,8 @@ def backtest(arguments: Sequence[str]) -> None:
     stride = parsed("stride", literal["stride"], int)
     from seqtrain.commands.backtest import backtest
 
-    other_data = any(override.startswith("data.path=") for override in overrides)
     options = {key: literal[key] for key in ("split", "output", "checkpoint")}
-    backtest(saved, config, run, stride=stride, other_data=other_data, **options)
+    backtest(saved, config, run, stride=stride, other_data=has_data(overrides), **options)
 
 
 def generate(arguments: Sequence[str]) -> None:
@@ -168,6 +168,11 @@ def compare(arguments: Sequence[str]) -> None:
     from seqtrain.commands.compare import compare
 
     compare(directories, **options)
+
+
+def has_data(overrides: Sequence[str]) -> bool:
+    """Whether they name a file of data."""
+    return any(override.startswith("data.path=") for override in overrides)
 
 
 def read_prompt(text: str | None, file: str | None) -> dict[str, str]:

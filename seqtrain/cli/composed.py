@@ -1,7 +1,6 @@
 """Commands that are composed as training is, and do something else with the configuration: lr-find, check-resume."""
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from seqtrain.cli.arguments import Parsers, parsed
-from seqtrain.cli.composing import JobFailed, compose, several_processes
-from seqtrain.cli.one_line import EXPECTED
+from seqtrain.cli.composing import compose, past_hydra, several_processes
 from seqtrain.config import loading
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError
@@ -66,11 +64,7 @@ def run_composed(name: str, arguments: Sequence[str], own: Parsers, job: Callabl
 
     def composed(tree: DictConfig) -> None:
         directory = Path(HydraConfig.get().runtime.output_dir)
-        try:
+        with past_hydra(directory):
             job(loading.to_config(tree), directory, **values)
-        except EXPECTED as error:
-            with suppress(OSError):
-                directory.rmdir()  # made by Hydra; this succeeds only where nothing is in it
-            raise JobFailed from error
 
     compose(rest, composed)

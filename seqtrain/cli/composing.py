@@ -6,8 +6,8 @@ What needs torch is imported once the configuration is known to be sound.
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -125,13 +125,32 @@ class JobFailed(BaseException):
     """Carries a job's error past Hydra, which would print lines of its own for an Exception."""
 
 
+@contextmanager
+def past_hydra(directory: Path) -> Iterator[None]:
+    """Carry a job's error past Hydra, and remove the directory that Hydra made if nothing is in it.
+
+    Raises:
+        JobFailed: for what a user can mend; in a sweep the error itself, since the other jobs go on.
+    """
+    try:
+        yield
+    except EXPECTED as error:
+        with suppress(OSError):
+            directory.rmdir()
+        settings = HydraConfig.get()
+        if settings.mode is RunMode.MULTIRUN:
+            log.error("%s failed: %s", directory.name, one_line(error))
+            raise
+        raise JobFailed from error
+
+
 def train_job(tree: DictConfig) -> float:
     """Train one composed configuration; returns the monitored value, which sweepers optimise."""
     registry.load_plugins()  # in a process of its own a job begins here
     settings = HydraConfig.get()
     directory = Path(settings.runtime.output_dir)
     exact = any(o.startswith("hydra.run.dir=") for o in settings.overrides.hydra)
-    try:
+    with past_hydra(directory):
         config = loading.to_config(tree)
         sweep = Sweep(directory.parent)
         if settings.mode is RunMode.MULTIRUN and (job := sweep.find(directory.name)) is not None:
@@ -144,13 +163,10 @@ def train_job(tree: DictConfig) -> float:
             return train_together(config, directory, exact)
         run = RunDirectory.claim(directory, exact=exact, config=loading.to_yaml(config))
         with run.locked():
+            if settings.mode is RunMode.MULTIRUN and config.sweep.trial is not None:
+                from seqtrain.commands.sweep import run_trial
+
+                return run_trial(config, run, Sweep(Path(settings.sweep.dir)), settings.job.num)
             from seqtrain.commands.train import train
 
             return train(config, run)
-    except EXPECTED as error:
-        with suppress(OSError):
-            directory.rmdir()  # made by Hydra; this succeeds only where nothing is in it
-        if settings.mode is RunMode.MULTIRUN:  # the other jobs go on, and Hydra raises this error at the end
-            log.error("job %s failed: %s", settings.job.num, one_line(error))
-            raise
-        raise JobFailed from error

@@ -15,9 +15,10 @@ def sweep_arguments(arguments: Sequence[str]) -> list[str]:
         RunError: if the directory is not that of a sweep.
     """
     given = [argument for argument in arguments if argument.startswith("sweep.resume=")]
-    path = Path(given[-1].partition("=")[2]).expanduser() if given else None
-    if path is None or str(path) in ("", "null"):
+    text = given[-1].partition("=")[2] if given else ""
+    if text in ("", "null"):
         return list(arguments)
+    path = Path(text).expanduser()
     others = [a for a in arguments if a not in (*given, "-m", "--multirun")]  # the recorded command begins with it
     keys = {key_of(argument) for argument in others}
     if "hydra.sweep.dir" in keys:

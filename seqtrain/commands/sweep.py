@@ -13,7 +13,7 @@ from seqtrain.config import loading
 from seqtrain.config.root import Config
 from seqtrain.config.sweep import OnError
 from seqtrain.errors import Interrupted, RunError
-from seqtrain.run_directory import RunDirectory, now
+from seqtrain.run_directory import RunDirectory, now, why
 from seqtrain.sweeps.identity import UNCOUNTED
 from seqtrain.sweeps.ledger import DONE, Job, Sweep, read_status, shared_overrides
 from seqtrain.sweeps.sharing import gpu_for, labelled_output
@@ -50,6 +50,27 @@ def run_job(config: Config, sweep: Sweep, job: Job, position: int) -> float:
         raise
     finally:
         gc.collect()  # modules are in cycles, and the next job wants their memory
+
+
+def run_trial(config: Config, run: RunDirectory, sweep: Sweep, position: int) -> float:
+    """Train a trial of a study; in a process of its own its lines have its number, and it takes a GPU in turn.
+
+    Args:
+        config: of the trial.
+        run: its directory.
+        sweep: that of the study.
+        position: among the trials launched, by which GPUs are shared.
+
+    Returns:
+        The best value of the monitored metric on validation.
+    """
+    from seqtrain.commands.train import train
+
+    if sweep.plan()["sitting"]["pid"] == os.getpid():
+        return train(config, run)
+    with labelled_output(f"[{config.sweep.trial}] "):
+        log.info("trial %d%s", config.sweep.trial, share_machine(config.device, position))
+        return train(config, run)
 
 
 def run_alone(config: Config, sweep: Sweep, job: Job, sitting: str, position: int | None) -> float:
@@ -132,8 +153,3 @@ def record_failure(run: RunDirectory, error: Exception) -> None:
     with suppress(OSError, RunError):
         (run.path / "error.txt").write_text("".join(traceback.format_exception(error)))
         run.update_status(state="failed", error=why(error), finished=now())
-
-
-def why(error: Exception) -> str:
-    """An error in one line."""
-    return f"{type(error).__name__}: {error}".splitlines()[0]

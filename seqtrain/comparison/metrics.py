@@ -13,7 +13,7 @@ SHARES = frozenset(
 )
 """Between 0 and 1, and more is better; a difference of 0.01 is a point. Of all others less is better."""
 
-UNRANKED = frozenset({"coverage"})
+UNRANKED = frozenset({"coverage", "conformal_coverage"})
 """Neither more nor less is better: the nominal share is."""
 
 NATS = {"language_modelling": "nats per token", "sequence_labelling": "nats per step"}

@@ -35,6 +35,8 @@ class Difference:
     lower: float
     upper: float
     """Ends of the interval."""
+    scores: tuple[list[float], list[float]]
+    """Of the runs behind it: those of the first, those of the second."""
 
     @property
     def is_shown(self) -> bool:
@@ -70,6 +72,8 @@ class Measured:
     """What a group's runs say of the test examples."""
 
     group: Group
+    scores: list[float]
+    """Of the runs whose predictions can be used."""
     statistics: list[Statistic]
     """One a run; where the metric is a mean over examples, a single one of the mean over runs."""
 
@@ -109,7 +113,9 @@ def compare_pairs(groups: Sequence[Group], metric: str, maximize: bool) -> Pairs
     for a, b in combinations(range(len(measured)), 2):
         value = sign * (measured[a].value - measured[b].value)
         lower, upper = np.percentile(sign * (resampled[a] - resampled[b]), tails)
-        pairs.differences.append(Difference(measured[a].group, measured[b].group, value, float(lower), float(upper)))
+        better, worse = measured[a], measured[b]
+        scores = better.scores, worse.scores
+        pairs.differences.append(Difference(better.group, worse.group, value, float(lower), float(upper), scores))
     return pairs
 
 
@@ -129,17 +135,18 @@ def measure(groups: Sequence[Group], pairs: Pairs) -> list[Measured]:
     counts = Counter(examples for runs in read for _, _, examples in runs)
     measured = []
     for group, runs in zip(groups, read, strict=True):
-        statistics = []
+        statistics, scores = [], []
         for run, statistic, examples in runs:
             if examples == counts.most_common(1)[0][0]:
                 statistics.append(statistic)
+                scores.append(run.scores["test"][pairs.metric])
                 pairs.examples = len(statistic.terms)
             else:
                 pairs.notes.append(f"{run.path}: has predictions of other {pairs.unit} than most; not among the pairs")
         if statistics and statistics[0].score is None:
             statistics = [Statistic(np.mean([statistic.terms for statistic in statistics], axis=0))]
         if statistics:
-            measured.append(Measured(group, statistics))
+            measured.append(Measured(group, scores, statistics))
     return measured
 
 
@@ -189,13 +196,12 @@ def sentence(difference: Difference, pairs: Pairs) -> str:
     if pairs.task == "language_modelling" and pairs.metric == "loss":
         low, high = (100 * -math.expm1(-each) for each in (difference.lower, difference.upper))
         text += f"; perplexity {100 * -math.expm1(-difference.value):.1f} % lower, {low:.1f} to {high:.1f}"
-    return f"{text} ({seeds(difference, pairs.metric, factor, decimals)})"
+    return f"{text} ({seeds(difference, factor, decimals)})"
 
 
-def seeds(difference: Difference, metric: str, factor: float, decimals: int) -> str:
+def seeds(difference: Difference, factor: float, decimals: int) -> str:
     """How many seeds stand behind a difference, and how much the scores vary among them."""
-    values = [group.values("test", metric) for group in (difference.better, difference.worse)]
-    counts, spreads = [len(each) for each in values], [deviation(each) for each in values]
+    counts, spreads = [len(each) for each in difference.scores], [deviation(each) for each in difference.scores]
     if counts == [1, 1]:
         return "one seed each"
     number = f"{counts[0]} seeds each" if counts[0] == counts[1] else f"{counts[0]} and {counts[1]} seeds"

@@ -100,6 +100,8 @@ def build_report(directories: Sequence[str], split: str | None = None, metrics: 
         raise ConfigError(f"split={split}: no run has scores on it; {suggest(split, splits)}")
     known = {metric for run in runs for scores in run.scores.values() for metric in scores} - UNRANKED
     for metric in metrics:
+        if metric in UNRANKED:
+            raise ConfigError(f"metric={metric}: neither more nor less of it is better; {suggest(metric, known)}")
         if runs and metric not in known:
             raise ConfigError(f"metric={metric}: no run has it; {suggest(metric, known)}")
     apart = [key for key in dict.fromkeys(k for each in facts for k in each) if len({f.get(key) for f in facts}) > 1]

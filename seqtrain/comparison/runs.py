@@ -18,7 +18,7 @@ from seqtrain.config.debug import DebugMode
 from seqtrain.config.loading import GROUPS, flatten
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, RunError
-from seqtrain.run_directory import RunDirectory, is_locked, read_json
+from seqtrain.run_directory import RunDirectory, is_locked, read_facts, read_json
 
 Scores = dict[str, dict[str, float]]
 """Split -> metric -> value."""
@@ -183,7 +183,7 @@ def read_run(path: Path) -> Run | Unfinished:
             monitor=results.get("monitor") or next(iter(monitored), None),
             maximize=results.get("maximize"),
             shown=results.get("shown") or list(dict.fromkeys(m for values in own.values() for m in values)),
-            environment=environment(path),
+            environment=read_facts(path / "environment.json"),
         )
         for key in ("seed", "task.kind", "data.name", "model.name"):
             options[key]
@@ -197,14 +197,6 @@ def read_run(path: Path) -> Run | Unfinished:
 def checked(values: dict[str, Any]) -> dict[str, float]:
     """Metrics whose values are numbers; one that was not finite may be null."""
     return {metric: float(value) for metric, value in values.items() if value is not None}
-
-
-def environment(path: Path) -> dict[str, Any]:
-    """What a run recorded of its machine; empty where it did not."""
-    with suppress(RunError):
-        recorded = read_json(path / "environment.json")
-        return recorded if isinstance(recorded, dict) else {}
-    return {}
 
 
 def read_options(path: Path) -> dict[str, Any]:

@@ -13,14 +13,22 @@ from seqtrain.config.root import Config
 UNCOUNTED = ("device", "data.eval_batch_tokens", "trainer.checkpoint_seconds")
 """Keys that change where, how fast or how safely a job runs, but not its results; with them, all of ``sweep``."""
 
-PLACES = re.compile(r"\+*(device|sweep\..*|hydra/launcher|hydra\.(launcher|sweep|verbose|sweeper\.max_batch_size).*)=")
-"""Overrides that say where and how the jobs of a sweep run, not which jobs there are."""
+PLACES = re.compile(
+    r"\+*(device|hydra/launcher|hydra\.verbose|(sweep|hydra\.launcher|hydra\.sweep)\.[^=]*"
+    r"|hydra\.sweeper\.(max_batch_size|n_jobs|n_trials|max_failure_rate))="
+)
+"""Overrides that say where, how and how long the jobs of a sweep run, not which jobs there are."""
 
 
 def job_hash(config: Config) -> str:
-    """Ten hex digits of the SHA-256 of all options that may change what a job computes."""
+    """Ten hex digits of the SHA-256 of all options that may change what a job computes.
+
+    What ``budget.params`` solves for changes nothing: a single width; of several, their ratio counts.
+    """
     counted = {key: value for key, value in flatten(config) if key not in UNCOUNTED and not key.startswith("sweep.")}
-    return digest(counted)[:10]
+    widths = [f"model.{key}" for key in config.model.widths(causal=False)] if config.budget.params is not None else []
+    solved = widths if len(widths) == 1 and isinstance(counted.get(widths[0]), int) else []
+    return digest(counted | dict.fromkeys([*solved, "budget.found"]))[:10]
 
 
 def command_hash(arguments: Sequence[str]) -> str:

@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from seqtrain.config import loading
 from seqtrain.errors import RunError, UserError
-from seqtrain.run_directory import RunDirectory, is_locked, now, read_json, write_json
+from seqtrain.run_directory import RunDirectory, is_locked, now, read_facts, read_json, write_json
 from seqtrain.sweeps.identity import job_hash
 
 DONE = ("finished", "pruned")
@@ -162,10 +162,7 @@ def shared_overrides(jobs: Sequence[Job]) -> set[str]:
 
 def read_status(path: Path) -> dict[str, Any]:
     """status.json of a run; empty where there is none yet, or it is damaged."""
-    with suppress(RunError):
-        status = read_json(path / "status.json")
-        return status if isinstance(status, dict) else {}
-    return {}
+    return read_facts(path / "status.json")
 
 
 def read_standing(path: Path) -> Standing:

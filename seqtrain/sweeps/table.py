@@ -61,7 +61,7 @@ def row(job: Job, standing: Standing, shared: set[str], *, named: bool) -> list[
 def tracebacks(sweep: Sweep, jobs: list[tuple[Job, Standing]]) -> list[str]:
     """Where those of failed jobs lie."""
     failed = [(job.number, sweep.path / job.name / "error.txt") for job, s in jobs if s.state == "failed"]
-    return [f"job {number}: {path}" for number, path in failed if path.is_file()]
+    return [f"{'' if n is None else f'job {n}: '}{path}" for n, path in failed if path.is_file()]
 
 
 def best_line(jobs: list[tuple[Job, Standing]], metric: str) -> list[str]:

@@ -4,11 +4,11 @@ from typing import Any
 import pytest
 import torch
 
-from seqtrain.commands.sweep import going_on, record_failure, share_machine
+from seqtrain.commands.sweep import going_on, record_failure, run_trial, share_machine
 from seqtrain.config.loading import differences
 from seqtrain.run_directory import RunDirectory
 from seqtrain.sweeps.identity import UNCOUNTED
-from seqtrain.sweeps.ledger import read_standing
+from seqtrain.sweeps.ledger import Sweep, read_standing
 
 
 def test_jobs_at_once_take_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,6 +21,23 @@ def test_jobs_at_once_take_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     share_machine("auto", 1)
     assert len(taken) == 4
+
+
+def test_a_trial_in_a_process_of_its_own_takes_a_gpu_and_has_a_label(
+    monkeypatch: pytest.MonkeyPatch, composed: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    monkeypatch.setattr("seqtrain.commands.train.train", lambda config, run: print("at work") or 0.5)
+    config, sweep = composed("data=adding", "sweep.trial=7"), Sweep(tmp_path)
+    sweep.write_plan([], [])
+    for mine in (True, False):
+        if not mine:
+            monkeypatch.setattr("os.getpid", lambda: -1)
+        assert run_trial(config, RunDirectory(tmp_path / "run"), sweep, position=4) == 0.5
+        assert capsys.readouterr().out == ("at work\n" if mine else "[7] at work\n")
+        assert taken == ([] if mine else [1])
 
 
 def test_a_job_goes_on_with_its_own_options_but_for_those_that_change_no_result(composed: Any) -> None:

@@ -167,6 +167,20 @@ def test_predictions_that_do_not_fit_are_left_out_by_name(
     assert "cannot be read" in notes["f"]
 
 
+def test_seeds_without_predictions_are_not_counted(make_run: MakeRun, classifier: Classifier, tmp_path: Path) -> None:
+    rng = np.random.default_rng(6)
+    hits = {
+        (model, seed): rng.random(200) < share for model, share in {"gru": 0.9, "rnn": 0.6}.items() for seed in range(3)
+    }
+    for (model, seed), each in hits.items():
+        make_run(f"{model}{seed}", model=model, seed=seed, **classifier(each))
+    (tmp_path / "gru2/predictions/test.npz").unlink()
+    (pairs,) = the_table(tmp_path).pairs
+    deviations = [100 * np.std([hits[m, s].mean() for s in range(n)], ddof=1) for m, n in (("gru", 2), ("rnn", 3))]
+    text = sentence(pairs.differences[0], pairs)
+    assert text.endswith(f" (2 and 3 seeds, sd {deviations[0]:.1f} and {deviations[1]:.1f})")
+
+
 def test_why_there_are_no_pairs(make_run: MakeRun, classifier: Classifier, tmp_path: Path) -> None:
     for model in ("gru", "rnn"):
         run = classifier(np.arange(50) % 3 > 0)

@@ -46,13 +46,27 @@ def test_every_option_counts_but_those_that_change_no_result(composed: Any, over
         setattr(owner, name, kept)
     assert job_hash(config) == before
     known = {key for _, _, key in leaves(config)}
-    assert equal == {key for key in known if key in UNCOUNTED or key.startswith("sweep.")}
+    assert equal == {key for key in known if key in (*UNCOUNTED, "budget.found") or key.startswith("sweep.")}
 
 
 def test_a_saved_configuration_has_the_hash_of_the_job(composed: Any, tmp_path: Path) -> None:
     config: Config = composed("data=adding", "model=gru_attn", "trainer.lr=0.0003", "budget.params=20k")
     (tmp_path / "config.yaml").write_text(to_yaml(config))
     assert job_hash(to_config(from_yaml(tmp_path / "config.yaml"))) == job_hash(config)
+
+
+def test_a_width_that_is_solved_for_does_not_count(composed: Any) -> None:
+    def hashed(*overrides: str, **found: int) -> str:
+        config: Config = composed("data=adding", *overrides)
+        config.budget.found = found.get("params")
+        return job_hash(config)
+
+    gru = ("model=gru", "budget.params=20k")
+    assert hashed(*gru) == hashed(*gru, "model.hidden_size=37", params=19_990)
+    assert hashed(*gru) != hashed("model=gru", "budget.params=30k") and hashed(*gru) != hashed("model=gru")
+    assert hashed("model=gru", "model.hidden_size=37") != hashed("model=gru")
+    layers = ("model=gru", "model.num_layers=2", "budget.params=20k")
+    assert hashed(*layers, "model.hidden_sizes=[8,16]") != hashed(*layers, "model.hidden_sizes=[8,8]")
 
 
 def test_a_path_counts_as_seen_from_the_current_folder(
@@ -77,7 +91,15 @@ def test_the_same_command_in_another_order_and_place_is_the_same_sweep() -> None
     first = command_hash(["-m", "model=gru,lstm", "seed=1,2", "trainer.lr=0.1"])
     assert len(first) == 8
     same = ["seed=1,2", "--multirun", "model=gru,lstm", "trainer.lr=0.1", "device=cpu", "hydra/launcher=joblib",
-            "hydra.launcher.n_jobs=2", "sweep.on_error=stop", "hydra.sweep.dir=x", "hydra.verbose=true"]  # fmt: skip
+            "hydra.launcher.n_jobs=2", "sweep.on_error=stop", "hydra.sweep.dir=x", "hydra.verbose=true",
+            "hydra.sweeper.n_trials=3", "hydra.sweeper.n_jobs=2", "hydra.sweeper.max_batch_size=4"]  # fmt: skip
     assert command_hash(same) == first
     for other in (["seed=1,2", "model=gru,lstm", "trainer.lr=0.2"], ["seed=1,2"], ["seed=2,1", *same[2:]]):
         assert command_hash(other) != first
+    study = ["sampler.seed=1", "study_name=a", "storage=sqlite:///a.db", "direction=minimize", "params.seed=range(9)"]
+    for more in (
+        *(f"hydra.sweeper.{option}" for option in study),
+        "hydra/sweeper=optuna",
+        "hydra/sweeper/pruner=median",
+    ):
+        assert command_hash([*same, more]) != first, more

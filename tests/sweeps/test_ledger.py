@@ -138,7 +138,9 @@ def test_table(tmp_path: Path) -> None:
     ]
     assert rows[4] == ["3", "model=rnn", "seed=2", "waiting"] and "x=1" not in text
     assert "best: job 1, val/mse 0.2500, b" in text
-    assert f"job 2: {tmp_path}/c/error.txt" in text
+    assert f"\njob 2: {tmp_path}/c/error.txt\n" in text
+    outside = Job(None, [], "c")
+    assert f"\n{tmp_path}/c/error.txt\n" in format_jobs(sweep, [(outside, sweep.standing(outside))])
     assert text.endswith(f"{tmp_path}: 4 jobs: 2 finished, 1 waiting, 1 failed")
 
 

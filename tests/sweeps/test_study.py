@@ -16,8 +16,10 @@ from sqlalchemy import text
 from hydra_plugins.seqtrain_optuna import _study
 from hydra_plugins.seqtrain_optuna._space import SearchSpace
 from hydra_plugins.seqtrain_optuna.config import Direction, OptunaSweeperConfig
+from seqtrain.config.loading import to_yaml
 from seqtrain.config.sweep import SweepConfig
 from seqtrain.errors import ConfigError, Pruned
+from seqtrain.run_directory import RunDirectory
 from seqtrain.training.pruning import StudyReporter
 
 SPACE = SearchSpace({"x": optuna.distributions.FloatDistribution(0, 1)}, [])
@@ -132,6 +134,36 @@ def test_trials_of_a_sweep_that_has_ended_are_done_again_once(tmp_path: Path) ->
     assert [t.params for t in waiting] == [trials["alive"].params, again[2].params]
 
 
+def test_a_lost_trial_ends_as_its_run_did(tmp_path: Path, composed: Any) -> None:
+    """Runs of a batch end one by one, and its process may die before it tells the study of any."""
+    study, storage = open_study(tmp_path)
+    trials = [ask(study, tmp_path) for _ in range(3)]
+    endings: list[dict[str, Any]] = [
+        {"state": "finished", "best": {"val/mse": 0.25, "step": 40}},
+        {"state": "pruned"},
+        {"state": "running"},
+    ]
+
+    def write_run(trial: optuna.Trial, **status: Any) -> None:
+        config = composed("data=adding", f"sweep.trial={trial.number}")
+        run = RunDirectory.claim(tmp_path / str(trial.number), exact=True, config=to_yaml(config))
+        run.update_status(**status)
+        trial.set_user_attr("run", str(run.path))
+
+    for trial, status in zip(trials, endings, strict=True):
+        write_run(trial, **status)
+    with _study.beating(storage, trials), storage.engine.begin() as connection:
+        connection.execute(text("UPDATE trial_heartbeats SET heartbeat = datetime('now', '-1 hour')"))
+    _study.give_up_lost(study, tmp_path)
+    found, over = study.trials, TrialState
+    assert [t.state for t in found] == [over.COMPLETE, over.PRUNED, over.FAIL, over.WAITING] and found[0].value == 0.25
+    RunDirectory(tmp_path / "2").update_status(**endings[0])  # goes on outside the study
+    again = ask(study, tmp_path)  # was lost before it had a run of its own
+    assert (again.number, again.user_attrs["run"]) == (3, str(tmp_path / "2"))
+    _study.give_up_lost(study, tmp_path)
+    assert [t.state for t in study.trials[2:]] == [over.FAIL, over.FAIL]
+
+
 def test_trials_without_a_heartbeat_are_done_again(tmp_path: Path) -> None:
     study, storage = open_study(tmp_path)
     trials = [ask(study, tmp_path) for _ in range(3)]
@@ -197,6 +229,21 @@ def test_a_study_of_the_other_direction(tmp_path: Path) -> None:
     optuna.create_study(study_name="s", storage=f"sqlite:///{tmp_path}/study.db", direction="maximize")
     with pytest.raises(ConfigError, match="study_name=s: this study is to maximize its score"):
         open_study(tmp_path, study_name="s")
+
+
+def test_a_directory_that_was_moved_keeps_its_study(tmp_path: Path) -> None:
+    for folder in ("before", "named"):
+        (tmp_path / folder).mkdir()
+    ask(open_study(tmp_path / "before")[0], tmp_path)
+    moved = (tmp_path / "before").rename(tmp_path / "after")
+    study, _ = open_study(moved)
+    assert study.study_name == "before" and len(study.trials) == 1
+    assert open_study(moved, study_name="other")[0].study_name == "other"
+    assert open_study(moved)[0].study_name == "after"  # there are two: no telling which is meant
+    shared = f"sqlite:///{tmp_path}/all.db"
+    assert [open_study(tmp_path / name, storage=shared)[0].study_name for name in ("after", "named")] == [
+        "after", "named",
+    ]  # fmt: skip
 
 
 def test_the_host_is_this_one(tmp_path: Path) -> None:
