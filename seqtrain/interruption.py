@@ -17,10 +17,10 @@ def raise_interrupted(number: int, frame: FrameType | None) -> None:
 
 
 class Interruption:
-    """While it is entered, a signal is only noted, and ``check``, called where all is in order, raises Interrupted.
+    """While it is entered, a signal is only noted, for the program to end where all is in order.
 
-    A second signal raises it wherever the program is. Handlers are those of the process, so that only its main thread
-    notes signals.
+    A second signal raises Interrupted wherever the program is. Handlers are those of the process, so that only its main
+    thread notes signals.
     """
 
     saying = "ending after this step, once it is saved"
@@ -44,8 +44,3 @@ class Interruption:
         self.requested = number
         name = signal.Signals(number).name
         os.write(2, f"seqtrain: {name}: {self.saying}; again to stop at once\n".encode())
-
-    def check(self) -> None:
-        """Raise Interrupted if a signal has come."""
-        if self.requested is not None:
-            raise Interrupted(self.requested, orderly=True)

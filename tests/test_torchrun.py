@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from seqtrain.commands.check_resume import first_difference
 from seqtrain.run_directory import RunDirectory, read_json
 from seqtrain.training.checkpoint import load_checkpoint
 
@@ -110,9 +111,9 @@ def test_two_processes_equal_one(folder: Path, case: str) -> None:
 
 
 def test_interrupted_and_resumed_together(folder: Path) -> None:
-    """SIGTERM to the launcher; each process's dropout, rows and state go on, bit by bit."""
+    """SIGTERM to the launcher; each process's dropout, rows, state and share of the log go on, bit by bit."""
     options = [*CASES["language"], "device=cpu", *QUIET, "model.dropout=0.3", "trainer.baselines=false"]
-    options += ["trainer.max_steps=300", "trainer.eval_every=150"]
+    options += ["trainer.max_steps=300", "trainer.eval_every=150", "trainer.log_every=400"]  # at the end alone
     run(folder, 2, *options, "hydra.run.dir=whole")
     process = start(folder, 2, *options, "trainer.checkpoint_seconds=0", "hydra.run.dir=stopped")
     while not (folder / "stopped/checkpoints/last.pt").exists() and process.poll() is None:
@@ -128,6 +129,22 @@ def test_interrupted_and_resumed_together(folder: Path) -> None:
     ends = [RunDirectory(folder / name) for name in ("whole", "stopped")]
     weights = [load_checkpoint(end.checkpoint_path("last"), end.id)["model"] for end in ends]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    logs = [[json.loads(line) for line in end.metrics_path.read_text().splitlines()] for end in ends]
+    assert first_difference(logs[0], logs[1], "metrics.jsonl") is None
+
+
+def test_a_signal_ends_an_evaluation_together(folder: Path) -> None:
+    """At once, saved, to be made anew."""
+    options = [*CASES["labels"], "data.num_eval=200000", "trainer.max_steps=1", "trainer.baselines=false", "device=cpu"]
+    process = start(folder, 2, *options, *QUIET, "hydra.run.dir=evaluating")
+    directory = RunDirectory(folder / "evaluating")
+    while process.poll() is None and not (directory.metrics_path.exists() and directory.metrics_path.read_text()):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0 and "saved at step 1, go on by" in errors, errors
+    assert load_checkpoint(directory.checkpoint_path("last"), directory.id)["evaluation_due"]
+    assert "val/" not in directory.metrics_path.read_text()
 
 
 def test_a_dead_process_ends_the_job(folder: Path) -> None:

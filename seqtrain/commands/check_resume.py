@@ -53,8 +53,9 @@ def check_resume(config: Config, steps: int, directory: Path) -> int:
     session.trainer.observers = [StopAt(steps, session.trainer)]
     try:
         fit(session)
-    except Interrupted:
-        pass
+    except Interrupted as error:
+        if error.number != PLANNED:
+            raise
     else:
         raise RunError(f"the run ended before step {steps}, by trainer.patience={trainer.patience}; set it to null")
     seed_everything(config.seed + 1)
@@ -67,7 +68,11 @@ def check_resume(config: Config, steps: int, directory: Path) -> int:
     return sum(1 for _ in leaves(one))
 
 
-NAMES = ("whole", "stopped")
+NAMES = (".whole", ".stopped")
+"""Hidden, since they are no runs to be compared with others."""
+
+PLANNED = signal.SIGUSR1
+"""Stands for the stop: no signal that a user sends."""
 
 
 class StopAt:
@@ -77,8 +82,9 @@ class StopAt:
         self.step, self.trainer = step, trainer
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        if step == self.step:
-            self.trainer.interruption.requested = signal.SIGTERM
+        interruption = self.trainer.interruption
+        if step == self.step and interruption.requested is None:
+            interruption.requested = PLANNED
 
     def media(self, step: int, figures: dict[str, Any], texts: dict[str, str]) -> None:
         pass
@@ -90,7 +96,7 @@ class StopAt:
 def fit(session: Session) -> None:
     """Train, and write metrics.jsonl."""
     trainer = session.trainer
-    lines = JsonLines(session.run.metrics_path, keep_until=trainer.step)
+    lines = JsonLines(session.run.metrics_path, trainer.step, trainer.evaluation_due)
     trainer.observers.append(lines)
     try:
         trainer.fit()

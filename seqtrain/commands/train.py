@@ -106,7 +106,7 @@ def fit(session: Session) -> float:
         if config.sweep.trial is not None and not begun:
             study = [StudyReporter(config.sweep, monitor, trainer.total_steps, run.path)]
         board = TensorBoard(run.path, purge_step=trainer.step + 1 if begun else None)
-        lines = JsonLines(run.metrics_path, keep_until=trainer.step if begun else None)
+        lines = JsonLines(run.metrics_path, trainer.step if begun else None, trainer.evaluation_due)
         trainer.observers = [board, lines, Console(trainer.total_steps, trainer.step, monitor), *study]
         board.media(0, {}, {"config": f"```yaml\n{to_yaml(config)}```"})
         board.start_session(hparams(config, built))

@@ -154,8 +154,7 @@ class Forecasting(Task):
     def count(self, batch: Batch) -> Tensor:
         observed = cast(ForecastBatch, batch).observed
         number = batch.targets.numel() if observed is None else observed.sum()
-        # A batch that nobody observed has a loss of 0, which stays 0; added to other counts, this is lost.
-        return torch.as_tensor(number, dtype=torch.float, device=batch.targets.device).clamp(min=1e-30)
+        return torch.as_tensor(number, dtype=torch.float, device=batch.targets.device)
 
     def meter(self, head: nn.Module) -> Meter:
         return ForecastMeter(cast(ForecastHead, head), self, self.sums())

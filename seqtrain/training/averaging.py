@@ -14,7 +14,7 @@ class Averaging:
 
     ``ema`` is an exponential mean from the first step on, with a decay that rises to ``ema_decay`` as
     (1 + n) / (10 + n) after n steps. ``nt_asgd`` is the plain mean of all weights since the first evaluation that was
-    worse than the best of those ``nonmonotone_interval`` or more before it.
+    worse than the best of those more than ``nonmonotone_interval`` before it.
 
     Args:
         config: which average.
@@ -50,7 +50,7 @@ class Averaging:
     def observe(self, score: float) -> None:
         """Take in the score of an evaluation, which may be the sign to begin."""
         if self.config.average is Average.nt_asgd and not self.started:
-            earlier = self.scores[: max(len(self.scores) - self.config.nonmonotone_interval + 1, 0)]
+            earlier = self.scores[: -self.config.nonmonotone_interval]
             if earlier and (score < max(earlier) if self.maximize else score > min(earlier)):
                 self.started = True
             self.scores.append(score)

@@ -5,15 +5,15 @@ import os
 import pickle
 import zipfile
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from seqtrain.atomic import replacing
 from seqtrain.errors import RunError
-from seqtrain.run_directory import RunDirectory, writing
+from seqtrain.run_directory import RunDirectory
 
 log = logging.getLogger(__name__)
 
@@ -27,19 +27,29 @@ def save_checkpoint(path: Path, content: dict[str, Any], keep_as: Path | None = 
         keep_as: where the old checkpoint goes; None drops it.
 
     Raises:
-        RunError: if it cannot be written; the old checkpoint is untouched.
+        OSError: if it cannot be written; the old checkpoint is untouched.
     """
-    with writing(path, path.parents[1]):
-        with replacing(path) as temporary:
-            with temporary.open("wb") as file:  # by ourselves: torch hides what the system says of a full disk
-                torch.save(content, file)
-            if keep_as is not None and path.exists():
+    temporary = path.with_name(f".{path.name}")  # always the same, as the run is locked: kills leave one such file
+    try:
+        with temporary.open("wb") as file:  # by ourselves: torch hides what the system says of a full disk
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        if keep_as is not None and path.exists():
+            keep_as.unlink(missing_ok=True)
+            try:
+                keep_as.hardlink_to(path)  # so that there is a checkpoint of this name at any moment
+            except OSError:  # a file system without links
                 path.replace(keep_as)
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)  # the new name too
-        finally:
-            os.close(directory)
+        temporary.replace(path)
+    finally:
+        with suppress(OSError):  # an unwritable folder: the error that led here says so
+            temporary.unlink(missing_ok=True)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)  # the new name too
+    finally:
+        os.close(directory)
 
 
 def load_checkpoint(path: Path, run_id: str, device: torch.device | str = "cpu") -> dict[str, Any]:

@@ -89,12 +89,13 @@ class JsonLines:
     Args:
         path: the file.
         keep_until: on resuming, lines of later steps are cut off first, and the scores on test.
+        evaluation_due: that step's evaluation is still to be made, so that its scores are cut off too.
     """
 
-    def __init__(self, path: Path, keep_until: int | None = None):
+    def __init__(self, path: Path, keep_until: int | None = None, evaluation_due: bool = False):
         if keep_until is not None and path.exists():
             with replacing(path) as temporary:
-                kept = (line for line in path.read_text().splitlines() if is_kept(line, keep_until))
+                kept = (line for line in path.read_text().splitlines() if is_kept(line, keep_until, evaluation_due))
                 temporary.write_text("".join(f"{line}\n" for line in kept))
         self.path, self.file = path, path.open("a", buffering=1)
 
@@ -161,11 +162,12 @@ def report_of_thread(report: threading.ExceptHookArgs) -> None:
         threading.__excepthook__(report)
 
 
-def is_kept(line: str, last_step: int) -> bool:
+def is_kept(line: str, last_step: int, evaluation_due: bool) -> bool:
     """Whether a line of metrics stays when a run goes on from a step; one cut short by a crash does not."""
     try:
         values = json.loads(line)
-        return values["step"] <= last_step and not any(tag.startswith("test/") for tag in values)
+        anew = ("test/", "val/") if evaluation_due and values["step"] == last_step else "test/"
+        return values["step"] <= last_step and not any(tag.startswith(anew) for tag in values)
     except (ValueError, KeyError):
         return False
 

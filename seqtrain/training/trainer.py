@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,7 +17,7 @@ from seqtrain.data.base import Batch, Dataset
 from seqtrain.errors import Interrupted, RunError
 from seqtrain.interruption import Interruption
 from seqtrain.layers.memory import map_tensors
-from seqtrain.run_directory import RunDirectory
+from seqtrain.run_directory import RunDirectory, writing
 from seqtrain.tasks.base import Task
 from seqtrain.training.averaging import Averaging
 from seqtrain.training.checkpoint import last_checkpoint, load_weights, save_checkpoint
@@ -69,7 +70,8 @@ class Trainer:
         ranks: Ranks = SOLO,
     ):
         self.config, self.model, self.head, self.task, self.data = config, model, head, task, data
-        self.run, self.run_id, self.device, self.ranks = run, run.id, device, ranks
+        self.run, self.device, self.ranks = run, device, ranks
+        self.run_id = ranks.share(lambda: run.id)
         self.observers: list[Observer] = []
         self.parameters = list(nn.ModuleList([model, head]).parameters())  # those that both share once
         self.objective = Objective(model, head, task)
@@ -107,7 +109,7 @@ class Trainer:
         Raises:
             RunError: if a loss or gradient is not finite (the weights are those before that step), or a checkpoint
                 cannot be written.
-            Interrupted: after SIGTERM or Ctrl-C, once the step is made and saved.
+            Interrupted: after SIGTERM or Ctrl-C, once the step is made, or an evaluation given up, and all is saved.
         """
         self.started = time.monotonic() - self.seconds
         with Interruption() as self.interruption:
@@ -115,6 +117,7 @@ class Trainer:
                 while True:
                     if self.evaluation_due:
                         self.validate()
+                    self.agree()
                     if self.finished:
                         return self.best
                     for group in self.groups():
@@ -122,9 +125,7 @@ class Trainer:
                         self.advance(len(group))
                         if self.step % self.config.log_every == 0 or self.step == self.total_steps:
                             self.log()
-                        stop, save = self.ranks.any(self.interruption.requested is not None, self.save_due())
-                        if stop:
-                            raise Interrupted(self.interruption.requested or signal.SIGTERM, orderly=True)
+                        save = self.agree()
                         if self.evaluation_due or self.batch_index == 0:
                             break
                         if save:
@@ -134,6 +135,13 @@ class Trainer:
                     self.save()
                     error.add(f"saved at step {self.step}, go on by: seqtrain resume={self.run.path}")
                 raise
+
+    def agree(self) -> bool:
+        """End in order if a signal has come to any process; returns whether it is time for a checkpoint in any."""
+        stop, save = self.ranks.any(self.interruption.requested is not None, self.save_due())
+        if stop:
+            raise Interrupted(self.interruption.requested or signal.SIGTERM, orderly=True)
+        return save
 
     def groups(self) -> Iterator[list[Batch]]:
         """The rest of the epoch's batches, in the groups that make up a step."""
@@ -151,6 +159,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         moved = [batch.to(self.device) for batch in group]
         total = self.ranks.sum(torch.stack([self.task.count(batch) * batch.weight for batch in moved]).sum())
+        total += total == 0  # nothing to learn from, of missing targets say: a loss of 0
         loss, before = torch.zeros((), device=self.device), self.state
         for number, batch in enumerate(moved, 1):
             with self.ranks.summing(self.parallel, now=number == len(moved)):
@@ -211,8 +220,7 @@ class Trainer:
         value = evaluation.metrics[self.task.monitor]
         if value > self.best if self.task.maximize else value < self.best:
             self.best, self.best_step, self.evaluations_since_best = value, self.step, 0
-            if self.ranks.first:
-                save_checkpoint(self.run.checkpoint_path("best"), self.weights(model, head))
+            self.write("best", self.weights(model, head))
         else:
             self.evaluations_since_best += 1
         self.averaging.observe(value)
@@ -223,8 +231,7 @@ class Trainer:
     def uninterrupted(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The batches of an evaluation, which a signal ends at once; it is made anew when the run goes on."""
         for batch in batches:
-            if self.ranks.size == 1:
-                self.interruption.check()
+            self.agree()
             yield batch
 
     def save_due(self) -> bool:
@@ -237,11 +244,17 @@ class Trainer:
         self.seconds = began - self.started
         self.window.seconds = began - self.window_started
         content = self.weights(self.model, self.head) | self.progress()
-        if self.ranks.first:
-            save_checkpoint(self.run.checkpoint_path("last"), content, self.run.checkpoint_path("previous"))
+        self.write("last", content, self.run.checkpoint_path("previous"))
         took = time.monotonic() - began
         self.window_started += took
         self.next_save = began + max(self.config.checkpoint_seconds or 0.0, took / SAVING_SHARE)
+
+    def write(self, which: str, content: dict[str, Any], keep_as: Path | None = None) -> None:
+        """Write a checkpoint, from the first process."""
+        path = self.run.checkpoint_path(which)
+        if self.ranks.first:
+            with writing(path, self.run.path):
+                save_checkpoint(path, content, keep_as)
 
     def weights(self, model: nn.Module, head: nn.Module) -> dict[str, Any]:
         """What prediction needs, as a checkpoint."""
@@ -254,11 +267,11 @@ class Trainer:
 
     def progress(self) -> dict[str, Any]:
         """What going on needs besides the weights."""
+        own = {"state": map_tensors(self.state, Tensor.cpu), "random": random_state(), "window": asdict(self.window)}
         return {name: getattr(self, name) for name in POSITION} | {
             "optimizer": self.optimizer.state_dict(),
-            "window": asdict(self.window),
             "averaging": self.averaging.state_dict(),
-            "ranks": self.ranks.gather({"state": map_tensors(self.state, Tensor.cpu), "random": random_state()}),
+            "ranks": self.ranks.gather(own),
         }
 
     def resume(self) -> None:
@@ -278,8 +291,8 @@ class Trainer:
         self.averaging.load_state_dict(saved["averaging"])
         for name in ("step", *POSITION):
             setattr(self, name, saved[name])
-        self.window = Window(**saved["window"])
-        self.window_started = time.monotonic() - self.window.seconds
         own = saved["ranks"][self.ranks.rank]
+        self.window = Window(**own["window"])
+        self.window_started = time.monotonic() - self.window.seconds
         self.state = map_tensors(own["state"], lambda tensor: tensor.to(self.device))
         restore_random_state(own["random"])

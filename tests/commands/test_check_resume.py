@@ -1,16 +1,22 @@
 """A run that stops and goes on equals one that did not, for every model and task; and the check can fail."""
 
+import json
 import random
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from seqtrain.cli.composing import conf_directory
 from seqtrain.commands.check_resume import check_resume, first_difference
+from seqtrain.commands.train import resume, train
+from seqtrain.comparison.runs import find_runs
 from seqtrain.config.root import Config
-from seqtrain.errors import ConfigError, RunError
+from seqtrain.errors import ConfigError, Interrupted, RunError
+from seqtrain.run_directory import RunDirectory
 from seqtrain.training.trainer import Trainer
 
 Compose = Callable[..., Config]
@@ -98,6 +104,57 @@ def test_names_what_a_checkpoint_forgets(
     monkeypatch.setattr(Trainer, "progress", forgetful)
     with pytest.raises(RunError, match=r"resuming is not exact: last\.pt\.\S+ differs between"):
         check_resume(compose_for("language_modelling", "lstm", "trainer.eval_every=20"), 3, tmp_path)
+
+
+def test_its_runs_are_not_listed_among_others(compose_for: Compose, tmp_path: Path) -> None:
+    check_resume(compose_for("forecasting", "nlinear"), 1, tmp_path)
+    with pytest.raises(RunError, match="holds no run"):
+        find_runs(str(tmp_path))
+
+
+@pytest.mark.parametrize("step", [1, 3])
+def test_only_its_own_stop_is_taken_for_it(
+    compose_for: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    """A real signal ends the command: before the planned stop, and in the same step."""
+    advance = Trainer.advance
+
+    def advance_and_signal(trainer: Trainer, num_batches: int) -> None:
+        advance(trainer, num_batches)
+        if trainer.run.path.name == ".stopped" and trainer.step == step:
+            signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(Trainer, "advance", advance_and_signal)
+    with pytest.raises(Interrupted, match=f"SIGTERM; saved at step {step}"):
+        check_resume(compose_for("forecasting", "nlinear"), 3, tmp_path)
+
+
+def test_an_evaluation_that_is_made_anew_stands_once_in_the_log(
+    compose_for: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Saved by a signal before it, and killed after its scores were told, before they were saved."""
+    options = ["trainer.max_steps=4", "trainer.eval_every=1", "trainer.log_every=1", "trainer.figures=false"]
+    config = compose_for("forecasting", "nlinear", *options, "trainer.baselines=false")
+    run = RunDirectory.claim(tmp_path / "run", exact=True)
+    advance = Trainer.advance
+
+    def signalled(trainer: Trainer, num_batches: int) -> None:
+        advance(trainer, num_batches)
+        signal.raise_signal(signal.SIGTERM)
+
+    def killed(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(Interrupted):
+        patch.setattr(Trainer, "advance", signalled)
+        train(config, run)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Trainer, "save", killed)
+        resume(config, config, run)
+    resume(config, config, run)
+    lines = [json.loads(line) for line in run.metrics_path.read_text().splitlines()]
+    for tag in ("train/loss", "val/mse"):
+        assert [line["step"] for line in lines if tag in line] == [1, 2, 3, 4], tag
 
 
 def test_first_difference() -> None:

@@ -247,18 +247,6 @@ def test_no_linear_baseline_where_no_window_of_train_is_whole(series: Compose) -
     assert list(scored) == ["last value", "mean of the window"] and scored["last value"]["test"].metrics["mse"] > 0
 
 
-def test_a_batch_without_known_targets_moves_nothing(series: Compose) -> None:
-    data, built = build(series("model=nlinear"))
-    batch = data.batch("train", np.arange(2))
-    whole = built.task.count(batch)
-    batch.observed = torch.zeros_like(batch.targets, dtype=torch.bool)
-    features, _ = built.task.features(built.model, built.head, batch, None)
-    loss = built.task.loss(built.head, features, batch) / built.task.count(batch)
-    loss.backward()
-    assert loss == 0 and not any(p.grad.any() for p in built.model.parameters() if p.grad is not None)
-    assert whole == whole + built.task.count(batch) == batch.targets.numel()
-
-
 def test_past_covariates_are_not_known_when_values_are_fed_back() -> None:
     from seqtrain.config.task import ForecastingConfig, Strategy
 

@@ -73,6 +73,36 @@ def test_a_failed_write_keeps_the_old_one(saved: Path) -> None:
     assert [p.name for p in saved.parent.iterdir()] == ["last.pt"]
 
 
+@pytest.mark.parametrize(("owner", "call"), [(os, "fsync"), (Path, "unlink"), (Path, "hardlink_to"), (Path, "replace")])
+def test_a_crash_while_saving_leaves_the_old_one_in_its_place(
+    saved: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, call: str
+) -> None:
+    """Before each call that changes something; what is left behind goes with the next save."""
+    previous = saved.with_name("previous.pt")
+
+    def crash(*arguments: Any, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(owner, call, crash)
+        save_checkpoint(saved, {"run_id": "a", "number": 1}, previous)
+    assert load_checkpoint(saved, "a")["nested"] == [(1, "x"), {"y": None}]
+    save_checkpoint(saved, {"run_id": "a", "number": 1}, previous)
+    save_checkpoint(saved, {"run_id": "a", "number": 2}, previous)
+    assert [load_checkpoint(path, "a")["number"] for path in (previous, saved)] == [1, 2]
+    assert sorted(saved.parent.iterdir()) == [saved, previous]
+
+
+def test_keeps_the_old_one_without_links(saved: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path, target: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    previous = saved.with_name("previous.pt")
+    save_checkpoint(saved, {"run_id": "a", "number": 1}, previous)
+    assert load_checkpoint(saved, "a")["number"] == 1 and "nested" in load_checkpoint(previous, "a")
+
+
 def test_random_state_survives_a_checkpoint(tmp_path: Path) -> None:
     import random
 

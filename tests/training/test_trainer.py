@@ -1,5 +1,7 @@
 import math
+import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,8 @@ from torch import Tensor, nn
 
 from seqtrain.commands.build import build_data, build_model
 from seqtrain.config.root import Config
-from seqtrain.errors import RunError
+from seqtrain.data.forecasting import ForecastBatch
+from seqtrain.errors import Interrupted, RunError
 from seqtrain.run_directory import RunDirectory
 from seqtrain.training.checkpoint import load_checkpoint
 from seqtrain.training.device import seed_everything
@@ -169,6 +172,55 @@ def test_stops_before_a_non_finite_update(small: Compose, tmp_path: Path) -> Non
     batch = next(iter(trainer.data.train_batches(0)))
     assert torch.equal(kept["batches"][0]["inputs"], batch.inputs) and kept["state"] is None
     assert kept["head"].keys() == trainer.head.state_dict().keys()
+
+
+def test_a_non_finite_step_is_named_where_it_cannot_be_kept(small: Compose, tmp_path: Path) -> None:
+    trainer, _ = make(small(), tmp_path / "run")
+    (tmp_path / "run/nonfinite.pt").mkdir()
+    with torch.no_grad():
+        trainer.parameters[-1][0] = math.inf
+    with pytest.raises(
+        RunError, match=r"the gradient of \S+ and .* are lost, since \S+nonfinite\.pt cannot be written"
+    ):
+        trainer.fit()
+
+
+def test_a_batch_without_a_known_target_does_no_harm(composed: Compose, tmp_path: Path) -> None:
+    """Alone it changes nothing, and beside another one it does not count."""
+    options = ["data=sine", "data.length=600", "data.lookback=24", "data.horizon=8", "model=nlinear", "device=cpu"]
+    trainer, _ = make(composed(*options, "trainer.optimizer=sgd", "trainer.warmup_steps=0"), tmp_path / "run")
+    known = next(trainer.data.train_batches(0))
+    assert isinstance(known, ForecastBatch)
+    empty = replace(known, observed=torch.zeros(known.targets.shape, dtype=torch.bool))
+    before = parameters(trainer)
+    trainer.train_step([empty])
+    assert torch.equal(parameters(trainer), before) and trainer.window.loss == 0 and trainer.step == 1
+    gradients = []
+    for group in ([known], [empty, known]):
+        trainer.train_step(group)
+        gradients.append(torch.cat([p.grad.flatten() for p in trainer.parameters if p.grad is not None]))
+        with torch.no_grad():
+            nn.utils.vector_to_parameters(before, trainer.parameters)
+    torch.testing.assert_close(gradients[0], gradients[1])
+    assert gradients[0].any()
+
+
+def test_a_signal_during_the_last_evaluation_is_heeded(small: Compose, tmp_path: Path) -> None:
+    """After its scores, where figures are drawn and checkpoints saved; the run goes on to its end only."""
+    trainer, recorder = make(small("trainer.max_steps=4"), tmp_path / "run")
+    told = recorder.scalars
+
+    def scalars(step: int, values: dict[str, float]) -> None:
+        told(step, values)
+        if "val/loss" in values:
+            signal.raise_signal(signal.SIGTERM)
+
+    recorder.scalars = scalars  # type: ignore[method-assign]
+    with pytest.raises(Interrupted, match=r"SIGTERM; saved at step 4, go on by: seqtrain resume="):
+        trainer.fit()
+    resumed, told_again = make(small("trainer.max_steps=4"), tmp_path / "run", new=False)
+    resumed.resume()
+    assert resumed.fit() == trainer.best and not told_again.told
 
 
 def test_patience(small: Compose, tmp_path: Path) -> None:
