@@ -73,7 +73,7 @@ class TrainerConfig(Node):
     ema_decay: float = 0.999
     """Decay of ``average: ema`` in a step."""
     nonmonotone_interval: int = 5
-    """``average: nt_asgd`` begins with the first evaluation worse than the best of those more than so many before it."""
+    """``average: nt_asgd`` begins with the first evaluation worse than the best of those more than so many before."""
     accumulate: int = 1
     """Batches in a step; their gradients add up as if they were one batch."""
     precision: Precision = Precision.fp32
