@@ -57,11 +57,13 @@ def classification(folder: Path, device: str, data: str, cell: str) -> Case:
     if cell == "lstm" or device != "cpu":
         bf16 = options | {"overrides": [*overrides, "trainer.precision=bf16"]}
         contestants.append(Contestant("seqtrain, bf16", "tool:trainer", bf16))
+        half = peer | {"bucketed": True, "precision": "bf16"}
+        contestants.append(Contestant("PyTorch, padded, bucketed, bf16 autocast", "torch_text:loop", half))
     contestants += [
         Contestant("bare loop over seqtrain's model and batches", "tool:bare", options),
-        Contestant("PyTorch, padded, bucketed", "torch_text:loop", peer | {"packed": False, "bucketed": True}),
-        Contestant("PyTorch, padded, shuffled", "torch_text:loop", peer | {"packed": False, "bucketed": False}),
-        Contestant("PyTorch, packed, shuffled", "torch_text:loop", peer | {"packed": True, "bucketed": False}),
+        Contestant("PyTorch, padded, bucketed", "torch_text:loop", peer | {"bucketed": True}),
+        Contestant("PyTorch, padded, shuffled", "torch_text:loop", peer),
+        Contestant("PyTorch, packed, shuffled", "torch_text:loop", peer | {"packed": True}),
     ]
     if device == "cpu" and importlib.util.find_spec("keras") and importlib.util.find_spec("tensorflow"):
         contestants.append(

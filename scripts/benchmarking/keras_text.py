@@ -5,11 +5,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from benchmarking.rows import load_rows
+from benchmarking.rows import CLIP, DROPOUT, RATE, SIZE, load_rows
 from benchmarking.turns import Turn, Work
 from seqtrain.data.batching import bucketed_batches
-
-SIZE, DROPOUT, RATE, CLIP = 128, 0.5, 0.004, 1.0
 
 
 def loop(rows: str, cell: str, batch_size: int = 64) -> tuple[Turn, int]:
@@ -18,6 +16,7 @@ def loop(rows: str, cell: str, batch_size: int = 64) -> tuple[Turn, int]:
     import keras
     import tensorflow as tf
 
+    tf.config.set_visible_devices([], "GPU")
     threads = int(os.environ["OMP_NUM_THREADS"])
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)

@@ -77,7 +77,8 @@ def plot(path: Path, cases: Mapping[str, tuple[Case, Mapping[str, Times]]]) -> N
             [middle - min(found) for middle, found in zip(medians, rates, strict=True)],
             [max(found) - middle for middle, found in zip(medians, rates, strict=True)],
         ]
-        colours = ["tab:blue" if name.startswith(("seqtrain", "T =")) else "tab:gray" for name in measured]
+        own = [contestant.make == "tool:trainer" for contestant in case.contestants]
+        colours = ["tab:blue" if is_own else "tab:gray" for is_own in own]
         panel.barh(list(measured), medians, xerr=errors, color=colours, height=0.7)
         panel.invert_yaxis()
         panel.set_title(case.title, fontsize=9, loc="left")

@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+SIZE, DROPOUT, RATE, CLIP = 128, 0.5, 0.004, 1.0  # of the peers: those of the tool's own models and trainer
+
 
 def save_rows(path: Path, rows: list[np.ndarray], labels: np.ndarray, vocab_size: int, num_classes: int) -> None:
     """Write rows of tokens with their classes; token 0 pads."""

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence, pad_sequence
 from torch.utils.data import DataLoader
 
-from benchmarking.rows import load_rows
+from benchmarking.rows import CLIP, DROPOUT, RATE, SIZE, load_rows
 from benchmarking.turns import Turn, Work
+from seqtrain.config.trainer import Precision
 from seqtrain.data.batching import bucketed_batches
-
-SIZE, DROPOUT, RATE, CLIP = 128, 0.5, 0.004, 1.0
+from seqtrain.training.device import autocast
 
 
 class Classifier(nn.Module):
@@ -35,7 +35,7 @@ class Classifier(nn.Module):
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         vectors = self.drop(self.vectors(tokens))
         if self.packed:
-            rows = pack_padded_sequence(vectors, lengths.cpu(), batch_first=True, enforce_sorted=False)
+            rows = pack_padded_sequence(vectors, lengths, batch_first=True, enforce_sorted=False)
             states, _ = pad_packed_sequence(self.layer(rows)[0], batch_first=True)
         else:
             states, _ = self.layer(vectors)
@@ -63,7 +63,13 @@ def collate(rows: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def loop(
-    rows: str, cell: str, packed: bool, bucketed: bool, batch_size: int = 64, device: str = "cpu"
+    rows: str,
+    cell: str,
+    packed: bool = False,
+    bucketed: bool = False,
+    batch_size: int = 64,
+    device: str = "cpu",
+    precision: str = "fp32",
 ) -> tuple[Turn, int]:
     """A training loop over a DataLoader that shuffles, or has batches of rows of like length."""
     torch.set_flush_denormal(True)
@@ -84,7 +90,8 @@ def loop(
         work, total = Work(), 0.0
         for tokens, lengths, labels in loader:
             optimizer.zero_grad()
-            loss = criterion(model(tokens.to(device), lengths.to(device)), labels.to(device))
+            with autocast(torch.device(device), Precision[precision]):
+                loss = criterion(model(tokens.to(device), lengths), labels.to(device))
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), CLIP)
             optimizer.step()

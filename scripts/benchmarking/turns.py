@@ -77,12 +77,16 @@ class Workers:
     """The running processes of a contestant."""
 
     def __init__(self, contestant: Contestant, threads: int):
-        self.contestant = contestant
+        self.contestant, self.threads = contestant, contestant.threads or threads
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def start(self) -> None:
+        """Start the processes, and wait until they are ready."""
+        contestant = self.contestant
         task = json.dumps({"make": contestant.make, "options": dict(contestant.options)})
-        self.processes = []
         for rank in range(contestant.processes):
             environment = os.environ | {
-                "OMP_NUM_THREADS": str(contestant.threads or threads),
+                "OMP_NUM_THREADS": str(self.threads),
                 "PYTHONPATH": os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")])),
             }
             if contestant.processes > 1:
@@ -124,7 +128,10 @@ class Workers:
             assert process.stdin is not None
             process.stdin.close()
         for process in self.processes:
-            process.wait()
+            try:
+                process.wait(timeout=10)
+            except subprocess.TimeoutExpired:  # it waits for another one that has failed
+                process.kill()
 
 
 def take_turns(case: Case, repeats: int, steps: int | None, threads: int) -> dict[str, Times]:
@@ -140,6 +147,7 @@ def take_turns(case: Case, repeats: int, steps: int | None, threads: int) -> dic
     try:
         for contestant in case.contestants:
             everyone.append(Workers(contestant, threads))
+            everyone[-1].start()
             everyone[-1].take_turn(2, counts=False)  # for warming up
         for repeat in range(repeats):
             for workers in everyone:

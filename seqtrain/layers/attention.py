@@ -61,8 +61,13 @@ def causal_window(documents: Tensor, num_queries: int, context_length: int) -> T
 
 
 def dot_weights(q: Tensor, k: Tensor, mask: Tensor, scale: float) -> Tensor:
-    """softmax(q k^T * scale) over what a query sees: (B, N, T, S) of queries (B, N, T, d) and keys (B, N, S, d)."""
-    return (q @ k.transpose(-1, -2) * scale).masked_fill(~mask, -torch.inf).softmax(-1)
+    """softmax(q k^T * scale) over what a query sees: (B, N, T, S) of queries (B, N, T, d) and keys (B, N, S, d).
+
+    Under autocast the product alone is in its type.
+    """
+    scores = q @ k.transpose(-1, -2)
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) * scale
+    return scores.masked_fill(~mask, -torch.inf).softmax(-1)
 
 
 def dot_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float, p: float) -> Tensor:
@@ -70,7 +75,7 @@ def dot_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float, p
     if p == 0 or q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, mask, dropout_p=p, scale=scale)
     # With dropout torch's own makes the whole weights on the CPU too.
-    return dropout(dot_weights(q, k, mask, scale), p) @ v
+    return dropout(dot_weights(q, k, mask, scale), p).to(v.dtype) @ v
 
 
 class DotAttention(Attention):

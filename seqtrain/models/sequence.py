@@ -15,6 +15,7 @@ from seqtrain.layers.attention import AdditiveAttention, Attention, AttentionSlo
 from seqtrain.layers.dropout import Dropout, LockedDropout, WordDropout
 from seqtrain.layers.memory import remember
 from seqtrain.layers.pooling import Pooling, RunningPooling
+from seqtrain.layers.products import Linear
 from seqtrain.layers.recurrence import RecurrentStack, real_steps
 from seqtrain.layers.self_attention import SelfAttentionStack
 
@@ -165,13 +166,13 @@ class SequenceModel(nn.Module):
         return penalty
 
 
-def build_embedding(config: SequenceConfig, spec: DataSpec) -> nn.Embedding | nn.Linear:
+def build_embedding(config: SequenceConfig, spec: DataSpec) -> nn.Embedding | Linear:
     """Vectors of tokens, normal with a small deviation; that of padding, if there is one, is zero and stays so.
 
     For inputs that are numbers, a linear map of each step's features.
     """
     if spec.num_features is not None:
-        return nn.Linear(window_features(config, spec), config.embedding.embed_dim)
+        return Linear(window_features(config, spec), config.embedding.embed_dim)
     assert spec.vocab_size is not None
     embedding = nn.Embedding(spec.vocab_size, config.embedding.embed_dim, padding_idx=spec.pad_id)
     nn.init.normal_(embedding.weight, std=EMBEDDING_STD)

@@ -1,5 +1,6 @@
 """The fused kernels against torch's layers, in float32 and in float64, row by row without padding."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.kernels.binding import Cell, Weights
-from seqtrain.kernels.recurrence import gru, recurrence, rnn
+from seqtrain.kernels.recurrence import gru, lstm, recurrence, rnn
 from seqtrain.layers.cells import CellLayer, GRUCell
 
 SHORT = [4, 1, 9, 9, 2, 6, 1, 3, 8, 5]  # of 12 steps: the last three are padding in all rows
@@ -203,28 +204,46 @@ def test_gradients_that_are_not_wanted() -> None:
     assert_close(only_x, torch.autograd.grad(layer(x)[0].square().sum(), x)[0], "x")
 
 
-def test_without_biases_and_without_gradients() -> None:
-    for layer, function in ((nn.GRU(4, 6, bias=False, batch_first=True), gru), (nn.RNN(4, 6, bias=False), rnn)):
-        x, parameters = torch.randn(3, 5, 4), list[Any](layer.parameters())
-        expected = layer(x)[0] if layer.batch_first else layer(x.transpose(0, 1))[0].transpose(0, 1)
-        with torch.no_grad():
-            outputs, _ = function(x, *parameters)
-        assert not outputs.requires_grad
-        assert_close(outputs, expected, "outputs")
-        assert_close(function(x, *parameters)[0], outputs, "with gradients")
+LAYERS: dict[type[nn.RNNBase], Callable[..., Any]] = {nn.GRU: gru, nn.LSTM: lstm, nn.RNN: rnn}
 
 
-def test_saturated_and_unfinite_numbers() -> None:
-    layer = nn.GRU(3, 5, batch_first=True)
+@pytest.mark.parametrize("kind", LAYERS)
+def test_without_biases_and_without_gradients(kind: Any) -> None:
+    layer, x = kind(4, 6, bias=False, batch_first=True), torch.randn(3, 5, 4)
+    with torch.no_grad():
+        outputs, after = LAYERS[kind](x, *layer.parameters())
+    expected, state = layer(x)
+    assert not outputs.requires_grad
+    assert_close(outputs, expected, "outputs")
+    assert_close(LAYERS[kind](x, *layer.parameters())[0], outputs, "with gradients")
+    for found, wanted in zip(*((s if isinstance(s, tuple) else (s,)) for s in (after, state)), strict=True):
+        assert_close(found, wanted[0], "state")
+
+
+def test_the_state_of_an_lstm() -> None:
+    layer, x = nn.LSTM(4, 6, batch_first=True), torch.randn(3, 5, 4)
+    h, c = torch.randn(2, 3, 6).unbind()
+    outputs, after = lstm(x, *weights_of(layer), state=(h, c))
+    expected, state = layer(x, (h[None], c[None]))
+    assert_close(outputs, expected, "outputs")
+    for name, found, wanted in zip("hc", after, state, strict=True):
+        assert_close(found, wanted[0], name)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_saturated_and_unfinite_numbers(kind: Any) -> None:
+    layer = kind(3, 5, batch_first=True)
     x = torch.randn(2, 4, 3) * torch.tensor([[[1e3]], [[1e30]]])
     x.requires_grad_()
-    outputs, _ = gru(x, *weights_of(layer))
+    outputs = LAYERS[kind](x, *weights_of(layer))[0]
     assert_close(outputs, layer(x)[0], "outputs")
     assert torch.isfinite(torch.autograd.grad(outputs.sum(), x)[0]).all()
     x = torch.randn(2, 4, 3)
     x[0, 1, 0] = torch.nan
-    outputs, h_n = gru(x, *weights_of(layer))
-    assert outputs[0, 1:].isnan().all() and h_n[0].isnan().all()
+    outputs, after = LAYERS[kind](x, *weights_of(layer))
+    for state in after if isinstance(after, tuple) else (after,):
+        assert state[0].isnan().all() and state[1].isfinite().all()
+    assert outputs[0, 1:].isnan().all()
     assert outputs[0, 0].isfinite().all() and outputs[1].isfinite().all()
 
 

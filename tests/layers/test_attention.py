@@ -16,6 +16,7 @@ from seqtrain.layers.attention import (
     AttentionSlot,
     DotAttention,
     causal_window,
+    dot_attention,
     recorded_weights,
 )
 from seqtrain.layers.recurrence import real_steps
@@ -247,3 +248,23 @@ def test_gradients_in_float64() -> None:
             parameter.grad = None
         block(states, states, mask_of(causal))[REAL].sum().backward()
         assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in block.parameters())
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_dot_attention_with_dropout(causal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What drops nothing gives torch's own attention; what drops gives it in the mean."""
+    q, k, v = (torch.randn(B, 2, T, 4, requires_grad=True) for _ in range(3))
+    mask, weight = mask_of(causal)[:, None], torch.randn(B, 2, T, 4)
+    expected = F.scaled_dot_product_attention(q, k, v, mask, scale=0.7)
+    torch.manual_seed(0)
+    draws = torch.stack([dot_attention(q, k, v, mask, 0.7, 0.3) for _ in range(4000)])
+    assert draws.std(0).max() > 0.1
+    torch.testing.assert_close(draws.mean(0), expected, atol=0.08, rtol=0)
+    monkeypatch.setattr(attention, "dropout", lambda x, p: x)
+    found = dot_attention(q, k, v, mask, 0.7, 0.3)
+    torch.testing.assert_close(found, expected)
+    for a, b in zip(*(torch.autograd.grad((y * weight).sum(), [q, k, v]) for y in (found, expected)), strict=True):
+        torch.testing.assert_close(a, b)
+    half = dot_attention(q.bfloat16(), k.bfloat16(), v.bfloat16(), mask, 0.7, 0.3)
+    assert half.dtype is torch.bfloat16
+    torch.testing.assert_close(half.float(), expected, atol=0.05, rtol=0.05)
