@@ -12,12 +12,12 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "benchmark"
 
 @pytest.mark.slow
 def test_contestants_are_alike_and_all_are_timed(tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPT), "docstrings-gru", "processes", "--steps", "2", "--repeats", "2"]
+    command = [sys.executable, str(SCRIPT), "docstrings-gru", "processes-docstrings", "--steps", "2", "--repeats", "2"]
     result = subprocess.run([*command, "--threads", "1", "--out", str(tmp_path)], capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert result.stdout == (tmp_path / "table.md").read_text()
     cases = json.loads((tmp_path / "times.json").read_text())["cases"]
-    classifiers, processes = cases["docstrings-gru, cpu"], cases["processes, cpu"]
+    classifiers, processes = cases["docstrings-gru, cpu"], cases["processes-docstrings, cpu"]
     assert {"seqtrain", "PyTorch, padded, bucketed", "PyTorch, packed, shuffled"} <= classifiers.keys()
     assert len({times["parameters"] for times in classifiers.values()}) == 1
     for times in classifiers.values():

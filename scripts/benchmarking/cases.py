@@ -138,18 +138,18 @@ def corpora(folder: Path, device: str) -> Case:
                 contestants, steps=64)  # fmt: skip
 
 
-def processes(folder: Path, device: str) -> Case:
+def processes(folder: Path, device: str, data: str) -> Case:
     """One and two processes over the same batches."""
     options = {
-        "rows": text_rows(folder, "docstrings", NUM_REVIEWS),
-        "overrides": ["data=docstrings", "model=gru_attn", "device=cpu", "data.batch_size=64"],
+        "rows": text_rows(folder, data, NUM_REVIEWS),
+        "overrides": [f"data={data}", "model=gru_attn", "device=cpu", "data.batch_size=64"],
     }
     contestants = [
         Contestant("1 process of 1 thread", "tool:trainer", options, threads=1),
         Contestant("2 processes of 1 thread", "tool:trainer", options, processes=2, threads=1),
         Contestant("1 process of 2 threads", "tool:trainer", options, threads=2),
     ]
-    return Case("processes: docstrings, BiGRU 128 with attention, batch 64", contestants)
+    return Case(f"processes: {data}, BiGRU 128 with attention, batch 64", contestants)
 
 
 MakeCase = Callable[[Path, str], Case]
@@ -163,10 +163,11 @@ CASES: dict[str, MakeCase] = {
     "precision": precisions,
     "length": lengths,
     "corpus": corpora,
-    "processes": processes,
+    "processes-docstrings": partial(processes, data="docstrings"),
+    "processes-imdb": partial(processes, data="imdb"),
 }
 NEEDS: dict[str, str] = {
-    **dict.fromkeys(("imdb-gru", "imdb-lstm", "precision", "corpus"), "imdb"),
+    **dict.fromkeys(("imdb-gru", "imdb-lstm", "precision", "corpus", "processes-imdb"), "imdb"),
     **dict.fromkeys(("wikitext2-20", "wikitext2-64"), "wikitext2"),
     "etth1": "ett",
 }
