@@ -47,7 +47,7 @@ def conf_directory() -> Path:
 def store_schemas() -> None:
     """Give Hydra the schemas of all registered kinds, as options of the groups ``schema/<group>``."""
     store = ConfigStore.instance()
-    # Hydra copies all of the store at each look into it, 135 times for --help, and the nodes that it takes out once more.
+    # Hydra copies all of the store at each look into it, 135 times for --help, and what it takes out once more.
     ConfigStore.__deepcopy__ = lambda self, memo: self  # type: ignore[attr-defined]
     store.store(group="schema", name="config", node=Config, package="_global_")
     for group, kinds in registry.REGISTRY.items():

@@ -49,12 +49,16 @@ def keep_freed_memory() -> None:
     By default each tensor over 32 MB is mapped anew, and the system clears its pages at the first touch, at every step.
     Has no effect where the C library is another one.
     """
-    try:
+    with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError):
-        return
-    mallopt(M_MMAP_MAX, 0)
-    mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(M_MMAP_MAX, 0)
+        mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def give_back_freed_memory() -> None:
+    """Have glibc give the system what ``keep_freed_memory`` has kept: holes grow between batches of ever new shapes."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def heed_cpu_quota() -> None:
