@@ -105,8 +105,8 @@ void forward_step(const Rows<cell>& b, const Weights& w, const Buffers& m, long 
         for (long p = 0; p < b.H; p++)
             in_tiles(rows, [&](long r0, long count) {
                 float* sums = m.gates + (p * step + first + r0) * S * W;
-                for (long g = 0; g < S; g += 2)
-                    tile_of(count, 2)(m.h + r0 * W, h_step, b.H, w.hh + (p * S + g) * W * b.H * W, sums + g * W, S * W, W,
+                for (long g = 0; g < S; g += columns(cell))
+                    tile_of(count, columns(cell))(m.h + r0 * W, h_step, b.H, w.hh + (p * S + g) * W * b.H * W, sums + g * W, S * W, W,
                                       sums + g * W, S * W, W);
                 for (long r = r0; r < r0 + count; r++, sums += S * W) {
                     float* cell_state = m.c + p * h_step + r * W;

@@ -115,10 +115,10 @@ class DotAttention(Attention):
         self.dropout = dropout
         project = project or score == "multihead"
         maps_query = project or score == "general" or query_size != memory_size
-        self.query = linear(query_size, memory_size) if maps_query else nn.Identity()
-        self.key = linear(memory_size, memory_size) if project else nn.Identity()
-        self.value = linear(memory_size, memory_size) if project else nn.Identity()
-        self.output = linear(memory_size, memory_size) if score == "multihead" else nn.Identity()
+        self.query = xavier_linear(query_size, memory_size) if maps_query else nn.Identity()
+        self.key = xavier_linear(memory_size, memory_size) if project else nn.Identity()
+        self.value = xavier_linear(memory_size, memory_size) if project else nn.Identity()
+        self.output = xavier_linear(memory_size, memory_size) if score == "multihead" else nn.Identity()
 
     def forward(self, query: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """Attend.
@@ -161,9 +161,9 @@ class AdditiveAttention(Attention):
     def __init__(self, query_size: int, memory_size: int, dropout: float = 0.0):
         super().__init__()
         self.output_size = memory_size
-        self.query = linear(query_size, memory_size)
+        self.query = xavier_linear(query_size, memory_size)
         self.key = Linear(memory_size, memory_size)
-        self.score = linear(memory_size, 1)
+        self.score = xavier_linear(memory_size, 1)
         self.dropout = dropout
         nn.init.xavier_uniform_(self.key.weight)
         nn.init.zeros_(self.key.bias)
@@ -208,7 +208,7 @@ class AdditiveSelfPooling(Attention):
     def __init__(self, size: int):
         super().__init__()
         self.hidden = Linear(size, size)
-        self.query = linear(size, 1)
+        self.query = xavier_linear(size, 1)
         nn.init.xavier_uniform_(self.hidden.weight)
         nn.init.zeros_(self.hidden.bias)
 
@@ -230,7 +230,7 @@ class AdditiveSelfPooling(Attention):
         return scores.masked_fill(~mask, -torch.inf).softmax(-1).to(states.dtype)
 
 
-def linear(input_size: int, output_size: int) -> Linear:
+def xavier_linear(input_size: int, output_size: int) -> Linear:
     """A Xavier-uniform linear map without bias."""
     layer = Linear(input_size, output_size, bias=False)
     nn.init.xavier_uniform_(layer.weight)
@@ -252,7 +252,7 @@ class AttentionSlot(nn.Module):
         self.residual = residual
         self.output_size = query_size if residual else attention.output_size
         fits = attention.output_size == self.output_size
-        self.map = nn.Identity() if fits else linear(attention.output_size, query_size)
+        self.map = nn.Identity() if fits else xavier_linear(attention.output_size, query_size)
 
     def forward(self, query: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """Features (B, T, output_size); see DotAttention."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from seqtrain.layers.attention import Attention, dot_attention, dot_weights, linear
+from seqtrain.layers.attention import Attention, dot_attention, dot_weights, xavier_linear
 from seqtrain.layers.dropout import Dropout
 from seqtrain.layers.memory import remember
 from seqtrain.layers.products import Linear
@@ -68,7 +68,7 @@ class SelfAttentionBlock(Attention):
         self.qkv_tanh = qkv_tanh
         self.rotary = rotary
         self.norm_attention, self.norm_feed_forward = nn.LayerNorm(size), nn.LayerNorm(size)
-        self.qkv, self.output = linear(size, 3 * size), linear(size, size)
+        self.qkv, self.output = xavier_linear(size, 3 * size), xavier_linear(size, size)
         self.feed_forward = nn.Sequential(
             Linear(size, feed_forward_size), nn.GELU(), Dropout(dropout), Linear(feed_forward_size, size)
         )
