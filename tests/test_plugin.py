@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from seqtrain.data.base import Batch, DataSpec
-from seqtrain.layers.recurrence import real_steps
+from seqtrain.layers.masks import real_steps
 from seqtrain.run_directory import read_json
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarking.rows import save_rows
 from benchmarking.turns import Case, Contestant
+from seqtrain.cli.head_start import WAITING
 
 NUM_REVIEWS, MAX_LENGTH = 4096, 400
 LENGTHS = (400, 100, 1600, 3200)
@@ -152,6 +153,18 @@ def processes(folder: Path, device: str, data: str) -> Case:
     return Case(f"processes: {data}, BiGRU 128 with attention, batch 64", contestants)
 
 
+def spins(folder: Path, device: str, data: str) -> Case:
+    """The same training with threads that spin before they sleep for the runtime's own time, and for less."""
+    rows = text_rows(folder, data, NUM_REVIEWS)
+    options = {"rows": rows, "overrides": [f"data={data}", "model=gru_attn", "device=cpu", "data.batch_size=32"]}
+    counts = {"libgomp's own": "300000", "tool's": WAITING["GOMP_SPINCOUNT"], "3000": "3000", "30000": "30000"}
+    contestants = [
+        Contestant(f"spin {name}", "tool:trainer", options, environment={"GOMP_SPINCOUNT": count})
+        for name, count in counts.items()
+    ]
+    return Case(f"spinning of idle threads: {data}, BiGRU 128 with attention, batch 32", contestants, steps=100)
+
+
 MakeCase = Callable[[Path, str], Case]
 CASES: dict[str, MakeCase] = {
     "docstrings-gru": partial(classification, data="docstrings", cell="gru"),
@@ -163,6 +176,7 @@ CASES: dict[str, MakeCase] = {
     "precision": precisions,
     "length": lengths,
     "corpus": corpora,
+    "spin": partial(spins, data="docstrings"),
     "processes-docstrings": partial(processes, data="docstrings"),
     "processes-imdb": partial(processes, data="imdb"),
 }

@@ -44,6 +44,8 @@ class Contestant:
     processes: int = 1
     threads: int | None = None
     """Of each process; None takes what the benchmark was given."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that its processes get besides."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +87,14 @@ class Workers:
         contestant = self.contestant
         task = json.dumps({"make": contestant.make, "options": dict(contestant.options)})
         for rank in range(contestant.processes):
-            environment = os.environ | {
-                "OMP_NUM_THREADS": str(self.threads),
-                "PYTHONPATH": os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")])),
-            }
+            environment = (
+                os.environ
+                | dict(contestant.environment)
+                | {
+                    "OMP_NUM_THREADS": str(self.threads),
+                    "PYTHONPATH": os.pathsep.join(filter(None, [str(SCRIPTS), os.environ.get("PYTHONPATH")])),
+                }
+            )
             if contestant.processes > 1:
                 environment |= {"RANK": str(rank), "WORLD_SIZE": str(contestant.processes), "LOCAL_RANK": str(rank)}
                 environment |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29517"}

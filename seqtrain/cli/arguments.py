@@ -7,6 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from seqtrain.cli.head_start import start_kernels
 from seqtrain.config import loading
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError
@@ -65,4 +66,6 @@ def run_config(run: RunDirectory, overrides: list[str]) -> tuple[Config, Config]
             OmegaConf.update(tree, key, override.value(), merge=True)
         except OmegaConfBaseException as error:
             raise loading.explain(error) from error
-    return saved, loading.to_config(tree)
+    config = loading.to_config(tree)
+    start_kernels(config)
+    return saved, config

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from seqtrain.cli.arguments import Parsers, parsed
 from seqtrain.cli.composing import compose, past_hydra, several_processes
+from seqtrain.cli.head_start import start_kernels
 from seqtrain.config import loading
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError
@@ -65,6 +66,8 @@ def run_composed(name: str, arguments: Sequence[str], own: Parsers, job: Callabl
     def composed(tree: DictConfig) -> None:
         directory = Path(HydraConfig.get().runtime.output_dir)
         with past_hydra(directory):
-            job(loading.to_config(tree), directory, **values)
+            config = loading.to_config(tree)
+            start_kernels(config)
+            job(config, directory, **values)
 
     compose(rest, composed)

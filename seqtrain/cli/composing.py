@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from hydra_plugins.seqtrain_grid.sweeper import GridSweeper, GridSweeperConfig
 from hydra_plugins.seqtrain_optuna.sweeper import OptunaSweeper
+from seqtrain.cli.head_start import start_kernels
 from seqtrain.cli.one_line import EXPECTED, one_line
 from seqtrain.cli.sweep_arguments import sweep_arguments
 from seqtrain.config import loading, registry
@@ -154,6 +155,7 @@ def train_job(tree: DictConfig) -> float:
     exact = any(o.startswith("hydra.run.dir=") for o in settings.overrides.hydra)
     with past_hydra(directory):
         config = loading.to_config(tree)
+        start_kernels(config)
         sweep = Sweep(directory.parent)
         if settings.mode is RunMode.MULTIRUN and (job := sweep.find(directory.name)) is not None:
             from seqtrain.commands.sweep import run_job

@@ -12,6 +12,7 @@ from typing import Any
 from seqtrain.cli import commands
 from seqtrain.cli.composed import check_resume, lr_find
 from seqtrain.cli.composing import JobFailed, train
+from seqtrain.cli.head_start import share_the_machine
 from seqtrain.cli.one_line import EXPECTED, one_line
 from seqtrain.config import registry
 from seqtrain.config.base import suggest
@@ -36,6 +37,7 @@ def main() -> None:
     full_error = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hydra then raises what it would print, and the line below is ours
     signal.signal(signal.SIGTERM, raise_interrupted)
+    share_the_machine()
     try:
         dispatch(sys.argv[1:])
     except BrokenPipeError:  # the reader of stdout, `head` say, has gone: not an error of ours

@@ -11,18 +11,17 @@ from seqtrain.commands.conformal import load_intervals
 from seqtrain.config import registry
 from seqtrain.config.corpus import CorpusConfig
 from seqtrain.config.debug import DebugMode
-from seqtrain.config.model import Cell, Kernel, SequenceConfig
+from seqtrain.config.model import SequenceConfig
 from seqtrain.config.root import Config
 from seqtrain.config.series import SeriesConfig
 from seqtrain.config.trainer import Precision
 from seqtrain.data.base import Dataset, DataSpec
 from seqtrain.errors import ConfigError, RunError
-from seqtrain.kernels.compile import unavailable
 from seqtrain.models.pretrained import check_vectors
 from seqtrain.run_directory import RunDirectory, read_json
 from seqtrain.tasks.base import Task
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
-from seqtrain.training.device import prepare_device
+from seqtrain.training.device import has_bf16, prepare_device
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +59,8 @@ def build_data(config: Config, trained: Path | None = None, whole: bool = False)
 def build_model(config: Config, spec: DataSpec) -> Built:
     """Task, model and head for data of this kind, with fresh weights, on the config's device."""
     device = prepare_device(config.device)
+    if config.trainer.precision is Precision.bf16 and not has_bf16(device):
+        log.info("trainer.precision=bf16: this CPU has no products of bf16 numbers; fp32 is used, which is faster here")
     task_class = registry.find("task", config.task.kind).load()
     check_targets(config, spec.targets)
     task: Task = task_class(config.task, spec)
@@ -96,20 +97,6 @@ def check_model(config: Config) -> None:
     model_class.from_config(config.model, spec, causal=task.causal, pooled=task.pooled)
     if isinstance(config.model, SequenceConfig) and config.model.embedding.path is not None:
         check_vectors(config.model.embedding.path, config.model.embedding.embed_dim)
-    check_kernel(config)
-
-
-def check_kernel(config: Config) -> None:
-    """Raise ConfigError if the model insists on the fused kernels where they cannot be used."""
-    if getattr(config.model, "kernel", None) is not Kernel.fused:
-        return
-    device = prepare_device(config.device)
-    if device.type != "cpu":
-        raise ConfigError(f"model.kernel=fused: is for the CPU, and the device is {device}; use auto, or device=cpu")
-    if getattr(config.model, "cell", None) is Cell.lstm and config.trainer.precision is Precision.bf16:
-        raise ConfigError("model.kernel=fused: in bf16 torch's own LSTM is faster; use auto, or trainer.precision=fp32")
-    if reason := unavailable():
-        raise ConfigError(f"model.kernel=fused: {reason}; mend that, or use auto")
 
 
 def check_kept(config: Config, run: RunDirectory) -> None:

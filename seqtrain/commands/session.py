@@ -9,6 +9,7 @@ from seqtrain.atomic import replacing
 from seqtrain.commands.budget import solve_width
 from seqtrain.commands.build import Built, build_data, build_model, check_model
 from seqtrain.commands.conformal import check_calibration
+from seqtrain.commands.kernels import check_kernel, prepare_kernels
 from seqtrain.config.base import require
 from seqtrain.config.loading import to_yaml
 from seqtrain.config.model import SequenceConfig
@@ -44,6 +45,7 @@ def begin(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
     prepare_device(config.device)  # before data is read: a wrong device or model ends the run at once
     prepare_determinism(config.trainer.deterministic)
     check_model(config)
+    check_kernel(config)
     check_ranks(config, ranks)
     seed_everything(config.seed)
     data = build_data(config)
@@ -56,6 +58,7 @@ def begin(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
         write_json(run.data_path, data.describe())
         data.save(run.path)
     built = build_model(config, data.spec)
+    prepare_kernels(config, built)
     start_from_vectors(config, built, data)
     if not ranks.first:
         seed_everything(config.seed + ranks.rank)  # each process draws its own dropout
@@ -75,6 +78,7 @@ def go_on(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
         raise RunError(f"{run.path}: the data has changed since this run began (another fingerprint); train anew")
     check_calibration(config, data)
     built = build_model(config, data.spec)
+    prepare_kernels(config, built)
     data = few_batches(data, config.debug.eval_batches)
     session = Session(config, run, data, built, build_trainer(config, run, data, built, ranks))
     session.trainer.resume()

@@ -40,6 +40,10 @@ class TaskConfig(Node):
 class ModelConfig(Node):
     """The network between inputs and features."""
 
+    def kernels(self) -> list[str]:
+        """Compiled kernels that the model may use on the CPU, by name: they are made ready while data is read."""
+        return []
+
     def widths(self, causal: bool) -> dict[str, int]:
         """Keys of the sizes that ``budget.params`` solves for, and what each must be a multiple of; none, if it cannot.
 

@@ -172,6 +172,13 @@ class SequenceConfig(ModelConfig):
     """Where the task predicts the next step: steps that attention looks back over, its own included (steps)."""
     pooling: Pooling = Pooling.last
     """``last`` state, ``mean``, ``max``, ``attention`` (a learned weighted mean) or ``attention_max`` (both)."""
+    kernel: Kernel = Kernel.auto
+    """``fused`` kernels for ``gru``, ``lstm``, ``rnn`` and attention pooling, on the CPU in fp32; ``torch``'s own layers;
+    or ``auto``, the fused ones where they can be used and are faster."""
+
+    def kernels(self) -> list[str]:
+        attends = self.pooling in (Pooling.attention, Pooling.attention_max)
+        return ["additive_pooling"] if attends and self.kernel is not Kernel.torch else []
 
     def attention_reach(self) -> int:
         """Steps that attention can look back where the task predicts the next step, layer upon layer; 0 without any."""
@@ -226,13 +233,19 @@ class RecurrentConfig(SequenceConfig):
     """Initial bias of an LSTM's forget gate."""
     chrono_init: int | None = None
     """Longest dependency expected (steps): sets the gates' biases to remember up to so long; null does not."""
-    kernel: Kernel = Kernel.auto
-    """``fused`` kernels for ``gru``, ``lstm`` and ``rnn`` on the CPU, in fp32, ``torch``'s own layers, or ``auto``: the
-    fused ones where they can be used and are faster."""
     input_attention: AttentionConfig = field(default_factory=AttentionConfig)
     """Attention of the embedded tokens over themselves, before the recurrence."""
     output_attention: AttentionConfig = field(default_factory=AttentionConfig)
     """Attention of the states over ``memory``."""
+
+    def kernels(self) -> list[str]:
+        names = {
+            Cell.gru: "gru_after" if self.reset_after else "gru_before",
+            Cell.lstm: "lstm",
+            Cell.rnn: f"rnn_{self.nonlinearity.value}",
+        }
+        own = [names[self.cell]] if self.cell in names and self.kernel is not Kernel.torch else []
+        return own + super().kernels()
 
     def attention_reach(self) -> int:
         slots = sum(slot.score is not Score.none for slot in (self.input_attention, self.output_attention))
@@ -376,6 +389,9 @@ class SegmentConfig(ModelConfig):
     """What computes the GRU, see RecurrentConfig."""
     dropout: float = 0.5
     """Dropout before the output."""
+
+    def kernels(self) -> list[str]:
+        return [] if self.kernel is Kernel.torch else ["gru_after"]
 
     def widths(self, causal: bool) -> dict[str, int]:
         return {"hidden_size": 2}

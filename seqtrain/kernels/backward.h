@@ -77,19 +77,12 @@ void backward_gates(const Rows<cell>& b, const Buffers& m, long step, long first
     }
 }
 
-// out += the product of gradients of gates, from a first panel on, with weights packed for the way back.
+// out += the product of gradients of gates, from a first panel on, with weights packed for the backward pass.
 template <int cell>
 void backward_product(const Rows<cell>& b, const float* grad_gates, long step, long depth, const float* weights, long rows,
                       float* out) {
-    const Groups groups(b.H);
-    const long h_step = b.h_rows * W;
-    for (long g = 0; g < groups.count; g++)
-        in_tiles(rows, [&](long r, long count) {
-            const long p = groups.first(g);
-            float* to = out + p * h_step + r * W;
-            tile_of(count, groups.size(g))(grad_gates + r * W, step * W, depth, weights + p * W * depth * W,
-                                           to, W, h_step, to, W, h_step);
-        });
+    auto sums = [&](long p) { return Sums{out + p * b.h_rows * W, out + p * b.h_rows * W}; };
+    multiply(grad_gates, step * W, rows, depth, weights, b.H, W, sums, nothing);
 }
 
 // Gradient of the reset gate that acts before the product, once that of what it scales is known.
@@ -114,33 +107,30 @@ inline void backward_reset(const Rows<GRU_BEFORE>& b, const Buffers& m, long ste
     }
 }
 
+// The gradient of the inputs of a chunk.
 template <int cell>
 void backward_input(const Rows<cell>& b, const Weights& w, Buffers& m, const Chunk& chunk, long step) {
-    const long depth = gates(cell) * b.H;
-    const Groups groups(b.I);
+    const long panel = step * W;
     m.targets.resize(chunk.rows);
     chunk.each([&](long i, long s, long r) { m.targets[r] = b.grad_x(i, s); });
     alignas(64) static const float zero[W] = {};
-    for (long g = 0; g < groups.count; g++) {
-        const long first = groups.first(g), columns = groups.size(g);
-        in_tiles(chunk.rows, [&](long r0, long count) {
-            alignas(64) float sums[ROWS * 3 * W];
-            tile_of(count, columns)(m.grad_gates + r0 * W, step * W, depth, w.ih_back + first * W * depth * W,
-                                    zero, 0, 0, sums, columns * W, W);
-            for (long r = 0; r < count; r++)
-                for (long c = 0; c < columns; c++) {
-                    float* to = m.targets[r0 + r] + (first + c) * W;
-                    const long width = in_panel(b.q.I, first + c);
-                    vec sum = load(sums + (r * columns + c) * W);
-                    if (b.d.add_grad_x) {
-                        vec there{};
-                        memcpy(&there, to, width * sizeof(float));
-                        sum += there;
-                    }
-                    store_some(to, sum, width);
-                }
-        });
-    }
+    long p = 0;  // m.x is free by now: it has the gradient of its numbers, panel by panel
+    multiply(m.grad_gates, panel, chunk.rows, gates(cell) * b.H, w.ih_backward, b.I, 0,
+             [&](long c) { return Sums{zero, m.x + c * panel}; },
+             [&](long columns) {
+                 for (; p < columns; p++)
+                     for (long r = 0; r < chunk.rows; r++) {
+                         float* to = m.targets[r] + p * W;
+                         const long width = in_panel(b.q.I, p);
+                         vec sum = load(m.x + p * panel + r * W);
+                         if (b.d.add_grad_x) {
+                             vec there{};
+                             memcpy(&there, to, width * sizeof(float));
+                             sum += there;
+                         }
+                         store_some(to, sum, width);
+                     }
+             });
 }
 
 template <int cell>
@@ -179,14 +169,13 @@ void backward_block(const Rows<cell>& b, const Weights& w, Buffers& m) {
             const float* grad_gates = m.grad_gates + (state_slot(cell) * b.H * step + first) * W;
             backward_gates<cell>(b, m, step, first, rows, saved);
             if constexpr (cell == GRU_BEFORE) {
-                backward_product(b, grad_gates + 2 * b.H * panel, step, b.H, w.hh_second_back, rows, m.grad_reset);
+                backward_product(b, grad_gates + 2 * b.H * panel, step, b.H, w.hh_second_backward, rows, m.grad_reset);
                 backward_reset(b, m, step, first, rows, saved);
-                backward_product(b, grad_gates, step, 2 * b.H, w.hh_back, rows, m.grad_h);
+                backward_product(b, grad_gates, step, 2 * b.H, w.hh_backward, rows, m.grad_h);
             } else if (chunk.begin + k > 0 || b.d.grad_h0) {
-                backward_product(b, grad_gates, step, gates(cell) * b.H, w.hh_back, rows, m.grad_h);
+                backward_product(b, grad_gates, step, gates(cell) * b.H, w.hh_backward, rows, m.grad_h);
             }
         }
-        if (b.d.grad_x) backward_input<cell>(b, w, m, chunk, step);
         if (b.d.grad_w_ih) {
             const float* grad_state = m.grad_gates + state_slot(cell) * b.H * panel;
             const long width = gates(cell) * b.H, direct = cell == GRU_BEFORE ? 2 * b.H : width;
@@ -196,10 +185,12 @@ void backward_block(const Rows<cell>& b, const Weights& w, Buffers& m) {
                 add_gradient(grad_state + direct * panel, b.H, m.reset_states, b.H, panel, chunk.rows,
                              m.sums_hh + direct * W * b.H * W);
         }
+        if (b.d.grad_x) backward_input<cell>(b, w, m, chunk, step);
     }
     for (long i = 0; b.d.grad_h0 && i < b.rows; i++) {
         from_panels(b.state(b.d.grad_h0, i), m.grad_h + i * W, h_step, b.q.H);
         if (cell == LSTM) from_panels(b.state(b.d.grad_h0, i, 1), m.grad_c + i * W, h_step, b.q.H);
     }
 }
+
 }  // namespace

@@ -5,7 +5,7 @@ Shapes: B batch, T time, D features in, H hidden.
 
 import ctypes
 from collections.abc import Sequence
-from enum import IntEnum
+from enum import StrEnum
 from typing import NamedTuple
 
 from torch import Tensor
@@ -20,16 +20,16 @@ FEW_ROWS = 8
 """Rows that a thread should have to be at its best."""
 
 
-class Cell(IntEnum):
-    """What the kernels compute, by the number they know it by."""
+class Cell(StrEnum):
+    """What a recurrence computes, by the name of the unit which does."""
 
-    gru_after = 0
+    gru_after = "gru_after"
     """torch.nn.GRU: the reset gate acts after the product."""
-    gru_before = 1
+    gru_before = "gru_before"
     """seqtrain.layers.cells.GRUCell: before."""
-    rnn_tanh = 2
-    rnn_relu = 3
-    lstm = 4
+    rnn_tanh = "rnn_tanh"
+    rnn_relu = "rnn_relu"
+    lstm = "lstm"
 
     @property
     def num_gates(self) -> int:
@@ -65,7 +65,7 @@ class Problem(ctypes.Structure):
     """What a call is about; see recurrence.cpp."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("cell", "B", "T", "I", "H", "directions", "threads", "parts", "apart")),
+        *((name, ctypes.c_int64) for name in ("B", "T", "I", "H", "directions", "threads", "parts", "apart")),
         ("lengths", ctypes.c_void_p),
         ("x", ctypes.c_void_p),
         *((f"{name}_{of}", ctypes.c_int64) for name in ("x", "outputs", "grad_outputs") for of in ("row", "step")),
@@ -91,7 +91,6 @@ def share(rows: int, directions: int, threads: int) -> tuple[int, bool]:
 
 
 def problem(
-    cell: Cell,
     x: Tensor,
     lengths: Tensor,
     weights: Sequence[Weights],
@@ -102,7 +101,7 @@ def problem(
 ) -> Problem:
     """A call without its results: the tensors must outlive it."""
     (B, T, D), H = x.shape, weights[0].w_hh.shape[1]
-    made = Problem(cell=cell, B=B, T=T, I=D, H=H, directions=len(weights))
+    made = Problem(B=B, T=T, I=D, H=H, directions=len(weights))
     made.threads, made.parts, made.apart = threads, parts, apart
     made.lengths, made.x = address(lengths), address(x)
     made.x_row, made.x_step = x.stride()[:2]
@@ -116,21 +115,21 @@ def problem(
 
 def saved_numbers(cell: Cell, hidden_size: int) -> int:
     """Numbers that the forward pass leaves for the backward pass for each step of a row."""
-    return int(compiled().saved_numbers(ctypes.c_int64(cell), ctypes.c_int64(hidden_size)))
+    return int(compiled(cell).saved_numbers(ctypes.c_int64(hidden_size)))
 
 
-def call(name: str, made: Problem) -> None:
-    """Run ``forward`` or ``backward``."""
-    compiled()[name](ctypes.byref(made))
+def call(unit: str, name: str, made: ctypes.Structure) -> None:
+    """Run a unit's ``forward`` or ``backward``."""
+    compiled(unit)[name](ctypes.byref(made))
 
 
-def compiled() -> ctypes.CDLL:
-    """The compiled kernels.
+def compiled(unit: str) -> ctypes.CDLL:
+    """A unit's library.
 
     Raises:
-        RuntimeError: if they cannot be had.
+        RuntimeError: if it cannot be had.
     """
-    found = library()
+    found = library(unit)
     if found is None:
-        raise RuntimeError("the recurrent kernels are not compiled")
+        raise RuntimeError(f"the {unit} kernel is not compiled")
     return found

@@ -1,5 +1,10 @@
-"""The compiled kernels: built by the system's compiler for this very CPU at first use, and cached."""
+"""The compiled kernels: built by the system's compiler for this very CPU at first use, and cached.
 
+A unit is what one shared library holds: a cell, or the pooling. A run needs one or two of them. Their compilers work in
+the background while data is read.
+"""
+
+import atexit
 import ctypes
 import hashlib
 import logging
@@ -7,126 +12,233 @@ import os
 import platform
 import shlex
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from seqtrain.cache_directory import cache_directory
 
-SOURCES = sorted(path for path in Path(__file__).parent.iterdir() if path.suffix in (".cpp", ".h"))
-FLAGS = ["-std=c++17", "-O3", "-march=native", "-ffp-contract=fast", "-fPIC", "-shared"]
+FOLDER = Path(__file__).parent
+UNITS: dict[str, list[str]] = {
+    **{cell: ["recurrence.cpp", f"-DCELL={cell.upper()}"]
+       for cell in ("gru_after", "gru_before", "rnn_tanh", "rnn_relu", "lstm")},
+    "additive_pooling": ["pooling.cpp"],
+}  # fmt: skip
+"""Source of each unit, and what its compiler is told besides."""
+FLAGS = ["-std=c++17", "-O3", "-ffp-contract=fast", "-fPIC", "-shared"]
 TIME_LIMIT = 300  # seconds
+HINTS = {
+    "Linux": "install g++ (Debian, Ubuntu: apt install g++)",
+    "Darwin": "install Apple's compiler (xcode-select --install)",
+    "Windows": "run under WSL, where g++ can be installed",
+}
 
 log = logging.getLogger(__name__)
 
 
 class CompileError(Exception):
-    """Why the kernels cannot be used here, in one line."""
+    """Why a unit cannot be used here, in one line."""
+
+
+@dataclass
+class Compilation:
+    """A compiler at work on a unit."""
+
+    command: list[str]
+    """Compiler and its own arguments, with which it is known again."""
+    process: subprocess.Popen[str]
+    folder: tempfile.TemporaryDirectory[str]
+    """Where the library is made: two processes may compile at once, and each has a file of its own."""
+    target: Path
+    """Where it goes when it is whole."""
+
+    @property
+    def made(self) -> Path:
+        """The library while it is being made."""
+        return Path(self.folder.name, self.target.name)
+
+    def stop(self) -> None:
+        """End the compiler with all that it has started, and remove what it has made so far."""
+        with suppress(ProcessLookupError):
+            if os.name == "posix":
+                os.killpg(self.process.pid, signal.SIGKILL)
+            else:
+                self.process.kill()
+        self.process.communicate()
+        self.folder.cleanup()
+
+
+running: dict[str, Compilation] = {}
+"""Compilers at work in the background, by unit."""
+
+
+@atexit.register
+def stop_running() -> None:
+    """End the compilers of a process that ends before it needs them."""
+    while running:
+        running.popitem()[1].stop()
+
+
+def start(units: Iterable[str]) -> None:
+    """Begin to compile the units that are not in the cache, in the background; ``library`` waits for them."""
+    commands = compilers()
+    if not commands:
+        return
+    for unit in units:
+        if unit not in running and not cached(unit, commands[0]).exists():
+            try:
+                running[unit] = begin(unit, commands[0])
+            except OSError:
+                return  # `library` tries again, and says why
 
 
 @cache
-def library() -> ctypes.CDLL | None:
-    """The compiled kernels; None where they cannot be had, which is said once."""
-    found = build()
+def library(unit: str) -> ctypes.CDLL | None:
+    """A unit's library, compiled if it is not in the cache; None where it cannot be had, which is said once."""
+    found = build(unit)
     if isinstance(found, ctypes.CDLL):
         return found
-    log.warning("the recurrent kernels cannot be compiled here, and torch's own, slower ones are used: %s", found)
+    warn_once(found)
     return None
 
 
-def unavailable() -> str | None:
-    """Why the kernels cannot be had; None where they can."""
-    found = build()
-    return found if isinstance(found, str) else None
+@cache
+def warn_once(reason: str) -> None:
+    """Say why torch's layers are used."""
+    log.warning("the fused kernels cannot be compiled here, and torch's own, slower layers are used: %s", reason)
+
+
+def unavailable(units: Iterable[str]) -> str | None:
+    """Why one of the units cannot be had; None where all can."""
+    return next((found for unit in units if isinstance(found := build(unit), str)), None)
 
 
 @cache
-def build() -> ctypes.CDLL | str:
-    """The compiled kernels, or why they cannot be had."""
-    try:
-        return find_or_compile()
-    except (CompileError, OSError) as error:
-        return str(error)
-
-
-def find_or_compile() -> ctypes.CDLL:
-    """Load the kernels from the cache, or compile them with the first compiler that can.
-
-    Raises:
-        CompileError: if there is no compiler, or none that can.
-        OSError: if not even a temporary folder can be written.
-    """
-    found = compilers()
-    if not found:
-        raise CompileError("no C++ compiler is found; install g++ or clang++, or set CXX")
+def build(unit: str) -> ctypes.CDLL | str:
+    """A unit's library, or why it cannot be had."""
     failures = []
-    for compiler in found:
+    commands = compilers()
+    if not commands:
+        return missing_compiler()
+    for command in commands:
         try:
-            return load(compiler)
-        except CompileError as error:
+            return load(unit, command)
+        except (CompileError, OSError) as error:
             failures.append(str(error))
-    raise CompileError("; ".join(failures))
+    return "; ".join(failures)
+
+
+def missing_compiler() -> str:
+    """What to do where there is no compiler."""
+    return f"no C++ compiler is found; {HINTS.get(platform.system(), 'install g++ or clang++')}, or set CXX"
 
 
 def compilers() -> list[list[str]]:
-    """Compilers that are there, each with the arguments it always takes: $CXX, then the usual names."""
+    """Compilers that are there, each with the arguments it always takes: $CXX, then the usual names.
+
+    Each is asked for code for this very CPU, and if it does not know how, for that of any of its kind.
+    """
     names = [os.environ.get("CXX", ""), "c++", "g++", "clang++"]
-    return [words for name in names if (words := shlex.split(name)) and shutil.which(words[0])]
+    found = [words for name in names if (words := shlex.split(name)) and shutil.which(words[0])]
+    native = "-mcpu=native" if platform.machine().lower() in ("arm64", "aarch64") else "-march=native"
+    system = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
+    return [[*words, *flags, *system] for words in found for flags in ([native], [])]
 
 
-def load(compiler: list[str]) -> ctypes.CDLL:
-    """Load what this compiler makes of the sources, from the cache if it has been made before.
+def load(unit: str, command: list[str]) -> ctypes.CDLL:
+    """Load what this compiler makes of a unit, from the cache if it has been made before.
+
+    Raises:
+        CompileError: if it fails.
+        OSError: if not even a temporary folder can be written.
+    """
+    begun = running.pop(unit, None)
+    if begun is not None and begun.command != command:
+        begun.stop()
+        begun = None
+    target = cached(unit, command)
+    try:
+        if begun is None and target.exists():
+            return ctypes.CDLL(str(target))
+    except OSError:
+        pass  # not a library, or one for another system: it is made again
+    compilation = begun or begin(unit, command)
+    try:
+        finish(compilation)
+        try:
+            compilation.made.replace(target)
+            return ctypes.CDLL(str(target))
+        except OSError:  # the cache cannot be written or not be loaded from
+            return ctypes.CDLL(str(compilation.made))
+    finally:
+        compilation.folder.cleanup()
+
+
+def cached(unit: str, command: list[str]) -> Path:
+    """Where the cache has a unit's library."""
+    return cache_directory() / "kernels" / f"{unit}-{key(unit, command)}.so"
+
+
+def begin(unit: str, command: list[str]) -> Compilation:
+    """Start a compiler.
+
+    Raises:
+        OSError: if not even a temporary folder can be written.
+    """
+    log.info("compiling the %s kernel for this CPU, which is done once", unit)
+    target = cached(unit, command)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        folder = tempfile.TemporaryDirectory(dir=target.parent, prefix=".")
+    except OSError:
+        folder = tempfile.TemporaryDirectory()
+    source, *defines = UNITS[unit]
+    arguments = [*FLAGS, *defines, str(FOLDER / source), "-o", str(Path(folder.name, target.name))]
+    process = subprocess.Popen(
+        [*command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+    return Compilation(command, process, folder, target)
+
+
+def finish(compilation: Compilation) -> None:
+    """Wait for a compiler.
 
     Raises:
         CompileError: if it fails.
     """
-    name = f"{key(compiler)}.so"
-    target = cache_directory() / "kernels" / name
+    name = compilation.command[0]
     try:
-        if target.exists():
-            return ctypes.CDLL(str(target))
-    except OSError:
-        pass  # not a library, or one for another system: it is made anew
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        # Two processes may compile at once: each has a file of its own, and what takes the name last serves all.
-        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
-            made = run(compiler, Path(folder, name))
-            made.replace(target)
-        return ctypes.CDLL(str(target))
-    except OSError:
-        with tempfile.TemporaryDirectory() as folder:  # the cache cannot be written or not be loaded from
-            return ctypes.CDLL(str(run(compiler, Path(folder, name))))
-
-
-def run(compiler: list[str], target: Path) -> Path:
-    """Compile to ``target``.
-
-    Raises:
-        CompileError: if the compiler fails.
-    """
-    log.info("compiling the recurrent kernels for this CPU, which is done once")
-    sources = [str(path) for path in SOURCES if path.suffix == ".cpp"]
-    try:
-        result = subprocess.run(
-            [*compiler, *FLAGS, *sources, "-o", str(target)], capture_output=True, text=True, timeout=TIME_LIMIT
-        )
+        errors = compilation.process.communicate(timeout=TIME_LIMIT)[1]
     except subprocess.TimeoutExpired as error:
-        raise CompileError(f"{compiler[0]} took over {TIME_LIMIT} s") from error
-    if result.returncode:
-        lines = [line for line in result.stderr.splitlines() if "error" in line] or result.stderr.splitlines()
-        raise CompileError(f"{compiler[0]} fails: {lines[0] if lines else f'exit code {result.returncode}'}")
-    return target
+        compilation.stop()
+        raise CompileError(f"{name} took over {TIME_LIMIT} s") from error
+    if code := compilation.process.returncode:
+        lines = [line for line in errors.splitlines() if "error" in line] or errors.splitlines()
+        raise CompileError(f"{name} fails: {lines[0] if lines else f'exit code {code}'}")
 
 
-def key(compiler: list[str]) -> str:
-    """Digest of all that shapes the library: sources, flags, the compiler's version and the CPU."""
-    version = subprocess.run([*compiler, "--version"], capture_output=True, text=True, timeout=TIME_LIMIT).stdout
-    parts = [*(path.read_text() for path in SOURCES), *FLAGS, *compiler, version, cpu()]
+def key(unit: str, command: list[str]) -> str:
+    """Digest of all that shapes a library: sources, flags, the compiler's version and the CPU."""
+    source, *defines = UNITS[unit]
+    parts = [path.read_text() for path in [FOLDER / source, *sorted(FOLDER.glob("*.h"))]]
+    parts += [*FLAGS, *defines, *command, version(tuple(command)), cpu()]
     return hashlib.blake2b("\0".join(parts).encode(), digest_size=16).hexdigest()
 
 
+@cache
+def version(command: tuple[str, ...]) -> str:
+    """What a compiler says of itself."""
+    return subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=TIME_LIMIT).stdout
+
+
+@cache
 def cpu() -> str:
     """Model of the CPU and what it can do."""
     try:

@@ -6,141 +6,129 @@
 
 namespace {
 
+// The input's part of the gates for a chunk of steps, biases included.
 template <int cell>
 void project(const Rows<cell>& b, const Weights& w, const Buffers& m, const Chunk& chunk, long step) {
-    chunk.each([&](long i, long s, long r) { to_panels(m.x + r * W, step * W, b.x(i, s), b.q.I); });
-    if constexpr (is_rnn(cell)) {
-        const Groups groups(b.H);
-        for (long g = 0; g < groups.count; g++) {
-            const long p = groups.first(g), columns = groups.size(g);
-            in_tiles(chunk.rows, [&](long r, long count) {
-                tile_of(count, columns)(m.x + r * W, step * W, b.I, w.ih + p * W * b.I * W, w.bias + p * W, 0, W,
-                                        m.gates + (p * step + r) * W, W, step * W);
-            });
-        }
-    } else {
-        constexpr long S = slots(cell), C = columns(cell);
+    const long panel = step * W;
+    chunk.each([&](long i, long s, long r) { to_panels(m.x + r * W, panel, b.x(i, s), b.q.I); });
+    multiply(m.x, panel, chunk.rows, b.I, w.ih, gates(cell) * b.H, 0,
+             [&](long c) {
+                 return Sums{w.bias + c * W, m.gates + slot<cell>(c / gates(cell), c % gates(cell)) * panel};
+             },
+             nothing);
+    if constexpr (cell == GRU_AFTER)
         for (long p = 0; p < b.H; p++) {
-            float* sums = m.gates + p * step * S * W;
-            for (long g = 0; g < gates(cell); g += C) {
-                const long column = (p * gates(cell) + g) * W;
-                in_tiles(chunk.rows, [&](long r, long count) {
-                    tile_of(count, C)(m.x + r * W, step * W, b.I, w.ih + column * b.I * W, w.bias + column, 0, W,
-                                      sums + (r * S + g) * W, S * W, W);
-                });
-            }
-            if constexpr (cell == GRU_AFTER)
-                for (long r = 0; r < chunk.rows; r++) store(sums + (r * S + 3) * W, load(w.bias_state + p * W));
+            float* state = m.gates + slot<cell>(p, 3) * panel;
+            for (long r = 0; r < chunk.rows; r++) store(state + r * W, load(w.bias_state + p * W));
         }
-    }
 }
 
-// The product of the state with the weights and the gates of some rows, panel by panel.
+// The product of the state with the weights, and the gates of some rows as soon as those of a panel are there.
 template <int cell>
 void forward_step(const Rows<cell>& b, const Weights& w, const Buffers& m, long step, long first, long rows, float* saved,
                   float* const* outputs) {
-    const long h_step = b.h_rows * W;
-    constexpr long S = slots(cell);
+    const long h_step = b.h_rows * W, panel = step * W;
+    float* const sums = m.gates + first * W;
+    auto gate = [&](long p, long s) { return sums + slot<cell>(p, s) * panel; };
     auto finish = [&](long p, long r, vec h) {
         store(m.next + p * h_step + r * W, h);
         store_some(outputs[r] + p * W, h, in_panel(b.q.H, p));
     };
+    // Units that are not there have weights of 0, which times an infinite number are no 0.
+    auto clear_padding = [&](long p) {
+        for (long s = 0; s < slots(cell); s++)
+            for (long r = 0; r < rows; r++) {
+                float* at = gate(p, s) + r * W;
+                for (long i = in_panel(b.q.H, p); i < W; i++) at[i] = 0;
+            }
+    };
+    // Call work(panel) once for each panel, when its sums over count gates, from slot from on, are there.
+    auto product = [&](const float* state, const float* weights, long from, long count, auto work) {
+        long p = 0;
+        multiply(state, h_step, rows, b.H, weights, count * b.H, W,
+                 [&](long c) {
+                     float* to = gate(c / count, from + c % count);
+                     return Sums{to, to};
+                 },
+                 [&](long columns) {
+                     for (; (p + 1) * count <= columns; p++) {
+                         if ((p + 1) * W > b.q.H) clear_padding(p);
+                         work(p);
+                     }
+                 });
+    };
     if constexpr (cell == GRU_AFTER) {
-        for (long p = 0; p < b.H; p++)
-            in_tiles(rows, [&](long r0, long count) {
-                float* gates = m.gates + (p * step + first + r0) * S * W;
-                tile_of(count, 3)(m.h + r0 * W, h_step, b.H, w.hh + p * b.H * W * 3 * W, gates + W, S * W, W,
-                                  gates + W, S * W, W);
-                for (long r = r0; r < r0 + count; r++, gates += S * W) {
-                    vec reset = load(gates + W), z = load(gates + 2 * W);
-                    const vec state = load(gates + 3 * W);
-                    sigmoids(reset, z);
-                    const vec n = hyperbolic_tangent(load(gates) + reset * state);
-                    finish(p, r, n + z * (load(m.h + p * h_step + r * W) - n));
-                    if (saved) {
-                        float* to = saved + (p * rows + r) * S * W;
-                        store(to, n);
-                        store(to + W, reset);
-                        store(to + 2 * W, z);
-                        store(to + 3 * W, state);
-                    }
+        product(m.h, w.hh, 1, 3, [&](long p) {
+            const float *n_of = gate(p, 0), *r_of = gate(p, 1), *z_of = gate(p, 2), *state_of = gate(p, 3);
+            for (long r = 0; r < rows; r++) {
+                vec reset = load(r_of + r * W), z = load(z_of + r * W);
+                const vec state = load(state_of + r * W);
+                sigmoids(reset, z);
+                const vec n = hyperbolic_tangent(load(n_of + r * W) + reset * state);
+                finish(p, r, n + z * (load(m.h + p * h_step + r * W) - n));
+                if (saved) {
+                    float* to = saved + (p * rows + r) * 4 * W;
+                    store(to, n);
+                    store(to + W, reset);
+                    store(to + 2 * W, z);
+                    store(to + 3 * W, state);
                 }
-            });
+            }
+        });
     } else if constexpr (cell == GRU_BEFORE) {
-        for (long p = 0; p < b.H; p++)
-            in_tiles(rows, [&](long r0, long count) {
-                float* gates = m.gates + (p * step + first + r0) * S * W;
-                tile_of(count, 2)(m.h + r0 * W, h_step, b.H, w.hh + p * b.H * W * 2 * W, gates, S * W, W,
-                                  gates, S * W, W);
-                for (long r = r0; r < r0 + count; r++, gates += S * W) {
-                    vec z = load(gates), reset = load(gates + W);
-                    sigmoids(z, reset);
-                    store(gates, z);
-                    store(gates + W, reset);
-                    store(m.reset + p * h_step + r * W, reset * load(m.h + p * h_step + r * W));
+        product(m.h, w.hh, 0, 2, [&](long p) {
+            float *z_of = gate(p, 0), *r_of = gate(p, 1);
+            for (long r = 0; r < rows; r++) {
+                vec z = load(z_of + r * W), reset = load(r_of + r * W);
+                sigmoids(z, reset);
+                store(z_of + r * W, z);
+                store(r_of + r * W, reset);
+                store(m.reset + p * h_step + r * W, reset * load(m.h + p * h_step + r * W));
+            }
+        });
+        product(m.reset, w.hh_second, 2, 1, [&](long p) {
+            const float *z_of = gate(p, 0), *r_of = gate(p, 1), *candidate_of = gate(p, 2);
+            for (long r = 0; r < rows; r++) {
+                const vec z = load(z_of + r * W), before = load(m.h + p * h_step + r * W);
+                const vec candidate = hyperbolic_tangent(load(candidate_of + r * W));
+                finish(p, r, before + z * (candidate - before));
+                if (saved) {
+                    float* to = saved + (p * rows + r) * 3 * W;
+                    store(to, z);
+                    store(to + W, load(r_of + r * W));
+                    store(to + 2 * W, candidate);
                 }
-            });
-        const Groups groups(b.H);
-        for (long g = 0; g < groups.count; g++)
-            in_tiles(rows, [&](long r0, long count) {
-                const long p0 = groups.first(g), columns = groups.size(g);
-                float* candidates = m.gates + ((p0 * step + first + r0) * S + 2) * W;
-                tile_of(count, columns)(m.reset + r0 * W, h_step, b.H, w.hh_second + p0 * W * b.H * W,
-                                        candidates, S * W, step * S * W, candidates, S * W, step * S * W);
-                for (long p = p0; p < p0 + columns; p++)
-                    for (long r = r0; r < r0 + count; r++) {
-                        const float* gates = m.gates + (p * step + first + r) * S * W;
-                        const vec z = load(gates), before = load(m.h + p * h_step + r * W);
-                        const vec candidate = hyperbolic_tangent(load(gates + 2 * W));
-                        finish(p, r, before + z * (candidate - before));
-                        if (saved) {
-                            float* to = saved + (p * rows + r) * S * W;
-                            store(to, z);
-                            store(to + W, load(gates + W));
-                            store(to + 2 * W, candidate);
-                        }
-                    }
-            });
+            }
+        });
     } else if constexpr (cell == LSTM) {
-        for (long p = 0; p < b.H; p++)
-            in_tiles(rows, [&](long r0, long count) {
-                float* sums = m.gates + (p * step + first + r0) * S * W;
-                for (long g = 0; g < S; g += columns(cell))
-                    tile_of(count, columns(cell))(m.h + r0 * W, h_step, b.H, w.hh + (p * S + g) * W * b.H * W, sums + g * W, S * W, W,
-                                      sums + g * W, S * W, W);
-                for (long r = r0; r < r0 + count; r++, sums += S * W) {
-                    float* cell_state = m.c + p * h_step + r * W;
-                    vec i = load(sums), f = load(sums + W), o = load(sums + 3 * W);
-                    const vec g = hyperbolic_tangent(load(sums + 2 * W)), before = load(cell_state);
-                    sigmoids(i, f);
-                    o = sigmoid(o);
-                    const vec c = f * before + i * g;
-                    store(cell_state, c);
-                    finish(p, r, o * hyperbolic_tangent(c));
-                    if (saved) {
-                        float* to = saved + (p * rows + r) * saved_slots(cell) * W;
-                        store(to, i);
-                        store(to + W, f);
-                        store(to + 2 * W, g);
-                        store(to + 3 * W, o);
-                        store(to + 4 * W, before);
-                    }
+        product(m.h, w.hh, 0, 4, [&](long p) {
+            const float *i_of = gate(p, 0), *f_of = gate(p, 1), *g_of = gate(p, 2), *o_of = gate(p, 3);
+            for (long r = 0; r < rows; r++) {
+                float* cell_state = m.c + p * h_step + r * W;
+                vec i = load(i_of + r * W), f = load(f_of + r * W);
+                const vec g = hyperbolic_tangent(load(g_of + r * W)), before = load(cell_state);
+                sigmoids(i, f);
+                const vec o = sigmoid(load(o_of + r * W)), c = f * before + i * g;
+                store(cell_state, c);
+                finish(p, r, o * hyperbolic_tangent(c));
+                if (saved) {
+                    float* to = saved + (p * rows + r) * 5 * W;
+                    store(to, i);
+                    store(to + W, f);
+                    store(to + 2 * W, g);
+                    store(to + 3 * W, o);
+                    store(to + 4 * W, before);
                 }
-            });
+            }
+        });
     } else {
-        const Groups groups(b.H);
-        for (long g = 0; g < groups.count; g++)
-            in_tiles(rows, [&](long r0, long count) {
-                const long p0 = groups.first(g), columns = groups.size(g);
-                float* sums = m.gates + (p0 * step + first + r0) * W;
-                tile_of(count, columns)(m.h + r0 * W, h_step, b.H, w.hh + p0 * W * b.H * W, sums, W, step * W,
-                                        sums, W, step * W);
-                for (long p = p0; p < p0 + columns; p++)
-                    for (long r = r0; r < r0 + count; r++) {
-                        const vec sum = load(m.gates + (p * step + first + r) * W);
-                        finish(p, r, cell == RNN_TANH ? hyperbolic_tangent(sum) : at_least(sum, 0.0f));
-                    }
-            });
+        product(m.h, w.hh, 0, 1, [&](long p) {
+            const float* sum_of = gate(p, 0);
+            for (long r = 0; r < rows; r++) {
+                const vec sum = load(sum_of + r * W);
+                finish(p, r, cell == RNN_TANH ? hyperbolic_tangent(sum) : at_least(sum, 0.0f));
+            }
+        });
     }
 }
 
@@ -182,4 +170,5 @@ void forward_block(const Rows<cell>& b, const Weights& w, Buffers& m) {
         }
     }
 }
+
 }  // namespace

@@ -6,45 +6,44 @@
 
 namespace {
 
-// Pieces of work that pack columns [panel, panel + columns) of the product with W^T, one for each group; W is (rows of
-// gates, depth), and a panel's rows in it begin at first(panel in the result).
-template <class First>
-void pack_ahead(std::vector<Packing>& work, float* to, const Problem& q, const float* weight, long depth, long total,
-                long group_size, First first) {
-    const Groups even(total);
-    const long count = group_size ? total / group_size : even.count;
-    for (long g = 0; g < count; g++) {
-        const long p = group_size ? g * group_size : even.first(g), columns = group_size ? group_size : even.size(g);
-        Packing piece{to + p * W * panels(depth) * W, columns, {}, {}, depth, 1, depth, panels(depth) * W};
-        for (long c = 0; c < columns; c++) {
-            const auto [gate, panel] = first(p + c);
-            piece.from[c] = weight + (gate * q.H + panel * W) * depth;
-            piece.width[c] = in_panel(q.H, panel);
+struct Place {
+    long gate, panel;
+};
+
+// Pieces of work that pack the columns of the product with W^T, one for each group; W is (rows of gates, depth), and
+// place(column) says which gate's panel of rows a column is.
+template <class ColumnPlace>
+void pack_forward(std::vector<Packing>& work, float* to, const Problem& q, const float* weight, long depth, long columns,
+                  ColumnPlace place) {
+    const ColumnGroups groups(columns);
+    for (long g = 0; g < groups.count; g++) {
+        const long first = groups.first(g), padded = panels(depth) * W;
+        Packing piece{to + first * W * padded, groups.size(g), {}, {}, depth, 1, depth, padded};
+        for (long c = 0; c < piece.columns; c++) {
+            const Place at = place(first + c);
+            piece.from[c] = weight + (at.gate * q.H + at.panel * W) * depth;
+            piece.width[c] = in_panel(q.H, at.panel);
         }
         work.push_back(piece);
     }
 }
 
 // The same for the product with W, whose rows are those of the given gates one after the other.
-void pack_back(std::vector<Packing>& work, float* to, const Problem& q, const float* weight, long width,
-               const std::vector<long>& gates) {
-    const Groups groups(panels(width));
+void pack_backward(std::vector<Packing>& work, float* to, const Problem& q, const float* weight, long width,
+                   const std::vector<long>& gates) {
+    const ColumnGroups groups(panels(width));
     for (long g = 0; g < groups.count; g++)
         for (size_t s = 0; s < gates.size(); s++) {
-            const long p = groups.first(g), columns = groups.size(g), depth = panels(q.H) * W;
-            Packing piece{to + (p * (long)gates.size() + (long)s * columns) * W * depth, columns, {}, {},
+            const long first = groups.first(g), columns = groups.size(g), depth = panels(q.H) * W;
+            Packing piece{to + (first * (long)gates.size() + (long)s * columns) * W * depth, columns, {}, {},
                           1, width, q.H, depth};
             for (long c = 0; c < columns; c++) {
-                piece.from[c] = weight + gates[s] * q.H * width + (p + c) * W;
-                piece.width[c] = in_panel(width, p + c);
+                piece.from[c] = weight + gates[s] * q.H * width + (first + c) * W;
+                piece.width[c] = in_panel(width, first + c);
             }
             work.push_back(piece);
         }
 }
-
-struct Place {
-    long gate, panel;
-};
 
 template <int cell>
 Weights pack(const Problem& q, const Direction& d, Arena& arena, std::vector<Packing>& work, bool backward) {
@@ -52,37 +51,29 @@ Weights pack(const Problem& q, const Direction& d, Arena& arena, std::vector<Pac
     constexpr long G = gates(cell);
     Weights w{};
     if (backward) {
-        std::vector<long> inputs(G);
+        std::vector<long> inputs(G), states(G);
         for (long s = 0; s < G; s++) inputs[s] = input_gate(cell, s);
-        if (d.grad_x) pack_back(work, w.ih_back = arena.floats(G * H * W * I * W), q, d.w_ih, q.I, inputs);
-        w.hh_back = arena.floats(G * H * W * H * W);
+        std::iota(states.begin(), states.end(), 0);
+        if (d.grad_x) pack_backward(work, w.ih_backward = arena.floats(G * H * W * I * W), q, d.w_ih, q.I, inputs);
+        w.hh_backward = arena.floats(G * H * W * H * W);
         if constexpr (cell == GRU_BEFORE) {
-            w.hh_second_back = w.hh_back + 2 * H * W * H * W;
-            pack_back(work, w.hh_back, q, d.w_hh, q.H, {0, 1});
-            pack_back(work, w.hh_second_back, q, d.w_hh, q.H, {2});
+            w.hh_second_backward = w.hh_backward + 2 * H * W * H * W;
+            pack_backward(work, w.hh_backward, q, d.w_hh, q.H, {0, 1});
+            pack_backward(work, w.hh_second_backward, q, d.w_hh, q.H, {2});
         } else {
-            std::vector<long> all_gates(G);
-            std::iota(all_gates.begin(), all_gates.end(), 0);
-            pack_back(work, w.hh_back, q, d.w_hh, q.H, all_gates);
+            pack_backward(work, w.hh_backward, q, d.w_hh, q.H, states);
         }
         return w;
     }
     w.ih = arena.floats(G * H * W * I * W);
     w.hh = arena.floats(G * H * W * H * W);
-    if constexpr (is_rnn(cell)) {
-        auto first = [](long p) { return Place{0, p}; };
-        pack_ahead(work, w.ih, q, d.w_ih, q.I, H, 0, first);
-        pack_ahead(work, w.hh, q, d.w_hh, q.H, H, 0, first);
+    pack_forward(work, w.ih, q, d.w_ih, q.I, G * H, [](long c) { return Place{input_gate(cell, c % G), c / G}; });
+    if constexpr (cell == GRU_BEFORE) {
+        w.hh_second = w.hh + 2 * H * W * H * W;
+        pack_forward(work, w.hh, q, d.w_hh, q.H, 2 * H, [](long c) { return Place{c % 2, c / 2}; });
+        pack_forward(work, w.hh_second, q, d.w_hh, q.H, H, [](long c) { return Place{2, c}; });
     } else {
-        constexpr long C = columns(cell);
-        pack_ahead(work, w.ih, q, d.w_ih, q.I, G * H, C, [](long p) { return Place{input_gate(cell, p % G), p / G}; });
-        if constexpr (cell == GRU_BEFORE) {
-            w.hh_second = w.hh + 2 * H * W * H * W;
-            pack_ahead(work, w.hh, q, d.w_hh, q.H, 2 * H, 2, [](long p) { return Place{p % 2, p / 2}; });
-            pack_ahead(work, w.hh_second, q, d.w_hh, q.H, H, 0, [](long p) { return Place{2, p}; });
-        } else {
-            pack_ahead(work, w.hh, q, d.w_hh, q.H, G * H, C, [](long p) { return Place{p % G, p / G}; });
-        }
+        pack_forward(work, w.hh, q, d.w_hh, q.H, G * H, [](long c) { return Place{c % G, c / G}; });
     }
     w.bias = arena.floats(G * H * W);
     w.bias_state = arena.floats(H * W);

@@ -1,125 +1,36 @@
-// Matrix products of panels, memory, and threads.
+// Matrix products of panels.
 
 #pragma once
 
-#include <cstdlib>
 #include <vector>
 
 #include "vectors.h"
 
-#if defined(__linux__)
-#include <sys/mman.h>
-#endif
-
-// torch's own OpenMP runtime, found among what the process has loaded, so that no second pool of threads is started. Its
-// functions are called by name, which works whichever compiler and flags made this file; without them all runs serially.
-extern "C" {
-void GOMP_parallel(void (*)(void*), void*, unsigned, unsigned) __attribute__((weak));
-int omp_get_thread_num() __attribute__((weak));
-int omp_get_num_threads() __attribute__((weak));
-}
-
 namespace {
 
-// Call work(0), ..., work(jobs - 1), side by side in a team of threads. The team is always of the size that torch's is: the
-// runtime would end the threads that a smaller one leaves over, and start them again for torch.
-template <class Work>
-void parallel(long threads, long jobs, Work work) {
-    struct Team {
-        long jobs;
-        Work* work;
-    } team{jobs, &work};
-    if (threads < 2 || !GOMP_parallel || !omp_get_thread_num || !omp_get_num_threads) {
-        for (long job = 0; job < jobs; job++) work(job);
-        return;
-    }
-    auto member = [](void* data) {
-        const Team& team = *(Team*)data;
-        for (long job = omp_get_thread_num(); job < team.jobs; job += omp_get_num_threads()) (*team.work)(job);
-    };
-    GOMP_parallel(member, &team, (unsigned)threads, 0);
-}
+// A product keeps ROWS x COLUMNS vectors of sums in registers, beside COLUMNS of weights and one number of the rows: 8 x 3
+// where there are 32 registers, 6 x 2 where there are 16. The gradient of a matrix keeps GATES x INPUTS, 8 x 3 or 4 x 6 of 32
+// registers, 4 x 3 of 16.
+constexpr int COLUMNS = REGISTERS == 32 ? 3 : 2, ROWS = REGISTERS == 32 ? 8 : 6;
+constexpr int GATES = REGISTERS == 32 && W >= 8 ? 8 : 4, INPUTS = REGISTERS == 32 ? 24 / GATES : 3;
 
-// Memory for one call, kept for the next: all of it comes from one block, once the size is known from a first call. Where
-// the system has huge pages the block lies in them, without which a tenth or two of the speed is lost. Under the address
-// sanitizer each piece is a block of its own, so that a step past its end is seen.
-class Arena {
-  public:
-    ~Arena() { release(); }
-
-    // Forget what was handed out.
-    void reset() {
-        const size_t size = total;
-        if (blocks.size() != 1 || CHECKED) release();
-        if (blocks.empty() && size && !CHECKED) grow(size);
-        used = total = 0;
-    }
-
-    float* floats(long count) {
-        const size_t size = (count * sizeof(float) + 127) / 64 * 64;  // a line apart, so that threads share none
-        total += size;
-        if (CHECKED || blocks.empty() || used + size > blocks.back().size) grow(CHECKED ? count * sizeof(float) : size);
-        float* place = (float*)(blocks.back().start + used);
-        used += size;
-        return place;
-    }
-
-  private:
-    static constexpr size_t HUGE_PAGE = 1 << 21;
-#if defined(__SANITIZE_ADDRESS__)
-    static constexpr bool CHECKED = true;
-#else
-    static constexpr bool CHECKED = false;
-#endif
-    struct Block {
-        char *start, *taken;
-        size_t size;
-    };
-    std::vector<Block> blocks;
-    size_t used = 0, total = 0;
-
-    void grow(size_t size) {
-        Block block{nullptr, nullptr, size};
-#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
-        block.size = (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-        void* taken = mmap(nullptr, block.size + HUGE_PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (taken == MAP_FAILED) abort();
-        block.taken = (char*)taken;
-        block.start = (char*)(((uintptr_t)taken + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
-        madvise(block.start, block.size, MADV_HUGEPAGE);
-#else
-        void* taken = nullptr;
-        if (posix_memalign(&taken, 64, size + 1)) abort();
-        block.start = block.taken = (char*)taken;
-#endif
-        blocks.push_back(block);
-        used = 0;
-    }
-
-    void release() {
-#if defined(__linux__) && !defined(__SANITIZE_ADDRESS__)
-        for (const Block& block : blocks) munmap(block.taken, block.size + HUGE_PAGE);
-#else
-        for (const Block& block : blocks) free(block.taken);
-#endif
-        blocks.clear();
-    }
-};
-
-// Panels of a matrix in groups of at most 3, as even as can be: the columns that a product takes at a time.
+// Panels of a matrix in groups of at most SIZE, as even as can be: the columns that a product takes at a time.
+template <long SIZE>
 struct Groups {
     long total, count;
-    explicit Groups(long total) : total(total), count((total + 2) / 3) {}
+    explicit Groups(long total) : total(total), count((total + SIZE - 1) / SIZE) {}
     long first(long group) const { return group * total / count; }
     long size(long group) const { return first(group + 1) - first(group); }
 };
+typedef Groups<COLUMNS> ColumnGroups;
+typedef Groups<INPUTS> InputGroups;
 
 // A group of columns of a matrix, row after row, for a product.
 struct Packing {
     float* to;
-    long columns;          // panels
-    const float* from[3];  // first number of each panel
-    long width[3];         // columns of each panel that are there; the others are zero
+    long columns;                // panels
+    const float* from[COLUMNS];  // first number of each panel
+    long width[COLUMNS];         // columns of each panel that are there; the others are zero
     long column_step, row_step, rows, padded_rows;
 
     void operator()() const {
@@ -133,100 +44,138 @@ struct Packing {
     }
 };
 
-// out = start + a b for R rows and C panels of columns.
-//   a: panels of the rows, a_step apart, depth of them;  b: packed, W * depth rows;
-//   start and out: vectors, those of a row row_step apart from the next row's, those of a panel column_step.
+// Where the sums of one panel of a product begin and end up, those of a row W after those of the row before.
+struct Sums {
+    const float* start;
+    float* out;
+};
+
+// A product with a group of columns: out = start + a b.
+struct Factors {
+    const float* a;       // panels of the rows, a_step apart, depth of them
+    long a_step, depth;
+    const float* b;       // packed, W * depth rows
+    long start_row;       // from the start of a row to that of the next: W, or 0 where all have the same
+    Sums sums[COLUMNS];
+};
+
+// R rows of a product from row r on. Meanwhile the lines from next on, of weights that come after these, are fetched.
 template <int R, int C>
-void tile(const float* a, long a_step, long depth, const float* b, const float* start, long start_row_step,
-          long start_column_step, float* out, long row_step, long column_step) {
+void tile(const Factors& f, long r, const float* next) {
     vec sum[R][C];
 #pragma GCC unroll 8
-    for (int r = 0; r < R; r++)
+    for (int i = 0; i < R; i++)
 #pragma GCC unroll 3
-        for (int c = 0; c < C; c++) sum[r][c] = load(start + r * start_row_step + c * start_column_step);
-    for (; depth > 0; depth--, a += a_step) {
+        for (int c = 0; c < C; c++) sum[i][c] = load(f.sums[c].start + (r + i) * f.start_row);
+    const float *a = f.a + r * W, *b = f.b;
+    for (long depth = f.depth; depth > 0; depth--, a += f.a_step) {
+#pragma GCC unroll 1
+        for (int part = 0; part < W; part += 4) {
+#pragma GCC unroll 3
+            for (int line = 0; line < (C * W < 16 ? 1 : C * W / 16); line++, next += 16) __builtin_prefetch(next);
 #pragma GCC unroll 4
-        for (int k = 0; k < W; k++, b += C * W) {
-            vec weight[C];
+            for (int k = part; k < part + 4; k++, b += C * W) {
+                vec weight[C];
 #pragma GCC unroll 3
-            for (int c = 0; c < C; c++) weight[c] = *(const vec*)(b + c * W);
+                for (int c = 0; c < C; c++) weight[c] = *(const vec*)(b + c * W);
 #pragma GCC unroll 8
-            for (int r = 0; r < R; r++) {
-                const vec x = all(a[r * W + k]);
+                for (int i = 0; i < R; i++) {
+                    const vec x = all(a[i * W + k]);
 #pragma GCC unroll 3
-                for (int c = 0; c < C; c++) sum[r][c] += x * weight[c];
+                    for (int c = 0; c < C; c++) sum[i][c] += x * weight[c];
+                }
             }
         }
     }
 #pragma GCC unroll 8
-    for (int r = 0; r < R; r++)
+    for (int i = 0; i < R; i++)
 #pragma GCC unroll 3
-        for (int c = 0; c < C; c++) store(out + r * row_step + c * column_step, sum[r][c]);
+        for (int c = 0; c < C; c++) store(f.sums[c].out + (r + i) * W, sum[i][c]);
 }
 
-typedef void (*Tile)(const float*, long, long, const float*, const float*, long, long, float*, long, long);
+typedef void (*Tile)(const Factors&, long, const float*);
 
 template <int C>
 Tile tile_of_rows(long rows) {
-    static_assert(ROWS == 4 || ROWS == 8, "a table for each");
-    static const Tile tiles[8] = {tile<1, C>, tile<2, C>, tile<3, C>, tile<4, C>,
-                                  tile<ROWS == 8 ? 5 : 1, C>, tile<ROWS == 8 ? 6 : 1, C>,
-                                  tile<ROWS == 8 ? 7 : 1, C>, tile<ROWS, C>};
+    static_assert(ROWS == 6 || ROWS == 8, "a table for each");
+    constexpr bool eight = ROWS == 8;
+    static const Tile tiles[8] = {tile<1, C>, tile<2, C>, tile<3, C>, tile<4, C>, tile<5, C>,
+                                  tile<6, C>, tile<eight ? 7 : 1, C>, tile<eight ? 8 : 1, C>};
     return tiles[rows - 1];
 }
 
 inline Tile tile_of(long rows, long columns) {
-    return columns == 1 ? tile_of_rows<1>(rows) : columns == 2 ? tile_of_rows<2>(rows) : tile_of_rows<3>(rows);
+    return columns == 1 ? tile_of_rows<1>(rows) : columns == 2 ? tile_of_rows<2>(rows) : tile_of_rows<COLUMNS>(rows);
 }
 
-// Call work(first row, rows) for rows in even pieces of at most ROWS.
-template <class Work>
-void in_tiles(long rows, Work work) {
-    const long count = (rows + ROWS - 1) / ROWS;
-    for (long i = 0; i < count; i++) work(i * rows / count, (i + 1) * rows / count - i * rows / count);
+// The product of rows with a matrix of so many panels of columns, group after group.
+//   sums_of(c): of panel c;  done(c): called when the panels before c are there.
+template <class SumsOf, class Done>
+void multiply(const float* a, long a_step, long rows, long depth, const float* b, long columns, long start_row,
+              SumsOf sums_of, Done done) {
+    const ColumnGroups groups(columns);
+    const long tiles = (rows + ROWS - 1) / ROWS;
+    for (long g = 0; g < groups.count; g++) {
+        const long first = groups.first(g), size = groups.size(g), numbers = size * W * depth * W;
+        Factors factors{a, a_step, depth, b, start_row, {}};
+        for (long c = 0; c < size; c++) factors.sums[c] = sums_of(first + c);
+        b += numbers;
+        for (long i = 0; i < tiles; i++) {
+            const long r = i * rows / tiles, count = (i + 1) * rows / tiles - r;
+            tile_of(count, size)(factors, r, b + i * (numbers / 4));
+        }
+        done(first + size);
+    }
 }
+
+inline void nothing(long) {}
 
 // sums += g^T x over all rows, for GATES columns of g and C panels of x.
-constexpr int GATES = ROWS < W ? ROWS : W;
-
 template <int C>
 void gradient_tile(const float* g, const float* x, long x_step, long rows, float* sums) {
     vec sum[GATES][C];
 #pragma GCC unroll 8
     for (int r = 0; r < GATES; r++)
-#pragma GCC unroll 3
+#pragma GCC unroll 6
         for (int c = 0; c < C; c++) sum[r][c] = load(sums + (r * C + c) * W);
 #pragma GCC unroll 4
     for (long k = 0; k < rows; k++) {
         vec value[C];
-#pragma GCC unroll 3
+#pragma GCC unroll 6
         for (int c = 0; c < C; c++) value[c] = *(const vec*)(x + c * x_step + k * W);
 #pragma GCC unroll 8
         for (int r = 0; r < GATES; r++) {
             const vec gate = all(g[k * W + r]);
-#pragma GCC unroll 3
+#pragma GCC unroll 6
             for (int c = 0; c < C; c++) sum[r][c] += gate * value[c];
         }
     }
 #pragma GCC unroll 8
     for (int r = 0; r < GATES; r++)
-#pragma GCC unroll 3
+#pragma GCC unroll 6
         for (int c = 0; c < C; c++) store(sums + (r * C + c) * W, sum[r][c]);
+}
+
+typedef void (*GradientTile)(const float*, const float*, long, long, float*);
+
+inline GradientTile gradient_tile_of(long columns) {
+    constexpr bool six = INPUTS == 6;
+    static const GradientTile tiles[6] = {gradient_tile<1>, gradient_tile<2>, gradient_tile<3>, gradient_tile<six ? 4 : 1>,
+                                          gradient_tile<six ? 5 : 1>, gradient_tile<six ? 6 : 1>};
+    return tiles[columns - 1];
 }
 
 // The gradient of a weight matrix over a chunk: sums += g^T x, for panels of g and of x that are step apart. The sums lie
 // tile after tile, in the order in which they are made: groups of x's panels, panels of g, GATES of its columns.
 inline void add_gradient(const float* g, long g_panels, const float* x, long x_panels, long step, long rows, float* sums) {
-    const Groups groups(x_panels);
+    const InputGroups groups(x_panels);
     for (long group = 0; group < groups.count; group++) {
         const long columns = groups.size(group);
         const float* values = x + groups.first(group) * step;
         for (long p = 0; p < g_panels; p++)
             for (long gate = 0; gate < W; gate += GATES, sums += GATES * columns * W) {
                 const float* gates = g + p * step + gate;
-                if (columns == 3) gradient_tile<3>(gates, values, step, rows, sums);
-                else if (columns == 2) gradient_tile<2>(gates, values, step, rows, sums);
-                else gradient_tile<1>(gates, values, step, rows, sums);
+                gradient_tile_of(columns)(gates, values, step, rows, sums);
             }
     }
 }
@@ -234,7 +183,7 @@ inline void add_gradient(const float* g, long g_panels, const float* x, long x_p
 // The sums of add_gradient for one panel of g, added up over parts and laid out as the rows of the matrix.
 //   to: the first of the panel's rows, width numbers each;  there: rows of the panel that are there.
 inline void unpack_gradient(float* to, const std::vector<float*>& parts, long g_panels, long panel, long there, long width) {
-    const Groups groups(panels(width));
+    const InputGroups groups(panels(width));
     for (long group = 0; group < groups.count; group++) {
         const long first = groups.first(group), columns = groups.size(group);
         const long start = first * W * g_panels * W + panel * W * columns * W;

@@ -10,6 +10,8 @@
 //   GRU_BEFORE  z, r, candidate
 //   LSTM        i, f, g, o
 //   RNN_*       the state before its nonlinearity
+//
+// CELL, which is given to the compiler, is the one that a library is for.
 
 #include "backward.h"
 #include "forward.h"
@@ -58,21 +60,11 @@ void run(const Problem& q, bool backward) {
         gather_gradients<cell>(q, q.direction[i], buffers[i]);
 }
 
-void run_any(const Problem& q, bool backward) {
-    switch (q.cell) {
-        case GRU_AFTER: return run<GRU_AFTER>(q, backward);
-        case GRU_BEFORE: return run<GRU_BEFORE>(q, backward);
-        case RNN_TANH: return run<RNN_TANH>(q, backward);
-        case RNN_RELU: return run<RNN_RELU>(q, backward);
-        case LSTM: return run<LSTM>(q, backward);
-    }
-}
-
 }  // namespace
 
 extern "C" {
 
-int64_t saved_numbers(int64_t cell, int64_t H) { return panels(H) * W * saved_slots(cell); }
-void forward(const Problem* problem) { run_any(*problem, false); }
-void backward(const Problem* problem) { run_any(*problem, true); }
+int64_t saved_numbers(int64_t H) { return panels(H) * W * saved_slots(CELL); }
+void forward(const Problem* problem) { run<CELL>(*problem, false); }
+void backward(const Problem* problem) { run<CELL>(*problem, true); }
 }

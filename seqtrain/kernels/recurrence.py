@@ -37,9 +37,9 @@ class Recurrence(torch.autograd.Function):
         shares = share(B, N, threads)
         outputs, h_n = x.new_empty(B, T, N * H), x.new_empty(N, B, cell.num_states * H)
         saved = x.new_empty(N, int(lengths.sum()) * saved_numbers(cell, H)) if keep else None
-        made = problem(cell, x, lengths, weights, reverse, threads, *shares)
+        made = problem(x, lengths, weights, reverse, threads, *shares)
         set_each(made, outputs=outputs.view(B, T, N, H).permute(2, 0, 1, 3), h_n=h_n, saved=saved, h0=h0)
-        call("forward", made)
+        call(cell, "forward", made)
         if keep:
             ctx.set_materialize_grads(False)
             ctx.save_for_backward(lengths, x, h0, outputs, saved, *flat)
@@ -53,7 +53,7 @@ class Recurrence(torch.autograd.Function):
         weights = directions_of(flat)
         (B, T, _), H, N = x.shape, weights[0].w_hh.shape[1], len(weights)
         wanted_x, wanted_h0, *wanted = ctx.needs_input_grad[4:]
-        made = problem(ctx.cell, x, lengths, weights, ctx.reverse, torch.get_num_threads(), *ctx.shares)
+        made = problem(x, lengths, weights, ctx.reverse, torch.get_num_threads(), *ctx.shares)
         apart = made.apart
         set_each(made, outputs=outputs.view(B, T, N, H).permute(2, 0, 1, 3), saved=saved, h0=h0)
         if grad_outputs is not None:
@@ -77,7 +77,7 @@ class Recurrence(torch.autograd.Function):
                 grads += [torch.empty_like(weight) if both and weight is not None else None for weight in pair]
             for name, grad in zip(Weights._fields, grads[-4:], strict=True):
                 setattr(made.direction[i], f"grad_{name}", address(grad))
-        call("backward", made)
+        call(ctx.cell, "backward", made)
         total_x = None if grad_x is None else grad_x[0] if len(grad_x) == 1 else grad_x[0].add_(grad_x[1])
         return None, None, None, None, total_x, grad_h0, *grads
 

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <numeric>
 
+#include "memory.h"
 #include "products.h"
+#include "threads.h"
 
 extern "C" {
 
@@ -25,7 +27,7 @@ struct Direction {
 };
 
 struct Problem {
-    int64_t cell, B, T, I, H;
+    int64_t B, T, I, H;
     int64_t directions;
     int64_t threads;                     // of torch
     int64_t parts;                       // of the batch
@@ -45,15 +47,18 @@ enum Cell { GRU_AFTER, GRU_BEFORE, RNN_TANH, RNN_RELU, LSTM };
 
 constexpr long BLOCK = 64;             // rows, more where there are few steps
 constexpr long FORWARD_CHUNK = 64;     // rows times steps
-constexpr long BACKWARD_CHUNK = 120;   // rows times steps
+constexpr long BACKWARD_CHUNK = 128;   // rows times steps
 
 constexpr bool is_rnn(int cell) { return cell == RNN_TANH || cell == RNN_RELU; }
 constexpr long gates(int cell) { return is_rnn(cell) ? 1 : cell == LSTM ? 4 : 3; }
 constexpr long slots(int cell) { return cell == GRU_AFTER ? 4 : gates(cell); }
 constexpr long saved_slots(int cell) { return is_rnn(cell) ? 0 : cell == LSTM ? 5 : slots(cell); }
 constexpr long states(int cell) { return cell == LSTM ? 2 : 1; }
-constexpr long columns(int cell) { return cell == LSTM ? 2 : 3; }  // gates that a product takes at a time
 constexpr long state_slot(int cell) { return cell == GRU_AFTER ? 1 : 0; }  // first slot of the state's part
+
+// Place of a panel of a gate among the panels of the forward pass.
+template <int cell>
+constexpr long slot(long panel, long gate) { return panel * slots(cell) + gate; }
 
 // Place among torch's gates of a slot of the input's part.
 constexpr long input_gate(int cell, long slot) { return cell == GRU_AFTER ? (slot + 2) % 3 : slot; }
@@ -124,9 +129,9 @@ struct Chunk {
     }
 };
 
-struct Weights {  // packed; _back: for the product with a gradient of gates
+struct Weights {  // packed; _backward: for the product with a gradient of gates
     float *ih, *hh, *hh_second, *bias, *bias_state;
-    float *ih_back, *hh_back, *hh_second_back;
+    float *ih_backward, *hh_backward, *hh_second_backward;
 };
 
 struct Buffers {  // of a job

@@ -13,18 +13,27 @@
 #include <immintrin.h>
 #endif
 
+// VECTOR_BYTES and REGISTERS can be given to the compiler, to test the layout of another machine on this one.
+#if !defined(VECTOR_BYTES)
+#if defined(__AVX512F__)
+#define VECTOR_BYTES 64
+#elif defined(__AVX__)
+#define VECTOR_BYTES 32
+#else
+#define VECTOR_BYTES 16
+#endif
+#endif
+#if !defined(REGISTERS)
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define REGISTERS 32
+#else
+#define REGISTERS 16
+#endif
+#endif
+
 namespace {
 
-// W numbers in a vector; ROWS x 3 vectors are the sums that a product keeps in registers.
-#if defined(__AVX512F__)
-constexpr long W = 16, ROWS = 8;
-#elif defined(__AVX__)
-constexpr long W = 8, ROWS = 4;
-#elif defined(__aarch64__)
-constexpr long W = 4, ROWS = 8;
-#else
-constexpr long W = 4, ROWS = 4;
-#endif
+constexpr long W = VECTOR_BYTES / 4;  // numbers in a vector
 
 typedef float vec __attribute__((vector_size(W * 4)));
 typedef int32_t ivec __attribute__((vector_size(W * 4)));
@@ -109,6 +118,13 @@ struct FlushDenormals {
     unsigned before = _mm_getcsr();
     FlushDenormals() { _mm_setcsr(before | 0x8040); }
     ~FlushDenormals() { _mm_setcsr(before); }
+#elif defined(__aarch64__)
+    uint64_t before;
+    FlushDenormals() {
+        asm volatile("mrs %0, fpcr" : "=r"(before));
+        asm volatile("msr fpcr, %0" ::"r"(before | 1 << 24));
+    }
+    ~FlushDenormals() { asm volatile("msr fpcr, %0" ::"r"(before)); }
 #endif
 };
 

@@ -11,7 +11,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from seqtrain.kernels.pooling import UNIT, additive_pooling
 from seqtrain.layers.dropout import dropout
+from seqtrain.layers.fused import Fusible, can_fuse_pooling
+from seqtrain.layers.masks import real_steps
 from seqtrain.layers.products import Linear
 
 CHUNK_NUMBERS = 2**23  # most numbers of an additive score that are in memory at once: 32 MB in fp32
@@ -40,24 +43,6 @@ def recorded_weights(module: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
     finally:
         for layer in layers.values():
             layer.recorder = None
-
-
-def causal_window(documents: Tensor, num_queries: int, context_length: int) -> Tensor:
-    """What each query may see of a memory that ends with the queries' own steps.
-
-    Args:
-        documents: number of the document of each memory step, (B, S).
-        num_queries: T, at most S; query t stands at memory step S - T + t.
-        context_length: W.
-
-    Returns:
-        (B, T, S), true for the W steps that end with the query's own, as far as they are of its document.
-    """
-    S = documents.shape[1]
-    step = torch.arange(S, device=documents.device)
-    distance = step[S - num_queries :, None] - step
-    window = (distance >= 0) & (distance < context_length)
-    return window & (documents[:, S - num_queries :, None] == documents[:, None, :])
 
 
 def dot_weights(q: Tensor, k: Tensor, mask: Tensor, scale: float) -> Tensor:
@@ -194,29 +179,40 @@ class AdditiveAttention(Attention):
         return dropout(weights, self.dropout, self.training) @ values, weights
 
 
-class AdditiveSelfPooling(Attention):
+class AdditiveSelfPooling(Attention, Fusible):
     """The states of a sequence, weighted by how well each answers to a learned query.
 
     u_t = tanh(W h_t + b);  s_t = v^T u_t;  a = softmax of s over the real steps;  output sum_t a_t h_t.
 
     Args:
         size: M.
+        kernel: what computes the pooling of whole rows: ``torch``, ``auto`` or ``fused``, see seqtrain.layers.fused.
 
     Source: Yang et al. 2016, "Hierarchical attention networks", eq. 5-7 (there v is the context vector u_w).
     """
 
-    def __init__(self, size: int):
+    def __init__(self, size: int, kernel: str = "torch"):
         super().__init__()
+        self.kernel = kernel
         self.hidden = Linear(size, size)
         self.query = xavier_linear(size, 1)
         nn.init.xavier_uniform_(self.hidden.weight)
         nn.init.zeros_(self.hidden.bias)
 
-    def forward(self, states: Tensor, real: Tensor) -> Tensor:
-        """One vector for each sequence: states (B, S, M), of which ``real`` (B, S) are no padding, to (B, M)."""
-        weights = self.weights(states, real[:, None]).squeeze(1)
+    def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
+        """One vector for each sequence: states (B, S, M), of which the first ``lengths`` (B,) are real, to (B, M)."""
+        if can_fuse_pooling(states, self.kernel):
+            assert self.hidden.bias is not None
+            own = (self.hidden.weight, self.hidden.bias, self.query.weight.squeeze(0))
+            pooled, weights = additive_pooling(states, lengths, *own)
+            self.record(weights)
+            return pooled
+        weights = self.weights(states, real_steps(lengths, states.shape[1])[:, None]).squeeze(1)
         self.record(weights)
         return torch.bmm(weights[:, None], states).squeeze(1)
+
+    def units(self) -> list[str]:
+        return [] if self.kernel == "torch" else [UNIT]
 
     def running(self, states: Tensor, mask: Tensor) -> Tensor:
         """One vector for each of T steps, over those of S states that it sees by ``mask`` (B, T, S): (B, T, M)."""

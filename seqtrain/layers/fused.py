@@ -1,10 +1,11 @@
-"""Which recurrent layers the fused kernels of the CPU serve, and how they are run by them.
+"""Which layers the fused kernels of the CPU serve, and how they are run by them.
 
 The layers stay torch's own (or a cell's), with their parameters: only who computes changes, so that a checkpoint moves
-freely between kernels and devices.
+freely between kernels and devices. ``kernel`` is ``torch`` for torch's own operators, ``auto`` for the fused kernels
+where they can be used and are faster, or ``fused`` for them wherever they can be used.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 
 from seqtrain.kernels.binding import Cell, Weights
 from seqtrain.kernels.compile import library
+from seqtrain.kernels.machine import bf16_lstm
+from seqtrain.kernels.pooling import UNIT as POOLING
 from seqtrain.kernels.recurrence import recurrence
 from seqtrain.layers.cells import CellLayer, GRUCell
 
@@ -35,21 +38,48 @@ def kernel_cell(layer: nn.Module) -> Cell | None:
     return None
 
 
-def can_fuse(layer: nn.Module, x: Tensor) -> bool:
-    """Whether the kernels can run a layer over these inputs (B, T, D), and it is worth it.
+def in_fp32(x: Tensor) -> bool:
+    """Whether numbers are of the kernels' device and type, or autocast would choose their type."""
+    return x.device.type == "cpu" and (x.dtype is torch.float32 or torch.is_autocast_enabled("cpu"))
+
+
+def can_fuse(layer: nn.Module, x: Tensor, kernel: str) -> bool:
+    """Whether the kernels run a layer over these inputs (B, T, D).
 
     Under bf16 autocast they compute in fp32, which is faster than torch's GRU and RNN in bf16, but not than its LSTM,
-    which oneDNN runs.
+    where this CPU has one.
     """
-    autocast = torch.is_autocast_enabled("cpu")
-    return (
-        x.device.type == "cpu"
-        and (x.dtype is torch.float32 or autocast)
-        and not (autocast and isinstance(layer, nn.LSTM))
-        and x.shape[0] * x.shape[1] >= FEW_STEPS
-        and kernel_cell(layer) is not None
-        and library() is not None
-    )
+    cell = kernel_cell(layer)
+    if kernel == "torch" or cell is None or not in_fp32(x):
+        return False
+    few = x.shape[0] * x.shape[1] < FEW_STEPS
+    slower = cell is Cell.lstm and torch.is_autocast_enabled("cpu") and bf16_lstm()
+    return (kernel == "fused" or not (few or slower)) and library(cell) is not None
+
+
+def can_fuse_pooling(states: Tensor, kernel: str) -> bool:
+    """Whether the kernel pools these states; under bf16 autocast torch's products are faster."""
+    usable = kernel != "torch" and in_fp32(states) and not torch.is_autocast_enabled("cpu")
+    return usable and library(POOLING) is not None
+
+
+class Fusible(nn.Module):
+    """A module that a compiled kernel can compute."""
+
+    def units(self) -> Iterable[str]:
+        """The kernels that it uses on the CPU, by the names of their units."""
+        raise NotImplementedError
+
+
+def units_of(model: nn.Module) -> set[str]:
+    """The kernels that a model uses on the CPU."""
+    return {unit for module in model.modules() if isinstance(module, Fusible) for unit in module.units()}
+
+
+def cell_units(layer: nn.Module, kernel: str) -> list[str]:
+    """The kernel of a recurrent layer, if it uses one."""
+    cell = kernel_cell(layer)
+    return [] if kernel == "torch" or cell is None else [cell]
 
 
 def kernel_weights(layer: nn.Module, named: Mapping[str, Tensor]) -> Weights:

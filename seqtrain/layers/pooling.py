@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.layers.attention import AdditiveSelfPooling
-from seqtrain.layers.recurrence import real_steps
+from seqtrain.layers.masks import real_steps
 
 
 class Pooling(nn.Module):
@@ -18,13 +18,14 @@ class Pooling(nn.Module):
             first), ``mean``, ``max``, ``attention`` (see AdditiveSelfPooling) or ``attention_max`` (both, joined).
         size: H.
         bidirectional: whether the second half of the features runs backward.
+        kernel: what computes the attention: ``torch``, ``auto`` or ``fused``, see seqtrain.layers.fused.
     """
 
-    def __init__(self, kind: str, size: int, bidirectional: bool):
+    def __init__(self, kind: str, size: int, bidirectional: bool, kernel: str = "torch"):
         super().__init__()
         self.kind = kind
         self.bidirectional = bidirectional
-        self.attention = AdditiveSelfPooling(size) if kind.startswith("attention") else None
+        self.attention = AdditiveSelfPooling(size, kernel) if kind.startswith("attention") else None
         self.output_size = 2 * size if kind == "attention_max" else size
 
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
@@ -35,14 +36,13 @@ class Pooling(nn.Module):
                 return last
             half = states.shape[-1] // 2
             return torch.cat([last[:, :half], states[:, 0, half:]], dim=-1)
-        real = real_steps(lengths, states.shape[1])
-        parts = []
-        if self.attention is not None:
-            parts.append(self.attention(states, real))
-        if self.kind == "mean":
-            parts.append((states * real[..., None]).sum(1) / lengths[:, None])
-        if self.kind in ("max", "attention_max"):
-            parts.append(states.masked_fill(~real[..., None], -torch.inf).amax(1))
+        parts = [] if self.attention is None else [self.attention(states, lengths)]
+        if self.kind != "attention":
+            real = real_steps(lengths, states.shape[1])[..., None]
+            if self.kind == "mean":
+                parts.append((states * real).sum(1) / lengths[:, None])
+            else:
+                parts.append(states.masked_fill(~real, -torch.inf).amax(1))
         return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
 

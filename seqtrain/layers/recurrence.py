@@ -13,17 +13,12 @@ from torch.autograd.function import FunctionCtx
 from torch.func import functional_call
 
 from seqtrain.layers.dropout import Dropout, LockedDropout, dropped_recurrent_weights
-from seqtrain.layers.fused import State, can_fuse, run_fused
+from seqtrain.layers.fused import Fusible, State, can_fuse, cell_units, run_fused
 from seqtrain.layers.memory import map_tensors, restarted
 
 MakeLayer = Callable[[int, int], nn.Module]
 Run = Callable[[Tensor, State, Tensor | None], tuple[Tensor, State]]  # of inputs, state and lengths
 Restarts = list[tuple[int, Tensor]]  # steps before which the state of some rows is zero, and which rows, (B,)
-
-
-def real_steps(lengths: Tensor, num_steps: int) -> Tensor:
-    """Mask of the steps that are no padding, (B, T)."""
-    return torch.arange(num_steps, device=lengths.device) < lengths[:, None]
 
 
 def reversal(lengths: Tensor, num_steps: int) -> Tensor:
@@ -56,7 +51,7 @@ class Permute(torch.autograd.Function):
         return grad.reshape(-1, grad.shape[-1]).index_select(0, index).view(grad.shape), None
 
 
-class RecurrentLayer(nn.Module):
+class RecurrentLayer(Fusible):
     """One recurrent layer, in one direction or both.
 
     The backward direction runs over each row reversed in place: h_t then depends on x_t, ..., x_{length-1} alone. On
@@ -69,7 +64,7 @@ class RecurrentLayer(nn.Module):
         hidden_size: H, per direction.
         bidirectional: also run from the end.
         weight_drop: probability of zeroing a weight of the recurrent matrices for a whole batch, in training.
-        fused: use the fused kernels of the CPU where they can be used, see ``can_fuse``.
+        kernel: what computes the layer: ``torch``, ``auto`` or ``fused``, see seqtrain.layers.fused.
     """
 
     def __init__(
@@ -79,10 +74,10 @@ class RecurrentLayer(nn.Module):
         hidden_size: int,
         bidirectional: bool,
         weight_drop: float = 0.0,
-        fused: bool = False,
+        kernel: str = "torch",
     ):
         super().__init__()
-        self.weight_drop, self.fused = weight_drop, fused
+        self.weight_drop, self.kernel = weight_drop, kernel
         self.output_size = hidden_size * (2 if bidirectional else 1)
         self.ahead = make(input_size, hidden_size)
         self.back = make(input_size, hidden_size) if bidirectional else None
@@ -102,7 +97,7 @@ class RecurrentLayer(nn.Module):
             Outputs, (B, T, output_size), and the state after step T, which is a row's own only where its length is T;
             None for a bidirectional layer, which has no state to carry.
         """
-        if self.back is not None and self.fused and can_fuse(self.ahead, x):
+        if self.back is not None and can_fuse(self.ahead, x, self.kernel):
             both = [self.ahead, self.back]
             return run_fused(both, [self.weights(layer) for layer in both], x, lengths)[0], None
         run = self.runner(self.ahead, x)
@@ -122,10 +117,13 @@ class RecurrentLayer(nn.Module):
         backward, _ = self.runner(self.back, x)(Permute.apply(x, reverse), None, None)
         return torch.cat([outputs, Permute.apply(backward, reverse)], dim=-1), None
 
+    def units(self) -> list[str]:
+        return cell_units(self.ahead, self.kernel)
+
     def runner(self, layer: nn.Module, x: Tensor) -> Run:
         """One direction over such inputs, with a fresh choice of dropped weights in training."""
         weights = self.weights(layer)
-        if self.fused and can_fuse(layer, x):
+        if can_fuse(layer, x, self.kernel):
             return lambda x, state, lengths: run_fused([layer], [weights], x, lengths, state)
         if not self.training or self.weight_drop == 0:
             return lambda x, state, _: layer(x, state)
@@ -151,7 +149,7 @@ class RecurrentStack(nn.Module):
         layer_norm: normalise the output of every layer.
         residual: add a layer's input to its output, from the second layer on, where they are of one size.
         weight_drop: see RecurrentLayer.
-        fused: see RecurrentLayer.
+        kernel: see RecurrentLayer.
     """
 
     def __init__(
@@ -166,13 +164,13 @@ class RecurrentStack(nn.Module):
         layer_norm: bool = False,
         residual: bool = False,
         weight_drop: float = 0.0,
-        fused: bool = False,
+        kernel: str = "torch",
     ):
         super().__init__()
         self.layers = nn.ModuleList()
         self.norms = nn.ModuleList()
         for hidden_size in hidden_sizes:
-            layer = RecurrentLayer(make, input_size, hidden_size, bidirectional, weight_drop, fused)
+            layer = RecurrentLayer(make, input_size, hidden_size, bidirectional, weight_drop, kernel)
             self.layers.append(layer)
             self.norms.append(nn.LayerNorm(layer.output_size) if layer_norm else nn.Identity())
             input_size = layer.output_size

@@ -13,7 +13,8 @@ from seqtrain.data.base import Batch, DataSpec
 from seqtrain.data.forecasting import ForecastBatch
 from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import AttentionSlot
-from seqtrain.layers.recurrence import RecurrentStack, real_steps
+from seqtrain.layers.masks import real_steps
+from seqtrain.layers.recurrence import RecurrentStack
 from seqtrain.models.recurrent import build_stack
 from seqtrain.models.sequence import SequenceModel, build_attention, build_embedding, dropout_rate
 

@@ -4,7 +4,7 @@ from functools import partial
 
 from torch import nn
 
-from seqtrain.config.model import Cell, Kernel, Memory, RecurrentConfig
+from seqtrain.config.model import Cell, Memory, RecurrentConfig
 from seqtrain.config.model import Pooling as PoolingKind
 from seqtrain.data.base import DataSpec
 from seqtrain.errors import ConfigError
@@ -46,7 +46,7 @@ def build_stack(config: RecurrentConfig, input_size: int, dropout: float, *, bid
         layer_norm=config.layer_norm,
         residual=config.residual,
         weight_drop=config.weight_drop,
-        fused=config.kernel is not Kernel.torch,
+        kernel=config.kernel.value,
     )
 
 

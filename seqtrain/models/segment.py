@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqtrain.config.model import Kernel, SegmentConfig, WindowConfig
+from seqtrain.config.model import SegmentConfig, WindowConfig
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.dropout import Dropout
-from seqtrain.layers.fused import can_fuse, run_fused
+from seqtrain.layers.fused import Fusible, can_fuse, cell_units, run_fused
 from seqtrain.layers.products import Linear
 
 
-class SegmentModel(nn.Module):
+class SegmentModel(Fusible):
     """Segments -> linear, ReLU -> GRU -> one step of the GRU for each segment of the horizon.
 
     The input of that step is a learned vector for the place of the segment joined to one for the variable. Rows are
@@ -30,7 +30,7 @@ class SegmentModel(nn.Module):
         segment_length: w.
         hidden_size: H.
         dropout: on the features.
-        fused: use the fused kernels of the CPU where they can be used.
+        kernel: what computes the GRU: ``torch``, ``auto`` or ``fused``, see seqtrain.layers.fused.
 
     Source: Lin et al. 2023, "SegRNN: segment recurrent neural network for long-term time series forecasting", sections
     4.2 (segments) and 4.3 (parallel decoding, PMF).
@@ -45,10 +45,10 @@ class SegmentModel(nn.Module):
         segment_length: int,
         hidden_size: int,
         dropout: float,
-        fused: bool = False,
+        kernel: str = "torch",
     ):
         super().__init__()
-        self.window, self.fused = window, fused
+        self.window, self.kernel = window, kernel
         self.segment_length, self.num_variables = segment_length, num_variables
         self.num_segments = horizon // segment_length
         self.output_size = hidden_size
@@ -75,7 +75,7 @@ class SegmentModel(nn.Module):
                     f"model.segment_length={config.segment_length}: must divide data.{name}={steps}; change one of them"
                 )
         sizes = spec.lookback, spec.horizon, spec.num_targets, config.segment_length, config.hidden_size
-        return cls(config.window, *sizes, config.dropout, config.kernel is not Kernel.torch)
+        return cls(config.window, *sizes, config.dropout, config.kernel.value)
 
     def forward(self, batch: Batch, state: Any = None) -> tuple[Tensor, None]:
         """Features of each segment of the horizon, (B, S / w, H)."""
@@ -89,9 +89,12 @@ class SegmentModel(nn.Module):
         decoded = self.final_state(inputs, last.repeat_interleave(self.num_segments, dim=1))
         return self.dropout(decoded.view(B, self.num_segments, -1)), None
 
+    def units(self) -> list[str]:
+        return cell_units(self.encoder, self.kernel)
+
     def final_state(self, x: Tensor, state: Tensor | None = None) -> Tensor:
         """The GRU's state (1, B, H) after steps (B, T, H)."""
-        if self.fused and can_fuse(self.encoder, x):
+        if can_fuse(self.encoder, x, self.kernel):
             return run_fused([self.encoder], [dict(self.encoder.named_parameters())], x, None, state)[1]
         last: Tensor = self.encoder(x, state)[1]
         return last

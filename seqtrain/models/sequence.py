@@ -11,12 +11,13 @@ from torch import Tensor, nn
 from seqtrain.config.model import AttentionConfig, Channels, Score, SequenceConfig
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.errors import ConfigError
-from seqtrain.layers.attention import AdditiveAttention, Attention, AttentionSlot, DotAttention, causal_window
+from seqtrain.layers.attention import AdditiveAttention, Attention, AttentionSlot, DotAttention
 from seqtrain.layers.dropout import Dropout, LockedDropout, WordDropout
+from seqtrain.layers.masks import causal_window, real_steps
 from seqtrain.layers.memory import remember
 from seqtrain.layers.pooling import Pooling, RunningPooling
 from seqtrain.layers.products import Linear
-from seqtrain.layers.recurrence import RecurrentStack, real_steps
+from seqtrain.layers.recurrence import RecurrentStack
 from seqtrain.layers.self_attention import SelfAttentionStack
 
 TEXT_DROPOUT, FORECAST_DROPOUT = 0.5, 0.1
@@ -224,5 +225,5 @@ def build_pooling(
     """The pooling of a config: over the sequence where the task is pooled, else, if it attends, at each step."""
     kind = config.pooling.value
     if pooled:
-        return Pooling(kind, size, bidirectional)
+        return Pooling(kind, size, bidirectional, config.kernel.value)
     return RunningPooling(size) if kind.startswith("attention") else None

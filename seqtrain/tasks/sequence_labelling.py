@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from seqtrain.config.task import SequenceLabellingConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
-from seqtrain.layers.recurrence import real_steps
+from seqtrain.layers.masks import real_steps
 from seqtrain.tasks.base import Evaluation, Meter, Table, Task, linear_head
 
 

@@ -12,6 +12,7 @@ import torch
 
 from seqtrain.config.trainer import Precision
 from seqtrain.errors import ConfigError
+from seqtrain.kernels.machine import bf16_products
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of the container that this process runs in, on Linux
@@ -83,9 +84,14 @@ def prepare_determinism(wanted: bool) -> None:
         torch.use_deterministic_algorithms(wanted)
 
 
+def has_bf16(device: torch.device) -> bool:
+    """Whether bf16 is worth having on a device: a CPU without products of bf16 numbers is slower, and less exact."""
+    return device.type != "cpu" or bf16_products()
+
+
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
-    """Context of the forward pass: bf16 autocast, or nothing."""
-    if precision is Precision.bf16:
+    """Context of the forward pass: bf16 autocast where the device has bf16, or nothing."""
+    if precision is Precision.bf16 and has_bf16(device):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 

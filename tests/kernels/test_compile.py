@@ -13,7 +13,7 @@ import torch
 from seqtrain.kernels import compile as compiling
 from seqtrain.kernels.recurrence import gru
 
-TINY = 'extern "C" int answer() { return 42; }\n'
+TINY = 'extern "C" int answer() { return ANSWER; }\n'
 
 
 @pytest.fixture
@@ -21,24 +21,26 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A source that compiles fast instead of the kernels, and an empty cache."""
     source = tmp_path / "tiny.cpp"
     source.write_text(TINY)
-    monkeypatch.setattr(compiling, "SOURCES", [source])
+    monkeypatch.setattr(compiling, "FOLDER", tmp_path)
+    monkeypatch.setattr(compiling, "UNITS", {"tiny": ["tiny.cpp", "-DANSWER=42"], "other": ["tiny.cpp", "-DANSWER=1"]})
     monkeypatch.setenv("SEQTRAIN_CACHE_DIR", str(tmp_path / "cache"))
     forget()
     yield source
+    compiling.stop_running()
     forget()
 
 
 def forget() -> None:
-    compiling.library.cache_clear()
-    compiling.build.cache_clear()
+    for function in (compiling.library, compiling.build, compiling.warn_once):
+        function.cache_clear()
 
 
 def cached_files(tmp_path: Path) -> list[Path]:
     return list((tmp_path / "cache" / "kernels").iterdir())
 
 
-def answer() -> int:
-    found = compiling.library()
+def answer(unit: str = "tiny") -> int:
+    found = compiling.library(unit)
     assert found is not None
     return int(found.answer())
 
@@ -47,21 +49,21 @@ def test_it_is_compiled_once(tiny: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert answer() == 42
     (made,) = cached_files(tmp_path)
     forget()
-    monkeypatch.setattr(compiling, "run", lambda *_: pytest.fail("compiled again"))
+    monkeypatch.setattr(compiling, "begin", lambda *_: pytest.fail("compiled again"))
     assert answer() == 42
     assert cached_files(tmp_path) == [made]
 
 
 def test_another_source_is_another_library(tiny: Path, tmp_path: Path) -> None:
     assert answer() == 42
-    tiny.write_text(TINY.replace("42", "43"))
+    tiny.write_text(TINY.replace("ANSWER", "ANSWER + 1"))
     forget()
     assert answer() == 43
     assert len(cached_files(tmp_path)) == 2
 
 
 def test_a_damaged_cache_is_mended(tiny: Path, tmp_path: Path) -> None:
-    target = tmp_path / "cache" / "kernels" / f"{compiling.key(compiling.compilers()[0])}.so"
+    target = compiling.cached("tiny", compiling.compilers()[0])
     target.parent.mkdir(parents=True)
     target.write_bytes(b"no library")
     assert answer() == 42
@@ -78,11 +80,55 @@ def test_a_cache_that_cannot_be_written(tiny: Path, tmp_path: Path, monkeypatch:
 def test_two_processes_at_once(tiny: Path, tmp_path: Path) -> None:
     code = (
         "import sys, pathlib; from seqtrain.kernels import compile as c; "
-        f"c.SOURCES = [pathlib.Path({str(tiny)!r})]; sys.exit(c.library().answer() != 42)"
+        f"c.FOLDER = pathlib.Path({str(tiny.parent)!r}); c.UNITS = {compiling.UNITS!r}; "
+        "sys.exit(c.library('tiny').answer() != 42)"
     )
     both = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(2)]
     assert [process.wait(60) for process in both] == [0, 0]
     assert len(cached_files(tmp_path)) == 1
+
+
+def test_units_are_compiled_in_the_background(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiling.start(["tiny", "other"])
+    assert set(compiling.running) == {"tiny", "other"}
+    compiling.start(["tiny"])  # is at work already
+    monkeypatch.setattr(compiling, "begin", lambda *_: pytest.fail("compiled twice"))
+    assert (answer("tiny"), answer("other")) == (42, 1)
+    assert len(cached_files(tmp_path)) == 2 and not compiling.running
+    compiling.start(["tiny", "other"])
+    assert not compiling.running
+
+
+def test_a_process_that_ends_leaves_no_compiler_behind(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = tmp_path / "slow"
+    slow.write_text("#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    monkeypatch.setenv("CXX", str(slow))
+    monkeypatch.setattr(compiling, "version", lambda _: "")
+    compiling.start(["tiny"])
+    process = compiling.running["tiny"].process
+    compiling.stop_running()
+    assert process.poll() is not None and cached_files(tmp_path) == []
+
+
+def test_a_failure_in_the_background_gives_way_to_the_next(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", f"{sys.executable} -c raise")
+    compiling.start(["tiny"])
+    assert answer() == 42
+
+
+def test_a_compiler_that_knows_no_native_code_makes_other_code(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picky = tmp_path / "picky"
+    refuse = 'case "$*" in *=native*--version*) ;; *=native*) echo "error: unknown" >&2; exit 1;; esac'
+    picky.write_text(f'#!/bin/sh\n{refuse}\nexec {compiling.compilers()[0][0]} "$@"\n')
+    picky.chmod(0o755)
+    monkeypatch.setenv("CXX", str(picky))
+    assert answer() == 42
+    assert compiling.cached("tiny", [str(picky)]) in cached_files(tmp_path)
 
 
 def test_a_compiler_that_fails_gives_way_to_the_next(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,7 +138,7 @@ def test_a_compiler_that_fails_gives_way_to_the_next(tiny: Path, monkeypatch: py
 
 def test_an_error_is_one_line(tiny: Path) -> None:
     tiny.write_text("no C++ at all\n")
-    reason = compiling.build()
+    reason = compiling.build("tiny")
     assert isinstance(reason, str) and "error" in reason and "\n" not in reason
 
 
@@ -102,7 +148,7 @@ def test_without_a_compiler_it_is_said_once(
     monkeypatch.setenv("PATH", os.devnull)
     monkeypatch.delenv("CXX", raising=False)
     with caplog.at_level(logging.WARNING):
-        assert compiling.library() is None and compiling.library() is None
+        assert compiling.library("tiny") is None and compiling.library("other") is None
     assert len(caplog.records) == 1
     assert "no C++ compiler is found" in caplog.text and "torch's own" in caplog.text
     with pytest.raises(RuntimeError, match="not compiled"):

@@ -247,6 +247,22 @@ def test_saturated_and_unfinite_numbers(kind: Any) -> None:
     assert outputs[0, 0].isfinite().all() and outputs[1].isfinite().all()
 
 
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("hidden_size", [5, 33])
+def test_an_infinite_input_stays_where_it_is(kind: Any, hidden_size: int) -> None:
+    """Units that only fill up a vector have weights of 0, and infinity times 0 is not a number."""
+    torch.manual_seed(0)
+    layer = kind(3, hidden_size, batch_first=True)
+    x = torch.randn(2, 6, 3)
+    x[0, 1, 0] = torch.inf
+    outputs, expected = LAYERS[kind](x, *weights_of(layer))[0], layer(x)[0]
+    assert expected.isfinite().all()
+    assert_close(outputs, expected, "outputs")
+    ours, torchs = (torch.autograd.grad(out.sum(), layer.weight_hh_l0)[0] for out in (outputs, expected))
+    assert torchs.isfinite().all()
+    assert_close(ours, torchs, "weight_hh")
+
+
 def test_what_does_not_fit_is_refused() -> None:
     layer = nn.GRU(3, 5, batch_first=True)
     x, weights = torch.randn(2, 4, 3), weights_of(layer)

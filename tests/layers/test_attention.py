@@ -15,11 +15,10 @@ from seqtrain.layers.attention import (
     AdditiveSelfPooling,
     AttentionSlot,
     DotAttention,
-    causal_window,
     dot_attention,
     recorded_weights,
 )
-from seqtrain.layers.recurrence import real_steps
+from seqtrain.layers.masks import causal_window, real_steps
 from seqtrain.layers.self_attention import SelfAttentionBlock, SelfAttentionStack, rotate, sinusoids
 
 B, T, Q, M = 3, 5, 6, 8
@@ -140,7 +139,7 @@ def test_running_pooling_is_the_pooling_of_each_prefix() -> None:
     for b, length in enumerate(LENGTHS.tolist()):
         for t in range(length):
             prefix = states[b : b + 1, : t + 1]
-            torch.testing.assert_close(running[b, t], layer(prefix, torch.ones(1, t + 1, dtype=torch.bool))[0])
+            torch.testing.assert_close(running[b, t], layer(prefix, torch.tensor([t + 1]))[0])
     with recorded_weights(layer) as weights:
         assert torch.equal(layer.running(states, mask_of(True)), running)
     ((recorded,),) = weights.values()
@@ -239,7 +238,7 @@ def test_gradients_in_float64() -> None:
     torch.manual_seed(0)
     pooling = AdditiveSelfPooling(M).double()
     states = torch.randn(B, T, M, dtype=torch.double, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: pooling(x, REAL), states)
+    assert torch.autograd.gradcheck(lambda x: pooling(x, LENGTHS), states)
     assert torch.autograd.gradcheck(lambda x: pooling.running(x, mask_of(True))[REAL], states)
     for causal in (False, True):
         block = SelfAttentionBlock(M, 2, 16, True, rotary=False, dropout=0.0).double()

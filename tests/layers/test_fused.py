@@ -12,7 +12,9 @@ from seqtrain.layers import fused
 from seqtrain.layers.cells import CandidateGRUCell, CellLayer, GRUCell
 from seqtrain.layers.fused import can_fuse
 from seqtrain.layers.initialisation import initialise
-from seqtrain.layers.recurrence import RecurrentStack, real_steps
+from seqtrain.layers.masks import real_steps
+from seqtrain.layers.memory import map_tensors
+from seqtrain.layers.recurrence import RecurrentStack
 
 LENGTHS = torch.tensor([7, 1, 4, 7, 2])
 
@@ -37,8 +39,8 @@ def pair(kind: str, bidirectional: bool, weight_drop: float = 0.0) -> tuple[Recu
     """One stack by the fused kernels and its copy by torch's layers."""
     torch.manual_seed(0)
     ours, torchs = (
-        RecurrentStack(MAKES[kind], 6, [5, 4], bidirectional, weight_drop=weight_drop, fused=is_ours)
-        for is_ours in (True, False)
+        RecurrentStack(MAKES[kind], 6, [5, 4], bidirectional, weight_drop=weight_drop, kernel=kernel)
+        for kernel in ("auto", "torch")
     )
     torchs.load_state_dict(ours.state_dict())
     return ours, torchs
@@ -60,7 +62,7 @@ def test_outputs_and_gradients(kind: str, bidirectional: bool, weight_drop: floa
     x = torch.randn(5, 7, 6).requires_grad_()
     y = x.detach().clone().requires_grad_()
     weight = torch.randn(5, 7, ours.output_size)
-    assert can_fuse(ours.layers[0].ahead, x)  # type: ignore[arg-type]
+    assert can_fuse(ours.layers[0].ahead, x, "auto")  # type: ignore[arg-type]
     results = []
     for stack, inputs in ((ours, x), (torchs, y)):
         torch.manual_seed(1)  # the same weights are dropped
@@ -79,7 +81,7 @@ def test_restarts_and_carried_states(kind: str) -> None:
     x = torch.randn(4, 18, 6).requires_grad_()
     y = x.detach().clone().requires_grad_()
     lengths = torch.full((4,), 9)
-    assert can_fuse(ours.layers[0].ahead, x[:, :9])  # type: ignore[arg-type]
+    assert can_fuse(ours.layers[0].ahead, x[:, :9], "auto")  # type: ignore[arg-type]
     results = []
     for stack, inputs in ((ours, x), (torchs, y)):
         first, state = stack(inputs[:, :9], lengths, None, restarts)
@@ -100,19 +102,24 @@ def test_the_state_is_that_of_the_last_real_step() -> None:
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])
-@pytest.mark.parametrize("kind", sorted(MAKES.keys() - {"lstm"}))
-def test_under_autocast_the_recurrence_stays_in_fp32(kind: str, bidirectional: bool) -> None:
+@pytest.mark.parametrize("kind", sorted(MAKES))
+def test_under_autocast_the_recurrence_stays_in_fp32(
+    kind: str, bidirectional: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fused, "bf16_lstm", lambda: False)
     ours, _ = pair(kind, bidirectional)
     half = torch.randn(5, 7, 6).bfloat16()  # what a linear layer before it gives under autocast
     x, y = half.clone().requires_grad_(), half.float().requires_grad_()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         outputs, after = ours(x, LENGTHS)
-        state = None if bidirectional else [h.bfloat16() for h in after]
+        state = None if bidirectional else [map_tensors(h, Tensor.bfloat16) for h in after]
         again, _ = ours(x, LENGTHS, state)
     expected, _ = ours(y, LENGTHS)
     assert outputs.dtype is again.dtype is torch.float32
     assert torch.equal(outputs, expected)
-    assert torch.equal(again, ours(y, LENGTHS, None if state is None else [h.float() for h in state])[0])
+    assert torch.equal(
+        again, ours(y, LENGTHS, None if state is None else [map_tensors(h, Tensor.float) for h in state])[0]
+    )
     for total in (outputs.square().sum(), expected.square().sum()):
         total.backward()
     assert x.grad is not None and y.grad is not None
@@ -120,28 +127,35 @@ def test_under_autocast_the_recurrence_stays_in_fp32(kind: str, bidirectional: b
 
 
 def test_where_it_cannot_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    gru, x = MAKES["gru"](6, 5), torch.randn(4, 9, 6)
-    assert can_fuse(gru, x)
-    assert not can_fuse(gru, x[:, :7])
-    assert not can_fuse(gru, x.double())
-    assert not can_fuse(nn.LSTM(6, 5, proj_size=2), x)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert can_fuse(gru, x) and not can_fuse(MAKES["lstm"](6, 5), x)
-    assert not can_fuse(CellLayer(CandidateGRUCell(6, 5)), x)
-    monkeypatch.setattr(fused, "library", lambda: None)
-    assert not can_fuse(gru, x)
+    gru, lstm, x = MAKES["gru"](6, 5), MAKES["lstm"](6, 5), torch.randn(4, 9, 6)
+    assert can_fuse(gru, x, "auto") and can_fuse(lstm, x, "auto")
+    assert not can_fuse(gru, x, "torch")
+    assert not can_fuse(gru, x[:, :7], "auto") and can_fuse(gru, x[:, :7], "fused")
+    assert not can_fuse(gru, x.double(), "fused")
+    assert not can_fuse(nn.LSTM(6, 5, proj_size=2), x, "fused")
+    assert not can_fuse(CellLayer(CandidateGRUCell(6, 5)), x, "fused")
+    for has_one in (True, False):
+        monkeypatch.setattr(fused, "bf16_lstm", lambda found=has_one: found)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert can_fuse(gru, x, "auto") and can_fuse(lstm, x, "fused")
+            assert can_fuse(lstm, x, "auto") is not has_one
+    monkeypatch.setattr(fused, "library", lambda unit: None)
+    assert not can_fuse(gru, x, "fused")
+
+
+def forget() -> None:
+    for function in (compiling.library, compiling.build, compiling.warn_once):
+        function.cache_clear()
 
 
 def test_without_a_compiler_torch_computes(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     ours, torchs = pair("gru", bidirectional=True)
     x = torch.randn(5, 7, 6)
     monkeypatch.setattr(compiling, "compilers", list)
-    compiling.library.cache_clear()
-    compiling.build.cache_clear()
+    forget()
     try:
         assert torch.equal(ours(x, LENGTHS)[0], torchs(x, LENGTHS)[0])
         ours(x, LENGTHS)
     finally:
-        compiling.library.cache_clear()
-        compiling.build.cache_clear()
+        forget()
     assert len(caplog.records) == 1 and "no C++ compiler" in caplog.text

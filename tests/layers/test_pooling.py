@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from seqtrain.layers.attention import AdditiveSelfPooling, recorded_weights
+from seqtrain.layers.masks import real_steps
 from seqtrain.layers.pooling import Pooling
-from seqtrain.layers.recurrence import real_steps
 
 LENGTHS = torch.tensor([4, 1, 3])
 
@@ -27,9 +27,10 @@ def reference_attention(layer: AdditiveSelfPooling, row: np.ndarray) -> np.ndarr
 
 @pytest.mark.parametrize("kind", ["last", "mean", "max", "attention", "attention_max"])
 @pytest.mark.parametrize("bidirectional", [False, True])
-def test_pooling_equals_its_definition(kind: str, bidirectional: bool) -> None:
+@pytest.mark.parametrize("kernel", ["torch", "auto"])
+def test_pooling_equals_its_definition(kind: str, bidirectional: bool, kernel: str) -> None:
     x = states()
-    pooling = Pooling(kind, 6, bidirectional)
+    pooling = Pooling(kind, 6, bidirectional, kernel)
     pooled = pooling(x, LENGTHS)
     assert pooled.shape == (3, pooling.output_size)
     for i, length in enumerate(LENGTHS.tolist()):
@@ -42,9 +43,10 @@ def test_pooling_equals_its_definition(kind: str, bidirectional: bool) -> None:
         np.testing.assert_allclose(pooled[i].detach().numpy(), parts[kind], atol=1e-5)
 
 
-def test_weights_are_recorded_only_on_demand_and_change_nothing() -> None:
+@pytest.mark.parametrize("kernel", ["torch", "auto"])
+def test_weights_are_recorded_only_on_demand_and_change_nothing(kernel: str) -> None:
     x = states()
-    pooling = Pooling("attention", 6, True)
+    pooling = Pooling("attention", 6, True, kernel)
     before = pooling(x, LENGTHS)
     with recorded_weights(nn.Sequential(pooling)) as weights:
         during = pooling(x, LENGTHS)

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqtrain.layers.dropout import LockedDropout
-from seqtrain.layers.recurrence import Permute, RecurrentLayer, RecurrentStack, real_steps, reversal
+from seqtrain.layers.masks import real_steps
+from seqtrain.layers.recurrence import Permute, RecurrentLayer, RecurrentStack, reversal
 
 LAYERS: dict[str, Callable[..., nn.Module]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 GRU = partial(nn.GRU, batch_first=True)

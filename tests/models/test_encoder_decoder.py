@@ -14,6 +14,7 @@ from seqtrain.config.root import Config
 from seqtrain.data.base import DataSpec
 from seqtrain.data.forecasting import ForecastBatch
 from seqtrain.errors import ConfigError
+from seqtrain.kernels.machine import bf16_lstm
 from seqtrain.layers.attention import recorded_weights
 from seqtrain.models.encoder_decoder import EncoderDecoderModel
 from seqtrain.tasks.forecast_head import ForecastHead
@@ -218,6 +219,8 @@ def test_recorded_weights(config: Compose, score: str) -> None:
 
 def test_bf16_stays_close(config: Compose) -> None:
     for cell in CELLS:
+        if cell == "lstm" and not bf16_lstm():  # a decoder's single steps are torch's
+            continue
         built, batch = build(config(f"model.cell={cell}"), spec_of()), windows()
         with torch.no_grad():
             exact = forecast(built, batch)
