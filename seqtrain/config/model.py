@@ -173,8 +173,8 @@ class SequenceConfig(ModelConfig):
     pooling: Pooling = Pooling.last
     """``last`` state, ``mean``, ``max``, ``attention`` (a learned weighted mean) or ``attention_max`` (both)."""
     kernel: Kernel = Kernel.auto
-    """What computes recurrence and attention pooling: ``torch``, the ``fused`` kernels for ``gru``, ``lstm``, ``rnn`` and
-    the pooling on the CPU in fp32, or ``auto``: the fused ones where they can be used and are faster."""
+    """What computes the recurrence and attention pooling: ``torch``; the ``fused`` kernels for gru, lstm, rnn and the
+    pooling, on the CPU in fp32; or ``auto``: the fused ones where they can be used and are faster."""
 
     def kernels(self) -> list[str]:
         attends = self.pooling in (Pooling.attention, Pooling.attention_max)
