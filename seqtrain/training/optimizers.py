@@ -1,11 +1,33 @@
 """Optimizers over a model's parameters."""
 
+import sys
 from collections.abc import Iterable
+from functools import cache
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
 
 from seqtrain.config.trainer import Optimizer, TrainerConfig
+
+Kind = TypeVar("Kind", bound=torch.optim.Optimizer)
+
+
+@cache
+def without_compiler(kind: type[Kind]) -> type[Kind]:
+    """An optimizer class of torch's that does not import torch's compiler, which takes a second or two.
+
+    Its methods import it at their first call, only to tell it to leave them alone. Here they are called without that;
+    where a release of torch has them in another form, they stay as they are.
+    """
+    for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
+        method = getattr(getattr(torch.optim.Optimizer, name), "__wrapped__", None)
+        if method is not None and "torch._dynamo" not in sys.modules:
+            vars(method).setdefault("__dynamo_disable", method)  # where torch looks for what it makes of a method
+    step: Any = kind.step
+    while hasattr(step, "__wrapped__"):
+        step = step.__wrapped__
+    return cast("type[Kind]", type(kind.__name__, (kind,), {"step": torch.no_grad()(step)}))
 
 
 def build_optimizer(config: TrainerConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
@@ -20,8 +42,8 @@ def build_optimizer(config: TrainerConfig, parameters: Iterable[nn.Parameter]) -
     ]
     fused = all(p.device.type in ("cpu", "cuda") for p in trained)
     if config.optimizer is Optimizer.sgd:
-        return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, fused=fused)
+        return without_compiler(torch.optim.SGD)(groups, lr=config.lr, momentum=config.momentum, fused=fused)
     betas = (config.betas[0], config.betas[1])
     if config.optimizer is Optimizer.adam:
-        return torch.optim.Adam(groups, lr=config.lr, betas=betas, fused=fused)
-    return torch.optim.AdamW(groups, lr=config.lr, betas=betas, fused=fused)
+        return without_compiler(torch.optim.Adam)(groups, lr=config.lr, betas=betas, fused=fused)
+    return without_compiler(torch.optim.AdamW)(groups, lr=config.lr, betas=betas, fused=fused)

@@ -66,6 +66,21 @@ def test_auroc_counts_the_pairs_in_the_right_order() -> None:
     assert metrics["auroc"] == pytest.approx(expected) == pytest.approx(6.5 / 9)
 
 
+@pytest.mark.parametrize("num_classes", [2, 3, 9])
+def test_f1_and_auroc_are_those_of_scikit_learn(num_classes: int) -> None:
+    from sklearn.metrics import f1_score, roc_auc_score
+
+    for size in (2, 30, 500):
+        probabilities, targets = random_case(num_classes, size)
+        probabilities, targets[:2] = probabilities.round(1), [0, 1]  # with ties, and both classes
+        metrics = classification_metrics(probabilities, targets)
+        predicted = probabilities.argmax(1)
+        expected = f1_score(targets, predicted, average="macro", zero_division=0)
+        assert metrics["macro_f1"] == pytest.approx(expected, abs=1e-12)
+        if num_classes == 2:
+            assert metrics["auroc"] == pytest.approx(roc_auc_score(targets, probabilities[:, 1]), abs=1e-12)
+
+
 @pytest.mark.parametrize("num_classes, targets", [(2, [0, 0, 0]), (2, [1, 1, 1]), (3, [0, 1, 1])])
 def test_auroc_is_left_out_where_it_is_undefined(num_classes: int, targets: list[int]) -> None:
     probabilities, _ = random_case(num_classes, size=3)
