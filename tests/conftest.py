@@ -23,9 +23,14 @@ NEUTRAL = ["the", "a", "film", "plot", "actor", "scene", "was", "and", "with", "
 
 @pytest.fixture(autouse=True, scope="session")
 def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """An empty cache, no data folder, no hub; one thread, so that small tensors are not slowed by many."""
+    """An empty cache, no data folder, no hub; one thread, so that small tensors are not slowed by many.
+
+    The processes of pytest-xdist share the cache, so that a kernel is compiled once.
+    """
+    base = tmp_path_factory.getbasetemp()
+    cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SEQTRAIN_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("SEQTRAIN_CACHE_DIR", str(cache))
         patch.delenv("SEQTRAIN_DATA_DIR", raising=False)
         patch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # refuses at once
         patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hub")))

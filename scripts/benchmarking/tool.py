@@ -1,14 +1,13 @@
 """This tool as a contestant: its trainer as in a run, and a bare loop over the same model and batches."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import copy
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 from hydra import compose, initialize_config_dir
-from torch import nn
+from torch import Tensor, nn
 
 from benchmarking.rows import load_rows
 from benchmarking.turns import Turn, Work
@@ -20,9 +19,12 @@ from seqtrain.config.root import Config
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.text_classification import TextClassification
 from seqtrain.data.tokens import TokenRows
+from seqtrain.layers.memory import map_tensors
 from seqtrain.run_directory import RunDirectory
-from seqtrain.training.device import seed_everything
+from seqtrain.training.device import autocast, seed_everything
+from seqtrain.training.objective import Objective
 from seqtrain.training.observers import JsonLines, TensorBoard
+from seqtrain.training.optimizers import build_optimizer
 from seqtrain.training.ranks import join_ranks
 from seqtrain.training.trainer import Trainer
 
@@ -88,28 +90,59 @@ def trainer(overrides: list[str], rows: str | None = None) -> tuple[Turn, int]:
 
 
 def bare(overrides: list[str], rows: str | None = None) -> tuple[Turn, int]:
-    """Forward, loss, backward, clipping and update of a classifier, and nothing else."""
-    config = composed(overrides)
-    seed_everything(config.seed)
-    counted = Counted(build_data(config), rows)
-    built = build_model(config, counted.data.spec)
-    parameters = [*built.model.parameters(), *built.head.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=config.trainer.lr, weight_decay=0.0, fused=True)
-    built.model.train()
+    """Forward, loss, backward, clipping and update, and nothing else: what the trainer is measured by."""
+    work, step, num_parameters = bare_steps(overrides, rows)
     turns = 0
 
     def turn(steps: int | None) -> Work:
         nonlocal turns
-        counted.work = Work()
+        counted = work(turns)
         for number, batch in enumerate(counted.data.train_batches(turns), 1):
-            batch = batch.to(built.device)
-            optimizer.zero_grad()
-            nn.functional.cross_entropy(built.head(built.model(batch)[0]), batch.targets).backward()
-            nn.utils.clip_grad_norm_(parameters, cast(Any, config.trainer.max_grad_norm))
-            optimizer.step()
+            step(batch)
             if number == steps:
                 break
         turns += 1
         return counted.work
 
-    return turn, built.num_parameters
+    return turn, num_parameters
+
+
+def bare_steps(
+    overrides: list[str], rows: str | None = None, clock: Callable[[str], None] = lambda part: None
+) -> tuple[Callable[[int], Counted], Callable[[Batch], None], int]:
+    """Data that is counted anew, one step on a batch, and the number of parameters.
+
+    ``clock`` is told the name of each part of a step when it ends.
+    """
+    config = composed(overrides)
+    seed_everything(config.seed)
+    counted = Counted(build_data(config), rows)
+    built = build_model(config, counted.data.spec)
+    objective = Objective(built.model, built.head, built.task).train()
+    parameters = list(objective.parameters())
+    optimizer = build_optimizer(config.trainer, parameters)
+    limit = cast(Any, config.trainer.max_grad_norm)
+    state: Any = None
+
+    def begin(turn: int) -> Counted:
+        nonlocal state
+        counted.work, state = Work(), None
+        return counted
+
+    def step(batch: Batch) -> None:
+        nonlocal state
+        moved = batch.to(built.device)
+        optimizer.zero_grad()
+        clock("to the device")
+        with autocast(built.device, config.trainer.precision):
+            _, loss, state = objective(moved, state)
+        state = map_tensors(state, Tensor.detach) if built.task.carries_state else None
+        clock("forward")
+        (loss / built.task.count(moved)).backward()
+        clock("backward")
+        nn.utils.clip_grad_norm_(parameters, limit)
+        clock("clipping")
+        optimizer.step()
+        clock("update")
+
+    return begin, step, built.num_parameters

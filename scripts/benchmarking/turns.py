@@ -68,6 +68,8 @@ class Times:
     work: list[Work] = field(default_factory=list)
     peak_memory: float = 0.0
     """MB of all its processes, each at its own peak."""
+    gpu_memory: float = 0.0
+    """MB of tensors on the GPU, likewise."""
 
     @property
     def seconds_per_token(self) -> list[float]:
@@ -127,6 +129,7 @@ class Workers:
             self.times.seconds.append(answers[0]["seconds"])
             self.times.work.append(Work(**answers[0]["work"]))
             self.times.peak_memory = sum(answer["peak_memory"] for answer in answers)
+            self.times.gpu_memory = sum(answer["gpu_memory"] for answer in answers)
 
     def end(self) -> None:
         """Let the processes end."""

@@ -22,7 +22,8 @@ def main() -> None:
         work = turn(json.loads(line))
         wait_for_gpu()
         seconds = time.perf_counter() - started
-        print(json.dumps({"seconds": seconds, "work": asdict(work), "peak_memory": peak_memory()}), file=answers)
+        answer = {"seconds": seconds, "work": asdict(work), "peak_memory": peak_memory(), "gpu_memory": gpu_memory()}
+        print(json.dumps(answer), file=answers)
 
 
 def wait_for_gpu() -> None:
@@ -30,6 +31,13 @@ def wait_for_gpu() -> None:
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.synchronize()
+
+
+def gpu_memory() -> float:
+    """The most that tensors took on the GPU at once, in MB; 0 where there is none."""
+    torch = sys.modules.get("torch")
+    used: float = torch.cuda.max_memory_allocated() / 1024**2 if torch and torch.cuda.is_initialized() else 0.0
+    return used
 
 
 def peak_memory() -> float:

@@ -1,5 +1,6 @@
-"""What every model config must keep, whatever is in it."""
+"""What every model config must keep, whatever is in it; on the device of SEQTRAIN_TEST_DEVICE, else the CPU."""
 
+import os
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -47,11 +48,12 @@ VARIANTS = [
 ]
 SPEC = DataSpec(targets="class", vocab_size=50, pad_id=0, class_names=["a", "b", "c"], class_counts=[5, 5, 5])
 LENGTHS = [9, 4, 1, 7]
+DEVICE = torch.device(os.environ.get("SEQTRAIN_TEST_DEVICE", "cpu"))
 
 
 @pytest.fixture(params=VARIANTS)
 def config(request: pytest.FixtureRequest, composed: Compose) -> Config:
-    sizes = ["model.embedding.embed_dim=8", "device=cpu"]
+    sizes = ["model.embedding.embed_dim=8", f"device={DEVICE}"]
     if "self_attn" in request.param:
         sizes.append("model.feed_forward_size=16")
     else:
@@ -64,7 +66,7 @@ def steps_model(config: Config, causal: bool) -> nn.Module:
     seed_everything(0)
     model_class = registry.find("model", config.model.kind).load()
     model: nn.Module = model_class.from_config(config.model, SPEC, causal=causal, pooled=False)
-    return model.eval()
+    return model.to(DEVICE).eval()
 
 
 def build(config: Config, seed: int = 0) -> Built:
@@ -82,7 +84,8 @@ def batch_of(rows: list[Tensor], extra_padding: int = 0) -> Batch:
     inputs = torch.zeros(len(rows), int(lengths.max()) + extra_padding, dtype=torch.long)
     for i, row in enumerate(rows):
         inputs[i, : len(row)] = row
-    return Batch(inputs, torch.arange(len(rows)) % 3, lengths, np.arange(len(rows)), int(lengths.sum()))
+    batch = Batch(inputs, torch.arange(len(rows)) % 3, lengths, np.arange(len(rows)), int(lengths.sum()))
+    return batch.to(DEVICE)
 
 
 def logits(built: Built, batch: Batch) -> Tensor:
@@ -158,13 +161,13 @@ def test_state_dict_round_trip(config: Config) -> None:
 
 def test_bf16_stays_close(config: Config) -> None:
     recurrent = config.model if isinstance(config.model, RecurrentConfig) else RecurrentConfig()
-    if recurrent.cell is Cell.lstm and recurrent.kernel is Kernel.torch and not bf16_lstm():
+    if recurrent.cell is Cell.lstm and recurrent.kernel is Kernel.torch and DEVICE.type == "cpu" and not bf16_lstm():
         pytest.skip("needs a CPU with an LSTM in bf16")
     built = build(config)
     built.model.eval()
     batch = batch_of(tokens())
     exact = logits(built, batch)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
+    with torch.autocast(DEVICE.type, dtype=torch.bfloat16):
         loss = built.task.loss(built.head, built.model(batch)[0], batch)
         rough = logits(built, batch)
     loss.backward()
@@ -187,8 +190,8 @@ def check_weights(weights: dict[str, list[Tensor]], real: Tensor) -> None:
     """One call each; over real memory steps they sum to one, on padding they are zero. Of padded queries nothing."""
     for (call,) in weights.values():
         rows = call if call.dim() == 3 else call[:, None]
-        queries = real if rows.shape[1] == real.shape[1] else torch.ones(rows.shape[:2], dtype=torch.bool)
-        torch.testing.assert_close(rows.sum(-1)[queries], torch.ones(int(queries.sum())))
+        queries = real if rows.shape[1] == real.shape[1] else real.new_ones(rows.shape[:2])
+        torch.testing.assert_close(rows.sum(-1)[queries], rows.new_ones(int(queries.sum())))
         assert (rows.masked_select(~real[:, None] & queries[..., None]) == 0).all()
 
 
@@ -236,7 +239,7 @@ def test_segments_with_carried_state_equal_the_whole(config: Config, context_len
     rows = torch.stack(tokens([12, 12]))
     for ends in ([5], [1, 2, 3, 9]):
         torch.testing.assert_close(in_segments(model, rows, None, ends), model(batch_of(list(rows)))[0])
-    restarts = torch.zeros(2, 12, dtype=torch.bool)
+    restarts = torch.zeros(2, 12, dtype=torch.bool, device=DEVICE)
     restarts[0, [0, 5, 6]] = True
     restarts[1, 9] = True
     parts = [rows[:1, :5], rows[:1, 5:6], rows[:1, 6:]], [rows[1:, :9], rows[1:, 9:]]

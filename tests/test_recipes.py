@@ -1,0 +1,58 @@
+"""Every recipe of conf/experiment/ takes a step on any machine, on small made-up data in the place of its own."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from seqtrain.cli.composing import conf_directory
+from seqtrain.commands.train import train
+from seqtrain.config.root import Config
+from seqtrain.run_directory import RunDirectory, read_json
+
+Compose = Callable[..., Config]
+RECIPES = sorted(path.stem for path in (conf_directory() / "experiment").glob("*.yaml"))
+SMALLER = {
+    "wikitext2_awd_lstm": ["model.hidden_sizes=[46,46,16]", "model.embedding.embed_dim=16"],  # not 33 million numbers
+    "etth1_segrnn": ["data.batch_size=8"],
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with what SEQTRAIN_DATA_DIR would hold, with made-up contents."""
+    folder, rng = tmp_path_factory.mktemp("data"), random.Random(0)
+    words = ["the", "a", "plot", "actor", "scene", "good", "bad", "dull", "fine", "ending"]
+
+    def text(count: int) -> str:
+        return " ".join(rng.choices(words, k=count))
+
+    for name in ("imdb", "wikitext2", "tiny_shakespeare", "ett"):
+        (folder / name).mkdir()
+    for split in ("train", "test"):
+        rows = {"text": [text(rng.randint(5, 40)) for _ in range(60)], "label": [0, 1] * 30}
+        pd.DataFrame(rows).to_parquet(folder / "imdb" / f"{split}.parquet")
+    for split in ("train", "validation", "test"):
+        lines = [" = A title = ", *(f" {text(30)} " for _ in range(60 if split == "train" else 20))]
+        pd.DataFrame({"text": lines}).to_parquet(folder / "wikitext2" / f"{split}.parquet")
+    (folder / "tiny_shakespeare" / "input.txt").write_text("\n".join(text(8) for _ in range(800)))
+    hours = pd.date_range("2016-07-01", periods=17420, freq="h")
+    values = np.sin(np.arange(17420)[:, None] / 24 + np.arange(7)) + np.random.default_rng(0).normal(0, 0.1, (17420, 7))
+    names = ["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
+    frame = pd.DataFrame(values.round(3), columns=names)
+    frame.insert(0, "date", hours.strftime("%Y-%m-%d %H:%M:%S"))
+    frame.to_csv(folder / "ett" / "ETTh1.csv", index=False)
+    return folder
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipe(recipe: str, composed: Compose, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEQTRAIN_DATA_DIR", str(data))
+    config = composed(f"+experiment={recipe}", "debug=dry", "device=cpu", *SMALLER.get(recipe, []))
+    run = RunDirectory.claim(tmp_path / "run", exact=True)
+    value = train(config, run)
+    assert np.isfinite(value)
+    assert read_json(run.results_path)["scores"]
