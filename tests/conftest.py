@@ -4,7 +4,6 @@ import csv
 import os
 import random
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from seqtrain.cli.composing import conf_directory, store_schemas
 from seqtrain.config.loading import to_config
 from seqtrain.config.root import Config
+from tests import command_line
 
 POSITIVE = ["good", "great", "fine", "lovely", "superb", "moving"]
 NEGATIVE = ["bad", "awful", "poor", "dull", "weak", "tedious"]
@@ -115,12 +115,7 @@ def run_in() -> Callable[[Path], Run]:
 
     def in_folder(folder: Path) -> Run:
         def run(*arguments: str, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-            own = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
-            return subprocess.run(
-                [sys.executable, "-m", "seqtrain", *arguments],
-                cwd=folder, input=stdin, capture_output=True, encoding="utf-8", errors="surrogateescape", timeout=120,
-                env=own | {"PYTHONIOENCODING": "utf-8"} | environment,
-            )  # fmt: skip
+            return command_line.seqtrain(folder, *arguments, stdin=stdin, **environment)
 
         return run
 

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 
 from seqtrain.run_directory import read_json
+from tests.command_line import seqtrain as command
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -21,13 +21,6 @@ SMALL = [
     "model.embedding.embed_dim=12", "model.hidden_size=10", "trainer.max_steps=4", "trainer.eval_every=2",
     "trainer.lr=0.01", "trainer.warmup_steps=5", "trainer.figures=false",
 ]  # fmt: skip
-
-
-def command(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "seqtrain", *arguments], cwd=folder, capture_output=True, text=True, timeout=240,
-        env={key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"},
-    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -3,10 +3,8 @@
 import csv
 import json
 import math
-import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -134,38 +132,11 @@ REFUSED = {
     ),
     "a level that is none": ([hours(600), "task.conformal=90"], ["task.conformal=90.0: must be above 0 and below 1"]),
 }  # fmt: skip
-FORKS = """
-import json, os, sys
-import pandas, seqtrain.cli.main, seqtrain.commands.train  # once, for all of them
-for number, arguments in enumerate(json.load(sys.stdin)):
-    child = os.fork()
-    if child == 0:
-        os.dup2(os.open(f"{number}.stderr", os.O_WRONLY | os.O_CREAT), 2)
-        sys.argv = ["seqtrain", *arguments]
-        sys.exit(seqtrain.cli.main.main())
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
-
-
-@pytest.fixture(scope="module")
-def refused(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Result]:
-    """What the command line says to each of these files and options, from processes forked where torch is there."""
-    folder = tmp_path_factory.mktemp("refused")
-    arguments = []
-    for number, ((text, *options), _) in enumerate(REFUSED.values()):
-        (folder / f"{number}.csv").write_text(text)
-        arguments.append([*SMALL, f"data.path={number}.csv", f"hydra.run.dir=run{number}", *options])
-    environment = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORKS]  # it warns of forks beside threads
-    ended = subprocess.run(command, cwd=folder, input=json.dumps(arguments), stdout=subprocess.PIPE, text=True,
-                           timeout=120, env=environment, check=True)  # fmt: skip
-    assert not list(folder.glob("run*/metrics.jsonl")), "an error before training"
-    return {
-        name: Result(arguments[number], int(code), stderr=(folder / f"{number}.stderr").read_text())
-        for number, (name, code) in enumerate(zip(REFUSED, ended.stdout.split(), strict=True))
-    }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_bad_input_is_one_line(refused: dict[str, Result], fails: Fails, name: str) -> None:
-    fails(refused[name], *REFUSED[name][1])
+def test_bad_input_is_one_line(tmp_path: Path, run_in: Callable[[Path], Run], fails: Fails, name: str) -> None:
+    (text, *options), parts = REFUSED[name]
+    (tmp_path / "file.csv").write_text(text)
+    fails(run_in(tmp_path)(*SMALL, "data.path=file.csv", "hydra.run.dir=run", *options), *parts)
+    assert not (tmp_path / "run/metrics.jsonl").exists(), "an error before training"

@@ -14,6 +14,7 @@ import yaml
 from optuna.trial import FrozenTrial, TrialState
 
 from seqtrain.run_directory import read_json
+from tests.command_line import Command
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Fails = Callable[..., None]
@@ -97,10 +98,7 @@ def test_a_killed_study_goes_on(seqtrain: Run, tmp_path: Path) -> None:
     rates = [0.01, 0.02, 0.03, 0.04, -1.0]
     options = [*STUDY, *TINY, "hydra/sweeper/sampler=grid", f"trainer.lr={','.join(map(str, rates))}"]
     options += ["hydra.sweeper.sampler.seed=4", "trainer.max_steps=150", "trainer.eval_every=50"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "seqtrain", *options],
-        cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-    )  # fmt: skip
+    process = Command(tmp_path, *options)
     while not any((tmp_path / "sweep").glob("2-*/metrics.jsonl")) and process.poll() is None:
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
@@ -149,17 +147,10 @@ def test_a_pruned_run_goes_on_outside_the_study(seqtrain: Run, tmp_path: Path) -
 @pytest.mark.slow
 def test_two_processes_share_a_study(tmp_path: Path) -> None:
     shared = [f"hydra.sweeper.storage=sqlite:///{tmp_path}/all.db", "hydra.sweeper.study_name=all"]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "seqtrain", *STUDY[:-1], *TINY, RATE, *shared, "hydra.sweeper.n_trials=6",
-             f"hydra.sweep.dir=sweep{i}"],
-            cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
-        )
-        for i in range(2)
-    ]  # fmt: skip
-    for process in processes:
-        _, errors = process.communicate(timeout=120)
-        assert process.returncode == 0, errors
+    options = [*STUDY[:-1], *TINY, RATE, *shared, "hydra.sweeper.n_trials=6"]
+    for process in [Command(tmp_path, *options, f"hydra.sweep.dir=sweep{i}") for i in range(2)]:
+        ended = process.finish()
+        assert ended.returncode == 0, ended.stderr
     trials = trials_of(tmp_path / "all.db")
     assert states(trials) in ({"COMPLETE": 6}, {"COMPLETE": 7})
     names = sorted(path.parent.name.split("-")[0] for path in tmp_path.glob("sweep?/*/config.yaml"))

@@ -28,6 +28,7 @@ from seqtrain.errors import Interrupted, RunError
 from seqtrain.run_directory import RunDirectory, read_json
 from seqtrain.sweeps.sharing import num_cores
 from seqtrain.training.trainer import Trainer
+from tests import command_line
 
 TINY = [
     *("data=adding", "data.length=6", "data.num_eval=32", "data.num_train=320", "data.batch_size=8", "device=cpu"),
@@ -78,16 +79,9 @@ def seqtrain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capt
     signal.signal(signal.SIGTERM, handler)
 
 
-def environment() -> dict[str, str]:
-    return {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
-
-
 def run_apart(folder: Path, *arguments: str, **variables: str) -> Outcome:
     """The command in a process of its own."""
-    result = subprocess.run(
-        [sys.executable, "-m", "seqtrain", *arguments],
-        cwd=folder, capture_output=True, text=True, timeout=180, env=environment() | variables,
-    )  # fmt: skip
+    result = command_line.seqtrain(folder, *arguments, **variables)
     return Outcome(result.returncode, result.stdout, result.stderr)
 
 
@@ -286,21 +280,18 @@ def test_a_sweep_killed_twice_does_each_job_once(tmp_path: Path) -> None:
     command = ["-m", *TINY, f"seed=range({JOBS // 2})", "model=gru,rnn", "hydra.sweep.dir=s"]
     sweep, begun, seen = tmp_path / "s", Counter[int](), dict[str, tuple[int, str, str]]()
     for sitting, least in enumerate((JOBS // 4, JOBS // 2 + 1, JOBS), 1):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "seqtrain", *command],
-            cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
-        )  # fmt: skip
+        process = command_line.Command(tmp_path, *command)
         if least < JOBS:
             wait_until(partial(under_way, sweep, least), process)
             process.send_signal(signal.SIGKILL)
-        out, err = process.communicate(timeout=120)
-        numbers, finished = Outcome(0, out, err).begun, fingerprints(sweep)
+        ended = process.finish()
+        numbers, finished = Outcome(0, ended.stdout, ended.stderr).begun, fingerprints(sweep)
         print(f"sitting {sitting}: began or went on with jobs {numbers}; then {dict(states(sweep))}")
         assert {name: finished[name] for name in seen} == seen, "a finished job was run again"
         begun.update(numbers)
         seen = finished
-    assert process.returncode == 0, err
-    assert f"{JOBS} jobs: {JOBS} finished" in out and len(seen) == JOBS
+    assert ended.returncode == 0, ended.stderr
+    assert f"{JOBS} jobs: {JOBS} finished" in ended.stdout and len(seen) == JOBS
     assert set(begun) == set(range(JOBS)) and JOBS <= begun.total() <= JOBS + 2, begun
     for run in sweep.glob("[0-9]*"):
         assert steps(run) == [1, 2, 3, 4, 5, 6], run
@@ -313,7 +304,7 @@ def under_way(sweep: Path, least: int) -> bool:
     return found["finished"] >= least and found["running"] > 0
 
 
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+def wait_until(condition: Callable[[], bool], process: command_line.Command | subprocess.Popen[str]) -> None:
     while process.poll() is None:
         try:
             if condition():
@@ -351,7 +342,7 @@ def two_long_jobs(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
         [sys.executable, "-m", "seqtrain", "-m", *TINY, "trainer.max_steps=100000,6", "trainer.eval_every=50000",
          "seed=1,2", *TWO_AT_ONCE],
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(),
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=command_line.environment(),
         start_new_session=True,
     )  # fmt: skip
     wait_until(lambda: sum(len(steps(p.parent)) > 20 for p in tmp_path.glob("s/*/metrics.jsonl")) == 2, process)

@@ -3,11 +3,9 @@
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +18,7 @@ import pytest
 from seqtrain.commands.check_resume import first_difference
 from seqtrain.run_directory import RunDirectory, read_json
 from seqtrain.training.checkpoint import load_checkpoint
+from tests.command_line import Command
 
 KILLS = int(os.environ.get("SEQTRAIN_KILLS", "5"))
 
@@ -32,25 +31,18 @@ OPTIONS = [
 """A language model with carried state and dropout; a checkpoint at each step that the 2 % rule allows."""
 
 
-def environment() -> dict[str, str]:
-    return {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"}
+def start(folder: Path, *arguments: str, file_size: int = 0) -> Command:
+    """The command in the background; no file grows beyond so many bytes, if given, as a quota would have it."""
+    return Command(folder, *arguments, file_size=file_size)
 
 
-def start(folder: Path, *arguments: str, **options: Any) -> subprocess.Popen[str]:
-    """The command in the background."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "seqtrain", *arguments],
-        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), **options,
-    )  # fmt: skip
-
-
-def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+def finish(process: Command) -> tuple[int, str]:
     """Exit code and what it wrote on stderr."""
-    _, errors = process.communicate(timeout=120)
-    return process.returncode, errors
+    ended = process.finish()
+    return ended.returncode, ended.stderr
 
 
-def wait_for(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+def wait_for(condition: Callable[[], bool], process: Command) -> None:
     """Until the condition holds, or the process has ended."""
     while not condition() and process.poll() is None:
         time.sleep(0.005)
@@ -89,7 +81,7 @@ def resumed(folder: Path, name: str) -> str:
 
 def test_killed_at_any_moment(folder: Path) -> None:
     """SIGKILL at random moments, from the first on; a run that was not begun yet is begun again by its command."""
-    options = [*OPTIONS, "trainer.epochs=16"]  # long enough for most moments to lie in training
+    options = [*OPTIONS, "trainer.epochs=6"]  # long enough for most moments to lie in training
     began = time.monotonic()
     code, errors = finish(start(folder, *options, "hydra.run.dir=long"))
     assert code == 0, errors
@@ -146,13 +138,8 @@ def test_a_second_signal_ends_it_at_once(folder: Path) -> None:
     assert same_as_whole(folder, "twice") is None
 
 
-def limit_files() -> None:
-    """No file beyond 8 kB, as a quota would have it."""
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
-
-
 def test_no_room_for_a_checkpoint(folder: Path) -> None:
-    code, errors = finish(start(folder, *OPTIONS, "hydra.run.dir=quota", preexec_fn=limit_files))
+    code, errors = finish(start(folder, *OPTIONS, "hydra.run.dir=quota", file_size=8192))
     assert code == 1 and "Traceback" not in errors, errors
     last = errors.strip().splitlines()[-1]
     assert last.startswith("seqtrain: error: ") and "cannot be written (File too large)" in last, errors

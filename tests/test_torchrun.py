@@ -4,6 +4,7 @@ import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ import torch
 from seqtrain.commands.check_resume import first_difference
 from seqtrain.run_directory import RunDirectory, read_json
 from seqtrain.training.checkpoint import load_checkpoint
+from tests.command_line import Command
 
 NO_DROPOUT = ["model.dropout=0", "device=cpu"]
 NO_WORDS_DROPPED = "model.embedding.dropout=0"
@@ -56,8 +58,8 @@ CASES = {
 
 
 def start(folder: Path, processes: int, *arguments: str) -> subprocess.Popen[str]:
-    """The command in one process or several."""
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] if processes > 1 else []
+    """The command by torchrun, in the background."""
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     return subprocess.Popen(
         [sys.executable, *launcher, "-m", "seqtrain", *arguments],
         cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -66,9 +68,16 @@ def start(folder: Path, processes: int, *arguments: str) -> subprocess.Popen[str
 
 
 def run(folder: Path, processes: int, *arguments: str) -> str:
-    """Run to the end; returns what it said."""
-    out, errors = start(folder, processes, *arguments).communicate(timeout=120)
-    return out + errors
+    """Run to the end in so many processes, with the variables that torchrun sets; returns what they said."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(processes)} if processes > 1 else {}
+    commands = [
+        Command(folder, *arguments, variables=shared | {"RANK": str(i), "LOCAL_RANK": str(i)} if shared else {})
+        for i in range(processes)
+    ]
+    return "".join(ended.stdout + ended.stderr for ended in [command.finish() for command in commands])
 
 
 @pytest.fixture(scope="module")
@@ -167,5 +176,6 @@ def test_a_dead_process_ends_the_job(folder: Path) -> None:
     ],
 )
 def test_errors_are_said_and_end_the_job(folder: Path, arguments: list[str], message: str) -> None:
-    said = run(folder, 2, *arguments)
+    out, errors = start(folder, 2, *arguments).communicate(timeout=120)
+    said = out + errors
     assert f"seqtrain: error: {message}" in said or f"error: model=grru: no such option; {message}" in said, said

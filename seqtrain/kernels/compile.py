@@ -191,7 +191,6 @@ def begin(unit: str, command: list[str]) -> Compilation:
     Raises:
         OSError: if not even a temporary folder can be written.
     """
-    log.info("compiling the %s kernel for this CPU, which is done once", unit)
     target = cached(unit, command)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -214,6 +213,8 @@ def finish(compilation: Compilation) -> None:
         CompileError: if it fails.
     """
     name = compilation.command[0]
+    if compilation.process.poll() is None:
+        log.info("waiting for %s: the kernels are compiled for this CPU, which is done once", name)
     try:
         errors = compilation.process.communicate(timeout=TIME_LIMIT)[1]
     except subprocess.TimeoutExpired as error:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import seqtrain
@@ -19,6 +20,7 @@ from seqtrain.config.loading import from_yaml, to_config
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, DataError, RunError
 from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.training.device import has_bf16
 
 Compose = Callable[..., Config]
 Finished = tuple[Config, RunDirectory]
@@ -333,7 +335,8 @@ def test_other_options_train(small: Compose, tmp_path: Path) -> None:
     losses = {}
     data = ["data.batch_tokens=500", "data.tokenizer=char", "data.tokenizer=bpe"]
     task = ["task.class_weights=[1,5]", "task.label_smoothing=0.3"]
-    for name in ("seed=0", *data, *task, "trainer.optimizer=sgd", "trainer.precision=bf16"):
+    bf16 = ["trainer.precision=bf16"] if has_bf16(torch.device("cpu")) else []  # fp32 elsewhere
+    for name in ("seed=0", *data, *task, "trainer.optimizer=sgd", *bf16):
         run = RunDirectory.claim(tmp_path / name, exact=True)
         extra = ["data.vocab_size=400"] if "bpe" in name else []
         train(small("trainer.max_steps=20", "trainer.log_every=20", name, *extra), run)
