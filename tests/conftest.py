@@ -14,11 +14,17 @@ from hydra import compose, initialize_config_dir
 from seqtrain.cli.composing import conf_directory, store_schemas
 from seqtrain.config.loading import to_config
 from seqtrain.config.root import Config
+from seqtrain.sweeps.sharing import num_cores
 from tests import command_line
 
 POSITIVE = ["good", "great", "fine", "lovely", "superb", "moving"]
 NEGATIVE = ["bad", "awful", "poor", "dull", "weak", "tedious"]
 NEUTRAL = ["the", "a", "film", "plot", "actor", "scene", "was", "and", "with", "of", "music", "story", "ending", "it"]
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are cores: tests of processes spend part of their time waiting for them."""
+    return num_cores() + 1
 
 
 @pytest.fixture(autouse=True, scope="session")
