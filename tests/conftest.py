@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 
 from seqtrain.cli.composing import conf_directory, store_schemas
+from seqtrain.config import registry
 from seqtrain.config.loading import to_config
 from seqtrain.config.root import Config
 from seqtrain.sweeps.sharing import num_cores
@@ -79,12 +81,20 @@ Compose = Callable[..., Config]
 
 @pytest.fixture(scope="session")
 def composed() -> Compose:
-    """Compose the real conf/ with overrides into a checked Config."""
+    """Compose the real conf/ with overrides into a checked Config of its own."""
+    stored: list[set[object]] = [set()]
+    trees: dict[tuple[str, ...], DictConfig] = {}  # composing takes half a second
 
     def composer(*overrides: str) -> Config:
-        store_schemas()
-        with initialize_config_dir(str(conf_directory()), version_base="1.3"):
-            return to_config(compose("train", overrides=list(overrides)))
+        kinds: set[object] = {(group, *kind) for group, kinds in registry.REGISTRY.items() for kind in kinds.items()}
+        if kinds != stored[0]:
+            store_schemas()
+            stored[0] = kinds
+            trees.clear()
+        if overrides not in trees:
+            with initialize_config_dir(str(conf_directory()), version_base="1.3"):
+                trees[overrides] = compose("train", overrides=list(overrides))
+        return to_config(trees[overrides])
 
     return composer
 
