@@ -82,14 +82,14 @@ Compose = Callable[..., Config]
 @pytest.fixture(scope="session")
 def composed() -> Compose:
     """Compose the real conf/ with overrides into a checked Config of its own."""
-    stored: list[set[object]] = [set()]
+    stored: dict[str, dict[str, registry.Kind]] = {}
     trees: dict[tuple[str, ...], DictConfig] = {}  # composing takes half a second
 
     def composer(*overrides: str) -> Config:
-        kinds: set[object] = {(group, *kind) for group, kinds in registry.REGISTRY.items() for kind in kinds.items()}
-        if kinds != stored[0]:
+        nonlocal stored
+        if stored != registry.REGISTRY:  # the first time, and once a test has registered a kind
             store_schemas()
-            stored[0] = kinds
+            stored = {group: dict(kinds) for group, kinds in registry.REGISTRY.items()}
             trees.clear()
         if overrides not in trees:
             with initialize_config_dir(str(conf_directory()), version_base="1.3"):

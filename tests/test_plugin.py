@@ -2,7 +2,6 @@
 
 import importlib
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from torch import Tensor
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.layers.masks import real_steps
 from seqtrain.run_directory import read_json
+from tests import command_line
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -47,11 +47,10 @@ def seqtrain(tmp_path: Path) -> Run:
     def run(
         packages: Path, *arguments: str, start: tuple[str, ...] = ("-m", "seqtrain"), **environment: str
     ) -> subprocess.CompletedProcess[str]:
-        own = {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"}
         return subprocess.run(
             [sys.executable, *start, *arguments],
             cwd=tmp_path, capture_output=True, text=True, timeout=120,
-            env=own | {"PYTHONPATH": str(packages)} | environment,
+            env=command_line.environment(PYTHONPATH=str(packages)) | environment,
         )  # fmt: skip
 
     return run

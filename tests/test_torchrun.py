@@ -17,7 +17,7 @@ import torch
 from seqtrain.commands.check_resume import first_difference
 from seqtrain.run_directory import RunDirectory, read_json
 from seqtrain.training.checkpoint import load_checkpoint
-from tests.command_line import Command
+from tests.command_line import Command, environment
 
 NO_DROPOUT = ["model.dropout=0", "device=cpu"]
 NO_WORDS_DROPPED = "model.embedding.dropout=0"
@@ -63,7 +63,7 @@ def start(folder: Path, processes: int, *arguments: str) -> subprocess.Popen[str
     return subprocess.Popen(
         [sys.executable, *launcher, "-m", "seqtrain", *arguments],
         cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        env={k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"},
+        env=environment(),
     )  # fmt: skip
 
 
