@@ -74,6 +74,15 @@ def build(config: Config, seed: int = 0) -> Built:
     return build_model(config, SPEC)
 
 
+def train_without_dropout(model: nn.Module) -> None:
+    """Training mode with every dropout at 0: in evaluation mode cuDNN's recurrent layers compute no gradients."""
+    model.train()
+    for module in model.modules():
+        for rate in ("p", "dropout", "weight_drop"):
+            if isinstance(getattr(module, rate, None), float):
+                setattr(module, rate, 0.0)
+
+
 def tokens(lengths: list[int] = LENGTHS, seed: int = 0) -> list[Tensor]:
     generator = torch.Generator().manual_seed(seed)
     return [torch.randint(1, 50, (length,), generator=generator) for length in lengths]
@@ -111,7 +120,7 @@ def test_padding_batch_mates_and_order_never_change_a_row(config: Config) -> Non
 
 def test_a_gradient_reaches_every_parameter(config: Config) -> None:
     built = build(config)
-    built.model.eval()
+    train_without_dropout(built.model)
     batch = batch_of(tokens())
     built.task.loss(built.head, built.model(batch)[0], batch).backward()
     for name, parameter in [*built.model.named_parameters(), *built.head.named_parameters()]:
@@ -131,7 +140,7 @@ def test_padding_has_no_embedding_and_no_gradient(config: Config) -> None:
 
 def test_one_batch_is_learned(config: Config) -> None:
     built = build(config)
-    built.model.eval()  # without dropout
+    train_without_dropout(built.model)
     batch = batch_of(tokens([5, 3, 6, 4, 2, 7]))
     parameters = [*built.model.parameters(), *built.head.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=0.02)
@@ -164,7 +173,7 @@ def test_bf16_stays_close(config: Config) -> None:
     if recurrent.cell is Cell.lstm and recurrent.kernel is Kernel.torch and DEVICE.type == "cpu" and not bf16_lstm():
         pytest.skip("needs a CPU with an LSTM in bf16")
     built = build(config)
-    built.model.eval()
+    train_without_dropout(built.model)
     batch = batch_of(tokens())
     exact = logits(built, batch)
     with torch.autocast(DEVICE.type, dtype=torch.bfloat16):
