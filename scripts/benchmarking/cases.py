@@ -20,7 +20,7 @@ def text_rows(folder: Path, data: str, count: int | None = None, max_length: int
     """File of rows of a dataset's train split, drawn at random, cut to a length."""
     from benchmarking.tool import composed
     from seqtrain.commands.build import build_data
-    from seqtrain.data.text_classification import TextClassification
+    from seqtrain.data.text.classification import TextClassification
 
     found = build_data(composed([f"data={data}"]))
     assert isinstance(found, TextClassification)

@@ -7,7 +7,7 @@ import numpy as np
 
 from benchmarking.rows import CLIP, DROPOUT, RATE, SIZE, load_rows
 from benchmarking.turns import Turn, Work
-from seqtrain.data.batching import bucketed_batches
+from seqtrain.data.rows.batching import bucketed_batches
 
 
 def loop(rows: str, cell: str, batch_size: int = 64) -> tuple[Turn, int]:

@@ -17,8 +17,8 @@ from seqtrain.config.data import Truncate
 from seqtrain.config.loading import to_config
 from seqtrain.config.root import Config
 from seqtrain.data.base import Batch, Dataset
-from seqtrain.data.text_classification import TextClassification
-from seqtrain.data.tokens import TokenRows
+from seqtrain.data.rows.tokens import TokenRows
+from seqtrain.data.text.classification import TextClassification
 from seqtrain.layers.memory import map_tensors
 from seqtrain.run_directory import RunDirectory
 from seqtrain.training.device import autocast, seed_everything

@@ -10,7 +10,7 @@ from benchmarking.tool import composed
 from benchmarking.turns import Turn, Work
 from seqtrain.commands.build import build_data
 from seqtrain.config.trainer import Precision
-from seqtrain.data.running_text import RunningText
+from seqtrain.data.corpus.dataset import RunningText
 from seqtrain.training.device import autocast
 
 SIZE, LAYERS, DROPOUT, BPTT, CLIP, RATE = 650, 2, 0.5, 35, 0.25, 20.0

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from benchmarking.rows import CLIP, DROPOUT, RATE, SIZE, load_rows
 from benchmarking.turns import Turn, Work
 from seqtrain.config.trainer import Precision
-from seqtrain.data.batching import bucketed_batches
+from seqtrain.data.rows.batching import bucketed_batches
 from seqtrain.training.device import autocast
 
 

@@ -133,7 +133,7 @@ def generate(arguments: Sequence[str]) -> None:
     prompt = read_prompt(literal["prompt"], literal["prompt_file"])
     from seqtrain.commands.evaluate import check_changes, check_choice
     from seqtrain.commands.language import Generation, generate
-    from seqtrain.tasks.sampling import Sampling
+    from seqtrain.tasks.language.sampling import Sampling
 
     check_choice("checkpoint", literal["checkpoint"], ("best", "last"))
     check_changes(saved, config)

@@ -18,12 +18,12 @@ from seqtrain.commands.predict import check_output, write_tables
 from seqtrain.config.base import require
 from seqtrain.config.root import Config
 from seqtrain.config.series import SeriesConfig
-from seqtrain.data.forecasting import ForecastBatch, ForecastingData
-from seqtrain.data.series_reading import id_columns
+from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
+from seqtrain.data.series.reading import id_columns
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.run_directory import RunDirectory
-from seqtrain.tasks.forecast_meter import ForecastMeter
-from seqtrain.tasks.forecasting import Forecasting
+from seqtrain.tasks.forecasting.meter import ForecastMeter
+from seqtrain.tasks.forecasting.task import Forecasting
 
 if TYPE_CHECKING:
     import pyarrow

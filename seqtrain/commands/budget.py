@@ -16,7 +16,7 @@ from seqtrain.config.base import ModelConfig
 from seqtrain.config.root import Config
 from seqtrain.data.base import DataSpec
 from seqtrain.errors import ConfigError
-from seqtrain.tasks.language_heads import SoftmaxHead
+from seqtrain.tasks.language.heads import SoftmaxHead
 
 log = logging.getLogger(__name__)
 

@@ -14,13 +14,13 @@ from seqtrain.atomic import replacing
 from seqtrain.config.root import Config
 from seqtrain.config.task import ForecastingConfig, ForecastLoss
 from seqtrain.data.base import Dataset
-from seqtrain.data.forecasting import ForecastBatch, ForecastingData
+from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
 from seqtrain.errors import DataError, RunError
 from seqtrain.run_directory import RunDirectory
 from seqtrain.tasks.base import Evaluation, Task
-from seqtrain.tasks.forecast_intervals import Conformal, fewest_windows, nonconformity
-from seqtrain.tasks.forecast_meter import ForecastMeter
-from seqtrain.tasks.forecasting import Forecasting
+from seqtrain.tasks.forecasting.conformal import Conformal, fewest_windows, nonconformity
+from seqtrain.tasks.forecasting.meter import ForecastMeter
+from seqtrain.tasks.forecasting.task import Forecasting
 
 if TYPE_CHECKING:
     from seqtrain.commands.build import Built

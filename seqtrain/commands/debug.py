@@ -16,7 +16,7 @@ from seqtrain.config.base import require
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Average, Schedule
-from seqtrain.data.parts import one_batch
+from seqtrain.data.subset import one_batch
 from seqtrain.run_directory import write_json
 from seqtrain.training.evaluation import evaluate
 from seqtrain.training.observers import Console, JsonLines

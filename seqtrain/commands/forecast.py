@@ -20,13 +20,13 @@ from seqtrain.config.root import Config
 from seqtrain.config.series import SeriesConfig
 from seqtrain.config.task import ForecastLoss
 from seqtrain.config.trainer import Precision
-from seqtrain.data.forecasting import ForecastBatch, ForecastingData
-from seqtrain.data.history import history_data
-from seqtrain.data.series_reading import id_columns
+from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
+from seqtrain.data.series.horizon import history_data
+from seqtrain.data.series.reading import id_columns
 from seqtrain.errors import DataError
 from seqtrain.run_directory import RunDirectory
-from seqtrain.tasks.forecast_intervals import Interval
-from seqtrain.tasks.forecasting import Forecasting
+from seqtrain.tasks.forecasting.conformal import Interval
+from seqtrain.tasks.forecasting.task import Forecasting
 from seqtrain.training.device import autocast
 
 if TYPE_CHECKING:

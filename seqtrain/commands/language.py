@@ -15,12 +15,12 @@ from seqtrain.commands.build import Built, build_data, load_trained
 from seqtrain.config.base import require
 from seqtrain.config.corpus import CorpusConfig
 from seqtrain.config.root import Config
-from seqtrain.data.corpus_tokens import CorpusTokenizer, load_tokenizer
+from seqtrain.data.corpus.tokenizers import CorpusTokenizer, load_tokenizer
 from seqtrain.errors import ConfigError, DataError, RunError
 from seqtrain.run_directory import RunDirectory
-from seqtrain.tasks.generation import continuations
-from seqtrain.tasks.language_modelling import LanguageModelling
-from seqtrain.tasks.sampling import Sampling, StopStrings
+from seqtrain.tasks.language.generation import continuations
+from seqtrain.tasks.language.sampling import Sampling, StopStrings
+from seqtrain.tasks.language.task import LanguageModelling
 from seqtrain.training.evaluation import evaluate
 
 if TYPE_CHECKING:

@@ -22,12 +22,12 @@ from seqtrain.config.data import TextClassificationConfig
 from seqtrain.config.loading import from_yaml, to_config
 from seqtrain.config.root import Config
 from seqtrain.config.series import SeriesConfig
-from seqtrain.data.files import SUFFIXES, read_table, text_lines
-from seqtrain.data.sources import column
-from seqtrain.data.text_classification import text_batches
+from seqtrain.data.tables import SUFFIXES, read_table, text_lines
+from seqtrain.data.text.classification import text_batches
+from seqtrain.data.text.columns import column
 from seqtrain.errors import ConfigError, DataError, RunError
 from seqtrain.run_directory import RunDirectory
-from seqtrain.tasks.classification import Classification
+from seqtrain.tasks.classification.task import Classification
 from seqtrain.training.evaluation import evaluate
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from seqtrain.config.loading import to_yaml
 from seqtrain.config.model import SequenceConfig
 from seqtrain.config.root import Config
 from seqtrain.data.base import Dataset
-from seqtrain.data.parts import few_batches
+from seqtrain.data.subset import few_batches
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.models.pretrained import load_vectors
 from seqtrain.run_directory import RunDirectory, read_json, write_json

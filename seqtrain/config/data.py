@@ -121,7 +121,7 @@ class DocstringsConfig(TextClassificationConfig):
 
 
 class Problem(Enum):
-    """What a generated dataset asks; the definitions stand in ``seqtrain/data/problems.py``."""
+    """What a generated dataset asks; the definitions stand in ``seqtrain/data/generated/problems.py``."""
 
     adding = "adding"
     copy_memory = "copy_memory"

@@ -74,31 +74,27 @@ def load_plugins() -> None:
             ) from error
 
 
-register("data", "hub_text", data.HubTextConfig, "seqtrain.data.hub_text:HubText")
-register("data", "text_files", data.TextFilesConfig, "seqtrain.data.text_files:TextFiles")
-register("data", "docstrings", data.DocstringsConfig, "seqtrain.data.docstrings:Docstrings")
-register("data", "generated", data.GeneratedConfig, "seqtrain.data.generated:Generated")
-register("data", "tagging_files", data.TaggingFilesConfig, "seqtrain.data.tagging_files:TaggingFiles")
-register("data", "public_corpus", corpus.PublicCorpusConfig, "seqtrain.data.running_text:RunningText")
-register("data", "text_corpus", corpus.TextCorpusConfig, "seqtrain.data.running_text:RunningText")
-register("data", "library_corpus", corpus.LibraryCorpusConfig, "seqtrain.data.running_text:RunningText")
-register("data", "public_series", series.PublicSeriesConfig, "seqtrain.data.forecasting:ForecastingData")
-register("data", "series_files", series.SeriesFilesConfig, "seqtrain.data.forecasting:ForecastingData")
-register("data", "generated_series", series.GeneratedSeriesConfig, "seqtrain.data.forecasting:ForecastingData")
-register("task", "classification", task.ClassificationConfig, "seqtrain.tasks.classification:Classification")
+register("data", "hub_text", data.HubTextConfig, "seqtrain.data.text.public:HubText")
+register("data", "text_files", data.TextFilesConfig, "seqtrain.data.text.files:TextFiles")
+register("data", "docstrings", data.DocstringsConfig, "seqtrain.data.text.docstrings:Docstrings")
+register("data", "generated", data.GeneratedConfig, "seqtrain.data.generated.dataset:Generated")
+register("data", "tagging_files", data.TaggingFilesConfig, "seqtrain.data.tags.dataset:TaggingFiles")
+register("data", "public_corpus", corpus.PublicCorpusConfig, "seqtrain.data.corpus.dataset:RunningText")
+register("data", "text_corpus", corpus.TextCorpusConfig, "seqtrain.data.corpus.dataset:RunningText")
+register("data", "library_corpus", corpus.LibraryCorpusConfig, "seqtrain.data.corpus.dataset:RunningText")
+register("data", "public_series", series.PublicSeriesConfig, "seqtrain.data.series.dataset:ForecastingData")
+register("data", "series_files", series.SeriesFilesConfig, "seqtrain.data.series.dataset:ForecastingData")
+register("data", "generated_series", series.GeneratedSeriesConfig, "seqtrain.data.series.dataset:ForecastingData")
+register("task", "classification", task.ClassificationConfig, "seqtrain.tasks.classification.task:Classification")
 register(
     "task",
     "sequence_regression",
     task.SequenceRegressionConfig,
-    "seqtrain.tasks.sequence_regression:SequenceRegression",
+    "seqtrain.tasks.regression.task:SequenceRegression",
 )
-register(
-    "task", "sequence_labelling", task.SequenceLabellingConfig, "seqtrain.tasks.sequence_labelling:SequenceLabelling"
-)
-register(
-    "task", "language_modelling", task.LanguageModellingConfig, "seqtrain.tasks.language_modelling:LanguageModelling"
-)
-register("task", "forecasting", task.ForecastingConfig, "seqtrain.tasks.forecasting:Forecasting")
+register("task", "sequence_labelling", task.SequenceLabellingConfig, "seqtrain.tasks.labelling.task:SequenceLabelling")
+register("task", "language_modelling", task.LanguageModellingConfig, "seqtrain.tasks.language.task:LanguageModelling")
+register("task", "forecasting", task.ForecastingConfig, "seqtrain.tasks.forecasting.task:Forecasting")
 register("model", "linear", model.LinearConfig, "seqtrain.models.linear:LinearModel")
 register("model", "segment", model.SegmentConfig, "seqtrain.models.segment:SegmentModel")
 register("model", "recurrent", model.RecurrentConfig, "seqtrain.models.recurrent:RecurrentModel")

@@ -119,7 +119,7 @@ class Process(Enum):
 
 @dataclass
 class GeneratedSeriesConfig(SeriesConfig):
-    """A series computed on the spot; the equations stand in ``seqtrain/data/processes.py``."""
+    """A series computed on the spot; the equations stand in ``seqtrain/data/series/processes.py``."""
 
     process: Process = MISSING
     """Which."""

@@ -217,7 +217,7 @@ def test_resume_lengthens_a_run_and_keeps_its_curves(small: Compose, tmp_path: P
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
 def test_predict_keeps_columns_and_agrees_with_evaluation(finished: Finished, tmp_path: Path, suffix: str) -> None:
-    from seqtrain.data.files import read_table
+    from seqtrain.data.tables import read_table
 
     config, run = finished
     source = tmp_path / "new.csv"

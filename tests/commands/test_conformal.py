@@ -22,7 +22,7 @@ from seqtrain.commands.train import resume, train
 from seqtrain.config.root import Config
 from seqtrain.config.task import ForecastingConfig
 from seqtrain.config.trainer import Precision
-from seqtrain.data.forecasting import ForecastingData
+from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.errors import ConfigError, DataError, RunError
 from seqtrain.run_directory import RunDirectory, read_json
 from seqtrain.training.evaluation import evaluate as evaluate_model

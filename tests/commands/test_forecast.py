@@ -20,8 +20,8 @@ from seqtrain.commands.train import train
 from seqtrain.config.root import Config
 from seqtrain.config.series import Missing
 from seqtrain.config.trainer import Precision
-from seqtrain.data.calendar import next_times
-from seqtrain.data.forecasting import ForecastingData
+from seqtrain.data.series.calendar import next_times
+from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.errors import ConfigError, DataError, RunError
 from seqtrain.run_directory import RunDirectory
 from seqtrain.training.evaluation import evaluate as evaluate_model

@@ -20,15 +20,15 @@ from seqtrain.config.task import (
     SequenceRegressionConfig,
 )
 from seqtrain.data.base import Batch, DataSpec
-from seqtrain.data.forecasting import ForecastBatch
-from seqtrain.data.running_text import SegmentBatch
+from seqtrain.data.corpus.dataset import SegmentBatch
+from seqtrain.data.series.dataset import ForecastBatch
 from seqtrain.tasks.base import Evaluation, Task
-from seqtrain.tasks.classification import ClassificationMeter
-from seqtrain.tasks.forecasting import Forecasting
-from seqtrain.tasks.language_heads import SoftmaxHead
-from seqtrain.tasks.language_modelling import LanguageModelling
-from seqtrain.tasks.sequence_labelling import SequenceLabelling, entity_metrics
-from seqtrain.tasks.sequence_regression import SequenceRegression
+from seqtrain.tasks.classification.task import ClassificationMeter
+from seqtrain.tasks.forecasting.task import Forecasting
+from seqtrain.tasks.labelling.task import SequenceLabelling, entity_metrics
+from seqtrain.tasks.language.heads import SoftmaxHead
+from seqtrain.tasks.language.task import LanguageModelling
+from seqtrain.tasks.regression.task import SequenceRegression
 
 rng = np.random.default_rng(0)
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]

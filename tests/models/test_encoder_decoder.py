@@ -12,12 +12,12 @@ from seqtrain.commands.build import Built, build_model
 from seqtrain.config.model import Channels
 from seqtrain.config.root import Config
 from seqtrain.data.base import DataSpec
-from seqtrain.data.forecasting import ForecastBatch
+from seqtrain.data.series.dataset import ForecastBatch
 from seqtrain.errors import ConfigError
 from seqtrain.kernels.machine import bf16_lstm
 from seqtrain.layers.attention import recorded_weights
 from seqtrain.models.encoder_decoder import EncoderDecoderModel
-from seqtrain.tasks.forecast_head import ForecastHead
+from seqtrain.tasks.forecasting.head import ForecastHead
 from seqtrain.training.device import seed_everything
 
 Compose = Callable[..., Config]

@@ -16,7 +16,7 @@ from seqtrain.config.root import Config
 from seqtrain.config.trainer import Average, TrainerConfig
 from seqtrain.errors import ConfigError
 from seqtrain.run_directory import RunDirectory
-from seqtrain.tasks.language_heads import SoftmaxHead
+from seqtrain.tasks.language.heads import SoftmaxHead
 from seqtrain.training.averaging import Averaging
 from seqtrain.training.checkpoint import load_checkpoint
 from seqtrain.training.device import seed_everything

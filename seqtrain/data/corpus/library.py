@@ -1,0 +1,60 @@
+"""The source code of Python's own standard library as running text, every file a document."""
+
+import hashlib
+import os
+import sysconfig
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+from seqtrain.config.corpus import LibraryCorpusConfig
+from seqtrain.data.corpus.reading import unreadable
+from seqtrain.data.corpus.stream import Chunk
+from seqtrain.errors import DataError
+
+NOT_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "idle_test"}
+
+
+def library_files(config: LibraryCorpusConfig) -> dict[str, list[Path]]:
+    """Sources of the standard library by split: each file by a digest of its path, the same on every machine."""
+    folder, paths = find_library()
+    files: dict[str, list[Path]] = {"train": [], "validation": [], "test": []}
+    test, apart = config.test_size, config.test_size + config.validation_size
+    for path in paths:
+        place = int.from_bytes(hashlib.blake2b(path.encode(), digest_size=8).digest()) / 2**64
+        files["test" if place < test else "validation" if place < apart else "train"].append(folder / path)
+    return {split: part for split, part in files.items() if part or split != "test"}
+
+
+def find_library() -> tuple[Path, list[str]]:
+    """Folder of the standard library, and its sources without tests, as paths in it with slashes, sorted.
+
+    Raises:
+        DataError: if it has none: they are zipped or stripped.
+    """
+    folder = Path(sysconfig.get_path("stdlib"))
+    found: list[Path] = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if name not in NOT_LIBRARY]
+        found += (Path(parent, name) for name in files if name.endswith(".py"))
+    paths = sorted(path.relative_to(folder).as_posix() for path in found if path.is_file())
+    if not paths:
+        raise DataError(
+            f"no sources of the standard library in {folder}: its .py files are not there (zipped or stripped); "
+            "run seqtrain with a full installation of Python, or choose another dataset"
+        )
+    return folder, paths
+
+
+def read_sources(paths: list[Path]) -> Iterator[Chunk]:
+    """Each source that Python itself could decode, as a document."""
+    for path in paths:
+        try:
+            with tokenize.open(path) as file:
+                text = file.read()
+        except (SyntaxError, UnicodeDecodeError):
+            continue
+        except OSError as error:
+            raise unreadable(path, error) from error
+        if text:
+            yield Chunk(text, True)

@@ -1,0 +1,167 @@
+"""Running text as memory-mapped tokens: prepared once by streaming, so that memory does not grow with the text."""
+
+import functools
+import hashlib
+import json
+from array import array
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqtrain.config.corpus import CorpusConfig, TokenKind
+from seqtrain.data.cache import cache_directory, cached, digest
+from seqtrain.data.corpus.sources import Corpus, identity, open_corpus
+from seqtrain.data.corpus.stream import Chunk, Stream, end_lines
+from seqtrain.data.corpus.tokenizers import CorpusTokenizer, SymbolTokenizer, load_tokenizer
+from seqtrain.data.corpus.vocabulary import learn_tokenizer
+from seqtrain.errors import DataError
+
+FORMAT = 1  # of the prepared files; raise it when they or what goes into them changes
+NOT_IN_KEY = {
+    *("kind", "name", "path", "folder", "hub", "hub_subset", "revision"),  # the source's identity stands for them
+    *("batch_size", "bptt_len", "bptt_jitter", "state", "eval_batch_size", "eval_warmup"),  # applied when read
+}
+
+
+def prepare(config: CorpusConfig, tokenizer: Path | None = None, whole: bool = False) -> Path:
+    """The cached directory of a text's tokens, written if it is not there yet; ``PreparedCorpus`` opens it.
+
+    Args:
+        config: the options.
+        tokenizer: tokenizer.json of a trained run; None learns one from train.
+        whole: take all text at ``data.path`` as one split, ``test``; needs a tokenizer.
+
+    Raises:
+        DataError: if the text is not to be had, cannot be decoded, or is too short.
+        RunError: if the given tokenizer cannot be read.
+    """
+    assert tokenizer is not None or not whole
+    options = {name: str(value) for name, value in asdict(config).items() if name not in NOT_IN_KEY}
+    key: dict[str, Any] = {"format": FORMAT, "source": identity(config), "options": options, "whole": whole}
+    given = load_tokenizer(tokenizer) if tokenizer else None
+    if tokenizer:
+        content = tokenizer.read_text(encoding="utf-8")
+        directory = cache_directory() / "corpus" / digest(key)
+        if directory.is_dir() and (directory / "tokenizer.json").read_text(encoding="utf-8") == content:
+            return directory  # the training run's own
+        key["tokenizer"] = content
+    return cached("corpus", digest(key), functools.partial(_build, config, given, whole))
+
+
+def _build(config: CorpusConfig, given: CorpusTokenizer | None, whole: bool, directory: Path) -> None:
+    """Write the tokens of every split, and what is known of them, into an empty directory."""
+    words = (given.kind if given else config.tokenizer) is TokenKind.word
+    corpus = open_corpus(config, words, whole)
+    tokenizer = given or learn_tokenizer(config, corpus.splits)
+    tokenizer.save(directory / "tokenizer.json")
+    dtype = np.dtype("<u2" if tokenizer.vocab_size <= 2**16 else "<u4")
+    fingerprint = hashlib.blake2b(digest_size=16)
+    tallies = {}
+    for split, stream in corpus.splits.items():
+        tally = tallies[split] = Tally(split, stream, fingerprint)
+        documents = tally.write_tokens(directory / f"{split}.tokens", tokenizer, dtype)
+        np.save(directory / f"{split}.documents.npy", np.array(documents, dtype=np.int64))
+        if tally.tokens < 2:
+            raise _too_short(corpus, split, tally.tokens)
+    meta = {
+        "vocab_size": tokenizer.vocab_size,
+        "dtype": dtype.name,
+        "unknown": tokenizer.unknown,
+        "sorted_by_frequency": isinstance(tokenizer, SymbolTokenizer),
+        "sizes": {split: tally.tokens for split, tally in tallies.items()},
+        "characters": {split: tally.characters for split, tally in tallies.items()},
+        "bytes": {split: tally.bytes for split, tally in tallies.items()},
+        "fingerprint": fingerprint.hexdigest(),
+        "notes": list(_notes(corpus, tokenizer, tallies, whole)),
+    }
+    (directory / "meta.json").write_text(json.dumps(meta))
+
+
+class Tally:
+    """What is counted while a split passes by.
+
+    Args:
+        split: its name.
+        stream: its text.
+        fingerprint: of all splits, to which the name and the text are added.
+    """
+
+    def __init__(self, split: str, stream: Stream, fingerprint: "hashlib.blake2b"):
+        self.split, self.stream, self.fingerprint = split, stream, fingerprint
+        self.characters = self.bytes = self.tokens = self.unknown = self.documents = 0
+
+    def counted(self) -> Iterator[Chunk]:
+        """The chunks, as they are."""
+        self.fingerprint.update(f"{self.split}\n".encode())
+        for chunk in self.stream():
+            content = chunk.text.encode()
+            self.fingerprint.update(content)
+            self.characters += len(chunk.text)
+            self.bytes += len(content)
+            yield chunk
+        self.fingerprint.update(self.bytes.to_bytes(8, "little"))
+
+    def write_tokens(self, path: Path, tokenizer: CorpusTokenizer, dtype: np.dtype) -> "array[int]":
+        """Write the tokens chunk by chunk; returns where documents begin."""
+        starts, begins = array("q"), False
+        with path.open("wb") as file:
+            for chunk in end_lines(self.counted) if tokenizer.kind is TokenKind.word else self.counted():
+                ids = tokenizer.encode(chunk.text)
+                begins = begins or chunk.starts_document
+                if begins and len(ids):  # a document of blanks alone has no words
+                    starts.append(self.tokens)
+                    begins = False
+                if tokenizer.unknown is not None:
+                    self.unknown += int((ids == tokenizer.unknown).sum())
+                self.tokens += len(ids)
+                file.write(ids.astype(dtype).tobytes())
+        self.documents = len(starts)
+        return starts
+
+
+def _too_short(corpus: Corpus, split: str, tokens: int) -> DataError:
+    has = "no text" if tokens == 0 else "1 token"
+    remedy = f"raise data.{split}_size, or give more text" if split in corpus.apart else "give it more text"
+    return DataError(f"{corpus.origin}: {split} has {has}, and at least 2 tokens are needed; {remedy}")
+
+
+def _notes(corpus: Corpus, tokenizer: CorpusTokenizer, tallies: dict[str, Tally], whole: bool) -> Iterator[str]:
+    """Lines for the user."""
+    for split, how in corpus.apart.items():
+        yield f"{split}: {tallies[split].characters:,} characters set apart (data.{split}_size), {how}"
+    if not whole and "test" not in tallies:
+        yield "test: the source has none; scores are on validation"
+    if tokenizer.unknown is not None:
+        shares = (f"{tally.unknown / tally.tokens:.2%} of {split}" for split, tally in tallies.items())
+        yield f"unknown tokens (<unk>): {', '.join(shares)}"
+    if any(tally.documents > 1 for tally in tallies.values()):
+        yield f"documents: {', '.join(f'{tally.documents:,} in {split}' for split, tally in tallies.items())}"
+
+
+class PreparedCorpus:
+    """A directory that ``prepare`` wrote.
+
+    Args:
+        directory: its path.
+    """
+
+    def __init__(self, directory: Path):
+        self.directory = directory
+        self.meta: dict[str, Any] = json.loads((directory / "meta.json").read_text())
+
+    def tokens(self, split: str) -> np.ndarray:
+        """Tokens of a split, (N,) uint16 or uint32, memory-mapped."""
+        dtype = np.dtype(self.meta["dtype"]).newbyteorder("<")
+        return np.memmap(self.directory / f"{split}.tokens", dtype=dtype, mode="r")
+
+    def documents(self, split: str) -> np.ndarray:
+        """Where documents begin in a split's tokens, (D,) int64, rising from 0, memory-mapped."""
+        return np.load(self.directory / f"{split}.documents.npy", mmap_mode="r")
+
+    @functools.cached_property
+    def tokenizer(self) -> CorpusTokenizer:
+        """The tokenizer that the tokens were made with."""
+        return load_tokenizer(self.directory / "tokenizer.json")

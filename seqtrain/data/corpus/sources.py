@@ -1,0 +1,94 @@
+"""Running text from any source (files, the hub, Python's own library), every split as a stream of chunks."""
+
+import platform
+import re
+import sysconfig
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+from typing import Any
+
+from seqtrain.config.corpus import CorpusConfig, LibraryCorpusConfig, PublicCorpusConfig
+from seqtrain.data.corpus.files import TABLE_SUFFIXES, corpus_files, corpus_path
+from seqtrain.data.corpus.hub import fetch_corpus
+from seqtrain.data.corpus.library import find_library, library_files, read_sources
+from seqtrain.data.corpus.reading import read_files
+from seqtrain.data.corpus.stream import Stream, begin_documents, cut_end
+from seqtrain.data.tables import file_digest
+from seqtrain.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A text with its splits, in the order train, validation, test; each can be read any number of times."""
+
+    origin: str
+    """The file, folder or dataset, for messages."""
+    splits: dict[str, Stream]
+    apart: dict[str, str]
+    """How each split that the source does not have was set apart."""
+
+
+def open_corpus(config: CorpusConfig, words: bool, whole: bool = False) -> Corpus:
+    """Find the text; what has no splits is read once to measure it, and cut at its end.
+
+    Args:
+        config: the options.
+        words: cut after the end of a line (in a line without end, before a blank), not within a word.
+        whole: take all text as one split, ``test``.
+
+    Raises:
+        ConfigError: if ``data.document_start`` is no regular expression.
+        DataError: if the text is not to be had; later, when a split is read, if it cannot be decoded.
+    """
+    origin, streams = find_text(config)
+    if config.document_start is not None:
+        pattern = document_pattern(config.document_start)
+        streams = {split: partial(begin_documents, stream, pattern) for split, stream in streams.items()}
+    if whole:
+        return Corpus(origin, {"test": lambda: chain.from_iterable(stream() for stream in streams.values())}, {})
+    if isinstance(config, LibraryCorpusConfig):
+        how = "files chosen by a digest of their paths"
+        return Corpus(origin, streams, {split: how for split in streams if split != "train"})
+    if "validation" in streams:
+        return Corpus(origin, streams, {})
+    text = streams.pop("all", None) or streams.pop("train")
+    sizes = {"validation": config.validation_size}
+    if "test" not in streams and config.test_size:
+        sizes["test"] = config.test_size
+    parts = cut_end(text, sizes, words)
+    return Corpus(origin, parts | streams, dict.fromkeys(sizes, "cut from the end of the text"))
+
+
+def find_text(config: CorpusConfig) -> tuple[str, dict[str, Stream]]:
+    """Where the text lies, for messages, and its splits; ``all`` where files have none."""
+    if isinstance(config, LibraryCorpusConfig):
+        sources = library_files(config)
+        return sysconfig.get_path("stdlib"), {split: partial(read_sources, part) for split, part in sources.items()}
+    if files := corpus_files(config):
+        origin = config.path or str(corpus_path(config))
+        return origin, {split: partial(read_files, paths, config) for split, paths in files.items()}
+    assert isinstance(config, PublicCorpusConfig)
+    return config.hub, fetch_corpus(config)
+
+
+def document_pattern(expression: str) -> re.Pattern[str]:
+    """``data.document_start``, compiled."""
+    try:
+        return re.compile(expression)
+    except re.error as error:
+        raise ConfigError(f"data.document_start={expression!r}: is no regular expression ({error})") from error
+
+
+def identity(config: CorpusConfig) -> Any:
+    """What tells this text from any other (as JSON); the hub is not asked."""
+    if isinstance(config, LibraryCorpusConfig):
+        folder, paths = find_library()
+        return ["library", platform.python_version(), [[path, (folder / path).stat().st_size] for path in paths]]
+    if files := corpus_files(config):
+        return {
+            split: [[path.suffix if path.suffix in TABLE_SUFFIXES else "text", file_digest(path)] for path in paths]
+            for split, paths in files.items()
+        }
+    assert isinstance(config, PublicCorpusConfig)
+    return ["hub", config.hub, config.hub_subset, config.revision]

@@ -1,0 +1,89 @@
+"""Datasets that are drawn as they are needed: nothing to read, nothing to keep."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from seqtrain.config.data import GeneratedConfig, Problem
+from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.data.cache import digest
+from seqtrain.data.generated import problems
+
+SPLITS = ("train", "validation", "test")
+EVAL_BATCH = 64  # whatever the training batch, so that the rows scored are always the same
+
+
+class Generated(Dataset):
+    """Sequences of a problem; a batch is a function of the seed, the split, the epoch and its position alone.
+
+    Args:
+        config: the options.
+        seed: of the training batches; validation and test are the same for every seed.
+        trained: without effect, since nothing is learned from the data.
+        whole: without effect.
+    """
+
+    def __init__(self, config: GeneratedConfig, seed: int, trained: Path | None = None, whole: bool = False):
+        self.config, self.seed = config, seed
+        self.sizes = {"train": config.num_train, "validation": config.num_eval, "test": config.num_eval}
+        self.notes = []
+        K = config.num_symbols
+        match config.problem:
+            case Problem.adding:
+                self.spec = DataSpec(targets="number", num_features=2)
+                self.known_scores = {"predicting the mean": {"mse": 1 / 6}}
+            case Problem.copy_memory:
+                names = ["blank", *(str(i) for i in range(1, K + 1))]
+                self.spec = DataSpec(targets="labels", vocab_size=K + 2, class_names=names)
+                loss = problems.memoryless_loss(config.length, K, config.copy_length)
+                self.known_scores = {"without memory": {"loss": loss}}
+            case Problem.reverse:
+                self.spec = DataSpec(targets="labels", vocab_size=K, class_names=[str(i) for i in range(K)])
+                self.known_scores = {"guessing": {"loss": float(np.log(K)), "accuracy": 1 / K}}
+        self.fingerprint = digest({k: str(v) for k, v in asdict(config).items() if k != "batch_size"})
+
+    def num_batches(self, epoch: int) -> int:
+        return -(-self.config.num_train // self.config.batch_size)
+
+    def train_batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        for index in range(start, self.num_batches(epoch)):
+            yield self.batch("train", index, epoch)
+
+    def eval_batches(self, split: str) -> Iterator[Batch]:
+        for index in range(-(-self.sizes[split] // EVAL_BATCH)):
+            yield self.batch(split, index)
+
+    def batch(self, split: str, index: int, epoch: int = 0) -> Batch:
+        """The batch of a split at a position."""
+        config = self.config
+        size = config.batch_size if split == "train" else EVAL_BATCH
+        rows = np.arange(index * size, min((index + 1) * size, self.sizes[split]))
+        rng = np.random.default_rng([SPLITS.index(split), self.seed if split == "train" else 0, epoch, index])
+        match config.problem:
+            case Problem.adding:
+                inputs, targets = problems.adding(rng, len(rows), config.length)
+            case Problem.copy_memory:
+                inputs, targets = problems.copy_memory(
+                    rng, len(rows), config.length, config.num_symbols, config.copy_length
+                )
+            case Problem.reverse:
+                inputs, targets = problems.reverse(rng, len(rows), config.length, config.num_symbols)
+        lengths = torch.full((len(rows),), inputs.shape[1])
+        tensors = torch.from_numpy(inputs), torch.from_numpy(targets), lengths
+        return Batch(*tensors, rows, num_tokens=len(rows) * inputs.shape[1])
+
+    def source_rows(self, split: str) -> np.ndarray:
+        return np.arange(self.sizes[split])
+
+    def examples(self, split: str, count: int) -> tuple[Batch, list[list[str]]]:
+        batch = self.batch(split, 0)
+        few = Batch(batch.inputs[:count], batch.targets[:count], batch.lengths[:count], batch.rows[:count], 0)
+        if self.config.problem is Problem.adding:
+            return few, [[f"{x:.2f}{'*' if mark else ''}" for x, mark in row] for row in few.inputs.tolist()]
+        return few, [[str(token) for token in row] for row in few.inputs.tolist()]
+
+    def save(self, directory: Path) -> None:
+        """Nothing: there is no vocabulary."""

@@ -1,0 +1,53 @@
+"""Datasets of rows of unequal length, served in batches of like length."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Protocol
+
+import numpy as np
+
+from seqtrain.data.base import Batch, Dataset
+from seqtrain.data.rows.batching import bucketed_batches, sorted_batches
+from seqtrain.data.rows.tokens import TokenRows
+
+
+class BatchSizes(Protocol):
+    """Options that batching reads."""
+
+    batch_size: int
+    batch_tokens: int | None
+    eval_batch_tokens: int
+
+
+class BucketedDataset(Dataset):
+    """A subclass sets ``config``, ``seed`` and ``tokens``, and makes a batch of given rows."""
+
+    config: BatchSizes
+    seed: int
+    tokens: dict[str, TokenRows]
+    """Rows of each split."""
+    epoch_batches: tuple[int, list[np.ndarray]] | None = None
+
+    @abstractmethod
+    def batch(self, split: str, rows: np.ndarray) -> Batch:
+        """The rows with these numbers as one batch."""
+
+    def order(self, epoch: int) -> list[np.ndarray]:
+        """Row numbers of each training batch of an epoch."""
+        if self.epoch_batches is None or self.epoch_batches[0] != epoch:
+            rng = np.random.default_rng([self.seed, epoch])
+            lengths = self.tokens["train"].lengths
+            batches = bucketed_batches(lengths, self.config.batch_size, self.config.batch_tokens, rng)
+            self.epoch_batches = epoch, batches
+        return self.epoch_batches[1]
+
+    def num_batches(self, epoch: int) -> int:
+        return len(self.order(epoch))
+
+    def train_batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        for rows in self.order(epoch)[start:]:
+            yield self.batch("train", rows)
+
+    def eval_batches(self, split: str) -> Iterator[Batch]:
+        for rows in sorted_batches(self.tokens[split].lengths, self.config.eval_batch_tokens):
+            yield self.batch(split, rows)

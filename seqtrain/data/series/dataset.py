@@ -1,0 +1,280 @@
+"""Series as windows for forecasting: each a stretch of the past and the steps after it.
+
+Shapes: N rows of K series, B windows, L steps of lookback, S steps of horizon, D features of a step, C targets, F
+features that are known for the horizon.
+"""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqtrain.config.series import Missing, SeriesConfig
+from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.data.cache import digest
+from seqtrain.data.series.calendar import STEP, calendar_features, default_season, time_text
+from seqtrain.data.series.reading import read_series
+from seqtrain.data.series.scaling import Scaling
+from seqtrain.data.series.table import SeriesTable, split_notes, without_short
+from seqtrain.data.series.windows import FilledRows, cut, split_windows
+from seqtrain.errors import DataError, RunError
+
+
+@dataclass(kw_only=True)
+class ForecastBatch(Batch):
+    """Windows of series, all scaled; every one has L real steps.
+
+    Inputs (B, L, D) are the targets, past covariates, future covariates and calendar of the lookback; targets
+    (B, S, C) those of the horizon.
+    """
+
+    future: Tensor
+    """Future covariates and calendar of the horizon, (B, S, F)."""
+    observed: Tensor | None
+    """Which targets are known, and count in loss and scores, (B, S, C); None: all."""
+    series: Tensor
+    """Number of each window's series, (B,)."""
+    centre: Tensor
+    """A target in original units is ``centre + scale * target``, (B, C)."""
+    scale: Tensor
+    """The same."""
+
+
+class ForecastingData(Dataset):
+    """Windows of the series of any source, at every step, gathered from one array as they are needed.
+
+    Validation and test may look back across the border of their split, but predict rows inside it only. All scaling
+    comes from rows of train, and no input knows anything from after its lookback.
+
+    Args:
+        config: the options.
+        seed: of the order of training windows.
+        trained: directory of a run, whose variables and scaling are used; None learns the scaling from train.
+        whole: take all rows of the source as one split, ``test``.
+        table: rows to take instead of those of the source.
+
+    Raises:
+        DataError: where the source cannot be found, read or used, is too short for a window in each split, or knows
+            no target in those of one.
+    """
+
+    targets = "future"
+
+    def __init__(
+        self,
+        config: SeriesConfig,
+        seed: int,
+        trained: Path | None = None,
+        whole: bool = False,
+        table: SeriesTable | None = None,
+    ):
+        self.config, self.seed = config, seed
+        saved = None if trained is None else read_saved(trained / "scaler.json")
+        source = table or read_series(config if saved is None else as_trained(config, saved))
+        scored, table = table is None, without_short(source, config, whole)
+        self.table, self.notes = table, [*table.notes]
+        self.ranges, self.windows = split_windows(table.offsets, config, whole, table.origin)
+        self.sizes = {split: len(part) for split, part in self.windows.items()}
+        season = (saved or {}).get("season")
+        self.season = config.season or season or default_season(table.frequency)
+        self.scaling = self.fit_scaling() if trained is None else Scaling.load(trained / "scaler.json")
+        if table.names != self.scaling.names:
+            have, want = ", ".join(table.names), ", ".join(self.scaling.names)
+            raise DataError(f"{table.origin}: variables {have} are not those that the run was trained on: {want}")
+        self.constants = self.scaling.select(table.ids)
+        self.fill_arrays()
+        if scored:  # what follows the end of a file is to be forecast, and known to nobody
+            for split, size in self.sizes.items():
+                self.check_known(split, np.arange(size))
+        C = table.num_targets
+        naive_errors = np.nan_to_num(np.stack(self.naive_errors(self.season)))
+        self.spec = DataSpec(
+            targets="future",
+            num_features=self.rows.values.shape[1],
+            lookback=config.lookback,
+            horizon=config.horizon,
+            num_targets=C,
+            num_future=self.future_rows.values.shape[1],
+            season=self.season,
+            target_names=table.names[:C],
+            naive_errors=naive_errors.tolist(),
+        )
+        self.fingerprint = self.find_fingerprint()
+        self.notes += split_notes(table, config, self.ranges, self.windows)
+        if not whole:
+            left_out = (naive_errors == 0).any(axis=0)
+            if left_out.any():
+                self.notes.append(
+                    f"mase and rmsse leave out {left_out.sum():,} of {left_out.size:,} variables of all series: their "
+                    "seasonal naive forecast has no error on train to divide by"
+                )
+            if season not in (None, self.season):
+                self.notes.append(
+                    f"data.season={self.season}: mase and rmsse are not to be compared with the run's own, whose "
+                    f"season is {season}"
+                )
+
+    def fit_scaling(self) -> Scaling:
+        """Constants of the rows of train."""
+        table = self.table
+        begins, train_ends = self.ranges["train"]
+        assert (begins == table.offsets[:-1]).all()
+        assert all((train_ends <= self.ranges[split][0]).all() for split in ("validation", "test"))
+        scaler, by = self.config.scaler, self.config.scale_by
+        return Scaling.fit(table.values, table.offsets, train_ends, scaler, by, table.names, table.ids)
+
+    def fill_arrays(self) -> None:
+        """Scale all rows once and fill their gaps: windows are cut from what this leaves."""
+        table, constants = self.table, self.constants
+        scaled = constants.apply(table.values, table.offsets)
+        filler = (constants.mean - constants.centre) / constants.scale
+        rows = FilledRows.of(scaled, table.offsets, filler, self.config.missing is Missing.interpolate)
+        if self.config.calendar:
+            rows = rows.add(calendar_features(table.times, table.frequency)[0])
+        self.rows = rows
+        self.target_rows = rows.columns(0, table.num_targets).values
+        self.future_rows = rows.columns(table.num_targets + table.num_past)
+        known = ~np.isnan(scaled[:, : table.num_targets])
+        self.known = None if known.all() else known
+
+    def batch(self, split: str, numbers: np.ndarray) -> ForecastBatch:
+        """The windows with these numbers as one batch."""
+        L, S, C = self.config.lookback, self.config.horizon, self.table.num_targets
+        series, first = self.windows[split].locate(numbers)
+        centre, scale = (each[series, :C].astype(np.float32) for each in (self.constants.centre, self.constants.scale))
+        return ForecastBatch(
+            inputs=torch.from_numpy(self.rows.cut(first - L, L)),
+            targets=torch.from_numpy(cut(self.target_rows, first, S)),
+            lengths=torch.full((len(numbers),), L),
+            rows=numbers,
+            num_tokens=len(numbers) * L,
+            future=torch.from_numpy(self.future_rows.cut(first, S)),
+            observed=None if self.known is None else torch.from_numpy(cut(self.known, first, S)),
+            series=torch.from_numpy(series),
+            centre=torch.from_numpy(centre),
+            scale=torch.from_numpy(scale),
+        )
+
+    def num_batches(self, epoch: int) -> int:
+        return -(-self.sizes["train"] // self.config.batch_size)
+
+    def train_batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        size = self.config.batch_size
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.sizes["train"])
+        for first in range(start * size, len(order), size):
+            yield self.batch("train", order[first : first + size])
+
+    def eval_batches(self, split: str) -> Iterator[Batch]:
+        return self.batches(split, np.arange(self.sizes[split]))
+
+    def batches(self, split: str, numbers: np.ndarray) -> Iterator[ForecastBatch]:
+        """The windows with these numbers, in this order, as evaluation batches."""
+        size = self.config.eval_batch_size
+        for first in range(0, len(numbers), size):
+            yield self.batch(split, numbers[first : first + size])
+
+    def source_rows(self, split: str) -> np.ndarray:
+        """Row, from 0, of the first step that each window predicts, (N,)."""
+        return self.table.rows[self.windows[split].locate(np.arange(self.sizes[split]))[1]]
+
+    def examples(self, split: str, count: int) -> tuple[Batch, list[list[str]]]:
+        """A few windows, always the same, with the time of each step of their lookback and horizon."""
+        L, S = self.config.lookback, self.config.horizon
+        chosen = np.unique(np.linspace(0, self.sizes[split] - 1, count).astype(int))
+        times = cut(self.table.times[:, None], self.windows[split].locate(chosen)[1] - L, L + S)[..., 0]
+        return self.batch(split, chosen), [[time_text(time) for time in row] for row in times]
+
+    def history(self, split: str) -> list[np.ndarray]:
+        """Targets of each series in a split in original units, NaN where missing, (rows, C) each."""
+        begins, ends = self.ranges[split]
+        targets = self.table.values[:, : self.table.num_targets]
+        return [targets[begin:end] for begin, end in zip(begins, ends, strict=True)]
+
+    def target_counts(self, split: str) -> np.ndarray:
+        """Known targets of each step and variable over all windows of a split, (S, C)."""
+        S, C, windows = self.config.horizon, self.table.num_targets, self.windows[split]
+        if self.known is None:
+            return np.full((S, C), len(windows))
+        before = np.concatenate([np.zeros((1, C), np.int64), np.cumsum(self.known, axis=0)])
+        used = windows.counts > 0
+        steps = windows.first[used, None] + np.arange(S)
+        return (before[steps + windows.counts[used, None]] - before[steps]).sum(axis=0)
+
+    def check_known(self, split: str, numbers: np.ndarray) -> None:
+        """Raise DataError if the windows with these numbers, (B,), know no target."""
+        if self.known is None:
+            return
+        first = self.windows[split].locate(numbers)[1]
+        before = np.concatenate([[0], np.cumsum(self.known.any(axis=1))])
+        if (before[first + self.config.horizon] == before[first]).all():
+            raise DataError(
+                f"{self.table.origin}: no target is known in the windows of {split} ({len(numbers):,}); fill some in, "
+                "or choose other rows"
+            )
+
+    def naive_errors(self, season: int) -> tuple[np.ndarray, np.ndarray]:
+        """How far values of train are from those a season before: what MASE and RMSSE divide by.
+
+        Returns:
+            Mean absolute and mean squared difference in original units, (K, C) each; NaN where train (of the series)
+            has no two known values that far apart, 0 where it repeats itself exactly.
+
+        Source: Hyndman and Koehler 2006; Makridakis et al. 2022 (M5).
+        """
+        C = self.table.num_targets
+        nothing = np.full((0, C), np.nan)
+        parts = self.history("train") if "train" in self.ranges else [nothing] * len(self.table.ids)
+        steps = [part[season:] - part[:-season] if len(part) > season else nothing for part in parts]
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)
+            mae = np.stack([np.nanmean(np.abs(part), axis=0) for part in steps])
+            mse = np.stack([np.nanmean(part**2, axis=0) for part in steps])
+        return mae, mse
+
+    def find_fingerprint(self) -> str:
+        """Digest of all that scores depend on: times, values, rows and windows of each split, units; not of lookback.
+
+        Where the lookback is longer than train, it takes windows from validation, and so does count.
+        """
+        table, config = self.table, self.config
+        held_out = {split: [part.first.tolist(), part.ends.tolist()] for split, part in self.windows.items()}
+        held_out.pop("train", None)
+        ranges = {split: [part.tolist() for part in pair] for split, pair in self.ranges.items()}
+        options = [config.horizon, config.scaler.value, config.scale_by.value, config.missing.value]
+        named = [table.names, table.num_targets, table.num_past, table.ids, table.frequency]
+        state = hashlib.blake2b(digest([held_out, ranges, options, named]).encode(), digest_size=16)
+        state.update(table.times.view(np.int64).tobytes())
+        state.update(np.where(np.isnan(table.values), np.nan, table.values).tobytes())
+        return state.hexdigest()
+
+    def save(self, directory: Path) -> None:
+        """Write scaler.json."""
+        more = {"num_targets": self.table.num_targets, "frequency": self.table.frequency, "season": self.season}
+        self.scaling.save(directory / "scaler.json", **more)
+
+    def describe(self) -> dict[str, Any]:
+        rows = {split: int((ends - begins).sum()) for split, (begins, ends) in self.ranges.items()}
+        table = self.table
+        return super().describe() | {"frequency": table.frequency, "series": len(table.ids), "rows": rows}
+
+
+def read_saved(path: Path) -> dict[str, Any]:
+    """What ``save`` wrote; raises RunError where that is not to be had."""
+    try:
+        state: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read ({error}); restore it, or train again") from error
+    return state
+
+
+def as_trained(config: SeriesConfig, saved: dict[str, Any]) -> SeriesConfig:
+    """The options with the targets and the frequency of a run, whatever columns the file has."""
+    frequency = config.frequency or (None if saved["frequency"] == STEP else saved["frequency"])
+    return replace(config, targets=saved["names"][: saved["num_targets"]], frequency=frequency)

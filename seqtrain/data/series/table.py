@@ -1,0 +1,91 @@
+"""Rows of series as one table, and what is said of it.
+
+Shapes: N rows of K series, D variables.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from seqtrain.config.series import Missing, SeriesConfig
+from seqtrain.data.series.calendar import time_text
+from seqtrain.data.series.windows import Ranges, Windows, split_windows
+
+
+@dataclass
+class SeriesTable:
+    """Rows of all series, one series after the other (by name), each in order of time."""
+
+    origin: str
+    """What errors call the source."""
+    times: np.ndarray
+    """Of each row, datetime64[ns] in UTC or as written, or int64, (N,)."""
+    values: np.ndarray
+    """Targets, then past covariates, then future covariates; NaN where missing, (N, D), float64."""
+    names: list[str]
+    """Of the variables."""
+    num_targets: int
+    num_past: int
+    num_future: int
+    offsets: np.ndarray
+    """First row of each series, and N, (K + 1,)."""
+    ids: list[str]
+    """Names of the series; of a single one, ``""``."""
+    rows: np.ndarray
+    """Number in the source of each row, from 0, (N,)."""
+    frequency: str
+    """Distance of two rows, as pandas writes it, or ``step``."""
+    missing: int
+    """Values that are missing."""
+    notes: list[str]
+
+
+def without_short(table: SeriesTable, config: SeriesConfig, whole: bool) -> SeriesTable:
+    """The table without series that are too short for any window."""
+    windows = split_windows(table.offsets, config, whole, table.origin)[1]
+    used = np.any([part.counts > 0 for part in windows.values()], axis=0)
+    if used.all():
+        return table
+    lengths = np.diff(table.offsets)
+    rows = np.repeat(used, lengths)
+    values = table.values[rows]
+    note = f"{(~used).sum():,} of {len(used):,} series are left out, being too short for any window"
+    return replace(
+        table,
+        times=table.times[rows],
+        values=values,
+        offsets=np.concatenate([[0], np.cumsum(lengths[used])]),
+        ids=[name for name, use in zip(table.ids, used, strict=True) if use],
+        rows=table.rows[rows],
+        missing=int(np.isnan(values).sum()),
+        notes=[*table.notes, note],
+    )
+
+
+def split_notes(table: SeriesTable, config: SeriesConfig, ranges: Ranges, windows: dict[str, Windows]) -> list[str]:
+    """Notes on rows, times and windows of each split, and on what is missing."""
+    many = "" if len(table.ids) == 1 else f" of {len(table.ids):,} series"
+    notes = []
+    for split, (begins, ends) in ranges.items():
+        filled = begins < ends
+        first, last = table.times[begins[filled]].min(), table.times[ends[filled] - 1].max()
+        rows, few = int((ends - begins).sum()), np.sum(windows[split].counts == 0)
+        short = f"; {few:,} series have none, being too short" if few else ""
+        notes.append(
+            f"{split}: {rows:,} rows{many}, {time_text(first)} to {time_text(last)}; {len(windows[split]):,} windows"
+            f"{short}"
+        )
+    unused = int((table.offsets[1:] - ranges["test"][1]).sum())
+    if unused:
+        notes.append(f"{unused:,} rows after test are not used")
+    if table.missing:
+        how = {
+            Missing.interpolate: "inputs take the line from the last known value to the next one that the window "
+            "holds, else the last one",
+            Missing.mask: "inputs take the mean of train",
+        }[config.missing]
+        notes.append(
+            f"{table.missing:,} of {table.values.size:,} values are missing: {how}; as targets, they count in "
+            "neither loss nor scores"
+        )
+    return notes

@@ -1,0 +1,80 @@
+"""Datasets of which only a part is used, to see quickly whether all works.
+
+They are copies of the dataset's own object with other methods, and so of its own class, which tasks ask for.
+"""
+
+import math
+from collections.abc import Iterator
+from copy import copy
+from dataclasses import replace
+from itertools import islice
+
+import numpy as np
+import torch
+
+from seqtrain.data.base import Batch, Dataset
+from seqtrain.data.corpus.dataset import SegmentBatch
+
+
+def few_batches(data: Dataset, count: int | None) -> Dataset:
+    """The same data, of which evaluation reads only the first batches of a split.
+
+    ``source_rows`` gives those of the rows in them, so that outputs and rows still belong together.
+
+    Args:
+        data: the dataset.
+        count: batches with anything that is scored; None takes all.
+    """
+    if count is None:
+        return data
+
+    def eval_batches(split: str) -> Iterator[Batch]:
+        scored = 0
+        for batch in data.eval_batches(split):
+            yield batch
+            scored += batch.num_tokens > 0  # the first ones of running text may be there to be read only
+            if scored == count:
+                break
+
+    def source_rows(split: str) -> np.ndarray:
+        rows = np.concatenate([scored_rows(batch) for batch in eval_batches(split)])
+        return data.source_rows(split)[np.sort(rows)]
+
+    few = copy(data)
+    vars(few).update(eval_batches=eval_batches, source_rows=source_rows)
+    few.scoring = "; ".join([*filter(None, [data.scoring]), f"of the first {count} batches of each split alone"])
+    return few
+
+
+def scored_rows(batch: Batch) -> np.ndarray:
+    """Place of each output of a batch among those of its split: its row or, in running text, its target."""
+    if not isinstance(batch, SegmentBatch):
+        return batch.rows
+    assert batch.positions is not None
+    positions = batch.positions if batch.scored is None else batch.positions[batch.scored]
+    return positions.numpy().ravel() - 1
+
+
+def one_batch(data: Dataset, rows: int | None) -> Dataset:
+    """The same data, of which training has one batch, the first, again and again.
+
+    Running text begins without a state each time.
+
+    Args:
+        data: the dataset.
+        rows: most rows, taken evenly from the batch; None takes all of it.
+    """
+    batch = next(data.train_batches(0))
+    if rows is not None:
+        batch = batch.part(0, math.ceil(len(batch.rows) / rows))
+    if isinstance(batch, SegmentBatch):
+        first = torch.zeros(batch.inputs.shape, dtype=torch.bool)
+        first[:, 0] = True
+        batch = replace(batch, restarts=first if batch.restarts is None else batch.restarts | first)
+
+    def train_batches(epoch: int, start: int = 0) -> Iterator[Batch]:
+        yield from islice([batch], start, None)
+
+    one = copy(data)
+    vars(one).update(train_batches=train_batches, num_batches=lambda epoch: 1)
+    return one

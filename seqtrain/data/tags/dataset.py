@@ -1,0 +1,210 @@
+"""A person's own tagged sentences, one tag for each token: files of columns, or of JSON rows.
+
+Shapes: B batch, T time, N sentences of a split.
+"""
+
+import json
+import unicodedata
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+from seqtrain.config.data import TaggingFilesConfig, Truncate
+from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.cache import digest
+from seqtrain.data.rows.bucketed import BucketedDataset
+from seqtrain.data.rows.tokens import TokenRows, flatten
+from seqtrain.data.tags.formats import Rows, Sentences, find_files, read_sentences
+from seqtrain.data.text.tokenizer import PAD, UNKNOWN
+from seqtrain.errors import DataError
+
+PAD_ID, UNKNOWN_ID = 0, 1  # of PAD and UNKNOWN; padding of tags is 0 too, and no one reads it
+
+
+class TaggingFiles(BucketedDataset):
+    """Sentences from files named by ``data.path``, with a tag for each token.
+
+    All is read anew each time and kept in memory, with no cache on disk: people tag by hand, so such files are small
+    (15,000 sentences, 218,000 tokens, take a second).
+
+    Args:
+        config: the options.
+        seed: of the order of training batches.
+        trained: directory of a run, whose vocabulary and tags are used; None learns them from train.
+        whole: take all sentences of the file ``data.path`` as one split, ``test``.
+
+    Raises:
+        DataError: where the files cannot be found, read or used.
+    """
+
+    config: TaggingFilesConfig
+
+    targets = "labels"
+
+    def __init__(self, config: TaggingFilesConfig, seed: int, trained: Path | None = None, whole: bool = False):
+        self.config, self.seed = config, seed
+        self.notes = []
+        files = find_files(config)
+        if whole:
+            files = {"test": files["train"]}
+        elif "train" not in files and trained is None:
+            raise DataError(
+                f"{config.path}: has no file of split {config.train_split!r} (data.train_split) to train on"
+            )
+        splits = {split: read_sentences(path, config, self.notes) for split, path in files.items()}
+        if trained is None:
+            class_names = find_tags(splits["train"])
+        else:
+            class_names = json.loads((trained / "data.json").read_text())["spec"]["class_names"]
+        for part in splits.values():
+            check_tags(part, class_names)
+        self.sentences = self.finish(splits)
+        if trained is None:
+            self.vocabulary = self.learn_vocabulary(self.sentences["train"].tokens)
+        else:
+            self.vocabulary = Tokenizer.from_str((trained / "tokenizer.json").read_text()).get_vocab()
+        self.tokens = {split: self.token_rows(part.tokens) for split, part in self.sentences.items()}
+        self.tags = {split: self.tag_rows(part.tags, class_names) for split, part in self.sentences.items()}
+        counted = next(iter(self.tags.values())).tokens  # of train, where there is one
+        self.spec = DataSpec(
+            targets="labels",
+            vocab_size=len(self.vocabulary),
+            pad_id=PAD_ID,
+            class_names=class_names,
+            class_counts=np.bincount(counted, minlength=len(class_names)).tolist(),
+        )
+        self.fingerprint = digest({split: [part.tokens, part.tags] for split, part in self.sentences.items()})
+        self.sizes = {split: len(part.tokens) for split, part in self.sentences.items()}
+
+    def finish(self, splits: dict[str, Sentences]) -> dict[str, Sentences]:
+        """Set validation apart where there is none, cut long sentences, and note what was done."""
+        limit = self.config.max_length
+        if "train" in splits and "validation" not in splits:
+            stay, apart = set_apart(splits["train"].tags, self.config.validation_size, self.config.split_seed)
+            train = splits["train"]
+            splits = {"train": train.select(stay), "validation": train.select(apart)} | {
+                split: part for split, part in splits.items() if split != "train"
+            }
+            self.notes.append(f"validation: {len(apart)} sentences of train set apart (data.validation_size)")
+        if "test" not in splits:
+            self.notes.append("test: there is none; scores are on validation")
+        for split, part in splits.items():
+            beyond = [len(row) - limit for row in part.tokens if len(row) > limit]
+            if beyond:
+                self.notes.append(
+                    f"{split}: {len(beyond)} sentences cut to {limit} tokens (data.max_length); the {sum(beyond)} "
+                    "tokens beyond are not used, nor scored"
+                )
+        held_out = {tuple(row) for split, part in splits.items() if split != "train" for row in part.tokens}
+        repeated = sum(tuple(row) in held_out for row in splits["train"].tokens) if "train" in splits else 0
+        if repeated:
+            self.notes.append(f"train: the words of {repeated} sentences also stand in validation or test")
+        return {split: part.cut(limit) for split, part in splits.items()}
+
+    def word(self, token: str) -> str:
+        """A token as the vocabulary has it."""
+        token = unicodedata.normalize("NFC", token)
+        return token.lower() if self.config.lowercase else token
+
+    def learn_vocabulary(self, rows: Rows) -> dict[str, int]:
+        """Number of each word: the special ones, then those of ``rows``, most frequent first, then by alphabet."""
+        counts = Counter(self.word(token) for row in rows for token in row)
+        words = [word for word in counts if counts[word] >= self.config.min_count and word not in (PAD, UNKNOWN)]
+        words.sort(key=lambda word: (-counts[word], word))
+        return {word: i for i, word in enumerate([PAD, UNKNOWN, *words][: self.config.vocab_size])}
+
+    def token_rows(self, rows: Rows) -> TokenRows:
+        """Numbers of the tokens; a token spelt like a special word is unknown."""
+        known = {word: i for word, i in self.vocabulary.items() if i not in (PAD_ID, UNKNOWN_ID)}
+        numbers = [[known.get(self.word(token), UNKNOWN_ID) for token in row] for row in rows]
+        return TokenRows(*flatten([numbers], len(self.vocabulary)), self.config.max_length, Truncate.head)
+
+    def tag_rows(self, rows: Rows, class_names: list[str]) -> TokenRows:
+        """Numbers of the tags, in rows like those of the tokens."""
+        known = {name: i for i, name in enumerate(class_names)}
+        numbers = [[known[tag] for tag in row] for row in rows]
+        return TokenRows(*flatten([numbers], len(class_names)), self.config.max_length, Truncate.head)
+
+    def batch(self, split: str, rows: np.ndarray) -> Batch:
+        """The sentences with these numbers as one batch, its targets (B, T)."""
+        inputs, lengths = self.tokens[split].gather(rows, PAD_ID)
+        targets, _ = self.tags[split].gather(rows, 0)
+        return Batch(inputs, targets, lengths, rows, num_tokens=int(lengths.sum()))
+
+    def source_rows(self, split: str) -> np.ndarray:
+        return self.sentences[split].rows
+
+    def examples(self, split: str, count: int) -> tuple[Batch, list[list[str]]]:
+        chosen = np.unique(np.linspace(0, self.sizes[split] - 1, count).astype(int))
+        return self.batch(split, chosen), [self.sentences[split].tokens[i] for i in chosen]
+
+    def labelled_tokens(self, split: str) -> tuple[Rows, Rows]:
+        """Tokens, as they stand in the file, and tags of each sentence of a split: for baselines."""
+        return self.sentences[split].tokens, self.sentences[split].tags
+
+    def save(self, directory: Path) -> None:
+        """Write tokenizer.json, which splits a text at blanks."""
+        tokenizer = Tokenizer(models.WordLevel(self.vocabulary, unk_token=UNKNOWN))
+        steps: list[normalizers.Normalizer] = [normalizers.NFC()]
+        if self.config.lowercase:
+            steps.append(normalizers.Lowercase())
+        tokenizer.normalizer = normalizers.Sequence(steps)
+        tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        tokenizer.add_special_tokens([PAD, UNKNOWN])
+        tokenizer.save(str(directory / "tokenizer.json"))
+
+
+def find_tags(part: Sentences) -> list[str]:
+    """The tags of a split, sorted; raises DataError if there is only one."""
+    names = sorted({tag for row in part.tags for tag in row})
+    if len(names) < 2:
+        raise DataError(f"{part.origin}: all tokens have the one tag {names[0]!r}; tagging needs at least two")
+    return names
+
+
+def check_tags(part: Sentences, class_names: list[str]) -> None:
+    """Raise DataError for a tag that is none of the names."""
+    unknown = Counter(tag for row in part.tags for tag in row)
+    for name in class_names:
+        del unknown[name]
+    if unknown:
+        tag, count = unknown.most_common(1)[0]
+        raise DataError(
+            f"{part.origin}: tag {tag!r} ({count} tokens) is none of the tags of train "
+            f"({', '.join(class_names[:20])}{', ...' if len(class_names) > 20 else ''}); change these tags, or train "
+            "on data that has them"
+        )
+
+
+def set_apart(tags: Rows, size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Choose sentences at random, passing over those with a tag that no other sentence left has.
+
+    Args:
+        tags: of each sentence.
+        size: sentences to choose: a fraction below 1, or a number of sentences.
+        seed: of the choice.
+
+    Returns:
+        Numbers of the sentences that stay and of those chosen, each in ascending order. Every tag stays.
+
+    Raises:
+        DataError: if no sentence would be chosen, or all.
+    """
+    count = round(size * len(tags) if size < 1 else size)
+    holders = Counter(tag for row in tags for tag in set(row))  # sentences that stay, by tag
+    chosen: list[int] = []
+    for i in np.random.default_rng(seed).permutation(len(tags)):
+        held = set(tags[i])
+        if len(chosen) < count and all(holders[tag] > 1 for tag in held):
+            chosen.append(i)
+            holders.subtract(held)
+    if not chosen or count >= len(tags):
+        share = "all" if count >= len(tags) else "none"
+        raise DataError(
+            f"data.validation_size={size:g}: sets {share} of the {len(tags)} sentences apart; give a fraction below "
+            "1, or a number of sentences that leaves every tag in train"
+        )
+    apart = np.sort(np.array(chosen))
+    return np.setdiff1d(np.arange(len(tags)), apart, assume_unique=True), apart

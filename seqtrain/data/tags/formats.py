@@ -1,0 +1,185 @@
+"""Tagged sentences from files of columns (CoNLL) or of JSON rows."""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from seqtrain.config.data import TaggingFilesConfig
+from seqtrain.data.tables import explain_damage, text_lines
+from seqtrain.errors import DataError
+
+SUFFIXES = (".conll", ".txt", ".tsv", ".jsonl")
+
+Rows = list[list[str]]
+
+
+@dataclass
+class Sentences:
+    """Sentences of a split: at least one, none of them empty."""
+
+    tokens: Rows
+    """As they stand in the file."""
+    tags: Rows
+    rows: np.ndarray
+    """Number of each sentence in its file, (N,)."""
+    origin: Path
+
+    def select(self, index: Iterable[int]) -> "Sentences":
+        """The sentences at ``index``, in that order."""
+        index = list(index)
+        tokens, tags = [self.tokens[i] for i in index], [self.tags[i] for i in index]
+        return Sentences(tokens, tags, self.rows[index], self.origin)
+
+    def cut(self, length: int) -> "Sentences":
+        """The same without what follows the first ``length`` tokens of a sentence."""
+        tokens, tags = [row[:length] for row in self.tokens], [row[:length] for row in self.tags]
+        return Sentences(tokens, tags, self.rows, self.origin)
+
+
+def find_files(config: TaggingFilesConfig) -> dict[str, Path]:
+    """File of each split under ``data.path``; a single file serves as train.
+
+    Raises:
+        DataError: if there is none, or a split has two.
+    """
+    types = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
+    if config.path is None:
+        raise DataError(f"data.path: must be given for data={config.name}: a {types} file, or a folder")
+    path = Path(config.path).expanduser()
+    if path.is_file():
+        return {"train": path}
+    if not path.is_dir():
+        raise DataError(f"data.path={config.path}: no such file or folder")
+    named = {"train": config.train_split, "validation": config.validation_split, "test": config.test_split}
+    files = {}
+    for split, name in named.items():
+        there = [path / f"{name}{suffix}" for suffix in SUFFIXES if (path / f"{name}{suffix}").is_file()]
+        if name is not None and len(there) > 1:
+            raise DataError(f"{path}: split {name!r} is there twice ({there[0].name}, {there[1].name}); remove one")
+        if name is not None and there:
+            files[split] = there[0]
+    if not files:
+        names = " or ".join(repr(name) for name in named.values() if name is not None)
+        raise DataError(f"{path}: has no file of split {names} (such as {config.train_split}.conll; {types})")
+    return files
+
+
+def read_sentences(path: Path, config: TaggingFilesConfig, notes: list[str]) -> Sentences:
+    """All sentences of a file; those without tokens are counted in ``notes`` and left out.
+
+    Raises:
+        DataError: if the file cannot be read, is of another type, or holds no sentences.
+    """
+    if path.suffix not in SUFFIXES:
+        raise DataError(f"{path}: files of type {path.suffix or '(none)'} are not read; use {', '.join(SUFFIXES)}")
+    try:
+        content = path.read_bytes()
+        if not content:
+            raise DataError(f"{path}: the file is empty")
+        lines = text_lines(content)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: {explain_damage(path, error)}") from error
+    if path.suffix == ".jsonl":
+        tokens, tags = read_objects(path, lines, config)
+    else:
+        tokens, tags = read_columns(path, lines, config, notes)
+    rows = np.flatnonzero([len(row) > 0 for row in tokens])
+    if not len(rows):
+        raise DataError(f"{path}: holds no sentences; give a file with at least one token and its tag")
+    if len(rows) < len(tokens):
+        notes.append(f"{path}: {len(tokens) - len(rows)} rows without tokens dropped")
+    return Sentences([tokens[i] for i in rows], [tags[i] for i in rows], rows, path)
+
+
+def read_columns(path: Path, lines: list[str], config: TaggingFilesConfig, notes: list[str]) -> tuple[Rows, Rows]:
+    """Tokens and tags of a file with one token a line and a blank line between sentences.
+
+    Columns are separated by single tabs in tsv files, else by any number of spaces and tabs (not by the no-break
+    spaces that stand inside numbers). A line that begins with ``-DOCSTART-`` only ends a sentence; one that begins
+    with ``# `` is a comment.
+
+    Raises:
+        DataError: for a line that lacks a column, or where the columns of a sentence, counted from the end, differ.
+    """
+    tsv = path.suffix == ".tsv"
+    tokens: Rows = []
+    tags: Rows = []
+    inside = False  # a sentence
+    width = commented = 0
+    for number, line in enumerate(lines, start=1):
+        if line.startswith("# "):
+            commented += inside
+            continue
+        if not line.strip(" \t") or line.startswith("-DOCSTART-"):
+            inside = False
+            continue
+        columns = [c.strip(" ") for c in line.split("\t")] if tsv else re.split("[ \t]+", line.strip(" \t"))
+        if not inside:
+            tokens.append([])
+            tags.append([])
+            inside, width = True, len(columns)
+        wanted = f"data.token_column={config.token_column} and data.tag_column={config.tag_column}"
+        at = [i if i >= 0 else len(columns) + i for i in (config.token_column, config.tag_column)]
+        if min(at) < 0 or max(at) >= len(columns) or at[0] == at[1]:
+            how = "tabs" if tsv else "blanks"
+            raise DataError(
+                f"{path}: line {number} has too few columns ({len(columns)}, separated by {how}): {wanted} must name "
+                "two of them"
+            )
+        if len(columns) != width and min(config.token_column, config.tag_column) < 0:
+            raise DataError(
+                f"{path}: line {number} has {len(columns)} columns where its sentence began with {width}; mend it, or "
+                f"count from the start ({wanted})"
+            )
+        token, tag = (columns[i] for i in at)
+        if not tag:
+            raise DataError(f"{path}: line {number} has an empty tag (data.tag_column={config.tag_column})")
+        tokens[-1].append(token)
+        tags[-1].append(tag)
+    if commented:
+        notes.append(
+            f"{path}: {commented} lines inside sentences begin with '# ' and were left out as comments; if they are "
+            "tokens, separate their columns by tabs"
+        )
+    return tokens, tags
+
+
+def read_objects(path: Path, lines: list[str], config: TaggingFilesConfig) -> tuple[Rows, Rows]:
+    """Tokens and tags of a file with one JSON object a line.
+
+    Raises:
+        DataError: for a line that does not hold two lists of strings of equal length.
+    """
+    keys = {"data.tokens_key": config.tokens_key, "data.tags_key": config.tags_key}
+    tokens, tags = [], []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        place = f"{path}: line {number}"
+        try:
+            row = json.loads(line)
+        except ValueError as fault:
+            raise DataError(f"{place} is not valid JSON ({fault})") from fault
+        if not isinstance(row, dict):
+            raise DataError(f"{place} is not a JSON object")
+        for option, key in keys.items():
+            if key not in row:
+                raise DataError(f"{place} has no {key!r} ({option}); its keys: {', '.join(row) or '(none)'}")
+            if not isinstance(row[key], list) or not all(isinstance(value, str) for value in row[key]):
+                raise DataError(f"{place}: {key!r} ({option}) is not a list of strings")
+        words, labels = row[config.tokens_key], row[config.tags_key]
+        if len(words) != len(labels):
+            raise DataError(f"{place} has {len(words)} tokens but {len(labels)} tags")
+        if not all(labels):
+            raise DataError(f"{place} has an empty tag")
+        if re.search("[\ud800-\udfff]", "".join(words + labels)):  # "\ud83d" alone: JSON allows it, UTF-8 does not
+            raise DataError(f"{place} holds half of a surrogate pair, which is no character; remove it")
+        tokens.append(words)
+        tags.append(labels)
+    return tokens, tags

@@ -1,0 +1,275 @@
+"""Labelled texts, prepared once into memory-mapped tokens and served in batches of like length."""
+
+import functools
+import hashlib
+import json
+import shutil
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+
+from seqtrain.config.data import TextClassificationConfig
+from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.cache import cache_directory, cached, digest
+from seqtrain.data.rows.batching import sorted_batches
+from seqtrain.data.rows.bucketed import BucketedDataset
+from seqtrain.data.rows.tokens import TokenRows, flatten
+from seqtrain.data.text.labels import (
+    LabeledTexts,
+    RawSplit,
+    find_class_names,
+    keep_rows,
+    number_labels,
+    stratified_split,
+    usable_rows,
+)
+from seqtrain.errors import DataError
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+FORMAT = 2  # of the prepared files; raise it when they or what goes into them changes
+NOT_IN_KEY = {
+    *("name", "path", "folder"),  # the contents of the files stand for them
+    *("max_length", "truncate", "batch_size", "batch_tokens", "eval_batch_tokens"),  # applied to prepared rows
+}
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a trained model's inputs and outputs mean: kept in its run, and used instead of learning it anew."""
+
+    tokenizer: str
+    """The tokenizer as JSON."""
+    class_names: list[str]
+
+    @classmethod
+    def load(cls, directory: Path) -> "Vocabulary":
+        """Read the vocabulary that ``TextClassification.save`` and the run's data.json hold."""
+        spec = json.loads((directory / "data.json").read_text())["spec"]
+        return cls((directory / "tokenizer.json").read_text(), spec["class_names"])
+
+    @classmethod
+    def of_prepared(cls, directory: Path) -> "Vocabulary":
+        """Read the vocabulary of a directory of prepared arrays."""
+        spec = json.loads((directory / "meta.json").read_text())["spec"]
+        return cls((directory / "tokenizer.json").read_text(), spec["class_names"])
+
+
+class TextClassification(BucketedDataset):
+    """The base of every kind of text classification: a subclass says where the rows come from.
+
+    Args:
+        config: the options.
+        seed: of the order of training batches.
+        trained: directory of a run, whose vocabulary and classes are used; None learns them from train.
+        whole: take all rows of ``data.path`` as one split, ``test``.
+
+    Raises:
+        DataError: where the data cannot be found, read or used.
+    """
+
+    targets = "class"
+    config: TextClassificationConfig
+
+    def __init__(
+        self,
+        config: TextClassificationConfig,
+        seed: int,
+        trained: Path | None = None,
+        whole: bool = False,
+    ):
+        self.config, self.seed, self.whole = config, seed, whole
+        self.vocabulary = Vocabulary.load(trained) if trained else None
+        self.directory = self.prepare()
+        meta = json.loads((self.directory / "meta.json").read_text())
+        self.spec = DataSpec(**meta["spec"])
+        self.fingerprint: str = meta["fingerprint"]
+        self.notes: list[str] = meta["notes"]
+        self.sizes: dict[str, int] = meta["sizes"]
+        self.tokens = {
+            split: TokenRows(
+                self.array(split, "tokens"), self.array(split, "offsets"), config.max_length, config.truncate
+            )
+            for split in self.sizes
+        }
+        self.labels = {split: np.array(self.array(split, "labels")) for split in self.sizes}
+        self.splits: dict[str, LabeledTexts] | None = None
+
+    @abstractmethod
+    def identity(self) -> Any:
+        """What tells this source from any other and from its own other contents, without reading it all (as JSON)."""
+
+    @abstractmethod
+    def read(self) -> dict[str, RawSplit]:
+        """All rows of the source, by split."""
+
+    def prepare(self) -> Path:
+        """The directory of prepared arrays: that of the training run, where it still is what is asked for."""
+        options = {k: str(v) for k, v in asdict(self.config).items() if k not in NOT_IN_KEY}
+        key = {"format": FORMAT, "source": self.identity(), "options": options, "whole": self.whole}
+        if self.vocabulary is not None:
+            directory = cache_directory() / "text" / digest(key)
+            if directory.is_dir() and self.vocabulary == Vocabulary.of_prepared(directory):
+                return directory
+            key["vocabulary"] = asdict(self.vocabulary)
+        return cached("text", digest(key), self.build)
+
+    def build(self, directory: Path) -> None:
+        """Tokenise every split and write it into an empty directory."""
+        from tokenizers import Tokenizer
+
+        from seqtrain.data.text.tokenizer import PAD, encode, train_tokenizer
+
+        splits, class_names, notes = self.labeled_texts()
+        if self.vocabulary is None:
+            tokenizer = train_tokenizer(self.config, splits["train"].texts)
+        else:
+            tokenizer = Tokenizer.from_str(self.vocabulary.tokenizer)
+        for split, part in splits.items():
+            tokens, offsets = flatten(encode(tokenizer, part.texts), tokenizer.get_vocab_size())
+            arrays = {"tokens": tokens, "offsets": offsets, "labels": part.labels, "rows": part.rows}
+            for name, array in arrays.items():
+                np.save(directory / f"{split}.{name}.npy", array)
+        tokenizer.save(str(directory / "tokenizer.json"))
+        counted = next(iter(splits.values()))  # train, where there is one
+        spec = DataSpec(
+            targets="class",
+            vocab_size=tokenizer.get_vocab_size(),
+            pad_id=tokenizer.token_to_id(PAD),
+            class_names=class_names,
+            class_counts=np.bincount(counted.labels, minlength=len(class_names)).tolist(),
+        )
+        meta = {
+            "spec": asdict(spec),
+            "fingerprint": fingerprint(splits),
+            "sizes": {split: len(part.texts) for split, part in splits.items()},
+            "notes": notes,
+        }
+        (directory / "meta.json").write_text(json.dumps(meta))
+
+    def labeled_texts(self) -> tuple[dict[str, LabeledTexts], list[str], list[str]]:
+        """Read and clean the source, number its labels, and set validation apart where it has none.
+
+        Returns:
+            Rows of each split, the class names, and notes for the user.
+        """
+        notes: list[str] = []
+        raw = self.read()
+        if self.whole:
+            raw = {"test": raw["train"]}
+        elif "train" not in raw and self.vocabulary is None:
+            raise DataError(f"{next(iter(raw.values())).origin}: has no split {self.config.train_split!r} to train on")
+        rows = {split: usable_rows(part, notes) for split, part in raw.items()}
+        raw = {split: keep_rows(part, rows[split]) for split, part in raw.items()}
+        class_names = self.vocabulary.class_names if self.vocabulary else find_class_names(raw["train"])
+        splits = {
+            split: LabeledTexts(cast(list[str], part.texts), number_labels(part, class_names), rows[split])
+            for split, part in raw.items()
+        }
+        if "train" not in splits:
+            return splits, class_names, notes
+        train = splits["train"]
+        absent = sorted({class_names[i] for part in splits.values() for i in set(part.labels) - set(train.labels)})
+        if absent or len(set(train.labels)) < 2:
+            what = (
+                f"no row of class {', '.join(absent)}, which another split has" if absent else "rows of one class only"
+            )
+            raise DataError(
+                f"{raw['train'].origin}: train has {what}; classification needs rows of every class in train"
+            )
+        if "validation" not in splits:
+            stay, apart = stratified_split(train.labels, self.config.validation_size, self.config.split_seed)
+            splits = {"train": train.select(stay), "validation": train.select(apart)} | {
+                split: part for split, part in splits.items() if split != "train"
+            }
+            notes.append(
+                f"validation: {len(apart)} rows of train set apart (data.validation_size), stratified by class"
+            )
+        if "test" not in splits:
+            notes.append("test: the source has none with labels; scores are on validation")
+        held_out = {text for split, part in splits.items() if split != "train" for text in part.texts}
+        repeated = sum(text in held_out for text in splits["train"].texts)
+        if repeated:
+            notes.append(f"train: the text of {repeated} rows also stands in validation or test")
+        return splits, class_names, notes
+
+    def batch(self, split: str, rows: np.ndarray) -> Batch:
+        """The rows with these numbers as one batch."""
+        assert self.spec.pad_id is not None
+        inputs, lengths = self.tokens[split].gather(rows, self.spec.pad_id)
+        targets = torch.from_numpy(self.labels[split][rows])
+        return Batch(inputs, targets, lengths, rows, num_tokens=int(lengths.sum()))
+
+    def save(self, directory: Path) -> None:
+        shutil.copyfile(self.directory / "tokenizer.json", directory / "tokenizer.json")
+
+    def token_names(self) -> list[str]:
+        return [token_name(self.tokenizer, token) for token in range(self.tokenizer.get_vocab_size())]
+
+    def source_rows(self, split: str) -> np.ndarray:
+        return np.array(self.array(split, "rows"))
+
+    def examples(self, split: str, count: int) -> tuple[Batch, list[list[str]]]:
+        chosen = np.unique(np.linspace(0, self.sizes[split] - 1, count).astype(int))
+        batch = self.batch(split, chosen)
+        words = functools.partial(token_name, self.tokenizer)
+        rows = zip(batch.inputs.tolist(), batch.lengths.tolist(), strict=True)
+        return batch, [list(map(words, row[:length])) for row, length in rows]
+
+    def labeled_split(self, split: str) -> tuple[list[str], np.ndarray]:
+        """Texts and classes of a split, read from the source again: only baselines need the words themselves.
+
+        Raises:
+            DataError: if the source has changed since it was prepared.
+        """
+        if self.splits is None:
+            self.splits = self.labeled_texts()[0]
+            if fingerprint(self.splits) != self.fingerprint:
+                raise DataError("the data has changed since this run began; train again to score the baselines on it")
+        return self.splits[split].texts, self.splits[split].labels
+
+    def array(self, split: str, name: str) -> np.ndarray:
+        """A prepared array, memory-mapped."""
+        return np.load(self.directory / f"{split}.{name}.npy", mmap_mode="r")
+
+    @functools.cached_property
+    def tokenizer(self) -> "Tokenizer":
+        """The tokenizer that the tokens were made with."""
+        from tokenizers import Tokenizer
+
+        return Tokenizer.from_file(str(self.directory / "tokenizer.json"))
+
+
+def token_name(tokenizer: "Tokenizer", token: int) -> str:
+    """A token as people read it: byte-level pairs mark the space before a word by one letter."""
+    return (tokenizer.id_to_token(token) or "").replace("\u0120", "")
+
+
+def text_batches(config: TextClassificationConfig, tokenizer: "Tokenizer", texts: Sequence[str]) -> Iterator[Batch]:
+    """New texts as evaluation batches, without targets."""
+    from seqtrain.data.text.tokenizer import PAD, encode
+
+    tokens, offsets = flatten(encode(tokenizer, texts), tokenizer.get_vocab_size())
+    table = TokenRows(tokens, offsets, config.max_length, config.truncate)
+    pad_id = tokenizer.token_to_id(PAD) or 0
+    for rows in sorted_batches(table.lengths, config.eval_batch_tokens):
+        inputs, lengths = table.gather(rows, pad_id)
+        yield Batch(inputs, torch.zeros(len(rows), dtype=torch.long), lengths, rows, num_tokens=int(lengths.sum()))
+
+
+def fingerprint(splits: dict[str, LabeledTexts]) -> str:
+    """Digest of the texts and labels of every split, the same wherever they were read from."""
+    state = hashlib.blake2b(digest_size=16)
+    for split, part in splits.items():
+        state.update(f"{split} {len(part.texts)}\n".encode())
+        state.update(part.labels.tobytes())
+        for text in part.texts:
+            encoded = text.encode("utf-8", "surrogatepass")
+            state.update(len(encoded).to_bytes(8, "little") + encoded)
+    return state.hexdigest()

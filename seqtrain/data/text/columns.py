@@ -1,0 +1,97 @@
+"""Labelled texts from files: which files make up the splits, and their text and label columns."""
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqtrain.config.data import TextClassificationConfig
+from seqtrain.data.tables import file_digest, read_table, split_files
+from seqtrain.data.text.labels import RawSplit
+from seqtrain.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+def wanted_splits(config: TextClassificationConfig) -> dict[str, str]:
+    """The source's name of each split that the config wants."""
+    named = {"train": config.train_split, "validation": config.validation_split, "test": config.test_split}
+    return {split: name for split, name in named.items() if name is not None}
+
+
+def find_files(config: TextClassificationConfig, subset: str | None = None) -> dict[str, list[Path]]:
+    """Files of each split under ``data.path``; a single file serves as train.
+
+    Raises:
+        DataError: if the path or a train file is missing.
+    """
+    if config.path is None:
+        raise DataError(
+            f"data.path: must be given for data={config.name}: a csv, tsv, jsonl or parquet file, or a folder"
+        )
+    path = Path(config.path).expanduser()
+    if path.is_file():
+        return {"train": [path]}
+    if not path.is_dir():
+        raise DataError(f"data.path={config.path}: no such file or folder")
+    return files_in(path, config, subset)
+
+
+def files_in(folder: Path, config: TextClassificationConfig, subset: str | None = None) -> dict[str, list[Path]]:
+    """Files of each wanted split in a folder, of those that are there; raises DataError if none is."""
+    found = {split: split_files(folder, name, subset) for split, name in wanted_splits(config).items()}
+    if not any(found.values()):
+        names = " or ".join(repr(name) for name in wanted_splits(config).values())
+        raise DataError(f"{folder}: has no file of split {names} (such as {config.train_split}.csv or .parquet)")
+    return {split: paths for split, paths in found.items() if paths}
+
+
+def identify_files(files: dict[str, list[Path]]) -> dict[str, list[str]]:
+    """Digests of the files of each split."""
+    return {split: [file_digest(path) for path in paths] for split, paths in files.items()}
+
+
+def read_files(files: dict[str, list[Path]], config: TextClassificationConfig) -> dict[str, RawSplit]:
+    """Read the text and label columns of every split."""
+    raw = {}
+    for split, paths in files.items():
+        parts = [from_table(read_table(path), config, str(path)) for path in paths]
+        raw[split] = RawSplit(
+            [text for part in parts for text in part.texts],
+            [label for part in parts for label in part.labels],
+            str(paths[0] if len(paths) == 1 else paths[0].parent),
+            parts[0].class_names,
+        )
+    return raw
+
+
+def column(table: "pyarrow.Table", name: str, key: str, origin: str) -> list[Any]:
+    """Values of a column, which the user has named by ``key``; raises DataError naming the columns that there are."""
+    if name not in table.column_names:
+        raise DataError(f"{origin}: has no column {name!r} ({key}); its columns: {', '.join(table.column_names)}")
+    return table.column(name).to_pylist()
+
+
+def from_table(
+    table: "pyarrow.Table", config: TextClassificationConfig, origin: str, class_names: list[str] | None = None
+) -> RawSplit:
+    """The text and label columns of a table.
+
+    Class names are those of the config, else ``class_names``, else those that `datasets` left in the table's metadata.
+    """
+    texts = column(table, config.text_column, "data.text_column", origin)
+    labels = column(table, config.label_column, "data.label_column", origin)
+    if any(text is not None and not isinstance(text, str) for text in texts):
+        raise DataError(f"{origin}: column {config.text_column!r} (data.text_column) holds values that are no text")
+    metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+    feature = metadata.get("info", {}).get("features", {}).get(config.label_column, {})
+    names = config.class_names or class_names or feature.get("names")
+    return RawSplit(texts, [plain_label(label) for label in labels], origin, names)
+
+
+def plain_label(label: Any) -> str | int | None:
+    """A label as a string or an integer; 2.0 is 2, and not-a-number is no label."""
+    if isinstance(label, float):
+        return None if math.isnan(label) else int(label) if label.is_integer() else str(label)
+    return label if label is None or isinstance(label, int) else str(label)

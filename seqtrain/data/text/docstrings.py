@@ -1,0 +1,40 @@
+"""The machine's own standard library as a dataset: its docstrings, classified by chapter of the library reference."""
+
+import platform
+import sysconfig
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from seqtrain.config.data import DocstringsConfig
+from seqtrain.data.text.chapters import library_sources, read_docstrings
+from seqtrain.data.text.classification import TextClassification
+from seqtrain.data.text.labels import RawSplit, stratified_split
+from seqtrain.errors import DataError
+
+
+class Docstrings(TextClassification):
+    """Docstrings of the chapters that have enough of them, some set apart as test."""
+
+    config: DocstringsConfig
+
+    def identity(self) -> Any:
+        sources = library_sources(Path(sysconfig.get_path("stdlib")))
+        return [platform.python_version(), [[name, path.stat().st_size] for name, path in sources]]
+
+    def read(self) -> dict[str, RawSplit]:
+        texts, chapters = read_docstrings()
+        large = {name for name, count in Counter(chapters).items() if count >= self.config.min_class_size}
+        kept = [(text, chapter) for text, chapter in zip(texts, chapters, strict=True) if chapter in large]
+        if len(large) < 2:
+            raise DataError(
+                f"data.min_class_size={self.config.min_class_size}: only {len(large)} chapters have as many; lower it"
+            )
+        labels = np.unique([chapter for _, chapter in kept], return_inverse=True)[1]
+        parts = stratified_split(labels, self.config.test_size, self.config.split_seed)
+        return {
+            split: RawSplit([kept[i][0] for i in rows], [kept[i][1] for i in rows], f"docstrings, {split}")
+            for split, rows in zip(("train", "test"), parts, strict=True)
+        }

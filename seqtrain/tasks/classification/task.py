@@ -1,0 +1,154 @@
+"""Classification: one label per sequence.
+
+Shapes: B batch, C classes, N rows of a split.
+"""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqtrain.config.task import ClassificationConfig
+from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.data.cache import cached
+from seqtrain.data.text.classification import TextClassification
+from seqtrain.errors import ConfigError
+from seqtrain.layers.attention import recorded_weights
+from seqtrain.tasks.base import Evaluation, Meter, Table, Task, linear_head
+from seqtrain.tasks.classification.metrics import classification_metrics
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NUM_EXAMPLES = 4  # rows whose attention is drawn
+
+
+class ClassificationMeter(Meter):
+    """Gathers the logits and targets of every row."""
+
+    taken_in = ("logits", "targets", "rows")
+
+    def __init__(self, head: nn.Module):
+        self.head = head
+        self.logits: list[Tensor] = []
+        self.targets: list[Tensor] = []
+        self.rows: list[np.ndarray] = []
+
+    def update(self, features: Tensor, batch: Batch) -> None:
+        self.logits.append(self.head(features).float().cpu())
+        self.targets.append(batch.targets.cpu())
+        self.rows.append(batch.rows)
+
+    def result(self) -> Evaluation:
+        order = torch.from_numpy(np.argsort(np.concatenate(self.rows)))
+        logits, targets = torch.cat(self.logits)[order], torch.cat(self.targets)[order]
+        log_probabilities = logits.double().log_softmax(-1)
+        probabilities = log_probabilities.exp().numpy()
+        metrics = {"loss": F.nll_loss(log_probabilities, targets).item()}
+        metrics |= classification_metrics(probabilities, targets.numpy())
+        return Evaluation(metrics, {"probabilities": probabilities, "targets": targets.numpy()})
+
+
+class Classification(Task):
+    """One of C classes per sequence, by a linear layer and softmax cross-entropy.
+
+    Args:
+        config: class weights and label smoothing of the training loss; scores use neither.
+        spec: names of the classes and their counts in train.
+
+    Raises:
+        ConfigError: if the weights are not one per class.
+    """
+
+    targets = "class"
+    causal = False
+    pooled = True
+    monitor = "accuracy"
+    maximize = True
+    shown = ("accuracy", "macro_f1", "auroc", "calibration_error")
+
+    def __init__(self, config: ClassificationConfig, spec: DataSpec):
+        self.class_names = spec.class_names
+        self.label_smoothing = config.label_smoothing
+        counts = torch.tensor(spec.class_counts, dtype=torch.float)
+        if config.class_weights == "none":
+            self.class_weights = torch.ones_like(counts)
+        elif config.class_weights == "balanced":
+            self.class_weights = counts.sum() / (len(counts) * counts.clamp(min=1))
+        else:
+            self.class_weights = torch.tensor(config.class_weights, dtype=torch.float)
+        if len(self.class_weights) != len(self.class_names):
+            raise ConfigError(
+                f"task.class_weights={config.class_weights}: must have one weight for each of the "
+                f"{len(self.class_names)} classes ({', '.join(self.class_names)})"
+            )
+
+    def build_head(self, model: nn.Module) -> nn.Module:
+        return linear_head(model, len(self.class_names))
+
+    def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
+        logits = head(features).float()
+        weights = self.class_weights.to(logits.device)
+        return F.cross_entropy(logits, batch.targets, weights, label_smoothing=self.label_smoothing, reduction="sum")
+
+    def count(self, batch: Batch) -> Tensor:
+        return self.class_weights.to(batch.targets.device)[batch.targets].sum()
+
+    def meter(self, head: nn.Module) -> Meter:
+        return ClassificationMeter(head)
+
+    def figures(self, evaluation: Evaluation) -> dict[str, "Figure"]:
+        from seqtrain.tasks.classification import figures
+
+        probabilities, targets = evaluation.outputs["probabilities"], evaluation.outputs["targets"]
+        return {
+            "confusion": figures.confusion_figure(probabilities.argmax(-1), targets, self.class_names),
+            "reliability": figures.reliability_figure(probabilities, targets),
+        }
+
+    def illustrate(
+        self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device
+    ) -> tuple[dict[str, "Figure"], dict[str, str]]:
+        """The attention paid to each word of a few texts."""
+        from seqtrain.tasks.classification import figures
+
+        batch, words = data.examples("validation", NUM_EXAMPLES)
+        batch = batch.to(device)
+        drawn, texts = {}, {}
+        with recorded_weights(model) as weights:
+            probabilities = head(model(batch)[0]).float().softmax(-1).cpu()
+        for name, calls in weights.items():
+            place = f"attention/{name.removesuffix('.attention')}"
+            for i, row in enumerate(words):
+                truth, guess = int(batch.targets[i]), int(probabilities[i].argmax())
+                title = (
+                    f"row {batch.rows[i]}: {self.class_names[truth]}, "
+                    f"predicted {self.class_names[guess]} ({probabilities[i, guess]:.2f})"
+                )
+                weight = calls[0][i].float().cpu().numpy()
+                if weight.ndim == 2:  # of each query: show what the real ones look at on average
+                    weight = weight[: len(row)].mean(0)
+                weight = weight[: len(row)]
+                drawn[f"{place}/{i}"] = figures.attention_figure(row, weight, title)
+                texts[f"{place}/{i}"] = figures.attention_text(row, weight, title)
+        return drawn, texts
+
+    def baselines(self, data: Dataset) -> Table:
+        """Scores of majority class, naive Bayes and logistic regression; cached by the data's fingerprint."""
+        if not isinstance(data, TextClassification):
+            return {}
+        directory = cached("baselines", f"{data.fingerprint}-1", partial(self.fit_baselines, data))
+        return json.loads((directory / "scores.json").read_text())
+
+    def fit_baselines(self, data: TextClassification, directory: Path) -> None:
+        """Fit on train, score on the other splits, write scores.json."""
+        from seqtrain.tasks.classification.baselines import classification_baselines
+
+        splits = {split: data.labeled_split(split) for split in data.sizes if split != "train"}
+        scores = classification_baselines(*data.labeled_split("train"), len(self.class_names), splits)
+        (directory / "scores.json").write_text(json.dumps(scores))

@@ -1,0 +1,90 @@
+"""Baselines scored beside a forecaster, and figures of the errors of both.
+
+Shapes: L lookback, S horizon, C variables.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
+from seqtrain.tasks.base import Evaluation
+from seqtrain.tasks.forecasting.baselines import RidgeWindows, last_value, seasonal_naive, window_mean
+from seqtrain.tasks.forecasting.meter import add_errors, error_details, error_sums
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from seqtrain.tasks.forecasting.task import Forecasting
+
+
+def score_baselines(task: "Forecasting", data: ForecastingData) -> dict[str, dict[str, Evaluation]]:
+    """Scores of the last value, the seasonal naive forecast, the mean of the window and a linear map fitted on train.
+
+    Returns:
+        Who -> split -> scores, of every split but train.
+    """
+    spec, names = task.spec, task.spec.target_names
+    assert spec.lookback is not None and spec.horizon is not None and spec.num_targets is not None
+    season, horizon, C = spec.season, spec.horizon, spec.num_targets
+    methods: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+        "last value": lambda x: last_value(x, horizon),
+        "mean of the window": lambda x: window_mean(x, horizon),
+    }
+    if season <= spec.lookback:
+        methods[f"seasonal naive ({season} steps)"] = lambda x: seasonal_naive(x, horizon, season)
+    if "train" in data.sizes:
+        linear = fitted_linear(data, spec.lookback, horizon, C)
+        if linear is not None:
+            methods["linear"] = linear.forecast
+    scored: dict[str, dict[str, Evaluation]] = {who: {} for who in methods}
+    for split in data.sizes:
+        if split != "train":
+            sums = {who: task.sums() for who in methods}
+            for batch in data.eval_batches(split):
+                window = batch.inputs[:, :, :C].numpy()
+                for who, forecast in methods.items():
+                    add_errors(sums[who], forecast(window), batch)
+            for who in methods:
+                metrics = sums[who].metrics()
+                if task.distribution:
+                    metrics["crps"] = metrics["mae"]  # of a point, the two are one
+                details = error_details(sums[who], names)
+                scored[who][split] = Evaluation(metrics, sums=error_sums(sums[who]), details=details)
+    return scored
+
+
+def fitted_linear(data: ForecastingData, lookback: int, horizon: int, num_variables: int) -> RidgeWindows | None:
+    """The linear baseline, fitted on the windows of train without a missing target; None where there are none."""
+    linear = RidgeWindows(lookback, horizon)
+    for batch in data.eval_batches("train"):
+        window, targets = batch.inputs[:, :, :num_variables].numpy(), batch.targets.numpy()
+        observed = cast(ForecastBatch, batch).observed
+        if observed is not None:
+            # Each variable stands alone, so windows of one variable can be left out.
+            whole = observed.numpy().all(1)
+            window, targets = (np.moveaxis(part, 1, 2)[whole][:, :, None] for part in (window, targets))
+        linear.update(window, targets)
+    if not linear.num_windows:
+        return None
+    linear.solve()
+    return linear
+
+
+def error_figures(evaluation: Evaluation, baselines: Mapping[str, Evaluation], names: list[str]) -> dict[str, "Figure"]:
+    """Errors by step of the horizon and, where there are several variables, by variable.
+
+    Args:
+        evaluation: of the model.
+        baselines: of each baseline on the same split, by name.
+        names: of the variables.
+    """
+    from seqtrain.tasks.forecasting.figures import error_by_step_figure, error_by_variable_figure
+
+    others = {tag: {who: scored.sums[tag] for who, scored in baselines.items()} for tag in evaluation.sums}
+    figures = {"error_by_step": error_by_step_figure(evaluation.sums["mse_by_step"], others["mse_by_step"])}
+    if len(names) > 1:
+        errors = evaluation.sums["mse_by_variable"]
+        figures["error_by_variable"] = error_by_variable_figure(errors, names, others["mse_by_variable"])
+    return figures

@@ -1,0 +1,167 @@
+"""The scores of a forecaster, gathered batch by batch.
+
+Shapes: B windows, S horizon, C variables, P parameters of a forecast.
+"""
+
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from seqtrain.config.task import ForecastLoss
+from seqtrain.data.base import Batch
+from seqtrain.data.series.dataset import ForecastBatch
+from seqtrain.tasks.base import Evaluation, Meter
+from seqtrain.tasks.forecasting.conformal import IntervalSums, central_interval
+from seqtrain.tasks.forecasting.head import ForecastHead
+from seqtrain.tasks.forecasting.metrics import ForecastSums, crps_from_quantiles, crps_gaussian
+
+if TYPE_CHECKING:
+    from seqtrain.tasks.forecasting.task import Forecasting
+
+
+class ForecastMeter(Meter):
+    """Sums of errors over all windows, scaled and in original units, and of the scores of distributions and intervals.
+
+    Args:
+        head: from features to forecasts.
+        task: what forecasts mean.
+        sums: empty.
+    """
+
+    taken_in = ("sums", "outputs", "rows", "errors", "crps", "central", "conformal")
+
+    def __init__(self, head: ForecastHead, task: "Forecasting", sums: ForecastSums):
+        self.head, self.task, self.sums = head, task, sums
+        self.outputs: list[np.ndarray] = []
+        self.rows: list[np.ndarray] = []
+        self.errors: list[np.ndarray] = []
+        self.crps: list[np.ndarray] = []
+        self.central, self.conformal = IntervalSums(*sums.counts.shape), IntervalSums(*sums.counts.shape)
+
+    def update(self, features: Tensor, batch: Batch) -> None:
+        forecasts = self.task.forecasts(self.head, features, batch)
+        self.add(forecasts, batch)
+        self.outputs.append(forecasts.cpu().numpy())
+        self.rows.append(batch.rows)
+        self.errors.append(window_errors(self.task.point(forecasts), cast(ForecastBatch, batch)))
+
+    def add(self, forecasts: Tensor, batch: Batch) -> None:
+        """Take in the scores of forecasts (B, S, C, P) alone."""
+        batch, loss = cast(ForecastBatch, batch), self.task.config.loss
+        add_errors(self.sums, self.task.point(forecasts).cpu().numpy(), batch)
+        interval = central_interval(loss, forecasts)
+        if interval is not None:
+            self.central.update(interval, batch)
+            self.add_crps(forecasts, batch)
+        if self.task.conformal is not None:
+            self.conformal.update(self.task.conformal.interval(forecasts), batch)
+
+    def add_crps(self, forecasts: Tensor, batch: ForecastBatch) -> None:
+        """Take in the continuous ranked probability scores of quantiles or normal distributions, (B, S, C, P)."""
+        targets, values = (tensor.double().cpu().numpy() for tensor in (batch.targets, forecasts))
+        if self.task.config.loss is ForecastLoss.gaussian:
+            scores = crps_gaussian(values[..., 0], values[..., 1], targets)
+        else:
+            scores = crps_from_quantiles(values, np.array(self.task.config.quantiles), targets)
+        scores = scores if batch.observed is None else np.where(batch.observed.cpu().numpy(), scores, 0)
+        self.crps.append(scores.sum((1, 2)))
+
+    def result(self) -> Evaluation:
+        """Scores of all that was taken in, to be asked for once: the forecasts leave the meter with it."""
+        order = np.argsort(np.concatenate(self.rows))
+        outputs = {"forecasts": moved_to_one(self.outputs, np.argsort(order))}
+        names = ("squared_errors", "absolute_errors", "observed")
+        outputs |= dict(zip(names, np.concatenate(self.errors, axis=1)[:, order], strict=True))
+        outputs |= {"crps": np.concatenate(self.crps)[order]} if self.crps else {}
+        return Evaluation(self.metrics(), outputs, error_sums(self.sums), self.details())
+
+    def metrics(self) -> dict[str, float]:
+        """Scores of all that was taken in."""
+        metrics = self.sums.metrics()
+        if self.task.distribution:
+            crps, count = np.concatenate(self.crps).sum(), self.central.counts.sum()
+            metrics |= {"crps": float(crps / count), "coverage": float(self.central.means()["coverage"])}
+        if self.task.conformal is not None:
+            metrics |= {f"conformal_{name}": float(value) for name, value in self.conformal.means().items()}
+        return metrics
+
+    def details(self) -> dict[str, Any]:
+        """The same of each variable, and some of it of each step of the horizon; see ``error_details``."""
+        by_variable, by_step = dict[str, NDArray[np.floating]](), dict[str, NDArray[np.floating]]()
+        intervals = {"": self.central} if self.task.distribution else {}
+        intervals |= {"conformal_": self.conformal} if self.task.conformal is not None else {}
+        for prefix, sums in intervals.items():
+            by_variable |= {f"{prefix}{name}": values for name, values in sums.means(0).items()}
+            by_step |= {f"{prefix}{name}": values for name, values in sums.means(1).items() if name != "original_width"}
+        return error_details(self.sums, self.task.spec.target_names, by_variable, by_step)
+
+
+def moved_to_one(parts: list[np.ndarray], places: np.ndarray) -> np.ndarray:
+    """Rows of all parts in one array, at their places, (N,); empties the list, so that nothing is held twice."""
+    whole = np.empty((len(places), *parts[0].shape[1:]), parts[0].dtype)
+    while parts:
+        part = parts.pop()
+        places, own = np.split(places, [-len(part)])
+        whole[own] = part
+    return whole
+
+
+def window_errors(point: Tensor, batch: ForecastBatch) -> np.ndarray:
+    """Squared errors, absolute errors and observed values of each window, summed over steps and variables, (3, B)."""
+    error = (point - batch.targets).cpu().numpy()
+    counts = np.full(len(error), error[0].size)
+    if batch.observed is not None:
+        observed = batch.observed.cpu().numpy()
+        error, counts = np.where(observed, error, 0), observed.sum((1, 2))
+    squared = np.einsum("bsc,bsc->b", error, error, dtype=np.float64)
+    return np.stack([squared, np.abs(error).sum((1, 2), dtype=np.float64), counts])
+
+
+def add_errors(sums: ForecastSums, point: np.ndarray, batch: Batch) -> None:
+    """Take in forecasts (B, S, C) of a batch, scaled."""
+    batch = cast(ForecastBatch, batch)
+    observed = None if batch.observed is None else batch.observed.cpu().numpy()
+    targets, centre, scale, series = (
+        tensor.cpu().numpy() for tensor in (batch.targets, batch.centre, batch.scale, batch.series)
+    )
+    sums.update(point, targets, observed, centre, scale, series)
+
+
+def error_sums(sums: ForecastSums) -> dict[str, np.ndarray]:
+    """What figures are drawn from: ``mse_by_step``, (S,), and ``mse_by_variable``, (C,)."""
+    return {"mse_by_step": sums.by_step()[0], "mse_by_variable": sums.by_variable()["mse"]}
+
+
+def error_details(
+    sums: ForecastSums,
+    names: list[str],
+    by_variable: dict[str, NDArray[np.floating]] | None = None,
+    by_step: dict[str, NDArray[np.floating]] | None = None,
+) -> dict[str, Any]:
+    """Metrics of each variable and of each step of the horizon, as JSON has them; null where nothing was observed.
+
+    Args:
+        sums: of the errors.
+        names: of the variables.
+        by_variable: more metrics, (C,) each.
+        by_step: more metrics, (S,) each.
+
+    Returns:
+        ``by_variable``: variable -> metric -> value, and ``by_step``: metric -> S values.
+    """
+    mse, mae = sums.by_step()
+    variables = {name: plain(values) for name, values in (sums.by_variable() | (by_variable or {})).items()}
+    return {
+        "by_variable": {
+            variable: {metric: values[place] for metric, values in variables.items()}
+            for place, variable in enumerate(names)
+        },
+        "by_step": {metric: plain(values) for metric, values in ({"mse": mse, "mae": mae} | (by_step or {})).items()},
+    }
+
+
+def plain(values: NDArray[np.floating]) -> list[float | None]:
+    """Numbers as JSON has them: None for what is none."""
+    return [float(value) if np.isfinite(value) else None for value in values]

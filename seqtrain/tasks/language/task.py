@@ -1,0 +1,242 @@
+"""Language modelling: the next token of running text.
+
+Shapes: B rows, T steps, N scored tokens, K confidence bins.
+"""
+
+import json
+import math
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seqtrain.config.corpus import TokenKind
+from seqtrain.config.task import LanguageModellingConfig, Softmax
+from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.data.cache import cached
+from seqtrain.data.corpus.dataset import RunningText, SegmentBatch
+from seqtrain.errors import ConfigError
+from seqtrain.tasks.base import Evaluation, Meter, Table, Task
+from seqtrain.tasks.language.generation import continuations
+from seqtrain.tasks.language.heads import AdaptiveSoftmaxHead, SoftmaxHead
+from seqtrain.tasks.language.sampling import Sampling
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+CONFIDENCE_BINS = 15
+PROMPT_STEPS = 32  # of the texts that samples go on from
+MAX_LOSS = 700.0  # exp of more overflows
+
+
+class LanguageMeter(Meter):
+    """Sums over scored tokens: nats, hits, characters; by position in the segment and by confidence.
+
+    Args:
+        head: from features to scores of the targets.
+        segment_length: T of training segments.
+    """
+
+    taken_in = ("nats", "positions", "hits", "top5", "characters", "bytes", "by_position", "by_confidence")
+
+    def __init__(self, head: SoftmaxHead | AdaptiveSoftmaxHead, segment_length: int):
+        self.head, self.segment_length = head, segment_length
+        self.nats: list[Tensor] = []
+        self.positions: list[Tensor] = []
+        self.hits = self.top5 = self.characters = self.bytes = 0
+        self.by_position = np.zeros((2, segment_length))
+        self.by_confidence = np.zeros((3, CONFIDENCE_BINS))
+
+    def update(self, features: Tensor, batch: Batch) -> None:
+        batch = cast(SegmentBatch, batch)
+        assert batch.positions is not None
+        self.characters += batch.num_characters
+        self.bytes += batch.num_bytes
+        scored = torch.ones_like(batch.targets, dtype=torch.bool) if batch.scored is None else batch.scored
+        if not scored.any():
+            return
+        scores = self.head.scores(features[scored], batch.targets[scored])
+        nats, rank, confidence = (values.cpu() for values in scores)
+        positions = batch.positions[scored].cpu()
+        self.nats.append(nats)
+        self.positions.append(positions)
+        self.hits += int((rank == 0).sum())
+        self.top5 += int((rank < 5).sum())
+        place = (positions - 1).numpy() % self.segment_length
+        bins = (confidence.double() * CONFIDENCE_BINS).long().clamp(0, CONFIDENCE_BINS - 1).numpy()
+        for sums, index, weights in (
+            (self.by_position, place, (nats, None)),
+            (self.by_confidence, bins, (confidence, rank == 0, None)),
+        ):
+            for i, weight in enumerate(weights):
+                values = None if weight is None else weight.double().numpy()
+                sums[i] += np.bincount(index, values, minlength=sums.shape[1])
+
+    def result(self) -> Evaluation:
+        nats, positions = torch.cat(self.nats).double(), torch.cat(self.positions)
+        metrics = language_metrics(nats.sum().item(), len(nats), self.characters, self.bytes)
+        metrics |= {"accuracy": self.hits / len(nats), "top5_accuracy": self.top5 / len(nats)}
+        outputs = {"log_probabilities": -nats[positions.argsort()].float().numpy()}
+        return Evaluation(metrics, outputs, {"by_position": self.by_position, "by_confidence": self.by_confidence})
+
+
+def language_metrics(nats: float, tokens: int, characters: int, num_bytes: int) -> dict[str, float]:
+    """Scores of a text of ``tokens`` tokens that are predicted at a cost of ``nats``.
+
+    Returns:
+        ``loss`` (nats per token), ``perplexity``, and ``bits_per_character`` and ``bits_per_byte`` where the tokens
+        stand for any.
+    """
+    loss = nats / tokens
+    metrics = {"loss": loss, "perplexity": math.exp(min(loss, MAX_LOSS))}
+    if characters:
+        metrics["bits_per_character"] = nats / math.log(2) / characters
+    if num_bytes:
+        metrics["bits_per_byte"] = nats / math.log(2) / num_bytes
+    return metrics
+
+
+class LanguageModelling(Task):
+    """The next token, by a softmax over the vocabulary.
+
+    Scores: ``loss`` (nats per token), ``perplexity``, ``bits_per_character`` and ``bits_per_byte`` (of the text that
+    the tokens stand for), ``accuracy`` and ``top5_accuracy`` (how often the target is the most probable token, or among
+    the five most probable).
+
+    Args:
+        config: the softmax, and the order of the n-gram baseline.
+        spec: size of the vocabulary.
+
+    Raises:
+        ConfigError: if the adaptive softmax is asked for where it cannot be had.
+    """
+
+    targets = "next token"
+    causal = True
+    pooled = False
+    carries_state = True
+    monitor = "loss"
+    maximize = False
+    shown = ("loss", "perplexity", "bits_per_character", "accuracy", "top5_accuracy")
+
+    def __init__(self, config: LanguageModellingConfig, spec: DataSpec):
+        assert spec.vocab_size is not None
+        self.config, self.vocab_size = config, spec.vocab_size
+        self.segment_length = spec.segment_length or 1
+        V = spec.vocab_size
+        self.cutoffs = config.cutoffs or sorted({max(V // 16, 1), max(V // 4, 1)})
+        if config.softmax is Softmax.adaptive:
+            if not spec.by_frequency:
+                raise ConfigError(
+                    "task.softmax=adaptive: needs tokens numbered from the most frequent, which data.tokenizer=word "
+                    "and char give; use full"
+                )
+            if self.cutoffs[-1] >= V:
+                raise ConfigError(f"task.cutoffs={self.cutoffs}: must lie below the vocabulary's size, {V}")
+
+    def build_head(self, model: nn.Module) -> nn.Module:
+        input_size, size = cast(int, model.output_size), self.config.projection_size
+        if self.config.softmax is Softmax.adaptive:
+            return AdaptiveSoftmaxHead(input_size, self.vocab_size, size, self.cutoffs)
+        tied = cast(nn.Embedding, model.get_submodule("embedding")) if self.config.tie_weights else None
+        if tied is not None and size not in (None, tied.embedding_dim):
+            raise ConfigError(
+                f"task.projection_size={size}: must be model.embedding.embed_dim ({tied.embedding_dim}) or null where "
+                "task.tie_weights is true"
+            )
+        return SoftmaxHead(input_size, self.vocab_size, size, tied)
+
+    def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
+        return cast(SoftmaxHead, head).nats(features.flatten(0, 1), batch.targets.flatten()).sum()
+
+    def count(self, batch: Batch) -> Tensor:
+        return torch.tensor(float(batch.targets.numel()), device=batch.targets.device)
+
+    def meter(self, head: nn.Module) -> Meter:
+        return LanguageMeter(cast(SoftmaxHead, head), self.segment_length)
+
+    def figures(self, evaluation: Evaluation) -> dict[str, "Figure"]:
+        from seqtrain.tasks.language import figures
+
+        confidence, hits, counts = evaluation.sums["by_confidence"]
+        return {
+            "loss_by_position": figures.loss_by_position_figure(*evaluation.sums["by_position"]),
+            "calibration": figures.token_calibration_figure(confidence, hits.astype(int), counts.astype(int)),
+        }
+
+    def illustrate(
+        self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device
+    ) -> tuple[dict[str, "Figure"], dict[str, str]]:
+        """How far back the gradient reaches, and how the model goes on from fixed texts of validation."""
+        from seqtrain.tasks.language.figures import gradient_by_lag_figure
+
+        if not isinstance(data, RunningText):
+            return {}, {}
+        batch = data.examples("validation", 4)[0].to(device)
+        drawn = {"gradient_by_lag": gradient_by_lag_figure(gradient_by_lag(model, head, batch))}
+        prompts = batch.inputs[:, :PROMPT_STEPS]
+        generator = torch.Generator(device).manual_seed(0)
+        steps = continuations(model, head, prompts, Sampling(temperature=0.8), generator)
+        tokens = torch.stack([token for _, token in zip(range(self.config.sample_length), steps, strict=False)], 1)
+        texts = {
+            f"sample/{i}": sample_text(data.decode(prompt.tolist()), data.decode(sample.tolist()))
+            for i, (prompt, sample) in enumerate(zip(prompts, tokens, strict=True))
+        }
+        return drawn, texts
+
+    def baselines(self, data: Dataset) -> Table:
+        """Scores of uniform, unigram and Kneser-Ney n-gram models; cached by the prepared tokens."""
+        if not isinstance(data, RunningText) or "train" not in data.sizes:
+            return {}
+        by_letter = data.tokenizer.kind in (TokenKind.char, TokenKind.byte)
+        order = self.config.order or (7 if by_letter else 5)
+        key = f"{data.prepared.directory.name}-{order}-1"
+        directory = cached("ngrams", key, partial(self.fit_baselines, data, order))
+        return json.loads((directory / "scores.json").read_text())
+
+    def fit_baselines(self, data: RunningText, order: int, directory: Path) -> None:
+        """Fit on train, score on the other splits, write scores.json."""
+        from seqtrain.tasks.language.ngrams import score_ngrams
+
+        held_out = {split: data.tokens[split] for split in data.sizes if split != "train"}
+        scored = score_ngrams(data.tokens["train"], held_out, self.vocab_size, order)
+        characters, num_bytes = data.token_lengths
+        table: Table = {}
+        for who, splits in scored.items():
+            table[who] = {}
+            for split, log_probabilities in splits.items():
+                targets = held_out[split][1:]
+                lengths = int(characters[targets].sum()), int(num_bytes[targets].sum())
+                table[who][split] = language_metrics(-log_probabilities.sum(), len(targets), *lengths)
+        (directory / "scores.json").write_text(json.dumps(table))
+
+
+def gradient_by_lag(model: nn.Module, head: nn.Module, batch: Batch) -> np.ndarray:
+    """Norm of the gradient of the last step's loss with respect to the input of each step before, (T,), from lag 0.
+
+    The norm is taken over features, and averaged over the rows of the batch.
+    """
+    embedded: list[Tensor] = []
+
+    def keep(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
+        embedded.append(output.detach().requires_grad_())  # also where the embedding itself is not trained
+        return embedded[0]
+
+    hook = model.get_submodule("embedding").register_forward_hook(keep)
+    try:
+        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):  # cuDNN: no gradient in evaluation mode
+            features, _ = model(batch)
+            loss = cast(SoftmaxHead, head).nats(features[:, -1], batch.targets[:, -1]).sum()
+            (gradient,) = torch.autograd.grad(loss, embedded)
+    finally:
+        hook.remove()
+    return gradient.float().norm(dim=-1).mean(0).flip(0).cpu().numpy()
+
+
+def sample_text(prompt: str, sample: str) -> str:
+    """A prompt and what the model made of it, as Markdown."""
+    fence = "~" * (3 + max((len(run) for run in (prompt + sample).split() if set(run) == {"~"}), default=0))
+    return f"**prompt**\n\n{fence}\n{prompt}\n{fence}\n\n**sample**\n\n{fence}\n{sample}\n{fence}"

@@ -1,0 +1,99 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from seqtrain.config.series import ScaleBy, Scaler
+from seqtrain.data.series.scaling import Scaling
+from seqtrain.errors import DataError
+
+OFFSETS = np.array([0, 60, 100])
+TRAIN = np.array([40, 85])
+NAMES, IDS = ["a", "b"], ["one", "two"]
+
+
+@pytest.fixture
+def values() -> np.ndarray:
+    values = np.random.default_rng(0).gamma(2.0, 3.0, (100, 2)) + [0, 1e6]
+    values[5, 0] = values[62, 1] = np.nan
+    return values
+
+
+def fit(values: np.ndarray, scaler: Scaler = Scaler.standard, by: ScaleBy = ScaleBy.series) -> Scaling:
+    return Scaling.fit(values, OFFSETS, TRAIN, scaler, by, NAMES, IDS)
+
+
+def test_standard_is_scikit_learns(values: np.ndarray) -> None:
+    from sklearn.preprocessing import StandardScaler
+
+    scaling = fit(values)
+    for number, (start, end) in enumerate([(0, 40), (60, 85)]):
+        reference = StandardScaler().fit(values[start:end])
+        np.testing.assert_allclose(scaling.centre[number], reference.mean_, rtol=1e-12)
+        np.testing.assert_allclose(scaling.scale[number], reference.scale_, rtol=1e-9)
+    shared = fit(values, by=ScaleBy.all)
+    reference = StandardScaler().fit(np.concatenate([values[:40], values[60:85]]))
+    np.testing.assert_allclose(shared.select(IDS).scale, [reference.scale_] * 2, rtol=1e-9)
+    assert shared.ids is None and shared.centre.shape == (1, 2)
+
+
+def test_robust_and_minmax(values: np.ndarray) -> None:
+    train = values[60:85]
+    robust, minmax = fit(values, Scaler.robust), fit(values, Scaler.minmax)
+    low, middle, high = np.nanpercentile(train, [25, 50, 75], axis=0)
+    np.testing.assert_allclose([robust.centre[1], robust.scale[1]], [middle, high - low])
+    scaled = minmax.apply(values, OFFSETS)[60:85]
+    np.testing.assert_allclose([np.nanmin(scaled, 0), np.nanmax(scaled, 0)], [[0, 0], [1, 1]], atol=1e-6)
+    none = fit(values, Scaler.none)
+    np.testing.assert_array_equal(none.apply(values, OFFSETS), values.astype(np.float32))
+
+
+@pytest.mark.parametrize("scaler", Scaler)
+@pytest.mark.parametrize("by", ScaleBy)
+def test_only_train_counts(values: np.ndarray, scaler: Scaler, by: ScaleBy) -> None:
+    changed = values.copy()
+    changed[40:60], changed[85:] = 1e9, np.nan
+    before, after = fit(values, scaler, by), fit(changed, scaler, by)
+    for name in ("centre", "scale", "mean"):
+        np.testing.assert_array_equal(getattr(before, name), getattr(after, name))
+
+
+def test_there_and_back(values: np.ndarray, tmp_path: Path) -> None:
+    scaling = fit(values)
+    scaled = scaling.apply(values, OFFSETS)
+    assert scaled.dtype == np.float32
+    series = np.array([0] * 60 + [1] * 40)
+    np.testing.assert_allclose(scaling.undo(scaled, series), values, rtol=1e-6)
+    windows = np.stack([scaled[:10, :1], scaled[60:70, :1]])  # the first variable of two windows
+    np.testing.assert_allclose(
+        scaling.undo(windows, np.array([0, 1]))[..., 0], [values[:10, 0], values[60:70, 0]], rtol=1e-6
+    )
+    scaling.save(tmp_path / "scaler.json", season=24)
+    loaded = Scaling.load(tmp_path / "scaler.json")
+    for name in ("centre", "scale", "mean"):
+        np.testing.assert_array_equal(getattr(loaded, name), getattr(scaling, name))
+    assert (loaded.names, loaded.ids) == (NAMES, IDS)
+
+
+def test_constants_of_chosen_series(values: np.ndarray) -> None:
+    scaling = fit(values)
+    np.testing.assert_array_equal(scaling.select(["two"]).centre, scaling.centre[1:])
+    with pytest.raises(DataError, match=r"series 'three' \(1 in all\).*data\.scale_by=all"):
+        scaling.select(["one", "three"])
+    assert fit(values, by=ScaleBy.all).select(["three"]).scale.shape == (1, 2)
+
+
+def test_variables_that_cannot_be_scaled(values: np.ndarray) -> None:
+    values[60:85, 1] = 0.1  # whose deviation is not exactly 0
+    with pytest.raises(DataError, match=r"variable 'b' of series 'two': is 0\.1 in every row .*data\.scaler=none, or"):
+        fit(values)
+    assert fit(values, by=ScaleBy.all).scale.min() > 0
+    values[60:85, 1] = np.nan
+    with pytest.raises(DataError, match=r"variable 'b' of series 'two': has no known value"):
+        fit(values)
+    np.testing.assert_array_equal(fit(values, Scaler.none).mean[1, 1], 0)
+    values[60:85, 1] = [0] * 24 + [1]
+    with pytest.raises(
+        DataError, match=r"variable 'b' of series 'two': its interquartile range.*data\.scaler=standard"
+    ):
+        fit(values, Scaler.robust)

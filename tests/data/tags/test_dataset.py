@@ -1,0 +1,356 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+from seqtrain.commands.build import build_data
+from seqtrain.config.root import Config
+from seqtrain.data.tags.dataset import TaggingFiles, set_apart
+from seqtrain.errors import ConfigError, DataError
+
+Compose = Callable[..., Config]
+Sentence = list[tuple[str, str]]
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "tags.conll"
+NAMES = ["Anna", "Tom", "Ruth"]
+
+
+def sentences(count: int, start: int = 0) -> list[Sentence]:
+    """Sentences of 3 to 6 tokens, all different."""
+    return [
+        [
+            (NAMES[i % 3], "B-PER"),
+            *[("Berg", "I-PER")] * (i % 2),
+            *[("often", "O")] * (i % 3),
+            ("met", "O"),
+            (f"friend{i}", "O"),
+        ]
+        for i in range(start, start + count)
+    ]
+
+
+def conll(rows: list[Sentence], separator: str = " ") -> str:
+    return "\n".join("".join(f"{token}{separator}{tag}\n" for token, tag in row) for row in rows)
+
+
+def jsonl(rows: list[Sentence]) -> str:
+    return "".join(json.dumps({"tokens": [t for t, _ in row], "tags": [t for _, t in row]}) + "\n" for row in rows)
+
+
+def dataset(
+    composed: Compose, path: Path, *overrides: str, trained: Path | None = None, whole: bool = False
+) -> TaggingFiles:
+    data = build_data(composed("data=tagging_files", f"data.path={path}", *overrides), trained, whole)
+    assert isinstance(data, TaggingFiles)
+    return data
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_bytes(text.encode())
+    return path
+
+
+def read_back(data: TaggingFiles, split: str) -> dict[int, Sentence]:
+    """What the batches of a split hold, by row."""
+    words = {number: word for word, number in data.vocabulary.items()}
+    rows: dict[int, Sentence] = {}
+    for batch in data.eval_batches(split):
+        assert batch.targets.shape == batch.inputs.shape and batch.targets.dtype == batch.inputs.dtype
+        assert batch.num_tokens == int(batch.lengths.sum())
+        for i, row in enumerate(batch.rows.tolist()):
+            length = int(batch.lengths[i])
+            assert (batch.inputs[i, length:] == 0).all() and (batch.targets[i, length:] == 0).all()
+            tokens = [words[number] for number in batch.inputs[i, :length].tolist()]
+            tags = [data.spec.class_names[number] for number in batch.targets[i, :length].tolist()]
+            assert row not in rows
+            rows[row] = list(zip(tokens, tags, strict=True))
+    return rows
+
+
+def test_batches_hold_what_the_files_hold(composed: Compose, tmp_path: Path) -> None:
+    write(tmp_path / "train.conll", conll(sentences(30)))
+    write(tmp_path / "validation.jsonl", jsonl(sentences(5)))
+    write(tmp_path / "test.tsv", conll(sentences(7, start=2), "\t"))
+    data = dataset(composed, tmp_path, "data.lowercase=false", "data.max_length=9", "data.eval_batch_tokens=20")
+    assert data.sizes == {"train": 30, "validation": 5, "test": 7}
+    assert read_back(data, "train") == dict(enumerate(sentences(30)))
+    assert read_back(data, "validation") == dict(enumerate(sentences(5)))
+    assert read_back(data, "test") == dict(enumerate(sentences(7, start=2)))
+    assert data.source_rows("test").tolist() == list(range(7))
+    for epoch in range(2):
+        batches = list(data.train_batches(epoch))
+        assert sorted(np.concatenate([batch.rows for batch in batches])) == list(range(30))
+        assert len(batches) == data.num_batches(epoch)
+    batch, names = data.examples("test", 3)
+    assert batch.rows.tolist() == [0, 3, 6]
+    assert names == [[token for token, _ in sentences(7, start=2)[i]] for i in (0, 3, 6)]
+
+
+def test_every_format_gives_the_same(composed: Compose, tmp_path: Path) -> None:
+    rows = sentences(20)
+    columns = "".join("".join(f"{i}\t{t}\tX\t{tag}\tend\n" for i, (t, tag) in enumerate(row)) + "\n" for row in rows)
+    renamed = jsonl(rows).replace('"tokens"', '"words"').replace('"tags"', '"ner"')
+    data = {
+        "conll": dataset(composed, write(tmp_path / "a.conll", conll(rows))),
+        "txt": dataset(composed, write(tmp_path / "a.txt", conll(rows, " \t "))),
+        "tsv": dataset(composed, write(tmp_path / "a.tsv", conll(rows, "\t"))),
+        "jsonl": dataset(composed, write(tmp_path / "a.jsonl", jsonl(rows))),
+        "windows": dataset(composed, write(tmp_path / "b.conll", "\ufeff" + conll(rows).replace("\n", "\r\n"))),
+        "columns": dataset(composed, write(tmp_path / "c.tsv", columns), "data.token_column=1", "data.tag_column=3"),
+        "from the end": dataset(composed, tmp_path / "c.tsv", "data.token_column=-4", "data.tag_column=-2"),
+        "renamed": dataset(
+            composed, write(tmp_path / "b.jsonl", renamed), "data.tokens_key=words", "data.tags_key=ner"
+        ),
+    }
+    assert len({d.fingerprint for d in data.values()}) == 1
+    first = data["conll"]
+    for name, other in data.items():
+        assert read_back(other, "train") == read_back(first, "train"), name
+        assert other.spec == first.spec, name
+
+
+def test_what_stands_between_sentences(composed: Compose, tmp_path: Path) -> None:
+    text = (
+        "-DOCSTART- -X- O\n\n# id = 1\nAnna N B-PER\n# a remark\nmet N O\n\n \t\n\nTom N B-PER\n"
+        "-DOCSTART- -X- O\n10\u00a0000 N O\n  Ruth   N\tB-PER  \n#\tN\tO\n\n\n"
+    )
+    data = dataset(composed, write(tmp_path / "a.txt", text), "data.validation_size=1")
+    everything = {
+        int(data.source_rows(split)[row]): list(zip(*pair, strict=True))
+        for split in data.sizes
+        for row, pair in enumerate(zip(*data.labelled_tokens(split), strict=True))
+    }
+    assert everything == {
+        0: [("Anna", "B-PER"), ("met", "O")],
+        1: [("Tom", "B-PER")],
+        2: [("10\u00a0000", "O"), ("Ruth", "B-PER"), ("#", "O")],
+    }
+    assert any("1 lines inside sentences begin with '# '" in note for note in data.notes)
+
+
+def test_rows_without_tokens_are_dropped_and_counted(composed: Compose, tmp_path: Path) -> None:
+    text = jsonl([[], *sentences(4), []]) + "\n"
+    data = dataset(composed, write(tmp_path / "a.jsonl", text), "data.validation_size=1")
+    assert any("a.jsonl: 2 rows without tokens dropped" in note for note in data.notes)
+    assert sorted([*data.source_rows("train"), *data.source_rows("validation")]) == [1, 2, 3, 4]
+
+
+def test_order_depends_on_seed_epoch_and_position(composed: Compose, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.conll", conll(sentences(50)))
+
+    def order(epoch: int, *overrides: str, start: int = 0) -> list[list[int]]:
+        data = dataset(composed, path, "data.batch_size=4", *overrides)
+        return [batch.rows.tolist() for batch in data.train_batches(epoch, start)]
+
+    assert order(0) == order(0) and order(0, start=5) == order(0)[5:]
+    assert order(1) != order(0) and order(0, "seed=1") != order(0)
+    data = dataset(composed, path, "data.batch_tokens=24", "data.max_length=24")
+    assert 12 < max(batch.inputs.numel() for batch in data.train_batches(0)) <= 24
+
+
+def test_validation_is_set_apart_and_every_tag_stays(composed: Compose, tmp_path: Path) -> None:
+    rows = sentences(40)
+    rows[7].append(("Oslo", "B-LOC"))  # the only one
+    path = write(tmp_path / "a.conll", conll(rows))
+    apart = set()
+    for seed in range(5):
+        data = dataset(composed, path, f"data.split_seed={seed}", "data.validation_size=0.25")
+        assert data.sizes == {"train": 30, "validation": 10}
+        taken = data.source_rows("validation").tolist()
+        assert sorted(taken + data.source_rows("train").tolist()) == list(range(40))
+        assert taken == sorted(taken) and 7 not in taken
+        assert all(count > 0 for count in data.spec.class_counts)
+        apart.add(tuple(taken))
+    assert len(apart) == 5
+    first = dataset(composed, path)
+    assert (
+        dataset(composed, path, "seed=5").source_rows("validation").tolist() == first.source_rows("validation").tolist()
+    )
+    assert any("4 sentences of train set apart" in note for note in first.notes)
+    assert any(note.startswith("test: there is none") for note in first.notes)
+    assert dataset(composed, path, "data.validation_size=3").sizes == {"train": 37, "validation": 3}
+
+
+def test_set_apart_keeps_the_last_sentence_of_each_tag() -> None:
+    tags = [["A"], ["A"], ["B"], ["B", "A"]]
+    for seed in range(10):
+        stay, apart = set_apart(tags, 3, seed)
+        assert {tag for i in stay for tag in tags[i]} == {"A", "B"}
+        assert sorted([*stay, *apart]) == [0, 1, 2, 3] and len(apart) in (2, 3)
+
+
+def test_vocabulary(composed: Compose, tmp_path: Path) -> None:
+    tokens = ["b", "B", "a", "A", "a", "c", "<unk>", "<pad>", "e\u0301"]
+    rows = [[(token, "O") for token in tokens], [("x", "N")], [("x", "N")]]
+    write(tmp_path / "train.conll", conll(rows))
+    write(tmp_path / "validation.conll", conll([[("A", "O"), ("new", "N"), ("<pad>", "O"), ("\u00e9", "O")]]))
+
+    def words(*overrides: str) -> list[str]:
+        return list(dataset(composed, tmp_path, *overrides).vocabulary)
+
+    assert words() == ["<pad>", "<unk>", "a", "b", "x", "c", "\u00e9"]
+    assert words("data.lowercase=false") == ["<pad>", "<unk>", "a", "x", "A", "B", "b", "c", "\u00e9"]
+    assert words("data.min_count=2") == ["<pad>", "<unk>", "a", "b", "x"]
+    assert words("data.vocab_size=4") == ["<pad>", "<unk>", "a", "b"]
+    data = dataset(composed, tmp_path)
+    (batch,) = data.eval_batches("validation")
+    assert batch.inputs.tolist() == [[2, 1, 1, 6]]  # a token spelt as a special word is not one
+    assert (data.spec.vocab_size, data.spec.pad_id) == (7, 0)
+    assert data.spec.class_names == ["N", "O"] and data.spec.class_counts == [2, 9]
+    data.save(tmp_path)
+    saved = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    assert saved.get_vocab() == data.vocabulary
+    assert saved.encode("A new E\u0301").ids == [2, 1, 6]
+
+
+def test_long_sentences_are_cut_and_reported(composed: Compose, tmp_path: Path) -> None:
+    write(tmp_path / "train.conll", conll([*sentences(6), [*sentences(1)[0], ("Oslo", "B-LOC")]]))
+    write(tmp_path / "validation.conll", conll(sentences(4)))
+    whole = dataset(composed, tmp_path)
+    assert not any("cut" in note for note in whole.notes)
+    data = dataset(composed, tmp_path, "data.max_length=3", "data.lowercase=false")
+    lengths = [len(row) for row in sentences(6)] + [4]
+    beyond = [length - 3 for length in lengths if length > 3]
+    assert f"train: {len(beyond)} sentences cut to 3 tokens (data.max_length); the {sum(beyond)} tokens" in str(
+        data.notes
+    )
+    assert any(note.startswith("validation: ") and "cut to 3 tokens" in note for note in data.notes)
+    assert read_back(data, "validation") == {i: row[:3] for i, row in enumerate(sentences(4))}
+    assert data.labelled_tokens("validation")[1] == [[tag for _, tag in row[:3]] for row in sentences(4)]
+    assert "Oslo" not in data.vocabulary
+    assert data.spec.class_names == ["B-LOC", "B-PER", "I-PER", "O"] and data.spec.class_counts[0] == 0
+    assert data.fingerprint != whole.fingerprint  # other steps are scored
+
+
+def test_sentences_of_train_that_stand_elsewhere_too_are_reported(composed: Compose, tmp_path: Path) -> None:
+    write(tmp_path / "train.conll", conll(sentences(6)))
+    write(tmp_path / "validation.conll", conll(sentences(2)))
+    assert "train: the words of 2 sentences also stand in validation or test" in dataset(composed, tmp_path).notes
+
+
+def test_fingerprint_is_of_tokens_and_tags(composed: Compose, tmp_path: Path) -> None:
+    def fingerprint(rows: list[Sentence], *overrides: str) -> str:
+        return dataset(composed, write(tmp_path / "a.conll", conll(rows)), *overrides).fingerprint
+
+    rows = sentences(20)
+    first = fingerprint(rows)
+    assert fingerprint(rows, "data.lowercase=false", "data.min_count=2", "seed=3", "data.batch_size=2") == first
+    assert fingerprint(rows, "data.split_seed=1") != first
+    assert fingerprint([[("other", "O"), *rows[0][1:]], *rows[1:]]) != first
+    assert fingerprint([[(rows[0][0][0], "O"), *rows[0][1:]], *rows[1:]]) != first
+
+
+def test_a_run_s_vocabulary_and_tags_hold_for_other_files(composed: Compose, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    data = dataset(composed, write(tmp_path / "a.conll", conll(sentences(20))))
+    data.save(run)
+    (run / "data.json").write_text(json.dumps(data.describe()))
+    again = dataset(composed, tmp_path / "a.conll", trained=run)
+    assert again.vocabulary == data.vocabulary and again.fingerprint == data.fingerprint and again.spec == data.spec
+    other = write(tmp_path / "other.jsonl", jsonl([[("Zoe", "O"), ("MET", "O")], [("Anna", "B-PER")]]))
+    whole = dataset(composed, other, trained=run, whole=True)
+    assert whole.sizes == {"test": 2}
+    assert read_back(whole, "test") == {0: [("<unk>", "O"), ("met", "O")], 1: [("anna", "B-PER")]}
+    assert whole.spec.class_names == ["B-PER", "I-PER", "O"]
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    write(folder / "test.jsonl", other.read_text())
+    assert dataset(composed, folder, trained=run).sizes == {"test": 2}  # nothing is learned, so train may be absent
+    write(other, jsonl([[("Oslo", "B-LOC"), ("met", "O")]]))
+    with pytest.raises(DataError, match=r"other.jsonl: tag 'B-LOC' \(1 tokens\) is none of the tags of train \(B-PER"):
+        dataset(composed, other, trained=run, whole=True)
+
+
+GOOD = conll(sentences(12))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.conll", b"", "a.conll: the file is empty"),
+        ("a.conll", b"\n# a\n-DOCSTART- O\n\n", "a.conll: holds no sentences"),
+        ("a.jsonl", b"\n\n", "a.jsonl: holds no sentences"),
+        ("a.jsonl", b'{"tokens": [], "tags": []}\n', "a.jsonl: holds no sentences"),
+        ("a.conll", b"a O\nb\n", r"line 2 has too few columns \(1, separated by blanks\): data.token_column=0"),
+        ("a.tsv", b"a\tO\nb O\n", r"a.tsv: line 2 has too few columns \(1, separated by tabs\)"),
+        ("a.conll", b"\na N O\nb O\n", "a.conll: line 3 has 2 columns where its sentence began with 3"),
+        ("a.tsv", b"a\tO\nb\t\n", r"a.tsv: line 2 has an empty tag \(data.tag_column=-1\)"),
+        ("a.conll", b"a O\n\nb\xff O\n", r"a.conll: line 3 is not UTF-8 \(byte 1"),
+        ("a.jsonl", b'{"tokens": ["\xff"]}\n', "a.jsonl: line 1 is not UTF-8"),
+        ("a.jsonl", b'\n{"tokens": ["a"]\n', "a.jsonl: line 2 is not valid JSON"),
+        ("a.jsonl", b'["a"]\n', "a.jsonl: line 1 is not a JSON object"),
+        ("a.jsonl", b'{"tokens": ["a"], "ner": ["O"]}', r"line 1 has no 'tags' .data.tags_key.; its keys: tokens, n"),
+        ("a.jsonl", b'{"tokens": ["a"], "tags": [0]}', r"line 1: 'tags' \(data.tags_key\) is not a list of strings"),
+        ("a.jsonl", b'{"tokens": "a", "tags": ["O"]}', r"line 1: 'tokens' .data.tokens_key. is not a list of str"),
+        ("a.jsonl", b'{"tokens": ["a", "b"], "tags": ["O"]}', "a.jsonl: line 1 has 2 tokens but 1 tags"),
+        ("a.jsonl", b'{"tokens": ["a"], "tags": [""]}', "a.jsonl: line 1 has an empty tag"),
+        ("a.jsonl", b'{"tokens": ["\\ud83d"], "tags": ["O"]}', "a.jsonl: line 1 holds half of a surrogate pair"),
+        ("a.conll", b"a O\nb O\n", "a.conll: all tokens have the one tag 'O'"),
+        ("a.conll", b"a O\nb N\n", r"data.validation_size=0.1: sets none of the 1 sentences apart"),
+        ("a.bio", b"a O\nb N\n", "a.bio: files of type .bio are not read; use .conll"),
+    ],
+)  # fmt: skip
+def test_bad_files(composed: Compose, tmp_path: Path, name: str, content: bytes, message: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=message) as error:
+        dataset(composed, tmp_path / name)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"train.conll": GOOD, "train.txt": GOOD}, r"split 'train' is there twice \(train.conll, train.txt\)"),
+        ({"dev.conll": GOOD}, "has no file of split 'train' or 'validation' or 'test' .such as train.conll"),
+        ({"test.conll": GOOD}, r"has no file of split 'train' \(data.train_split\) to train on"),
+        ({"train.conll": GOOD, "test.txt": "Oslo B-LOC\n"}, r"test.txt: tag 'B-LOC' \(1 tokens\) is none of the tags"),
+        ({"train.conll": GOOD, "validation.txt": "Oslo B-LOC\n"}, "validation.txt: tag 'B-LOC'"),
+    ],
+)
+def test_bad_folders(composed: Compose, tmp_path: Path, files: dict[str, str], message: str) -> None:
+    for name, text in files.items():
+        write(tmp_path / name, text)
+    with pytest.raises(DataError, match=message):
+        dataset(composed, tmp_path)
+
+
+def test_bad_paths(composed: Compose) -> None:
+    with pytest.raises(DataError, match="data.path=/nowhere.conll: no such file or folder"):
+        dataset(composed, Path("/nowhere.conll"))
+    with pytest.raises(DataError, match="data.path: must be given for data=tagging_files"):
+        build_data(composed("data=tagging_files"))
+
+
+def test_split_names(composed: Compose, tmp_path: Path) -> None:
+    for name in ("learn", "dev", "test"):
+        write(tmp_path / f"{name}.conll", GOOD)
+    named = dataset(composed, tmp_path, "data.train_split=learn", "data.validation_split=dev", "data.test_split=null")
+    assert named.sizes == {"train": 12, "validation": 12}
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("data.tag_column=0", "data.tag_column=0: must be another than data.token_column"),
+        ("data.tags_key=tokens", "data.tags_key='tokens': must be another than data.tokens_key"),
+        ("data.test_split=train", "data.train_split, validation_split and test_split="),
+        ("data.validation_size=0", "data.validation_size=0.0: must be above 0"),
+        ("data.vocab_size=2", "data.vocab_size=2: must be at least 3"),
+        ("data.min_count=0", "data.min_count=0: must be at least 1"),
+        ("data.eval_batch_tokens=10", "data.eval_batch_tokens=10: must be at least data.max_length (400)"),
+    ],
+)
+def test_values_out_of_range(composed: Compose, override: str, message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        composed("data=tagging_files", override)
+    assert message in str(error.value)
+
+
+def test_the_example_file(composed: Compose) -> None:
+    data = dataset(composed, EXAMPLE, "data.batch_size=8")
+    assert data.sizes == {"train": 36, "validation": 4} and data.num_batches(0) == 5
+    assert data.spec.class_names == ["B-LOC", "B-PER", "I-PER", "O"]
