@@ -7,6 +7,7 @@ from pathlib import Path
 from seqtrain.commands.build import build_data, load_trained
 from seqtrain.commands.conformal import describe_intervals
 from seqtrain.config.loading import differences
+from seqtrain.config.options import changeable
 from seqtrain.config.root import Config
 from seqtrain.data.base import Dataset
 from seqtrain.errors import ConfigError
@@ -15,19 +16,11 @@ from seqtrain.training.evaluation import evaluate as evaluate_model
 
 log = logging.getLogger(__name__)
 
-LEARNED = {
-    *("data.kind", "data.tokenizer", "data.vocab_size", "data.min_count", "data.lowercase", "data.html_breaks"),
-    *("data.problem", "data.num_symbols"),
-    *("data.lookback", "data.horizon", "data.targets", "data.past_covariates", "data.future_covariates"),
-    *("data.calendar", "data.scaler", "data.scale_by"),
-}
-"""Options of the data that decide what the trained model's inputs and outputs mean."""
-
 
 def check_changes(saved: Config, config: Config) -> None:
     """Raise ConfigError for an override that would make it another model."""
     for key in differences(saved, config):
-        if not key.startswith(("data.", "device", "trainer.precision")) or key in LEARNED:
+        if key not in changeable(config):
             raise ConfigError(f"{key}: is fixed by the trained run; leave it out, or train anew")
 
 

@@ -10,11 +10,11 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 from seqtrain.config import loading
+from seqtrain.config.options import Affects, keys
 from seqtrain.config.root import Config
 from seqtrain.config.sweep import OnError
 from seqtrain.errors import Interrupted, RunError
 from seqtrain.run_directory import RunDirectory, now, why
-from seqtrain.sweeps.identity import UNCOUNTED
 from seqtrain.sweeps.ledger import DONE, Job, Sweep, read_status, shared_overrides
 from seqtrain.sweeps.sharing import gpu_for, labelled_output
 from seqtrain.sweeps.stopping import listen_as_child
@@ -140,7 +140,9 @@ def begin_or_go_on(config: Config, run: RunDirectory, sitting: str) -> float:
 def going_on(saved: Config, config: Config) -> Config:
     """The saved configuration of a job, with the device and whatever else may differ as it is now."""
     result = copy.deepcopy(saved)
-    for key in UNCOUNTED:
+    for key in keys(saved, Affects.speed, Affects.shown):
+        if key.startswith("sweep."):
+            continue
         owner, _, name = key.rpartition(".")
         new: Any = getattr(config, owner) if owner else config
         if hasattr(new, name):

@@ -15,6 +15,7 @@ from seqtrain.commands.report import beaten_line, format_table
 from seqtrain.commands.session import Session, begin, go_on, save_config
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.loading import differences, flatten, to_yaml
+from seqtrain.config.options import resumable
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Schedule
 from seqtrain.errors import ConfigError, RunError
@@ -27,13 +28,6 @@ from seqtrain.training.pruning import StudyReporter
 from seqtrain.training.ranks import SOLO, Ranks
 
 log = logging.getLogger(__name__)
-
-RESUMABLE = {
-    *("device", "data.path", "data.eval_batch_tokens", "sweep.on_error", "sweep.resume"),
-    *("trainer.epochs", "trainer.max_steps", "trainer.patience", "trainer.baselines", "trainer.figures"),
-    *("trainer.checkpoint_seconds", "task.conformal"),
-}
-"""What may differ when a run goes on."""
 
 
 def train(config: Config, run: RunDirectory, ranks: Ranks = SOLO) -> float:
@@ -71,7 +65,7 @@ def resume(saved: Config, config: Config, run: RunDirectory, ranks: Ranks = SOLO
     if config.debug.mode is not DebugMode.none:
         raise RunError(f"{run.path}: was made by debug={config.debug.mode.value}, and does not go on; train without it")
     changed = set(differences(saved, config))
-    for key in sorted(changed - RESUMABLE):
+    for key in sorted(changed - resumable(config)):
         raise ConfigError(f"{key}: cannot change when a run goes on; train anew, or leave it out")
     lengthened = sorted(changed & {"trainer.epochs", "trainer.max_steps"})
     if lengthened and config.trainer.schedule is not Schedule.constant:

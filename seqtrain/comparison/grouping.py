@@ -10,16 +10,6 @@ from typing import Any
 from seqtrain.comparison.runs import Run
 from seqtrain.config.loading import GROUPS
 
-SAME_RUN = frozenset(
-    {
-        *("seed", "device", "data.path"),
-        *("data.eval_batch_tokens", "data.eval_batch_size"),  # speed and memory only
-        *("trainer.log_every", "trainer.figures", "trainer.baselines", "trainer.checkpoint_seconds"),
-        "budget.found",  # follows from the width
-    }
-)
-"""Options that do not make another configuration; nor do those of ``sweep``."""
-
 NAMES = tuple(f"{section}.name" for section in ("model", *(each for each in GROUPS if each != "model")))
 
 
@@ -43,7 +33,7 @@ class Group:
 
 def configuration(run: Run) -> dict[str, Any]:
     """The options that make a configuration."""
-    return {k: value for k, value in run.options.items() if k not in SAME_RUN and not k.startswith("sweep.")}
+    return {key: value for key, value in run.options.items() if key != "seed" and key not in run.incidental}
 
 
 def identity(value: Any) -> str:

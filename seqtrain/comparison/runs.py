@@ -16,6 +16,7 @@ from omegaconf import MISSING
 from seqtrain.config import registry
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.loading import GROUPS, flatten
+from seqtrain.config.options import incidental
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.run_directory import RunDirectory, is_locked, read_facts, read_json
@@ -33,6 +34,8 @@ class Run:
     path: Path
     options: dict[str, Any]
     """Its whole configuration: dotted key -> value."""
+    incidental: set[str]
+    """Those of its options that make no other configuration."""
     data: dict[str, Any]
     """Fingerprint, spec, sizes and scoring of its data.json."""
     scores: Scores
@@ -156,7 +159,7 @@ def read_run(path: Path) -> Run | Unfinished:
             return Unfinished(path, "killed", "no process is writing to it")
         if state != "finished":
             return Unfinished(path, state, " ".join(str(status.get("error") or "").split()))
-        options = read_options(directory.config_path)
+        options, unlike = read_options(directory.config_path)
         if options["debug.mode"] != DebugMode.none.name:
             return Unfinished(path, state, f"debug={options['debug.mode']}: looks for faults, and has no scores")
         results, data = read_json(directory.results_path), read_json(directory.data_path)
@@ -166,6 +169,7 @@ def read_run(path: Path) -> Run | Unfinished:
         run = Run(
             path=path,
             options=options,
+            incidental=unlike,
             data={
                 "fingerprint": data["fingerprint"],
                 "spec": dict(data["spec"]),
@@ -199,8 +203,8 @@ def checked(values: dict[str, Any]) -> dict[str, float]:
     return {metric: float(value) for metric, value in values.items() if value is not None}
 
 
-def read_options(path: Path) -> dict[str, Any]:
-    """A saved configuration as dotted keys.
+def read_options(path: Path) -> tuple[dict[str, Any], set[str]]:
+    """A saved configuration as dotted keys, and those of them that make no other configuration.
 
     A key that did not exist when the run was made has today's default, so that runs of different versions compare.
 
@@ -217,9 +221,10 @@ def read_options(path: Path) -> dict[str, Any]:
     for group in GROUPS:
         with suppress(ConfigError, TypeError, KeyError):  # a kind of a plugin that is not installed
             nodes[group] = registry.find(group, saved[group]["kind"]).schema()
-    defaults = flatten(replace(Config(), **nodes))
-    named = {key: value.name if isinstance(value, Enum) else value for key, value in defaults}
-    return {key: value for key, value in (named | dict(leaves(saved))).items() if value != MISSING}
+    defaults = replace(Config(), **nodes)
+    named = {key: value.name if isinstance(value, Enum) else value for key, value in flatten(defaults)}
+    options = {key: value for key, value in (named | dict(leaves(saved))).items() if value != MISSING}
+    return options, incidental(defaults)
 
 
 def leaves(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

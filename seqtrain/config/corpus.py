@@ -6,6 +6,7 @@ from enum import Enum
 from omegaconf import MISSING
 
 from seqtrain.config.base import DataConfig, require
+from seqtrain.config.options import Affects, option
 
 
 class TokenKind(Enum):
@@ -29,18 +30,18 @@ class StatePolicy(Enum):
 class CorpusConfig(DataConfig):
     """Running text, read from left to right in rows that go on from batch to batch."""
 
-    path: str | None = None
+    path: str | None = option(None, Affects.source)
     """A text file, or a folder with one text file or folder per split (train, valid or validation, test)."""
-    text_column: str = "text"
+    text_column: str = option("text", Affects.rows)
     """Column or key that holds the text, in parquet and jsonl files."""
-    document_start: str | None = None
+    document_start: str | None = option(None, Affects.rows)
     """A line that this regular expression matches as a whole begins a document; null: a document is a file (or a row of
     jsonl and parquet, unless ``rows_are_lines``)."""
-    rows_are_lines: bool = False
+    rows_are_lines: bool = option(False, Affects.rows)
     """Rows of jsonl and parquet files are lines of one text, not documents."""
-    validation_size: float = 0.05
+    validation_size: float = option(0.05, Affects.rows)
     """Share of a text without splits that is set apart as validation, at its end."""
-    test_size: float = 0.05
+    test_size: float = option(0.05, Affects.rows)
     """Share set apart as test, after validation; 0 for none."""
 
     tokenizer: TokenKind = TokenKind.bpe
@@ -50,17 +51,17 @@ class CorpusConfig(DataConfig):
     min_count: int = 1
     """A word or character seen fewer times in train is unknown, a pair of ``bpe`` not joined (tokens)."""
 
-    batch_size: int = 20
+    batch_size: int = option(20, Affects.batches)
     """Rows that train is cut into, each read on from batch to batch."""
-    bptt_len: int = 35
+    bptt_len: int = option(35, Affects.batches)
     """Steps of a training segment: gradients flow back no further."""
-    bptt_jitter: bool = False
+    bptt_jitter: bool = option(False, Affects.batches)
     """Draw the length of each segment anew, as AWD-LSTM does, with the learning rate in proportion."""
-    state: StatePolicy = StatePolicy.carry
+    state: StatePolicy = option(StatePolicy.carry, Affects.batches)
     """``carry`` it over the whole text, or start anew with each document or with each segment."""
-    eval_batch_size: int = 16
+    eval_batch_size: int = option(16, Affects.speed)
     """Rows that validation and test are cut into. Changes speed only, as far as ``eval_warmup`` reaches."""
-    eval_warmup: int = 400
+    eval_warmup: int = option(400, Affects.batches)
     """Steps before its first scored one that a row of evaluation reads, unscored, to build up its state."""
 
     def check(self, key: str) -> None:
@@ -79,13 +80,13 @@ class CorpusConfig(DataConfig):
 class PublicCorpusConfig(CorpusConfig):
     """A public text: from ``path``, else a folder of $SEQTRAIN_DATA_DIR, else the hub."""
 
-    folder: str = MISSING
+    folder: str = option(MISSING, Affects.source)
     """Folder of the text under $SEQTRAIN_DATA_DIR."""
-    hub: str = MISSING
+    hub: str = option(MISSING, Affects.source)
     """Name of the dataset on the hub."""
-    hub_subset: str | None = None
+    hub_subset: str | None = option(None, Affects.source)
     """Configuration of the dataset on the hub, where it has several."""
-    revision: str | None = None
+    revision: str | None = option(None, Affects.source)
     """Revision of the dataset on the hub; null takes the newest when it is first prepared."""
 
 

@@ -6,6 +6,7 @@ from enum import Enum
 from omegaconf import MISSING
 
 from seqtrain.config.base import DataConfig, require
+from seqtrain.config.options import Affects, option
 
 
 class Tokenizer(Enum):
@@ -28,23 +29,23 @@ class Truncate(Enum):
 class TextClassificationConfig(DataConfig):
     """Texts with one label each. The base of every kind of text classification."""
 
-    path: str | None = None
+    path: str | None = option(None, Affects.source)
     """A file (all its rows), or a folder that holds one file or folder per split."""
-    text_column: str = "text"
+    text_column: str = option("text", Affects.rows)
     """Column that holds the text."""
-    label_column: str = "label"
+    label_column: str = option("label", Affects.rows)
     """Column that holds the label: a class name, or an integer."""
-    class_names: list[str] | None = None
+    class_names: list[str] | None = option(None, Affects.rows)
     """Names of the integer labels 0, 1, ...; null takes the file's own, else the labels as they stand."""
-    train_split: str = "train"
+    train_split: str = option("train", Affects.rows)
     """Name of the source's split that serves as train."""
-    validation_split: str | None = "validation"
+    validation_split: str | None = option("validation", Affects.rows)
     """Name of the source's split that serves as validation; where it is null or absent, rows of train are set apart."""
-    test_split: str | None = "test"
+    test_split: str | None = option("test", Affects.rows)
     """Name of the source's split that serves as test; where it is null or absent, only validation is reported."""
-    validation_size: float = 0.1
+    validation_size: float = option(0.1, Affects.rows)
     """Rows of train set apart for validation, stratified by class: a fraction below 1, or a number of rows."""
-    split_seed: int = 0
+    split_seed: int = option(0, Affects.rows)
     """Seed of that choice; apart from ``seed``, so that runs with different seeds are scored on the same rows."""
 
     tokenizer: Tokenizer = Tokenizer.word
@@ -58,15 +59,15 @@ class TextClassificationConfig(DataConfig):
     html_breaks: bool = False
     """Read ``<br />`` as a space."""
 
-    max_length: int = 400
+    max_length: int = option(400, Affects.batches)
     """Longer texts are cut to this length (tokens)."""
-    truncate: Truncate = Truncate.head
+    truncate: Truncate = option(Truncate.head, Affects.batches)
     """Which part of a longer text is kept; ``head_tail`` keeps half of each end."""
-    batch_size: int = 64
+    batch_size: int = option(64, Affects.batches)
     """Examples in a training batch."""
-    batch_tokens: int | None = None
+    batch_tokens: int | None = option(None, Affects.batches)
     """Instead of ``batch_size``: the most tokens in a training batch, padding included."""
-    eval_batch_tokens: int = 16_384
+    eval_batch_tokens: int = option(16_384, Affects.speed)
     """The most tokens in an evaluation batch, padding included. Changes speed and memory only."""
 
     def check(self, key: str) -> None:
@@ -90,13 +91,13 @@ class TextClassificationConfig(DataConfig):
 class HubTextConfig(TextClassificationConfig):
     """A public dataset: from ``path``, else a folder of $SEQTRAIN_DATA_DIR, else the hub."""
 
-    folder: str = MISSING
+    folder: str = option(MISSING, Affects.source)
     """Folder of the dataset under $SEQTRAIN_DATA_DIR."""
-    hub: str = MISSING
+    hub: str = option(MISSING, Affects.source)
     """Name of the dataset on the hub."""
-    hub_subset: str | None = None
+    hub_subset: str | None = option(None, Affects.source)
     """Configuration of the dataset on the hub, where it has several."""
-    revision: str | None = None
+    revision: str | None = option(None, Affects.source)
     """Revision of the dataset on the hub; null takes the newest when it is first prepared."""
 
 
@@ -109,9 +110,9 @@ class TextFilesConfig(TextClassificationConfig):
 class DocstringsConfig(TextClassificationConfig):
     """The standard library's docstrings, classified by the chapter of the library reference of their module."""
 
-    min_class_size: int = 100
+    min_class_size: int = option(100, Affects.rows)
     """Chapters with fewer docstrings are left out (rows)."""
-    test_size: float = 0.2
+    test_size: float = option(0.2, Affects.rows)
     """Fraction of the docstrings set apart as test, stratified by class."""
 
     def check(self, key: str) -> None:
@@ -134,17 +135,17 @@ class GeneratedConfig(DataConfig):
 
     problem: Problem = MISSING
     """What is asked."""
-    length: int = MISSING
+    length: int = option(MISSING, Affects.rows)
     """``adding``: steps of a sequence; ``copy_memory``: blank steps between copy and original; ``reverse``: symbols."""
     num_symbols: int = 8
     """Different symbols of ``copy_memory`` and ``reverse``."""
-    copy_length: int = 10
+    copy_length: int = option(10, Affects.rows)
     """Symbols to remember in ``copy_memory``."""
-    num_train: int = 64_000
+    num_train: int = option(64_000, Affects.rows)
     """Sequences of an epoch."""
-    num_eval: int = 2_000
+    num_eval: int = option(2_000, Affects.rows)
     """Sequences of validation, and of test."""
-    batch_size: int = 64
+    batch_size: int = option(64, Affects.batches)
     """Sequences in a batch."""
 
     def check(self, key: str) -> None:
@@ -159,25 +160,25 @@ class GeneratedConfig(DataConfig):
 class TaggingFilesConfig(DataConfig):
     """A person's own sentences with a tag for each token: columns (conll, txt, tsv), or lists in jsonl."""
 
-    path: str | None = None
+    path: str | None = option(None, Affects.source)
     """A file (all its sentences), or a folder that holds one file per split, such as ``train.conll``."""
-    token_column: int = 0
+    token_column: int = option(0, Affects.rows)
     """Column of the token, counted from 0, or with a minus from the end (-1 is the last)."""
-    tag_column: int = -1
+    tag_column: int = option(-1, Affects.rows)
     """Column of the tag, counted likewise."""
-    tokens_key: str = "tokens"
+    tokens_key: str = option("tokens", Affects.rows)
     """Key of the list of tokens in jsonl."""
-    tags_key: str = "tags"
+    tags_key: str = option("tags", Affects.rows)
     """Key of the list of tags in jsonl."""
-    train_split: str = "train"
+    train_split: str = option("train", Affects.rows)
     """Name of the file, without its type, that serves as train."""
-    validation_split: str | None = "validation"
+    validation_split: str | None = option("validation", Affects.rows)
     """Name of the file that serves as validation; where it is null or absent, sentences of train are set apart."""
-    test_split: str | None = "test"
+    test_split: str | None = option("test", Affects.rows)
     """Name of the file that serves as test; where it is null or absent, only validation is reported."""
-    validation_size: float = 0.1
+    validation_size: float = option(0.1, Affects.rows)
     """Sentences of train set apart for validation: a fraction below 1, or a number of sentences."""
-    split_seed: int = 0
+    split_seed: int = option(0, Affects.rows)
     """Seed of that choice; apart from ``seed``, so that runs with different seeds are scored on the same sentences."""
 
     vocab_size: int = 30_000
@@ -187,13 +188,13 @@ class TaggingFilesConfig(DataConfig):
     lowercase: bool = True
     """Lowercase tokens before looking them up."""
 
-    max_length: int = 400
+    max_length: int = option(400, Affects.batches)
     """Longer sentences are cut to this length (tokens): what follows is neither trained on nor scored."""
-    batch_size: int = 32
+    batch_size: int = option(32, Affects.batches)
     """Sentences in a training batch."""
-    batch_tokens: int | None = None
+    batch_tokens: int | None = option(None, Affects.batches)
     """Instead of ``batch_size``: the most tokens in a training batch, padding included."""
-    eval_batch_tokens: int = 16_384
+    eval_batch_tokens: int = option(16_384, Affects.speed)
     """The most tokens in an evaluation batch, padding included. Changes speed and memory only."""
 
     def check(self, key: str) -> None:

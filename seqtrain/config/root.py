@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from seqtrain.config.base import DataConfig, ModelConfig, TaskConfig
 from seqtrain.config.debug import DebugConfig
+from seqtrain.config.options import Affects, option
 from seqtrain.config.sweep import BudgetConfig, SweepConfig
 from seqtrain.config.trainer import TrainerConfig
 
@@ -17,9 +18,9 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
-    sweep: SweepConfig = field(default_factory=SweepConfig)
+    sweep: SweepConfig = field(default_factory=SweepConfig, metadata={"affects": Affects.speed})
     debug: DebugConfig = field(default_factory=DebugConfig)
     seed: int = 0
     """Seed of the weights, the order of the batches and dropout."""
-    device: str = "auto"
+    device: str = option("auto", Affects.speed)
     """``auto`` (a GPU where there is one), or any torch device: cpu, cuda:1, mps."""

@@ -6,6 +6,7 @@ from enum import Enum
 from omegaconf import MISSING
 
 from seqtrain.config.base import DataConfig, require
+from seqtrain.config.options import Affects, option
 
 
 class Scaler(Enum):
@@ -36,9 +37,9 @@ class Missing(Enum):
 class SeriesConfig(DataConfig):
     """One or many series of one or many variables at equal distances in time."""
 
-    path: str | None = None
+    path: str | None = option(None, Affects.source)
     """A csv or parquet file, or a folder that holds it."""
-    time_column: str = "date"
+    time_column: str = option("date", Affects.rows)
     """Column of the times."""
     targets: list[str] | None = None
     """Variables to forecast; null takes all columns of numbers that are no covariates."""
@@ -48,10 +49,10 @@ class SeriesConfig(DataConfig):
     """Variables that are known for the horizon too."""
     calendar: bool = False
     """Add the time of the day, week and year of each step as covariates known for the future."""
-    frequency: str | None = None
+    frequency: str | None = option(None, Affects.rows)
     """Distance in time of two rows, as pandas writes it (h, 15min, D, MS); null infers it. It is checked either way;
     ``step`` takes the rows as equally far apart whatever their times, unchecked."""
-    missing: Missing = Missing.error
+    missing: Missing = option(Missing.error, Affects.rows)
     """``error``; or inputs that ``interpolate`` (a line between known values that both lie in the window's past, else
     the last one carried on) or ``mask`` (the mean of train). Missing targets then count in neither loss nor scores."""
 
@@ -59,22 +60,22 @@ class SeriesConfig(DataConfig):
     """Steps that a forecast sees."""
     horizon: int = 96
     """Steps that are forecast."""
-    season: int | None = None
+    season: int | None = option(None, Affects.rows)
     """Steps of the season of the seasonal naive forecast; null takes that of the frequency (a day of hours, 24)."""
-    train_size: float = 0.7
+    train_size: float = option(0.7, Affects.rows)
     """Rows of train, from the beginning: a fraction below 1, or a number of rows (steps)."""
-    validation_size: float = 0.1
+    validation_size: float = option(0.1, Affects.rows)
     """Rows of validation, after train; the same."""
-    test_size: float | None = None
+    test_size: float | None = option(None, Affects.rows)
     """Rows of test, after validation; null takes all that is left."""
     scaler: Scaler = Scaler.standard
     """``standard`` (mean, deviation), ``robust`` (median, interquartile range), ``minmax`` or ``none``."""
     scale_by: ScaleBy = ScaleBy.series
     """Constants of each variable for each ``series``, or of each variable over ``all`` series."""
 
-    batch_size: int = 32
+    batch_size: int = option(32, Affects.batches)
     """Windows in a training batch."""
-    eval_batch_size: int = 256
+    eval_batch_size: int = option(256, Affects.speed)
     """Windows in an evaluation batch. Changes speed and memory only."""
 
     def check(self, key: str) -> None:
@@ -93,11 +94,11 @@ class SeriesConfig(DataConfig):
 class PublicSeriesConfig(SeriesConfig):
     """A public dataset: from ``path``, else a folder of $SEQTRAIN_DATA_DIR, else its public address."""
 
-    folder: str = MISSING
+    folder: str = option(MISSING, Affects.source)
     """Folder of the dataset under $SEQTRAIN_DATA_DIR."""
-    file: str = MISSING
+    file: str = option(MISSING, Affects.source)
     """File in it."""
-    url: str | None = None
+    url: str | None = option(None, Affects.source)
     """Public address of the file, where there is a stable one."""
 
 
@@ -105,7 +106,7 @@ class PublicSeriesConfig(SeriesConfig):
 class SeriesFilesConfig(SeriesConfig):
     """A person's own csv or parquet file: wide, or long where it has ``id_column``."""
 
-    id_column: str | None = None
+    id_column: str | None = option(None, Affects.rows)
     """Column that tells the series apart, in the long form (``unique_id``, say); null: the file is one series."""
 
 
@@ -121,9 +122,9 @@ class Process(Enum):
 class GeneratedSeriesConfig(SeriesConfig):
     """A series computed on the spot; the equations stand in ``seqtrain/data/series/processes.py``."""
 
-    process: Process = MISSING
+    process: Process = option(MISSING, Affects.rows)
     """Which."""
-    length: int = 10_000
+    length: int = option(10_000, Affects.rows)
     """Steps."""
 
     def check(self, key: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from seqtrain.config.base import require
+from seqtrain.config.options import Affects, option
 
 MOST_PARAMETERS = 10**12
 MULTIPLES = {"": 1, "k": 1e3, "m": 1e6, "b": 1e9}
@@ -37,7 +38,7 @@ class BudgetConfig:
     params: str | None = None
     """Trained numbers of the model, embedding and softmax not counted: 500k, 2M, 1_000_000. Its width is solved for
     (within 2 %), whatever the YAML says; null takes the width of the YAML."""
-    found: int | None = None
+    found: int | None = option(None, Affects.found)
     """How many the width that was found has; set by training. The width is then that of the configuration."""
 
     def number(self) -> int | None:

@@ -5,6 +5,7 @@ from enum import Enum
 from typing import Any
 
 from seqtrain.config.base import TaskConfig, require
+from seqtrain.config.options import Affects, option
 
 
 @dataclass
@@ -107,7 +108,7 @@ class ForecastingConfig(TaskConfig):
     """Error from which ``huber`` is linear (scaled units)."""
     quantiles: list[float] = field(default_factory=lambda: [0.1, 0.25, 0.5, 0.75, 0.9])
     """Levels of ``quantile``, ascending, with 0.5 among them."""
-    conformal: float | None = None
+    conformal: float | None = option(None, Affects.afterwards)
     """Level of intervals around any forecast, from its errors on validation (0.9, say); null has none."""
 
     def check(self, key: str) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from seqtrain.config.base import Node, require
+from seqtrain.config.options import Affects, option
 
 
 class Optimizer(Enum):
@@ -43,9 +44,9 @@ class TrainerConfig(Node):
     """One training run."""
 
     kind: str = "trainer"
-    epochs: int = 3
+    epochs: int = option(3, Affects.length)
     """Passes over train."""
-    max_steps: int | None = None
+    max_steps: int | None = option(None, Affects.length)
     """Stop after this many steps; wins over ``epochs``."""
     optimizer: Optimizer = Optimizer.adamw
     """``adam`` adds weight decay to the gradient, ``adamw`` decouples it, ``sgd`` takes ``momentum``."""
@@ -76,22 +77,22 @@ class TrainerConfig(Node):
     """``average: nt_asgd`` begins with the first evaluation worse than the best of those more than so many before."""
     accumulate: int = 1
     """Batches in a step; their gradients add up as if they were one batch."""
-    precision: Precision = Precision.fp32
+    precision: Precision = option(Precision.fp32, Affects.arithmetic)
     """``bf16`` runs the forward pass under autocast; weights and updates stay in fp32."""
     eval_every: int | None = None
     """Steps between evaluations on validation; null evaluates at the end of each epoch."""
-    patience: int | None = None
+    patience: int | None = option(None, Affects.length)
     """Stop after this many evaluations in a row without a better one; null never stops early."""
-    checkpoint_seconds: float | None = 60.0
+    checkpoint_seconds: float | None = option(60.0, Affects.speed)
     """Seconds between checkpoints, more where saving takes over 2 % of the time; null saves at evaluations only."""
     deterministic: bool = False
     """Refuse operations whose result depends on the order of threads; slower on a GPU. On the CPU runs are equal bit by
     bit either way, on one number of threads."""
-    log_every: int = 20
+    log_every: int = option(20, Affects.shown)
     """Steps between log entries."""
-    baselines: bool = True
+    baselines: bool = option(True, Affects.shown)
     """Fit the task's baselines on train and show them beside the model's scores."""
-    figures: bool = True
+    figures: bool = option(True, Affects.shown)
     """Draw figures for TensorBoard at each evaluation."""
 
     def check(self, key: str) -> None:

@@ -1,4 +1,4 @@
-"""By what a job and a sweep are known again."""
+"""Hashes that identify a job and a sweep across invocations."""
 
 import hashlib
 import json
@@ -8,10 +8,8 @@ from enum import Enum
 from typing import Any
 
 from seqtrain.config.loading import flatten
+from seqtrain.config.options import identifying
 from seqtrain.config.root import Config
-
-UNCOUNTED = ("device", "data.eval_batch_tokens", "trainer.checkpoint_seconds")
-"""Keys that change where, how fast or how safely a job runs, but not its results; with them, all of ``sweep``."""
 
 PLACES = re.compile(
     r"\+*(device|hydra/launcher|hydra\.verbose|(sweep|hydra\.launcher|hydra\.sweep)\.[^=]*"
@@ -25,10 +23,11 @@ def job_hash(config: Config) -> str:
 
     What ``budget.params`` solves for changes nothing: a single width; of several, their ratio counts.
     """
-    counted = {key: value for key, value in flatten(config) if key not in UNCOUNTED and not key.startswith("sweep.")}
+    identifies = identifying(config)
+    counted = {key: value for key, value in flatten(config) if key in identifies}
     widths = [f"model.{key}" for key in config.model.widths(causal=False)] if config.budget.params is not None else []
     solved = widths if len(widths) == 1 and isinstance(counted.get(widths[0]), int) else []
-    return digest(counted | dict.fromkeys([*solved, "budget.found"]))[:10]
+    return digest(counted | dict.fromkeys(solved))[:10]
 
 
 def command_hash(arguments: Sequence[str]) -> str:

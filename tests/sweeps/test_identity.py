@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from seqtrain.config.loading import flatten, from_yaml, to_config, to_yaml
+from seqtrain.config.options import Affects, keys
 from seqtrain.config.root import Config
 from seqtrain.config.sweep import OnError
-from seqtrain.sweeps.identity import UNCOUNTED, command_hash, job_hash
+from seqtrain.sweeps.identity import command_hash, job_hash
 
 
 def leaves(node: Any, prefix: str = "") -> list[tuple[Any, str, str]]:
@@ -45,8 +46,12 @@ def test_every_option_counts_but_those_that_change_no_result(composed: Any, over
             equal.add(key)
         setattr(owner, name, kept)
     assert job_hash(config) == before
-    known = {key for _, _, key in leaves(config)}
-    assert equal == {key for key in known if key in (*UNCOUNTED, "budget.found") or key.startswith("sweep.")}
+    assert equal == keys(config, Affects.speed, Affects.shown, Affects.found)
+    always = {"device", "trainer.checkpoint_seconds", "trainer.log_every", "trainer.baselines", "trainer.figures"}
+    assert equal > always and equal - always <= {
+        *(f"sweep.{name}" for name in ("on_error", "resume", "storage", "study", "trial")),
+        *("budget.found", "data.eval_batch_tokens", "data.eval_batch_size"),
+    }
 
 
 def test_a_saved_configuration_has_the_hash_of_the_job(composed: Any, tmp_path: Path) -> None:

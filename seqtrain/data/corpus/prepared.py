@@ -5,13 +5,13 @@ import hashlib
 import json
 from array import array
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from seqtrain.config.corpus import CorpusConfig, TokenKind
+from seqtrain.config.options import preparing
 from seqtrain.data.cache import cache_directory, cached, digest
 from seqtrain.data.corpus.sources import Corpus, identity, open_corpus
 from seqtrain.data.corpus.stream import Chunk, Stream, end_lines
@@ -20,10 +20,6 @@ from seqtrain.data.corpus.vocabulary import learn_tokenizer
 from seqtrain.errors import DataError
 
 FORMAT = 1  # of the prepared files; raise it when they or what goes into them changes
-NOT_IN_KEY = {
-    *("kind", "name", "path", "folder", "hub", "hub_subset", "revision"),  # the source's identity stands for them
-    *("batch_size", "bptt_len", "bptt_jitter", "state", "eval_batch_size", "eval_warmup"),  # applied when read
-}
 
 
 def prepare(config: CorpusConfig, tokenizer: Path | None = None, whole: bool = False) -> Path:
@@ -39,8 +35,7 @@ def prepare(config: CorpusConfig, tokenizer: Path | None = None, whole: bool = F
         RunError: if the given tokenizer cannot be read.
     """
     assert tokenizer is not None or not whole
-    options = {name: str(value) for name, value in asdict(config).items() if name not in NOT_IN_KEY}
-    key: dict[str, Any] = {"format": FORMAT, "source": identity(config), "options": options, "whole": whole}
+    key: dict[str, Any] = {"format": FORMAT, "source": identity(config), "options": preparing(config), "whole": whole}
     given = load_tokenizer(tokenizer) if tokenizer else None
     if tokenizer:
         content = tokenizer.read_text(encoding="utf-8")

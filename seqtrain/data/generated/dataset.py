@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from seqtrain.config.data import GeneratedConfig, Problem
+from seqtrain.config.options import Affects, keys
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import digest
 from seqtrain.data.generated import problems
@@ -43,7 +44,8 @@ class Generated(Dataset):
             case Problem.reverse:
                 self.spec = DataSpec(targets="labels", vocab_size=K, class_names=[str(i) for i in range(K)])
                 self.known_scores = {"guessing": {"loss": float(np.log(K)), "accuracy": 1 / K}}
-        self.fingerprint = digest({k: str(v) for k, v in asdict(config).items() if k != "batch_size"})
+        drawn = {k: str(v) for k, v in asdict(config).items() if k not in keys(config, Affects.batches)}
+        self.fingerprint = digest(drawn)
 
     def num_batches(self, epoch: int) -> int:
         return -(-self.config.num_train // self.config.batch_size)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from seqtrain.config.data import TextClassificationConfig
+from seqtrain.config.options import preparing
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.data.cache import cache_directory, cached, digest
 from seqtrain.data.rows.batching import sorted_batches
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 FORMAT = 2  # of the prepared files; raise it when they or what goes into them changes
-NOT_IN_KEY = {
-    *("name", "path", "folder"),  # the contents of the files stand for them
-    *("max_length", "truncate", "batch_size", "batch_tokens", "eval_batch_tokens"),  # applied to prepared rows
-}
 
 
 @dataclass(frozen=True)
@@ -111,7 +108,7 @@ class TextClassification(BucketedDataset):
 
     def prepare(self) -> Path:
         """The directory of prepared arrays: that of the training run, where it still is what is asked for."""
-        options = {k: str(v) for k, v in asdict(self.config).items() if k not in NOT_IN_KEY}
+        options = preparing(self.config)
         key = {"format": FORMAT, "source": self.identity(), "options": options, "whole": self.whole}
         if self.vocabulary is not None:
             directory = cache_directory() / "text" / digest(key)
