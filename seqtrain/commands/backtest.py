@@ -11,7 +11,6 @@ import numpy as np
 from torch import Tensor
 
 from seqtrain.commands.build import Built, load_trained
-from seqtrain.commands.conformal import describe_intervals
 from seqtrain.commands.evaluate import check_changes, check_choice, data_to_score, describe_data
 from seqtrain.commands.forecast import forecast_batches, in_units, time_type
 from seqtrain.commands.predict import check_output, write_tables
@@ -89,7 +88,7 @@ def backtest(
         write_tables(forecast_tables(built, data, split, batches), output)
     metrics = meter.metrics()
     summary = {"run": str(run.path), "checkpoint": checkpoint, "step": step, "split": split}
-    summary |= describe_intervals(built.task)
+    summary |= built.task.remarks()
     print(json.dumps(summary | {"origins": len(origins), "stride": stride} | metrics, indent=2))
     return metrics
 

@@ -7,13 +7,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from seqtrain.commands.conformal import load_intervals
 from seqtrain.config import registry
 from seqtrain.config.corpus import CorpusConfig
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.model import SequenceConfig
 from seqtrain.config.root import Config
-from seqtrain.config.series import SeriesConfig
 from seqtrain.config.trainer import Precision
 from seqtrain.data.base import Dataset, DataSpec
 from seqtrain.errors import ConfigError, RunError
@@ -56,14 +54,19 @@ def build_data(config: Config, trained: Path | None = None, whole: bool = False)
     return registry.find("data", options.kind).load()(options, config.seed, trained, whole)
 
 
+def build_task(config: Config, spec: DataSpec) -> Task:
+    """The task of a config for data of this kind."""
+    check_targets(config, spec.targets)
+    task: Task = registry.find("task", config.task.kind).load()(config.task, spec)
+    return task
+
+
 def build_model(config: Config, spec: DataSpec) -> Built:
     """Task, model and head for data of this kind, with fresh weights, on the config's device."""
     device = prepare_device(config.device)
     if config.trainer.precision is Precision.bf16 and not has_bf16(device):
         log.info("trainer.precision=bf16: this CPU has no products of bf16 numbers; fp32 is used, which is faster here")
-    task_class = registry.find("task", config.task.kind).load()
-    check_targets(config, spec.targets)
-    task: Task = task_class(config.task, spec)
+    task = build_task(config, spec)
     model_class = registry.find("model", config.model.kind).load()
     model = model_class.from_config(config.model, spec, causal=task.causal, pooled=task.pooled).to(device)
     head = task.build_head(model).to(device)
@@ -90,11 +93,7 @@ def check_model(config: Config) -> None:
     if targets is not None:
         check_targets(config, targets)
     model_class = registry.find("model", config.model.kind).load()
-    spec = DataSpec(vocab_size=2, pad_id=0)
-    if isinstance(config.data, SeriesConfig):
-        window = config.data.lookback, config.data.horizon
-        spec = DataSpec(num_features=1, num_targets=1, lookback=window[0], horizon=window[1])
-    model_class.from_config(config.model, spec, causal=task.causal, pooled=task.pooled)
+    model_class.from_config(config.model, task.stub_spec(config.data), causal=task.causal, pooled=task.pooled)
     if isinstance(config.model, SequenceConfig) and config.model.embedding.path is not None:
         check_vectors(config.model.embedding.path, config.model.embedding.embed_dim)
 
@@ -121,5 +120,5 @@ def load_trained(config: Config, run: RunDirectory, checkpoint: str, spec: DataS
     built = build_model(config, spec or DataSpec(**read_json(run.data_path)["spec"]))
     saved = load_checkpoint(run.checkpoint_path(checkpoint), run.id, built.device)
     load_weights(built.model, built.head, saved)
-    load_intervals(built.task, config, run, checkpoint, saved["step"])
+    built.task.load_artifacts(run, checkpoint, saved["step"])
     return built, saved["step"]

@@ -5,7 +5,6 @@ import logging
 from pathlib import Path
 
 from seqtrain.commands.build import build_data, load_trained
-from seqtrain.commands.conformal import describe_intervals
 from seqtrain.config.loading import differences
 from seqtrain.config.options import changeable
 from seqtrain.config.root import Config
@@ -62,7 +61,7 @@ def evaluate(
     )
     summary = {"run": str(run.path), "checkpoint": checkpoint, "step": step, "split": split, "size": data.sizes[split]}
     summary |= {"scoring": data.scoring} if data.scoring else {}
-    summary |= describe_intervals(built.task)
+    summary |= built.task.remarks()
     print(json.dumps(summary | result.metrics, indent=2))
     return result.metrics
 

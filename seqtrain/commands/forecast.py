@@ -18,14 +18,12 @@ from torch import Tensor
 from seqtrain.commands.build import Built, load_trained
 from seqtrain.config.root import Config
 from seqtrain.config.series import SeriesConfig
-from seqtrain.config.task import ForecastLoss
 from seqtrain.config.trainer import Precision
 from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
 from seqtrain.data.series.horizon import history_data
 from seqtrain.data.series.reading import id_columns
 from seqtrain.errors import DataError
 from seqtrain.run_directory import RunDirectory
-from seqtrain.tasks.forecasting.conformal import Interval
 from seqtrain.tasks.forecasting.task import Forecasting
 from seqtrain.training.device import autocast
 
@@ -106,13 +104,7 @@ def in_units(task: Forecasting, forecasts: Tensor, data: ForecastingData, series
         ``forecast``, the point; of quantiles ``q0.1`` and so on; ``lower`` and ``upper``, the ends of the conformal
         interval, else, of normal distributions, of their central 90 %; (B, S, C) each, float64.
     """
-    parts = {"forecast": task.point(forecasts)}
-    if task.config.loss is ForecastLoss.quantile:
-        levels = zip(task.config.quantiles, forecasts.unbind(-1), strict=True)
-        parts |= {f"q{level:g}": quantile for level, quantile in levels}
-    if task.conformal is not None or task.config.loss is ForecastLoss.gaussian:
-        lower, upper = cast(Interval, task.interval(forecasts))
-        parts |= {"lower": lower, "upper": upper}
+    parts = task.distribution.parts(forecasts)
     return {name: data.constants.undo(part.cpu().numpy(), series) for name, part in parts.items()}
 
 

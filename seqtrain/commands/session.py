@@ -7,8 +7,7 @@ from torch import nn
 
 from seqtrain.atomic import replacing
 from seqtrain.commands.budget import solve_width
-from seqtrain.commands.build import Built, build_data, build_model, check_model
-from seqtrain.commands.conformal import check_calibration
+from seqtrain.commands.build import Built, build_data, build_model, build_task, check_model
 from seqtrain.commands.kernels import check_kernel, prepare_kernels
 from seqtrain.config.base import require
 from seqtrain.config.loading import to_yaml
@@ -49,7 +48,7 @@ def begin(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
     check_ranks(config, ranks)
     seed_everything(config.seed)
     data = build_data(config)
-    check_calibration(config, data)
+    build_task(config, data.spec).check_data(data)
     for note in data.notes:
         log.info(note)
     solve_width(config, data.spec)
@@ -76,7 +75,7 @@ def go_on(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
     data = build_data(config, trained=run.path)
     if data.fingerprint != read_json(run.data_path)["fingerprint"]:
         raise RunError(f"{run.path}: the data has changed since this run began (another fingerprint); train anew")
-    check_calibration(config, data)
+    build_task(config, data.spec).check_data(data)
     built = build_model(config, data.spec)
     prepare_kernels(config, built)
     data = few_batches(data, config.debug.eval_batches)

@@ -9,7 +9,6 @@ import numpy as np
 
 from seqtrain.atomic import replacing
 from seqtrain.commands.build import Built
-from seqtrain.commands.conformal import calibrated, describe_intervals
 from seqtrain.commands.debug import SHORT_RUNS, simplify
 from seqtrain.commands.report import beaten_line, format_table
 from seqtrain.commands.session import Session, begin, go_on, save_config
@@ -151,6 +150,28 @@ def score(session: Session) -> dict[str, Evaluation]:
     return scores
 
 
+def calibrated(session: Session, evaluation: Evaluation, step: int) -> Evaluation:
+    """Let the task learn what it takes from validation, and keep it in the run's directory.
+
+    Args:
+        session: the run.
+        evaluation: of the best checkpoint on validation; of several processes, only the first has its outputs.
+        step: of the checkpoint.
+
+    Returns:
+        The evaluation with the scores that this adds.
+    """
+    task, data, ranks = session.built.task, session.data, session.trainer.ranks
+    found = ranks.share(lambda: task.calibrate(evaluation, data))
+    if found is None:
+        return evaluation
+    task.set_calibration(found)
+    if not ranks.first:
+        return evaluation
+    task.save_artifacts(session.run, step)
+    return task.rescored(session.built.head, evaluation, data)
+
+
 def report(session: Session, scores: dict[str, Evaluation]) -> None:
     """Write results.json, and print the model's scores beside the baselines'."""
     config, run, data, built = session.config, session.run, session.data, session.built
@@ -158,7 +179,7 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
     results: dict[str, Any] = {"model": name, "parameters": built.num_parameters, "best_step": step}
     results |= {"monitor": built.task.monitor, "maximize": built.task.maximize, "shown": list(built.task.shown)}
     results |= {"scoring": data.scoring} if data.scoring else {}
-    results |= describe_intervals(built.task)
+    results |= built.task.remarks()
     results |= as_results({name: scores})
     write_json(run.results_path, results)  # before the baselines, which may take a while
     baselines: dict[str, dict[str, Evaluation]] = {}
@@ -178,8 +199,8 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
     print(format_table(table, built.task.shown))
     if data.scoring:
         print(f"scores: {data.scoring}")
-    if intervals := describe_intervals(built.task):
-        print(f"conformal: {intervals['conformal']}")
+    for key, remark in built.task.remarks().items():
+        print(f"{key}: {remark}")
     if len(table) > 1:
         print(beaten_line(name, table, built.task.monitor, built.task.maximize))
     print(f"best checkpoint: step {step}; run directory: {run.path}")

@@ -9,7 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqtrain.data.base import Batch, Dataset
+from seqtrain.config.base import DataConfig
+from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.run_directory import RunDirectory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -134,6 +136,48 @@ class Task(ABC):
             evaluations: scores by split, without outputs.
             baselines: those of ``scored_baselines``; none where they are not wanted.
         """
+        return {}
+
+    @classmethod
+    def stub_spec(cls, data: DataConfig) -> DataSpec:
+        """A spec with which a model can be built before the data is read, to find out whether it can be at all."""
+        return DataSpec(vocab_size=2, pad_id=0)
+
+    def check_data(self, data: Dataset) -> None:  # noqa: B027
+        """Raise DataError, before training, if the data does not serve what the task will do at its end."""
+
+    def calibrate(self, evaluation: Evaluation, data: Dataset) -> Any:
+        """What the task learns from the best checkpoint's outputs on validation, before test is read.
+
+        Returns:
+            Something that can be pickled, for ``set_calibration``; None for nothing.
+        """
+        return None
+
+    def set_calibration(self, found: Any) -> None:  # noqa: B027
+        """Use what ``calibrate`` found from now on."""
+
+    def rescored(self, head: nn.Module, evaluation: Evaluation, data: Dataset) -> Evaluation:
+        """The evaluation of validation with the scores that the calibration adds to it."""
+        return evaluation
+
+    def save_artifacts(self, run: RunDirectory, step: int) -> None:  # noqa: B027
+        """Write what the task has learned besides the weights of the best checkpoint, which is of this step."""
+
+    def load_artifacts(self, run: RunDirectory, checkpoint: str, step: int) -> None:  # noqa: B027
+        """Read what ``save_artifacts`` wrote.
+
+        Args:
+            run: the run.
+            checkpoint: whose weights are loaded: ``best`` or ``last``.
+            step: of that checkpoint.
+
+        Raises:
+            RunError: if it is missing, damaged, or of another checkpoint.
+        """
+
+    def remarks(self) -> dict[str, str]:
+        """What a reader of the scores must know, by key of results.json."""
         return {}
 
 

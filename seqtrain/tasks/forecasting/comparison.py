@@ -11,21 +11,23 @@ import numpy as np
 from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
 from seqtrain.tasks.base import Evaluation
 from seqtrain.tasks.forecasting.baselines import RidgeWindows, last_value, seasonal_naive, window_mean
-from seqtrain.tasks.forecasting.meter import add_errors, error_details, error_sums
+from seqtrain.tasks.forecasting.meter import add_errors, empty_sums, error_details, error_sums
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from seqtrain.tasks.forecasting.task import Forecasting
 
-
-def score_baselines(task: "Forecasting", data: ForecastingData) -> dict[str, dict[str, Evaluation]]:
+def score_baselines(data: ForecastingData, monitor: str) -> dict[str, dict[str, Evaluation]]:
     """Scores of the last value, the seasonal naive forecast, the mean of the window and a linear map fitted on train.
+
+    Args:
+        data: the series.
+        monitor: metric that the model's checkpoint is chosen by; ``crps`` is scored only if it is that.
 
     Returns:
         Who -> split -> scores, of every split but train.
     """
-    spec, names = task.spec, task.spec.target_names
+    spec, names = data.spec, data.spec.target_names
     assert spec.lookback is not None and spec.horizon is not None and spec.num_targets is not None
     season, horizon, C = spec.season, spec.horizon, spec.num_targets
     methods: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -41,14 +43,14 @@ def score_baselines(task: "Forecasting", data: ForecastingData) -> dict[str, dic
     scored: dict[str, dict[str, Evaluation]] = {who: {} for who in methods}
     for split in data.sizes:
         if split != "train":
-            sums = {who: task.sums() for who in methods}
+            sums = {who: empty_sums(spec) for who in methods}
             for batch in data.eval_batches(split):
                 window = batch.inputs[:, :, :C].numpy()
                 for who, forecast in methods.items():
                     add_errors(sums[who], forecast(window), batch)
             for who in methods:
                 metrics = sums[who].metrics()
-                if task.distribution:
+                if monitor == "crps":
                     metrics["crps"] = metrics["mae"]  # of a point, the two are one
                 details = error_details(sums[who], names)
                 scored[who][split] = Evaluation(metrics, sums=error_sums(sums[who]), details=details)

@@ -1,6 +1,6 @@
-"""Intervals of forecasts: those of distributions, and conformal ones of any forecast, from its errors on validation.
+"""Conformal intervals of any forecast, from its errors on validation, and how intervals are scored.
 
-Shapes: B windows of a batch, N windows of validation, S horizon, C variables, P parameters of a forecast.
+Shapes: B windows of a batch, N windows of validation, S horizon, C variables.
 """
 
 import math
@@ -11,46 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqtrain.config.task import ForecastLoss
 from seqtrain.data.series.dataset import ForecastBatch
 from seqtrain.tasks.forecasting.metrics import mean
 
-NORMAL_90 = 1.6448536269514722  # deviations on either side that hold 90 % of a normal distribution
-
 Interval = tuple[Tensor, Tensor]
 """Lower and upper ends, (B, S, C) each."""
-
-
-def central_interval(loss: ForecastLoss, forecasts: Tensor) -> Interval | None:
-    """The interval that forecasts (B, S, C, P) have of themselves.
-
-    Returns:
-        Between the outermost quantiles, or the central 90 % of a normal distribution; None for points.
-    """
-    if loss is ForecastLoss.gaussian:
-        centre, deviation = forecasts.unbind(-1)
-        return centre - NORMAL_90 * deviation, centre + NORMAL_90 * deviation
-    if loss is ForecastLoss.quantile:
-        return forecasts[..., 0], forecasts[..., -1]
-    return None
-
-
-def nonconformity(loss: ForecastLoss, forecasts: Tensor, targets: Tensor) -> Tensor:
-    """How badly targets (B, S, C) agree with forecasts (B, S, C, P): the margin that an interval needs to hold them.
-
-    Returns:
-        Of points the absolute error; of normal distributions the same over the deviation; of quantiles the distance
-        outside the outermost two, negative inside; (B, S, C), float64.
-
-    Source: Lei et al. 2018, algorithm 2 and section 5.2; Romano et al. 2019, algorithm 1.
-    """
-    forecasts, targets = forecasts.cpu().double(), targets.cpu().double()
-    if loss is ForecastLoss.gaussian:
-        centre, deviation = forecasts.unbind(-1)
-        return (targets - centre).abs() / deviation
-    if loss is ForecastLoss.quantile:
-        return torch.maximum(forecasts[..., 0] - targets, targets - forecasts[..., -1])
-    return (targets - forecasts[..., 0]).abs()
 
 
 @dataclass(frozen=True)
@@ -60,19 +25,17 @@ class Conformal:
     If these windows and the one to be forecast were exchangeable, the interval would hold the truth with a probability
     of at least ``level``, whatever the model. Windows of a series overlap and series drift: it holds approximately.
 
-    Source: as ``nonconformity``; the rank is that of split conformal prediction, all series taken together.
+    Source: as ``Distribution.nonconformity``; the rank is that of split conformal prediction, all series together.
     """
 
     level: float
-    loss: ForecastLoss
-    """What forecasts are."""
     margins: Tensor
     """Scaled (of normal distributions in deviations), (S, C), float64, on the CPU."""
     windows: int
     """Known targets behind each margin: of the step and variable with the fewest."""
 
     @classmethod
-    def of_scores(cls, level: float, loss: ForecastLoss, scores: NDArray[np.floating]) -> "Conformal":
+    def of_scores(cls, level: float, scores: NDArray[np.floating]) -> "Conformal":
         """From the nonconformity of validation, (N, S, C), NaN where the target is missing.
 
         Raises:
@@ -85,17 +48,7 @@ class Conformal:
         margins = np.empty(counts.shape)
         for step, rank in enumerate(ranks):  # one by one, to bound memory; NaN goes last
             margins[step] = np.take_along_axis(np.sort(scores[:, step], axis=0), rank[None] - 1, axis=0)[0]
-        return cls(level, loss, torch.from_numpy(margins), int(counts.min()))
-
-    def interval(self, forecasts: Tensor) -> Interval:
-        """Ends for forecasts (B, S, C, P), float64, on the CPU; the middle twice where quantiles shrink past it."""
-        forecasts = forecasts.cpu().double()
-        if self.loss is ForecastLoss.gaussian:
-            centre, deviation = forecasts.unbind(-1)
-            return centre - self.margins * deviation, centre + self.margins * deviation
-        lower, upper = forecasts[..., 0] - self.margins, forecasts[..., -1] + self.margins
-        middle = (lower + upper) / 2
-        return torch.minimum(lower, middle), torch.maximum(upper, middle)
+        return cls(level, torch.from_numpy(margins), int(counts.min()))
 
 
 def conformal_ranks(counts: NDArray[np.integer], level: float) -> NDArray[np.integer]:

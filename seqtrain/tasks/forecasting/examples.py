@@ -3,60 +3,65 @@
 Shapes: B windows, S horizon, C variables, P parameters of a forecast.
 """
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor, nn
 
 from seqtrain.data.series.dataset import ForecastBatch
+from seqtrain.tasks.forecasting.distribution import Distribution
 from seqtrain.tasks.forecasting.figures import attention_map_figure, forecast_figure
 from seqtrain.tasks.forecasting.head import ForecastHead
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from seqtrain.tasks.forecasting.task import Forecasting
-
 NUM_EXAMPLES = 4  # windows that are drawn
 
 
 def draw_forecasts(
-    task: "Forecasting", forecasts: Tensor, batch: ForecastBatch, times: list[list[str]], split: str
+    distribution: Distribution,
+    names: list[str],
+    forecasts: Tensor,
+    batch: ForecastBatch,
+    times: list[list[str]],
+    split: str,
 ) -> dict[str, "Figure"]:
     """A few windows' forecasts against what came, in original units, another variable in each.
 
     Args:
-        task: the task.
+        distribution: what forecasts mean.
+        names: of the variables.
         forecasts: of the windows, (B, S, C, P).
         batch: the windows.
         times: of the L + S steps of each.
         split: that they are of.
     """
-    interval = task.interval(forecasts)
-    level = "" if task.conformal is None else f", conformal interval of level {task.conformal.level:g}"
+    interval = distribution.interval(forecasts)
+    conformal = distribution.conformal
+    level = "" if conformal is None else f", conformal interval of level {conformal.level:g}"
     drawn = {}
     for i in range(len(batch.rows)):
-        v = i * cast(int, task.spec.num_targets) // NUM_EXAMPLES
+        v = i * len(names) // NUM_EXAMPLES
         centre, scale = batch.centre[i, v].cpu(), batch.scale[i, v].cpu()
-        curves = [batch.inputs[i, :, v], batch.targets[i, :, v], task.point(forecasts)[i, :, v]]
+        curves = [batch.inputs[i, :, v], batch.targets[i, :, v], distribution.point(forecasts)[i, :, v]]
         curves += [end[i, :, v] for end in interval or ()]
         history, truth, point, *ends = ((curve.cpu() * scale + centre).numpy() for curve in curves)
         if batch.observed is not None:
             truth = np.where(batch.observed[i, :, v].cpu().numpy(), truth, np.nan)
-        name = task.spec.target_names[v]
-        title = f"{name}, window {batch.rows[i]} of {split}{level}"
+        title = f"{names[v]}, window {batch.rows[i]} of {split}{level}"
         lower, upper = ends if ends else (None, None)
-        drawn[f"forecast/{i}"] = forecast_figure(history, truth, point, lower, upper, times[i], title, name)
+        drawn[f"forecast/{i}"] = forecast_figure(history, truth, point, lower, upper, times[i], title, names[v])
     return drawn
 
 
 def draw_attention(
-    task: "Forecasting", model: nn.Module, head: ForecastHead, weights: dict[str, list[Tensor]], batch: ForecastBatch
+    names: list[str], model: nn.Module, head: ForecastHead, weights: dict[str, list[Tensor]], batch: ForecastBatch
 ) -> dict[str, "Figure"]:
     """What a direct forecaster that attends looks at in the first window of a batch of validation.
 
     Args:
-        task: the task.
+        names: of the variables.
         model: the model.
         head: its head.
         weights: of each attention, as ``recorded_weights`` has them.
@@ -68,7 +73,7 @@ def draw_attention(
         rows = np.atleast_2d(calls[0][0].float().cpu().numpy())
         if not hasattr(model, "num_segments"):  # then the queries are no steps of the horizon
             rows = rows.mean(0, keepdims=True)
-        of = f"{task.spec.target_names[0]}, " if head.independent else ""
+        of = f"{names[0]}, " if head.independent else ""
         title = f"{of}window {batch.rows[0]} of validation"
         drawn[f"attention/{name.removesuffix('.attention')}"] = attention_map_figure(rows, title)
     return drawn

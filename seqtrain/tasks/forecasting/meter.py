@@ -3,22 +3,19 @@
 Shapes: B windows, S horizon, C variables, P parameters of a forecast.
 """
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqtrain.config.task import ForecastLoss
-from seqtrain.data.base import Batch
+from seqtrain.data.base import Batch, DataSpec
 from seqtrain.data.series.dataset import ForecastBatch
 from seqtrain.tasks.base import Evaluation, Meter
-from seqtrain.tasks.forecasting.conformal import IntervalSums, central_interval
+from seqtrain.tasks.forecasting.conformal import IntervalSums
+from seqtrain.tasks.forecasting.distribution import Distribution
 from seqtrain.tasks.forecasting.head import ForecastHead
-from seqtrain.tasks.forecasting.metrics import ForecastSums, crps_from_quantiles, crps_gaussian
-
-if TYPE_CHECKING:
-    from seqtrain.tasks.forecasting.task import Forecasting
+from seqtrain.tasks.forecasting.metrics import ForecastSums
 
 
 class ForecastMeter(Meter):
@@ -26,14 +23,15 @@ class ForecastMeter(Meter):
 
     Args:
         head: from features to forecasts.
-        task: what forecasts mean.
+        distribution: what forecasts mean.
         sums: empty.
+        names: of the variables.
     """
 
     taken_in = ("sums", "outputs", "rows", "errors", "crps", "central", "conformal")
 
-    def __init__(self, head: ForecastHead, task: "Forecasting", sums: ForecastSums):
-        self.head, self.task, self.sums = head, task, sums
+    def __init__(self, head: ForecastHead, distribution: Distribution, sums: ForecastSums, names: list[str]):
+        self.head, self.distribution, self.sums, self.names = head, distribution, sums, names
         self.outputs: list[np.ndarray] = []
         self.rows: list[np.ndarray] = []
         self.errors: list[np.ndarray] = []
@@ -41,30 +39,27 @@ class ForecastMeter(Meter):
         self.central, self.conformal = IntervalSums(*sums.counts.shape), IntervalSums(*sums.counts.shape)
 
     def update(self, features: Tensor, batch: Batch) -> None:
-        forecasts = self.task.forecasts(self.head, features, batch)
+        forecasts = self.distribution.ordered(self.head(features, batch).float())
         self.add(forecasts, batch)
         self.outputs.append(forecasts.cpu().numpy())
         self.rows.append(batch.rows)
-        self.errors.append(window_errors(self.task.point(forecasts), cast(ForecastBatch, batch)))
+        self.errors.append(window_errors(self.distribution.point(forecasts), cast(ForecastBatch, batch)))
 
     def add(self, forecasts: Tensor, batch: Batch) -> None:
         """Take in the scores of forecasts (B, S, C, P) alone."""
-        batch, loss = cast(ForecastBatch, batch), self.task.config.loss
-        add_errors(self.sums, self.task.point(forecasts).cpu().numpy(), batch)
-        interval = central_interval(loss, forecasts)
+        batch = cast(ForecastBatch, batch)
+        add_errors(self.sums, self.distribution.point(forecasts).cpu().numpy(), batch)
+        interval = self.distribution.own_interval(forecasts)
         if interval is not None:
             self.central.update(interval, batch)
             self.add_crps(forecasts, batch)
-        if self.task.conformal is not None:
-            self.conformal.update(self.task.conformal.interval(forecasts), batch)
+        if self.distribution.conformal is not None:
+            self.conformal.update(self.distribution.conformal_interval(forecasts), batch)
 
     def add_crps(self, forecasts: Tensor, batch: ForecastBatch) -> None:
-        """Take in the continuous ranked probability scores of quantiles or normal distributions, (B, S, C, P)."""
+        """Take in the continuous ranked probability scores of forecasts (B, S, C, P) that are no points."""
         targets, values = (tensor.double().cpu().numpy() for tensor in (batch.targets, forecasts))
-        if self.task.config.loss is ForecastLoss.gaussian:
-            scores = crps_gaussian(values[..., 0], values[..., 1], targets)
-        else:
-            scores = crps_from_quantiles(values, np.array(self.task.config.quantiles), targets)
+        scores = cast(np.ndarray, self.distribution.crps(values, targets))
         scores = scores if batch.observed is None else np.where(batch.observed.cpu().numpy(), scores, 0)
         self.crps.append(scores.sum((1, 2)))
 
@@ -80,22 +75,22 @@ class ForecastMeter(Meter):
     def metrics(self) -> dict[str, float]:
         """Scores of all that was taken in."""
         metrics = self.sums.metrics()
-        if self.task.distribution:
+        if self.crps:
             crps, count = np.concatenate(self.crps).sum(), self.central.counts.sum()
             metrics |= {"crps": float(crps / count), "coverage": float(self.central.means()["coverage"])}
-        if self.task.conformal is not None:
+        if self.distribution.conformal is not None:
             metrics |= {f"conformal_{name}": float(value) for name, value in self.conformal.means().items()}
         return metrics
 
     def details(self) -> dict[str, Any]:
         """The same of each variable, and some of it of each step of the horizon; see ``error_details``."""
         by_variable, by_step = dict[str, NDArray[np.floating]](), dict[str, NDArray[np.floating]]()
-        intervals = {"": self.central} if self.task.distribution else {}
-        intervals |= {"conformal_": self.conformal} if self.task.conformal is not None else {}
+        intervals = {"": self.central} if self.crps else {}
+        intervals |= {"conformal_": self.conformal} if self.distribution.conformal is not None else {}
         for prefix, sums in intervals.items():
             by_variable |= {f"{prefix}{name}": values for name, values in sums.means(0).items()}
             by_step |= {f"{prefix}{name}": values for name, values in sums.means(1).items() if name != "original_width"}
-        return error_details(self.sums, self.task.spec.target_names, by_variable, by_step)
+        return error_details(self.sums, self.names, by_variable, by_step)
 
 
 def moved_to_one(parts: list[np.ndarray], places: np.ndarray) -> np.ndarray:
@@ -117,6 +112,12 @@ def window_errors(point: Tensor, batch: ForecastBatch) -> np.ndarray:
         error, counts = np.where(observed, error, 0), observed.sum((1, 2))
     squared = np.einsum("bsc,bsc->b", error, error, dtype=np.float64)
     return np.stack([squared, np.abs(error).sum((1, 2), dtype=np.float64), counts])
+
+
+def empty_sums(spec: DataSpec) -> ForecastSums:
+    """Sums for the series of the data."""
+    assert spec.horizon is not None
+    return ForecastSums(spec.horizon, *np.array(spec.naive_errors))
 
 
 def add_errors(sums: ForecastSums, point: np.ndarray, batch: Batch) -> None:

@@ -3,29 +3,33 @@
 Shapes: B windows, L lookback, S horizon, C variables, P parameters of a forecast.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from seqtrain.config.base import DataConfig
 from seqtrain.config.model import WindowConfig
-from seqtrain.config.task import ForecastingConfig, ForecastLoss, Strategy
+from seqtrain.config.task import ForecastingConfig, Strategy
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
 from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import recorded_weights
+from seqtrain.run_directory import RunDirectory
 from seqtrain.tasks.base import Evaluation, Meter, Task
+from seqtrain.tasks.forecasting.calibration import calibrate, check_windows, load, save, with_intervals
 from seqtrain.tasks.forecasting.comparison import error_figures, score_baselines
-from seqtrain.tasks.forecasting.conformal import Conformal, Interval, central_interval
+from seqtrain.tasks.forecasting.conformal import Conformal
+from seqtrain.tasks.forecasting.distribution import distribution_of
 from seqtrain.tasks.forecasting.head import ForecastHead
-from seqtrain.tasks.forecasting.meter import ForecastMeter
-from seqtrain.tasks.forecasting.metrics import ForecastSums
+from seqtrain.tasks.forecasting.meter import ForecastMeter, empty_sums
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+log = logging.getLogger(__name__)
 
 
 class Forecasting(Task):
@@ -57,14 +61,10 @@ class Forecasting(Task):
 
     def __init__(self, config: ForecastingConfig, spec: DataSpec):
         self.config, self.spec = config, spec
-        self.conformal: Conformal | None = None  # calibrated on validation, once the model is trained
         self.recursive = config.strategy is Strategy.recursive
         self.causal, self.pooled = self.recursive, not self.recursive
-        self.distribution = config.loss in (ForecastLoss.quantile, ForecastLoss.gaussian)
-        if self.distribution:
-            self.monitor = "crps"
-        elif config.loss is not ForecastLoss.mse:
-            self.monitor = "mae"
+        self.distribution = distribution_of(config)
+        self.monitor = self.distribution.monitor
         assert spec.num_features is not None and spec.num_targets is not None
         if self.recursive and spec.num_features > spec.num_targets + spec.num_future:
             raise ConfigError(
@@ -74,15 +74,13 @@ class Forecasting(Task):
 
     def build_head(self, model: nn.Module) -> nn.Module:
         places = self.spec.horizon if self.recursive else getattr(model, "num_segments", 1)
-        gaussian = self.config.loss is ForecastLoss.gaussian
-        parameters = {ForecastLoss.gaussian: 2, ForecastLoss.quantile: len(self.config.quantiles)}
         return ForecastHead(
             cast(int, model.output_size),
             cast(int, places),
             cast(WindowConfig, model.window),
             self.spec,
-            parameters.get(self.config.loss, 1),
-            deviations_from=1 if gaussian else None,
+            self.distribution.num_parameters,
+            self.distribution.deviations_from,
         )
 
     def features(self, model: nn.Module, head: nn.Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
@@ -107,7 +105,7 @@ class Forecasting(Task):
         steps = [features[:, -1:]]
         for step in range(head.horizon - 1):
             future = None if batch.future is None else batch.future[:, step : step + 1]
-            inputs = self.point(head.normal(steps[-1], future))
+            inputs = self.distribution.point(head.normal(steps[-1], future))
             if future is not None:
                 inputs = torch.cat([inputs, future], dim=-1)
             features, state = model(head.rows(batch, inputs), state)
@@ -116,40 +114,13 @@ class Forecasting(Task):
 
     def forecasts(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
         """What features become, (B, S, C, P), scaled; quantiles in order."""
-        return self.ordered(head(features, batch).float())
-
-    def point(self, forecasts: Tensor) -> Tensor:
-        """Mean or median, (B, S, C), of forecasts (B, S, C, P)."""
-        if self.config.loss is ForecastLoss.quantile:
-            return self.ordered(forecasts)[..., self.config.quantiles.index(0.5)]
-        return forecasts[..., 0]
-
-    def ordered(self, forecasts: Tensor) -> Tensor:
-        """Forecasts whose quantiles do not cross (Chernozhukov et al. 2010)."""
-        return forecasts.sort(-1).values if self.config.loss is ForecastLoss.quantile else forecasts
+        return self.distribution.ordered(head(features, batch).float())
 
     def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
         batch = cast(ForecastBatch, batch)
         forecasts = head(features, batch)
-        losses = self.losses(forecasts, batch.targets)
+        losses = self.distribution.losses(forecasts, batch.targets)
         return losses.sum() if batch.observed is None else losses[batch.observed].sum()
-
-    def losses(self, forecasts: Tensor, targets: Tensor) -> Tensor:
-        """Loss of each value, (B, S, C)."""
-        match self.config.loss:
-            case ForecastLoss.mse:
-                return (forecasts[..., 0] - targets).square()
-            case ForecastLoss.mae:
-                return (forecasts[..., 0] - targets).abs()
-            case ForecastLoss.huber:
-                return F.huber_loss(forecasts[..., 0], targets, reduction="none", delta=self.config.huber_delta)
-            case ForecastLoss.gaussian:
-                mean, deviation = forecasts.unbind(-1)
-                return F.gaussian_nll_loss(mean, targets, deviation.square(), full=True, reduction="none")
-            case ForecastLoss.quantile:
-                levels = torch.tensor(self.config.quantiles, device=forecasts.device)
-                error = targets[..., None] - self.ordered(forecasts)
-                return torch.maximum(levels * error, (levels - 1) * error).mean(-1)
 
     def count(self, batch: Batch) -> Tensor:
         observed = cast(ForecastBatch, batch).observed
@@ -157,12 +128,7 @@ class Forecasting(Task):
         return torch.as_tensor(number, dtype=torch.float, device=batch.targets.device)
 
     def meter(self, head: nn.Module) -> Meter:
-        return ForecastMeter(cast(ForecastHead, head), self, self.sums())
-
-    def sums(self) -> ForecastSums:
-        """Empty sums for the series of the data."""
-        assert self.spec.horizon is not None
-        return ForecastSums(self.spec.horizon, *np.array(self.spec.naive_errors))
+        return ForecastMeter(cast(ForecastHead, head), self.distribution, empty_sums(self.spec), self.spec.target_names)
 
     def figures(self, evaluation: Evaluation) -> dict[str, "Figure"]:
         return error_figures(evaluation, {}, self.spec.target_names)
@@ -180,9 +146,10 @@ class Forecasting(Task):
         batch = cast(ForecastBatch, examples).to(device)
         with torch.no_grad(), recorded_weights(model) as weights:
             forecasts = self.forecasts(head, self.features(model, head, batch, None)[0], batch)
-        drawn = draw_forecasts(self, forecasts, batch, times, "validation")
+        names = self.spec.target_names
+        drawn = draw_forecasts(self.distribution, names, forecasts, batch, times, "validation")
         if not self.recursive:
-            drawn |= draw_attention(self, model, cast(ForecastHead, head), weights, batch)
+            drawn |= draw_attention(names, model, cast(ForecastHead, head), weights, batch)
         return drawn, {}
 
     def final_figures(
@@ -203,14 +170,51 @@ class Forecasting(Task):
         batch = cast(ForecastBatch, examples).to(device)
         with torch.no_grad():
             forecasts = self.forecasts(head, self.features(model, head, batch, None)[0], batch)
-        figures |= draw_forecasts(self, forecasts, batch, times, "test")
+        figures |= draw_forecasts(self.distribution, self.spec.target_names, forecasts, batch, times, "test")
         return {f"test/{tag}": figure for tag, figure in figures.items()}
 
-    def interval(self, forecasts: Tensor) -> Interval | None:
-        """Ends of the conformal interval, else of the one that a distribution has, (B, S, C) each; of points, None."""
-        if self.conformal is not None:
-            return self.conformal.interval(forecasts)
-        return central_interval(self.config.loss, forecasts)
-
     def scored_baselines(self, data: Dataset) -> dict[str, dict[str, Evaluation]]:
-        return score_baselines(self, data) if isinstance(data, ForecastingData) else {}
+        return score_baselines(data, self.monitor) if isinstance(data, ForecastingData) else {}
+
+    def check_data(self, data: Dataset) -> None:
+        """Raise DataError if validation has too few windows for ``task.conformal``."""
+        if self.config.conformal is not None:
+            check_windows(self.config.conformal, cast(ForecastingData, data))
+
+    def calibrate(self, evaluation: Evaluation, data: Dataset) -> Conformal | None:
+        """Margins of the intervals that ``task.conformal`` asks for; None if it is null."""
+        level = self.config.conformal
+        return None if level is None else calibrate(level, self.distribution, evaluation, cast(ForecastingData, data))
+
+    def set_calibration(self, found: Conformal) -> None:
+        self.distribution.conformal = found
+
+    def rescored(self, head: nn.Module, evaluation: Evaluation, data: Dataset) -> Evaluation:
+        return with_intervals(cast(ForecastMeter, self.meter(head)), cast(ForecastingData, data), evaluation)
+
+    def save_artifacts(self, run: RunDirectory, step: int) -> None:
+        if self.distribution.conformal is not None:
+            save(self.distribution.conformal, self.config.loss, run, step)
+
+    def load_artifacts(self, run: RunDirectory, checkpoint: str, step: int) -> None:
+        """Read the margins of ``task.conformal``; the ``last`` checkpoint has none."""
+        if self.config.conformal is None:
+            return
+        if checkpoint != "best":
+            log.info("checkpoint=%s: has no conformal intervals, which were calibrated for the best one", checkpoint)
+            return
+        self.distribution.conformal = load(self.config.conformal, self.config.loss, self.spec, run, step)
+
+    def remarks(self) -> dict[str, str]:
+        conformal = self.distribution.conformal
+        if conformal is None:
+            return {}
+        return {
+            "conformal": f"intervals of level {conformal.level:g}, from {conformal.windows:,} windows of validation"
+        }
+
+    @classmethod
+    def stub_spec(cls, data: DataConfig) -> DataSpec:
+        """One variable with the lookback and horizon of the data's options, or one step each."""
+        lookback, horizon = (cast(int, getattr(data, name, 1)) for name in ("lookback", "horizon"))
+        return DataSpec(num_features=1, num_targets=1, lookback=lookback, horizon=horizon)

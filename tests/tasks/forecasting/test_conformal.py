@@ -7,18 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from seqtrain.config.task import ForecastLoss
+from seqtrain.config.task import ForecastingConfig, ForecastLoss
 from seqtrain.data.series.dataset import ForecastBatch
-from seqtrain.tasks.forecasting.conformal import (
-    Conformal,
-    IntervalSums,
-    central_interval,
-    conformal_ranks,
-    fewest_windows,
-    nonconformity,
-)
+from seqtrain.tasks.forecasting.conformal import Conformal, IntervalSums, conformal_ranks, fewest_windows
+from seqtrain.tasks.forecasting.distribution import Distribution, distribution_of
 
 B, S, C = 40, 3, 2
+
+
+def meaning(loss: ForecastLoss) -> Distribution:
+    """What forecasts of a kind mean; of quantiles three levels."""
+    return distribution_of(ForecastingConfig(loss=loss, quantiles=[0.1, 0.5, 0.9]))
 
 
 def draws(seed: int = 0, windows: int = B) -> tuple[dict[ForecastLoss, torch.Tensor], torch.Tensor]:
@@ -56,7 +55,7 @@ def test_margins_are_the_ranked_scores() -> None:
     rng = np.random.default_rng(0)
     scores = rng.normal(size=(50, S, C)).astype(np.float32)
     scores[rng.random(scores.shape) < 0.3] = np.nan
-    conformal = Conformal.of_scores(0.8, ForecastLoss.mae, scores)
+    conformal = Conformal.of_scores(0.8, scores)
     for step in range(S):
         for variable in range(C):
             known = sorted(value for value in scores[:, step, variable].tolist() if not math.isnan(value))
@@ -64,16 +63,17 @@ def test_margins_are_the_ranked_scores() -> None:
     assert conformal.windows == min(np.count_nonzero(~np.isnan(scores), axis=0).ravel())
     scores[8:, 1, 1] = np.nan
     with pytest.raises(ValueError, match="windows are too few for a level of 0.9"):
-        Conformal.of_scores(0.9, ForecastLoss.mae, scores)
+        Conformal.of_scores(0.9, scores)
 
 
 @pytest.mark.parametrize("loss", [ForecastLoss.mae, ForecastLoss.gaussian, ForecastLoss.quantile])
 def test_an_interval_holds_what_conforms(loss: ForecastLoss) -> None:
     """A target lies inside if and only if it is no worse than the margin, and the margin's own lies on an end."""
     forecasts, targets = draws()
-    scores = nonconformity(loss, forecasts[loss], targets)
-    conformal = Conformal.of_scores(0.8, loss, scores.numpy())
-    lower, upper = conformal.interval(forecasts[loss])
+    distribution = meaning(loss)
+    scores = distribution.nonconformity(forecasts[loss], targets)
+    conformal = distribution.conformal = Conformal.of_scores(0.8, scores.numpy())
+    lower, upper = distribution.conformal_interval(forecasts[loss])
     inside = (lower - 1e-12 <= targets) & (targets <= upper + 1e-12)
     assert torch.equal(inside, scores <= conformal.margins)
     assert inside.sum(0).tolist() == [[33] * C] * S  # ceil(41 * 0.8), of 40
@@ -87,7 +87,7 @@ def test_scores_of_a_worked_example() -> None:
     target = torch.tensor([[[2.0]]])
 
     def score(loss: ForecastLoss, *forecast: float) -> float:
-        return float(nonconformity(loss, torch.tensor(forecast).view(1, 1, 1, -1), target))
+        return float(meaning(loss).nonconformity(torch.tensor(forecast).view(1, 1, 1, -1), target))
 
     assert score(ForecastLoss.huber, 5.0) == 3 and score(ForecastLoss.gaussian, 5.0, 2.0) == 1.5
     assert score(ForecastLoss.quantile, 0.0, 1.0, 5.0) == -2  # inside, 2 from the nearer end
@@ -95,8 +95,9 @@ def test_scores_of_a_worked_example() -> None:
 
 
 def test_quantiles_that_shrink_past_their_middle_meet_there() -> None:
-    conformal = Conformal(0.5, ForecastLoss.quantile, torch.full((1, 1), -2.0, dtype=torch.float64), 9)
-    lower, upper = conformal.interval(torch.tensor([[[[0.0, 1.0, 3.0]]], [[[0.0, 1.0, 9.0]]]]))
+    margins = torch.full((1, 1), -2.0, dtype=torch.float64)
+    forecasts = torch.tensor([[[[0.0, 1.0, 3.0]]], [[[0.0, 1.0, 9.0]]]])
+    lower, upper = meaning(ForecastLoss.quantile).widened(forecasts, margins)
     assert lower.ravel().tolist() == [1.5, 2.0] and upper.ravel().tolist() == [1.5, 7.0]
 
 
@@ -112,19 +113,21 @@ def test_exchangeable_windows_are_covered_as_promised(loss: ForecastLoss, count:
     if loss is ForecastLoss.gaussian:
         forecasts = torch.stack([forecasts[..., 0], forecasts[..., 1].abs() + 0.1], -1)
     targets = 3 * torch.randn(count + 1, 1, trials, generator=g)
-    scores = nonconformity(loss, forecasts[:-1], targets[:-1]).numpy()
-    lower, upper = Conformal.of_scores(level, loss, scores).interval(forecasts[-1:])
+    distribution = meaning(loss)
+    scores = distribution.nonconformity(forecasts[:-1], targets[:-1]).numpy()
+    distribution.conformal = Conformal.of_scores(level, scores)
+    lower, upper = distribution.conformal_interval(forecasts[-1:])
     covered = ((lower <= targets[-1:]) & (targets[-1:] <= upper)).double().mean()
     assert covered == pytest.approx(math.ceil((count + 1) * level) / (count + 1), abs=0.01)
 
 
 def test_central_intervals() -> None:
     forecasts, targets = draws(windows=20_000)
-    assert central_interval(ForecastLoss.mae, forecasts[ForecastLoss.mae]) is None
-    ends = central_interval(ForecastLoss.quantile, forecasts[ForecastLoss.quantile])
+    assert meaning(ForecastLoss.mae).interval(forecasts[ForecastLoss.mae]) is None
+    ends = meaning(ForecastLoss.quantile).interval(forecasts[ForecastLoss.quantile])
     assert ends is not None and torch.equal(torch.stack(ends, -1), forecasts[ForecastLoss.quantile][..., [0, 2]])
     normal = torch.stack([torch.full_like(targets, 0.5), torch.full_like(targets, 2.0)], -1)
-    ends = central_interval(ForecastLoss.gaussian, normal)
+    ends = meaning(ForecastLoss.gaussian).interval(normal)
     assert ends is not None
     truth = 0.5 + 2 * targets
     assert ((ends[0] <= truth) & (truth <= ends[1])).double().mean() == pytest.approx(0.9, abs=0.005)

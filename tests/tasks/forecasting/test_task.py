@@ -19,7 +19,7 @@ from seqtrain.data.base import DataSpec
 from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
 from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import recorded_weights
-from seqtrain.tasks.forecasting.conformal import Conformal, nonconformity
+from seqtrain.tasks.forecasting.conformal import Conformal
 from seqtrain.tasks.forecasting.head import ForecastHead
 from seqtrain.tasks.forecasting.task import Forecasting
 from seqtrain.training.device import seed_everything
@@ -197,7 +197,7 @@ def test_losses(series: Compose) -> None:
         config = series("model=gru", f"task.loss={name}", "task.huber_delta=0.5")
         task = Forecasting(config.task, SPEC)  # type: ignore[arg-type]
         forecasts = torch.rand(B, S, C, 2 if name == "gaussian" else 1, generator=g) + 0.1
-        torch.testing.assert_close(task.losses(forecasts, targets), expected(forecasts))
+        torch.testing.assert_close(task.distribution.losses(forecasts, targets), expected(forecasts))
     config = series("model=gru", "task.loss=quantile", "task.quantiles=[0.2,0.5,0.9]")
     task = Forecasting(config.task, SPEC)  # type: ignore[arg-type]
     crossed = torch.randn(B, S, C, 3, generator=g)
@@ -205,8 +205,8 @@ def test_losses(series: Compose) -> None:
     for i, level in enumerate((0.2, 0.5, 0.9)):
         error = targets - crossed.sort(-1).values[..., i]
         loss += torch.where(error > 0, level * error, (level - 1) * error) / 3
-    torch.testing.assert_close(task.losses(crossed, targets), loss)
-    assert torch.equal(task.point(crossed), crossed.median(-1).values)
+    torch.testing.assert_close(task.distribution.losses(crossed, targets), loss)
+    assert torch.equal(task.distribution.point(crossed), crossed.median(-1).values)
 
 
 @pytest.mark.parametrize("loss", ["mse", "quantile", "gaussian"])
@@ -314,9 +314,8 @@ def test_two_meters_merge_into_one(series: Compose, loss: str) -> None:
     with torch.no_grad():
         first = next(iter(data.eval_batches("validation")))
         forecasts = task.forecasts(built.head, task.features(built.model, built.head, first, None)[0], first)
-    kind = task.config.loss
-    scores = nonconformity(kind, forecasts, first.targets).numpy()
-    task.conformal = Conformal.of_scores(0.8, kind, scores)
+    scores = task.distribution.nonconformity(forecasts, first.targets).numpy()
+    task.set_calibration(Conformal.of_scores(0.8, scores))
     whole = evaluate(built.model, built.head, task, data.eval_batches("test"), built.device, Precision.fp32)
     meters = [task.meter(built.head), task.meter(built.head)]
     for batch in data.eval_batches("test"):

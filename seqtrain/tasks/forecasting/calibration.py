@@ -1,0 +1,101 @@
+"""Conformal margins of a run: calibrated once it is trained, kept in its directory, loaded with its weights."""
+
+import json
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import cast
+
+import numpy as np
+import torch
+
+from seqtrain.atomic import replacing
+from seqtrain.config.task import ForecastLoss
+from seqtrain.data.base import DataSpec
+from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
+from seqtrain.errors import DataError, RunError
+from seqtrain.run_directory import RunDirectory
+from seqtrain.tasks.base import Evaluation
+from seqtrain.tasks.forecasting.conformal import Conformal, fewest_windows
+from seqtrain.tasks.forecasting.distribution import Distribution
+from seqtrain.tasks.forecasting.meter import ForecastMeter
+
+
+def check_windows(level: float, data: ForecastingData) -> None:
+    """Raise DataError if validation has too few windows for intervals of a level."""
+    counts = data.target_counts("validation")
+    fewest, needed = int(counts.min()), fewest_windows(level)
+    if fewest >= needed:
+        return
+    windows, known = data.sizes["validation"], ""
+    if fewest < windows:
+        step, variable = np.unravel_index(counts.argmin(), counts.shape)
+        known = f", of which {fewest:,} know step {step + 1} of {data.spec.target_names[variable]!r}"
+    lower = f"lower it to at most {math.floor(1e4 * fewest / (fewest + 1)) / 1e4:g}, or " if fewest else ""
+    raise DataError(
+        f"task.conformal={level:g}: needs {needed:,} windows of validation, which has {windows:,}{known}; {lower}raise "
+        "data.validation_size"
+    )
+
+
+def calibrate(level: float, distribution: Distribution, evaluation: Evaluation, data: ForecastingData) -> Conformal:
+    """Margins for intervals of a level, from the forecasts of validation.
+
+    Args:
+        level: share of what comes that the intervals are to hold.
+        distribution: what forecasts mean.
+        evaluation: of the best checkpoint on validation, with its outputs.
+        data: what was evaluated.
+
+    Raises:
+        DataError: if too few windows were scored.
+    """
+    forecasts = evaluation.outputs["forecasts"]
+    scores = np.full(forecasts.shape[:3], np.nan, dtype=np.float32)
+    for batch in cast(Iterator[ForecastBatch], data.eval_batches("validation")):
+        exact = distribution.nonconformity(torch.from_numpy(forecasts[batch.rows]), batch.targets).numpy()
+        rounded = exact.astype(np.float32)
+        # Rounded up, so that the interval holds the very target that its margin comes from.
+        rounded = np.where(rounded < exact, np.nextafter(rounded, np.float32(np.inf)), rounded)
+        observed = None if batch.observed is None else batch.observed.numpy()
+        scores[batch.rows] = rounded if observed is None else np.where(observed, rounded, np.nan)
+    try:
+        return Conformal.of_scores(level, scores)
+    except ValueError as error:  # where only a part of validation was scored
+        raise DataError(f"task.conformal={level:g}: {error}; lower it") from error
+
+
+def with_intervals(meter: ForecastMeter, data: ForecastingData, evaluation: Evaluation) -> Evaluation:
+    """The evaluation of validation with the scores of conformal intervals, as ``seqtrain eval`` would give it."""
+    forecasts = evaluation.outputs["forecasts"]
+    for batch in data.eval_batches("validation"):
+        meter.add(torch.from_numpy(forecasts[batch.rows]), batch)
+    return replace(evaluation, metrics=meter.metrics(), details=meter.details())
+
+
+def save(conformal: Conformal, loss: ForecastLoss, run: RunDirectory, step: int) -> None:
+    """Write the margins into a run's directory, with ``task.loss`` and the step of the checkpoint that they are of."""
+    state = {"level": conformal.level, "loss": loss.value, "step": step, "windows": conformal.windows}
+    with replacing(run.conformal_path) as temporary:
+        temporary.write_text(json.dumps(state | {"margins": conformal.margins.tolist()}) + "\n")
+
+
+def load(level: float, loss: ForecastLoss, spec: DataSpec, run: RunDirectory, step: int) -> Conformal:
+    """Read what ``save`` wrote for ``task.loss`` and the checkpoint of a step.
+
+    Raises:
+        RunError: if the file is missing, damaged, or not of this level, checkpoint and data.
+    """
+    path, remedy = run.conformal_path, f"calibrate the run anew by seqtrain resume={run.path}"
+    try:
+        state = json.loads(path.read_text())
+        margins = torch.tensor(state["margins"], dtype=torch.float64)
+        conformal = Conformal(state["level"], margins, state["windows"])
+        belongs = (conformal.level, ForecastLoss(state["loss"]), state["step"]) == (level, loss, step)
+    except FileNotFoundError:
+        raise RunError(f"{path}: is missing, and task.conformal={level:g} needs it; {remedy}") from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"{path}: cannot be read ({error}); {remedy}") from error
+    if not belongs or margins.shape != (spec.horizon, spec.num_targets):
+        raise RunError(f"{path}: is not of checkpoints/best.pt, of step {step}; {remedy}")
+    return conformal
