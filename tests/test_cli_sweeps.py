@@ -201,7 +201,7 @@ def test_a_job_cut_off_goes_on(seqtrain: Command, tmp_path: Path, monkeypatch: p
     step = Trainer.train_step
 
     def stopped(self: Trainer, group: Any) -> None:
-        if self.step == 3 and self.run.path.name.startswith("1-"):
+        if self.progress.step == 3 and self.run.path.name.startswith("1-"):
             raise Interrupted(signal.SIGTERM)
         step(self, group)
 

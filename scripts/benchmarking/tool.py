@@ -80,8 +80,8 @@ def trainer(overrides: list[str], rows: str | None = None) -> tuple[Turn, int]:
         nonlocal turns
         assert folder  # stays until the process ends
         counted.work = Work()
-        trainer.epoch, trainer.batch_index, trainer.state = turns, 0, None
-        trainer.total_steps = trainer.step + min(steps or trainer.steps_in(turns), trainer.steps_in(turns))
+        trainer.progress.epoch, trainer.progress.batch_index, trainer.progress.state = turns, 0, None
+        trainer.total_steps = trainer.progress.step + min(steps or trainer.steps_in(turns), trainer.steps_in(turns))
         turns += 1
         trainer.fit()
         return counted.work

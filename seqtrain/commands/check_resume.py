@@ -96,7 +96,7 @@ class StopAt:
 def fit(session: Session) -> None:
     """Train, and write metrics.jsonl."""
     trainer = session.trainer
-    lines = JsonLines(session.run.metrics_path, trainer.step, trainer.evaluation_due)
+    lines = JsonLines(session.run.metrics_path, trainer.progress.step, trainer.progress.evaluation_due)
     trainer.observers.append(lines)
     try:
         trainer.fit()

@@ -76,7 +76,7 @@ def resume(saved: Config, config: Config, run: RunDirectory, ranks: Ranks = SOLO
         log.info("%s: no checkpoint was saved yet; beginning again", run.path)
         return train(config, run, ranks)
     session = go_on(config, run, ranks)
-    log.info("resuming from step %d", session.trainer.step)
+    log.info("resuming from step %d", session.trainer.progress.step)
     with recording(run, ranks):
         if ranks.first:
             save_config(config, run)
@@ -98,9 +98,9 @@ def fit(session: Session) -> float:
         study = []
         if config.sweep.trial is not None and not begun:
             study = [StudyReporter(config.sweep, monitor, trainer.total_steps, run.path)]
-        board = TensorBoard(run.path, purge_step=trainer.step + 1 if begun else None)
-        lines = JsonLines(run.metrics_path, trainer.step if begun else None, trainer.evaluation_due)
-        trainer.observers = [board, lines, Console(trainer.total_steps, trainer.step, monitor), *study]
+        board = TensorBoard(run.path, purge_step=trainer.progress.step + 1 if begun else None)
+        lines = JsonLines(run.metrics_path, trainer.progress.step if begun else None, trainer.progress.evaluation_due)
+        trainer.observers = [board, lines, Console(trainer.total_steps, trainer.progress.step, monitor), *study]
         board.media(0, {}, {"config": f"```yaml\n{to_yaml(config)}```"})
         board.start_session(hparams(config, built))
     log.info("%s: %s", run.path, ", ".join(f"{size:,} {split}" for split, size in data.sizes.items()))
@@ -123,7 +123,8 @@ def fit(session: Session) -> float:
     for observer in trainer.observers:
         observer.close()
     if ranks.first:
-        run.update_status(best={monitor: best, "step": trainer.best_step}, seconds=round(trainer.seconds, 1))
+        progress = trainer.progress
+        run.update_status(best={monitor: best, "step": progress.best_step}, seconds=round(progress.seconds, 1))
         report(session, scores)
     return best
 
@@ -175,7 +176,7 @@ def calibrated(session: Session, evaluation: Evaluation, step: int) -> Evaluatio
 def report(session: Session, scores: dict[str, Evaluation]) -> None:
     """Write results.json, and print the model's scores beside the baselines'."""
     config, run, data, built = session.config, session.run, session.data, session.built
-    name, step = config.model.name, session.trainer.best_step
+    name, step = config.model.name, session.trainer.progress.best_step
     results: dict[str, Any] = {"model": name, "parameters": built.num_parameters, "best_step": step}
     results |= {"monitor": built.task.monitor, "maximize": built.task.maximize, "shown": list(built.task.shown)}
     results |= {"scoring": data.scoring} if data.scoring else {}

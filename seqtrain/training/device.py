@@ -28,7 +28,7 @@ def prepare_device(name: str) -> torch.device:
     """
     torch.set_flush_denormal(True)
     keep_freed_memory()
-    heed_cpu_quota()
+    limit_threads_to_quota()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
     if name == "cuda" and "LOCAL_RANK" in os.environ:  # set by torchrun: a GPU for each process
@@ -56,13 +56,13 @@ def keep_freed_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
-def give_back_freed_memory() -> None:
+def trim_memory() -> None:
     """Have glibc give the system what ``keep_freed_memory`` has kept: holes grow between batches of ever new shapes."""
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
-def heed_cpu_quota() -> None:
+def limit_threads_to_quota() -> None:
     """Use no more threads than a container's quota of processor time can keep busy.
 
     torch takes one for each physical core that the process may run on, but it does not know of quotas: where threads

@@ -74,9 +74,9 @@ class Ranks:
             sys.exit(1)  # the first process says why
         return box[0]  # type: ignore[return-value]
 
-    def summing(self, module: nn.Module, now: bool) -> AbstractContextManager[Any]:
-        """Context of a pass through the ``parallel`` module, whose backward exchanges gradients only if ``now``."""
-        return module.no_sync() if isinstance(module, DistributedDataParallel) and not now else nullcontext()
+    def gradient_sync(self, module: nn.Module, enabled: bool) -> AbstractContextManager[Any]:
+        """Context of a pass through the ``parallel`` module, whose backward exchanges gradients only if ``enabled``."""
+        return module.no_sync() if isinstance(module, DistributedDataParallel) and not enabled else nullcontext()
 
     def parallel(self, module: nn.Module) -> nn.Module:
         """The module with gradients that are the mean over the processes."""

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from itertools import islice
 
+from seqtrain.training.step_sums import StepSums
 from seqtrain.training.trainer import Trainer
-from seqtrain.training.window import Window
 
 
 def make_steps(trainer: Trainer, count: int) -> Iterator[float]:
@@ -20,10 +20,10 @@ def make_steps(trainer: Trainer, count: int) -> Iterator[float]:
     Raises:
         RunError: if a loss or gradient is not finite; the weights are those before that step.
     """
-    last = trainer.step + count
-    while trainer.step < last:
-        for group in islice(trainer.groups(), last - trainer.step):
-            trainer.window = Window()
+    last = trainer.progress.step + count
+    while trainer.progress.step < last:
+        for group in islice(trainer.groups(), last - trainer.progress.step):
+            trainer.progress.sums = StepSums()
             trainer.train_step(group)
             trainer.advance(len(group))
-            yield trainer.window.loss / trainer.window.weight
+            yield trainer.progress.sums.loss / trainer.progress.sums.weight

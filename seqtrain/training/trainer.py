@@ -4,7 +4,6 @@ import math
 import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,28 +13,23 @@ from torch import Tensor, nn
 
 from seqtrain.config.trainer import TrainerConfig
 from seqtrain.data.base import Batch, Dataset
-from seqtrain.errors import Interrupted, RunError
+from seqtrain.errors import Interrupted
 from seqtrain.interruption import Interruption
 from seqtrain.layers.memory import map_tensors
 from seqtrain.run_directory import RunDirectory, writing
 from seqtrain.tasks.base import Task
 from seqtrain.training.averaging import Averaging
-from seqtrain.training.checkpoint import last_checkpoint, load_weights, save_checkpoint
-from seqtrain.training.device import autocast, give_back_freed_memory, random_state, restore_random_state
+from seqtrain.training.checkpoint import save_checkpoint
+from seqtrain.training.device import autocast, trim_memory
 from seqtrain.training.evaluation import evaluate
 from seqtrain.training.nonfinite import nonfinite_error
 from seqtrain.training.objective import Objective
 from seqtrain.training.observers import Observer
 from seqtrain.training.optimizers import build_optimizer
+from seqtrain.training.progress import Progress, load_progress, save_progress
 from seqtrain.training.ranks import SOLO, Ranks
 from seqtrain.training.schedules import learning_rate
-from seqtrain.training.window import Window
-
-POSITION = (
-    *("epoch", "batch_index", "evaluation_due", "seconds"),
-    *("best", "best_step", "evaluations_since_best"),
-)
-"""Attributes of the trainer that a checkpoint keeps, beside ``step``."""
+from seqtrain.training.step_sums import StepSums
 
 TIDY_STEPS = 100
 """Between times when freed memory is given back, which take 1 % of the time; evaluations do so too."""
@@ -82,17 +76,8 @@ class Trainer:
         self.averaging = Averaging(config, model, head, task.maximize)
         self.optimizer = build_optimizer(config, self.parameters)
         self.total_steps = config.max_steps or sum(self.steps_in(epoch) for epoch in range(config.epochs))
-        self.step = 0
-        self.epoch = 0
-        self.batch_index = 0  # of the next batch in the epoch
-        self.evaluation_due = False
-        self.state: Any = None  # recurrent state to start the next batch from
-        self.best = -math.inf if task.maximize else math.inf
-        self.best_step = 0
-        self.evaluations_since_best = 0
-        self.seconds = 0.0  # spent so far, in all sittings
-        self.window, self.window_started = Window(), time.monotonic()
-        self.started = self.window_started
+        self.progress = Progress(best=-math.inf if task.maximize else math.inf)
+        self.started = time.monotonic()
         self.next_save = self.started + (config.checkpoint_seconds or 0.0)
         self.interruption = Interruption()
 
@@ -103,8 +88,11 @@ class Trainer:
     @property
     def finished(self) -> bool:
         """Whether the last step has been made, or patience has run out."""
+        progress = self.progress
         patience = self.config.patience
-        return self.step >= self.total_steps or (patience is not None and self.evaluations_since_best >= patience)
+        return progress.step >= self.total_steps or (
+            patience is not None and progress.evaluations_since_best >= patience
+        )
 
     def fit(self) -> float:
         """Train to the end; returns the best value of the monitored metric.
@@ -114,29 +102,30 @@ class Trainer:
                 cannot be written.
             Interrupted: after SIGTERM or Ctrl-C, once the step is made, or an evaluation given up, and all is saved.
         """
-        self.started = time.monotonic() - self.seconds
+        progress = self.progress
+        self.started = time.monotonic() - progress.seconds
         with Interruption() as self.interruption:
             try:
                 while True:
-                    if self.evaluation_due:
+                    if progress.evaluation_due:
                         self.validate()
                     self.agree()
                     if self.finished:
-                        return self.best
+                        return progress.best
                     for group in self.groups():
                         self.train_step(group)
                         self.advance(len(group))
-                        if self.step % self.config.log_every == 0 or self.step == self.total_steps:
+                        if progress.step % self.config.log_every == 0 or progress.step == self.total_steps:
                             self.log()
                         save = self.agree()
-                        if self.evaluation_due or self.batch_index == 0:
+                        if progress.evaluation_due or progress.batch_index == 0:
                             break
                         if save:
                             self.save()
             except Interrupted as error:
                 if error.orderly:
                     self.save()
-                    error.add(f"saved at step {self.step}, go on by: seqtrain resume={self.run.path}")
+                    error.add(f"saved at step {progress.step}, go on by: seqtrain resume={self.run.path}")
                 raise
 
     def agree(self) -> bool:
@@ -148,29 +137,30 @@ class Trainer:
 
     def groups(self) -> Iterator[list[Batch]]:
         """The rest of the epoch's batches, in the groups that make up a step."""
-        batches = self.data.train_batches(self.epoch, self.batch_index)
+        batches = self.data.train_batches(self.progress.epoch, self.progress.batch_index)
         while group := list(islice(batches, self.config.accumulate)):
             yield [batch.part(self.ranks.rank, self.ranks.size) for batch in group]
 
     def train_step(self, group: Sequence[Batch]) -> None:
         """One optimizer step on the mean loss over all batches of the group, and over those of all processes."""
+        progress = self.progress
         self.model.train()
         self.head.train()
-        rate = learning_rate(self.config, self.step, self.total_steps)
+        rate = learning_rate(self.config, progress.step, self.total_steps)
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = rate * group[0].rate_scale
         self.optimizer.zero_grad(set_to_none=True)
         moved = [batch.to(self.device) for batch in group]
         total = self.ranks.sum(torch.stack([self.task.count(batch) * batch.weight for batch in moved]).sum())
         total += total == 0  # nothing to learn from, of missing targets say: a loss of 0
-        loss, before = torch.zeros((), device=self.device), self.state
+        loss, before = torch.zeros((), device=self.device), progress.state
         for number, batch in enumerate(moved, 1):
-            with self.ranks.summing(self.parallel, now=number == len(moved)):
+            with self.ranks.gradient_sync(self.parallel, enabled=number == len(moved)):
                 with autocast(self.device, self.config.precision):
-                    part, penalised, state = self.parallel(batch, self.state)
+                    part, penalised, state = self.parallel(batch, progress.state)
                 loss += part.detach() * batch.weight / total
                 (penalised * (batch.weight * self.ranks.size / total)).backward()  # the processes' mean is taken
-            self.state = map_tensors(state, Tensor.detach) if self.task.carries_state else None
+            progress.state = map_tensors(state, Tensor.detach) if self.task.carries_state else None
         limit = math.inf if self.config.max_grad_norm is None else self.config.max_grad_norm
         norm = nn.utils.clip_grad_norm_(self.parameters, limit)
         mean_loss, grad_norm, weight = torch.stack([loss, norm, total]).tolist()  # the one wait for the device
@@ -180,36 +170,39 @@ class Trainer:
             raise nonfinite_error(path, self.objective, group, before, weights, mean_loss)
         self.optimizer.step()
         self.averaging.update()
-        self.step += 1
-        self.window.add(mean_loss, weight, grad_norm, moved)
+        progress.step += 1
+        progress.sums.add(mean_loss, weight, grad_norm, moved)
 
     def advance(self, num_batches: int) -> None:
         """Move on in the epoch after a step, tidy up, and see whether an evaluation is due."""
-        if self.step % TIDY_STEPS == 0:
-            give_back_freed_memory()
-        self.batch_index += num_batches
-        epoch_ended = self.batch_index == self.data.num_batches(self.epoch)
+        progress = self.progress
+        if progress.step % TIDY_STEPS == 0:
+            trim_memory()
+        progress.batch_index += num_batches
+        epoch_ended = progress.batch_index == self.data.num_batches(progress.epoch)
         if epoch_ended:
-            self.epoch, self.batch_index = self.epoch + 1, 0
+            progress.epoch, progress.batch_index = progress.epoch + 1, 0
         every = self.config.eval_every
-        due = epoch_ended if every is None else self.step % every == 0
-        self.evaluation_due = due or self.step == self.total_steps
+        due = epoch_ended if every is None else progress.step % every == 0
+        progress.evaluation_due = due or progress.step == self.total_steps
 
     def log(self) -> None:
         """Tell the observers of the steps since the last entry."""
-        epoch = self.epoch + self.batch_index / self.data.num_batches(self.epoch)
+        progress = self.progress
+        epoch = progress.epoch + progress.batch_index / self.data.num_batches(progress.epoch)
         rate = self.optimizer.param_groups[0]["lr"]
-        entry = self.window.entry(self.window_started, self.ranks)
+        entry = progress.sums.entry(progress.sums_started, self.ranks)
         self.tell(entry | {"train/learning_rate": rate, "train/epoch": epoch})
-        self.window, self.window_started = Window(), time.monotonic()
+        progress.sums, progress.sums_started = StepSums(), time.monotonic()
 
     def tell(self, values: dict[str, float]) -> None:
         """Pass scalars of this step to the observers."""
         for observer in self.observers:
-            observer.scalars(self.step, values)
+            observer.scalars(self.progress.step, values)
 
     def validate(self) -> None:
         """Score the model on validation, tell the observers, and save it as the last and, if so, the best."""
+        progress = self.progress
         paused = time.monotonic()
         model, head = self.averaging.modules()
         batches = self.uninterrupted(self.data.eval_batches("validation"))
@@ -221,17 +214,17 @@ class Trainer:
             with torch.no_grad():
                 drawn, texts = self.task.illustrate(model, head, self.data, self.device)
             for observer in self.observers:
-                observer.media(self.step, figures | drawn, texts)
+                observer.media(progress.step, figures | drawn, texts)
         value = evaluation.metrics[self.task.monitor]
-        if value > self.best if self.task.maximize else value < self.best:
-            self.best, self.best_step, self.evaluations_since_best = value, self.step, 0
+        if value > progress.best if self.task.maximize else value < progress.best:
+            progress.best, progress.best_step, progress.evaluations_since_best = value, progress.step, 0
             self.write("best", self.weights(model, head))
         else:
-            self.evaluations_since_best += 1
+            progress.evaluations_since_best += 1
         self.averaging.observe(value)
-        give_back_freed_memory()
-        self.evaluation_due = False
-        self.window_started += time.monotonic() - paused
+        trim_memory()
+        progress.evaluation_due = False
+        progress.sums_started += time.monotonic() - paused
         self.save()
 
     def uninterrupted(self, batches: Iterable[Batch]) -> Iterator[Batch]:
@@ -246,13 +239,15 @@ class Trainer:
 
     def save(self) -> None:
         """Write the last checkpoint, and keep the one before it."""
+        progress = self.progress
         began = time.monotonic()
-        self.seconds = began - self.started
-        self.window.seconds = began - self.window_started
-        content = self.weights(self.model, self.head) | self.progress()
+        progress.seconds = began - self.started
+        progress.sums.seconds = began - progress.sums_started
+        content = self.weights(self.model, self.head)
+        content |= save_progress(self.progress, self.optimizer, self.averaging, self.ranks)
         self.write("last", content, self.run.checkpoint_path("previous"))
         took = time.monotonic() - began
-        self.window_started += took
+        progress.sums_started += took
         self.next_save = began + max(self.config.checkpoint_seconds or 0.0, took / SAVING_SHARE)
 
     def write(self, which: str, content: dict[str, Any], keep_as: Path | None = None) -> None:
@@ -266,39 +261,13 @@ class Trainer:
         """What prediction needs, as a checkpoint."""
         return {
             "run_id": self.run_id,
-            "step": self.step,
+            "step": self.progress.step,
             "model": model.state_dict(),
             "head": head.state_dict(),
         }
 
-    def progress(self) -> dict[str, Any]:
-        """What going on needs besides the weights."""
-        own = {"state": map_tensors(self.state, Tensor.cpu), "random": random_state(), "window": asdict(self.window)}
-        return {name: getattr(self, name) for name in POSITION} | {
-            "optimizer": self.optimizer.state_dict(),
-            "averaging": self.averaging.state_dict(),
-            "ranks": self.ranks.gather(own),
-        }
-
     def resume(self) -> None:
-        """Go back to where the last checkpoint was saved, or where that is damaged, to the one before.
-
-        Raises:
-            RunError: if there is none that can be used, or it was saved by another number of processes.
-        """
-        saved = self.ranks.share(lambda: last_checkpoint(self.run))
-        if len(saved["ranks"]) != self.ranks.size:
-            raise RunError(
-                f"{self.run.path}: was trained by {len(saved['ranks'])} processes, not {self.ranks.size}; go on by "
-                f" torchrun --nproc-per-node={len(saved['ranks'])} -m seqtrain resume={self.run.path}"
-            )
-        load_weights(self.model, self.head, saved)
-        self.optimizer.load_state_dict(saved["optimizer"])
-        self.averaging.load_state_dict(saved["averaging"])
-        for name in ("step", *POSITION):
-            setattr(self, name, saved[name])
-        own = saved["ranks"][self.ranks.rank]
-        self.window = Window(**own["window"])
-        self.window_started = time.monotonic() - self.window.seconds
-        self.state = map_tensors(own["state"], lambda tensor: tensor.to(self.device))
-        restore_random_state(own["random"])
+        """Go back to where the last checkpoint was saved; see ``load_progress``."""
+        self.progress = load_progress(
+            self.run, self.model, self.head, self.optimizer, self.averaging, self.device, self.ranks
+        )

@@ -17,6 +17,7 @@ from seqtrain.comparison.runs import find_runs
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, Interrupted, RunError
 from seqtrain.run_directory import RunDirectory
+from seqtrain.training.progress import Progress, save_progress
 from seqtrain.training.trainer import Trainer
 
 Compose = Callable[..., Config]
@@ -88,11 +89,9 @@ def test_options_of_the_trainer(compose_for: Compose, tmp_path: Path, options: l
 def test_names_what_a_checkpoint_forgets(
     compose_for: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
-    fresh = Trainer.progress
-
-    def forgetful(trainer: Trainer) -> dict[str, object]:
-        content = fresh(trainer)
-        if trainer.step == 3 and not trainer.finished:
+    def forgetful(progress: Progress, *parts: Any) -> dict[str, Any]:
+        content = save_progress(progress, *parts)
+        if progress.step == 3:
             if lost == "optimizer":
                 content["optimizer"]["state"] = {}
             elif lost == "ranks":
@@ -101,7 +100,7 @@ def test_names_what_a_checkpoint_forgets(
                 content[lost] = 0
         return content
 
-    monkeypatch.setattr(Trainer, "progress", forgetful)
+    monkeypatch.setattr("seqtrain.training.trainer.save_progress", forgetful)
     with pytest.raises(RunError, match=r"resuming is not exact: last\.pt\.\S+ differs between"):
         check_resume(compose_for("language_modelling", "lstm", "trainer.eval_every=20"), 3, tmp_path)
 
@@ -121,7 +120,7 @@ def test_only_its_own_stop_is_taken_for_it(
 
     def advance_and_signal(trainer: Trainer, num_batches: int) -> None:
         advance(trainer, num_batches)
-        if trainer.run.path.name == ".stopped" and trainer.step == step:
+        if trainer.run.path.name == ".stopped" and trainer.progress.step == step:
             signal.raise_signal(signal.SIGTERM)
 
     monkeypatch.setattr(Trainer, "advance", advance_and_signal)

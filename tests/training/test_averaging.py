@@ -182,7 +182,7 @@ def trainer_of(config: Config, path: Path, new: bool = True) -> Trainer:
     built = build_model(config, data.spec)
     trainer = Trainer(config.trainer, built.model, built.head, built.task, data, run, built.device)
     observe = trainer.averaging.observe
-    trainer.averaging.observe = lambda score: observe(-float(trainer.step))  # type: ignore[method-assign]
+    trainer.averaging.observe = lambda score: observe(-float(trainer.progress.step))  # type: ignore[method-assign]
     return trainer
 
 
@@ -191,10 +191,10 @@ def watch(trainer: Trainer, weights: dict[int, np.ndarray], stop: int | None = N
     original = trainer.train_step
 
     def train_step(group: Any) -> None:
-        if trainer.step == stop:
+        if trainer.progress.step == stop:
             raise KeyboardInterrupt
         original(group)
-        weights[trainer.step] = flat(trainer.model, trainer.head)
+        weights[trainer.progress.step] = flat(trainer.model, trainer.head)
 
     trainer.train_step = train_step  # type: ignore[method-assign]
 
@@ -231,8 +231,8 @@ def test_best_holds_the_averaged_weights_and_last_the_raw_ones(small: Compose, t
     else:
         for n in range(7, 25):  # since the third evaluation, after step 6
             means[n] = np.mean([weights[k] for k in range(7, n + 1)], 0)
-    assert trainer.best_step > 6
-    np.testing.assert_allclose(saved(trainer, "best"), means[trainer.best_step], atol=1e-5)
+    assert trainer.progress.best_step > 6
+    np.testing.assert_allclose(saved(trainer, "best"), means[trainer.progress.best_step], atol=1e-5)
     assert np.array_equal(saved(trainer, "last"), weights[24])
     model, head = trainer.averaging.modules()
     np.testing.assert_allclose(flat(model, head), means[24], atol=1e-5)
@@ -256,9 +256,9 @@ def test_resumed_equals_uninterrupted(small: Compose, tmp_path: Path, average: s
     resumed = trainer_of(small(*options, "seed=7"), tmp_path / "stopped", new=False)  # other weights, other RNG
     resumed.data.seed = 0  # type: ignore[attr-defined]
     resumed.resume()
-    assert resumed.step == 12
+    assert resumed.progress.step == 12
     resumed.fit()
-    assert (whole.best, whole.best_step) == (resumed.best, resumed.best_step)
+    assert (whole.progress.best, whole.progress.best_step) == (resumed.progress.best, resumed.progress.best_step)
     assert np.array_equal(flat(whole.model, whole.head), flat(resumed.model, resumed.head))
     assert np.array_equal(flat(*whole.averaging.modules()), flat(*resumed.averaging.modules()))
     for name in ("best", "last"):

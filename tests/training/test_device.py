@@ -53,8 +53,8 @@ def test_threads_keep_to_a_quota(
     if content is not None:
         (tmp_path / "cpu.max").write_text(content + "\n")
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
-    device.heed_cpu_quota()
+    device.limit_threads_to_quota()
     assert threads == 4
     monkeypatch.delenv("OMP_NUM_THREADS")
-    device.heed_cpu_quota()
+    device.limit_threads_to_quota()
     assert threads == expected

@@ -95,12 +95,12 @@ def make(tmp_path: Path) -> Callable[..., Trainer]:
 def test_steps_alone_go_on_through_the_epochs(make: Callable[..., Trainer]) -> None:
     trainer = make(accumulate=2, warmup_steps=0, max_steps=100, eval_every=1, lr=0.1)
     losses = list(make_steps(trainer, 4))
-    assert trainer.step == 4 and len(losses) == 4 and losses == sorted(losses, reverse=True)
+    assert trainer.progress.step == 4 and len(losses) == 4 and losses == sorted(losses, reverse=True)
     assert losses[0] == pytest.approx(CURVATURE, rel=0.2)
     data = trainer.data
     assert isinstance(data, Rows)
     assert data.served == [*((0, i) for i in range(5)), (1, 0), (1, 1)]
-    assert len(list(make_steps(trainer, 3))) == 3 and trainer.step == 7
+    assert len(list(make_steps(trainer, 3))) == 3 and trainer.progress.step == 7
     assert not list(trainer.run.checkpoint_path("last").parent.iterdir())
 
 

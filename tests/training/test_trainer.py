@@ -58,8 +58,8 @@ def test_learns_and_keeps_the_best(small: Compose, tmp_path: Path) -> None:
     scores = {step: values["val/accuracy"] for step, values in recorder.told if "val/accuracy" in values}
     assert list(scores) == [17, 34, 51, 68]  # 270 rows in batches of 16
     assert best == max(scores.values()) > 0.9
-    assert scores[trainer.best_step] == best
-    assert load_checkpoint(tmp_path / "run/checkpoints/best.pt", trainer.run_id)["step"] == trainer.best_step
+    assert scores[trainer.progress.best_step] == best
+    assert load_checkpoint(tmp_path / "run/checkpoints/best.pt", trainer.run_id)["step"] == trainer.progress.best_step
     assert load_checkpoint(tmp_path / "run/checkpoints/last.pt", trainer.run_id)["step"] == 68
     logged = [step for step, values in recorder.told if "train/loss" in values]
     assert logged == [*range(5, 68, 5), 68]
@@ -81,7 +81,7 @@ def test_resumed_equals_uninterrupted(small: Compose, tmp_path: Path, accumulate
     original = stopped.train_step
 
     def fail_at_11(group: Any) -> None:
-        if stopped.step == 11:
+        if stopped.progress.step == 11:
             raise KeyboardInterrupt
         original(group)
 
@@ -91,10 +91,10 @@ def test_resumed_equals_uninterrupted(small: Compose, tmp_path: Path, accumulate
     resumed, told_again = make(small(*options, "seed=7"), tmp_path / "stopped", new=False)  # other weights, other RNG
     resumed.data.seed = 0  # type: ignore[attr-defined]
     resumed.resume()
-    assert resumed.step == 8
+    assert resumed.progress.step == 8
     resumed.fit()
     assert torch.equal(parameters(whole), parameters(resumed))
-    assert whole.best == resumed.best and whole.best_step == resumed.best_step
+    assert whole.progress.best == resumed.progress.best and whole.progress.best_step == resumed.progress.best_step
 
     def losses(recorder: Recorder) -> dict[int, float]:
         return {step: v["train/loss"] for step, v in recorder.told if "train/loss" in v and step > 8}
@@ -167,7 +167,7 @@ def test_stops_before_a_non_finite_update(small: Compose, tmp_path: Path) -> Non
         RunError, match=r"step 1: the gradient of \S+ and \d+ other parameters is not finite.*nonfinite"
     ):
         trainer.fit()
-    assert torch.equal(before, parameters(trainer)) and trainer.step == 0
+    assert torch.equal(before, parameters(trainer)) and trainer.progress.step == 0
     kept = load_checkpoint(tmp_path / "run/nonfinite.pt", trainer.run_id)
     batch = next(iter(trainer.data.train_batches(0)))
     assert torch.equal(kept["batches"][0]["inputs"], batch.inputs) and kept["state"] is None
@@ -194,7 +194,7 @@ def test_a_batch_without_a_known_target_does_no_harm(composed: Compose, tmp_path
     empty = replace(known, observed=torch.zeros(known.targets.shape, dtype=torch.bool))
     before = parameters(trainer)
     trainer.train_step([empty])
-    assert torch.equal(parameters(trainer), before) and trainer.window.loss == 0 and trainer.step == 1
+    assert torch.equal(parameters(trainer), before) and trainer.progress.sums.loss == 0 and trainer.progress.step == 1
     gradients = []
     for group in ([known], [empty, known]):
         trainer.train_step(group)
@@ -220,14 +220,14 @@ def test_a_signal_during_the_last_evaluation_is_heeded(small: Compose, tmp_path:
         trainer.fit()
     resumed, told_again = make(small("trainer.max_steps=4"), tmp_path / "run", new=False)
     resumed.resume()
-    assert resumed.fit() == trainer.best and not told_again.told
+    assert resumed.fit() == trainer.progress.best and not told_again.told
 
 
 def test_patience(small: Compose, tmp_path: Path) -> None:
     trainer, recorder = make(small("trainer.epochs=50", "trainer.patience=2", "trainer.lr=1e-9"), tmp_path / "run")
     trainer.fit()
-    assert trainer.step == 3 * 17  # the first evaluation is the best, two more do not beat it
-    assert trainer.best_step == 17
+    assert trainer.progress.step == 3 * 17  # the first evaluation is the best, two more do not beat it
+    assert trainer.progress.best_step == 17
 
 
 def test_max_steps_wins_and_the_last_step_is_evaluated(small: Compose, tmp_path: Path) -> None:

@@ -182,7 +182,7 @@ def test_resumed_in_the_middle_of_an_epoch_equals_uninterrupted(
     original = Trainer.train_step
 
     def fail_at_33(self: Trainer, group: Any) -> None:
-        if self.step == 33:
+        if self.progress.step == 33:
             raise KeyboardInterrupt
         original(self, group)
 

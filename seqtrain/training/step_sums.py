@@ -10,7 +10,7 @@ from seqtrain.training.ranks import Ranks
 
 
 @dataclass
-class Window:
+class StepSums:
     """Sums over the steps since the last log entry, of this process."""
 
     loss: float = 0.0
@@ -34,7 +34,7 @@ class Window:
         self.places += sum(batch.inputs.shape[0] * batch.inputs.shape[1] for batch in group)
 
     def entry(self, started: float, ranks: Ranks) -> dict[str, float]:
-        """The log entry, summed over the processes; ``started`` is when the window did, on the monotonic clock."""
+        """The log entry, summed over the processes; ``started`` is when they did, on the monotonic clock."""
         sums = torch.tensor([self.loss, self.tokens, self.places], dtype=torch.double)
         loss, tokens, places = ranks.sum(sums).tolist()
         return {

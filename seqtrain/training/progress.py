@@ -1,0 +1,97 @@
+"""Where training stands, and how that is saved and restored: a resumed run makes the steps it would have made."""
+
+import time
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from seqtrain.errors import RunError
+from seqtrain.layers.memory import map_tensors
+from seqtrain.run_directory import RunDirectory
+from seqtrain.training.averaging import Averaging
+from seqtrain.training.checkpoint import last_checkpoint, load_weights
+from seqtrain.training.device import random_state, restore_random_state
+from seqtrain.training.ranks import Ranks
+from seqtrain.training.step_sums import StepSums
+
+
+@dataclass
+class Progress:
+    """What changes from step to step, besides weights, optimizer and averaging."""
+
+    best: float
+    """Best value of the monitored metric on validation."""
+    step: int = 0
+    """Steps made."""
+    epoch: int = 0
+    batch_index: int = 0
+    """Of the next batch in the epoch."""
+    evaluation_due: bool = False
+    best_step: int = 0
+    evaluations_since_best: int = 0
+    seconds: float = 0.0
+    """Spent so far, over all interruptions."""
+    state: Any = None
+    """Recurrent state from which the next batch starts; of this process's rows."""
+    sums: StepSums = field(default_factory=StepSums)
+    """Of the steps since the last log entry; of this process."""
+    sums_started: float = field(default_factory=time.monotonic)
+    """When they did, on the monotonic clock."""
+
+
+OWN = {"state", "sums", "sums_started"}
+"""Fields that each process has of its own."""
+SHARED = [f.name for f in fields(Progress) if f.name not in OWN]
+
+
+def save_progress(progress: Progress, optimizer: Optimizer, averaging: Averaging, ranks: Ranks) -> dict[str, Any]:
+    """What a checkpoint keeps beside the weights; to be called by all processes."""
+    own = {
+        "state": map_tensors(progress.state, Tensor.cpu),
+        "random": random_state(),
+        "window": asdict(progress.sums),
+    }
+    return {name: getattr(progress, name) for name in SHARED} | {
+        "optimizer": optimizer.state_dict(),
+        "averaging": averaging.state_dict(),
+        "ranks": ranks.gather(own),
+    }
+
+
+def load_progress(
+    run: RunDirectory,
+    model: nn.Module,
+    head: nn.Module,
+    optimizer: Optimizer,
+    averaging: Averaging,
+    device: torch.device,
+    ranks: Ranks,
+) -> Progress:
+    """Restore all from a run's last checkpoint or, where that is damaged, from the one before.
+
+    Weights, optimizer, averaging and random generators are set in place; the state goes to the device.
+
+    Raises:
+        RunError: if no checkpoint can be used, or it was saved by another number of processes.
+    """
+    saved = ranks.share(lambda: last_checkpoint(run))
+    if len(saved["ranks"]) != ranks.size:
+        raise RunError(
+            f"{run.path}: was trained by {len(saved['ranks'])} processes, not {ranks.size}; go on by "
+            f" torchrun --nproc-per-node={len(saved['ranks'])} -m seqtrain resume={run.path}"
+        )
+    load_weights(model, head, saved)
+    optimizer.load_state_dict(saved["optimizer"])
+    averaging.load_state_dict(saved["averaging"])
+    own = saved["ranks"][ranks.rank]
+    sums = StepSums(**own["window"])
+    restore_random_state(own["random"])
+    return Progress(
+        **{name: saved[name] for name in SHARED},
+        state=map_tensors(own["state"], lambda tensor: tensor.to(device)),
+        sums=sums,
+        sums_started=time.monotonic() - sums.seconds,
+    )
