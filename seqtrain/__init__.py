@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from seqtrain.commands.predict import TrainedModel
+    from seqtrain.tasks.predicting import Predictor
 
 __version__ = "0.1.0"
 
 
-def load(run: str | Path, checkpoint: str = "best", device: str = "auto") -> "TrainedModel":
+def load(run: str | Path, checkpoint: str = "best", device: str = "auto") -> "Predictor":
     """The trained model of a run directory, ready to predict.
 
     >>> seqtrain.load("outputs/<run>").predict(["a text", "another"])  # doctest: +SKIP
@@ -17,6 +17,6 @@ def load(run: str | Path, checkpoint: str = "best", device: str = "auto") -> "Tr
     Raises:
         RunError: if the directory is no run, or its checkpoint is missing or damaged.
     """
-    from seqtrain.commands.predict import TrainedModel
+    from seqtrain.commands import predict
 
-    return TrainedModel.load(run, checkpoint=checkpoint, device=device)
+    return predict.load(run, checkpoint=checkpoint, device=device)

@@ -132,7 +132,7 @@ def generate(arguments: Sequence[str]) -> None:
     given = {key: parsed(key, literal[key], kind) for key, kind in (numbers | choosing).items() if literal[key]}
     prompt = read_prompt(literal["prompt"], literal["prompt_file"])
     from seqtrain.commands.evaluate import check_changes, check_choice
-    from seqtrain.commands.language import Generation, generate
+    from seqtrain.commands.generate import Generation, generate
     from seqtrain.tasks.language.sampling import Sampling
 
     check_choice("checkpoint", literal["checkpoint"], ("best", "last"))

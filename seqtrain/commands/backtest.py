@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from torch import Tensor
 
-from seqtrain.commands.build import Built, load_trained
 from seqtrain.commands.evaluate import check_changes, check_choice, data_to_score, describe_data
-from seqtrain.commands.forecast import forecast_batches, in_units, time_type
-from seqtrain.commands.predict import check_output, write_tables
+from seqtrain.commands.output import check_output, write_tables
+from seqtrain.commands.predict import trained
 from seqtrain.config.base import require
 from seqtrain.config.root import Config
 from seqtrain.config.series import SeriesConfig
@@ -22,7 +21,8 @@ from seqtrain.data.series.reading import id_columns
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.run_directory import RunDirectory
 from seqtrain.tasks.forecasting.meter import ForecastMeter
-from seqtrain.tasks.forecasting.task import Forecasting
+from seqtrain.tasks.forecasting.predict import forecast_batches, in_units, time_type
+from seqtrain.tasks.predicting import Trained
 
 if TYPE_CHECKING:
     import pyarrow
@@ -75,20 +75,20 @@ def backtest(
     data = cast(ForecastingData, data_to_score(config, run, other_data))
     split = split or "test"
     check_choice("split", split, tuple(name for name in data.sizes if name != "train"))
-    built, step = load_trained(config, run, checkpoint, data.spec)
+    model, step = trained(config, run, checkpoint, data.spec)
     describe_data(data, run)
     origins = data.windows[split].every(stride)
     data.check_known(split, origins)
-    meter = cast(ForecastMeter, built.task.meter(built.head))
-    batches = scored(meter, forecast_batches(built, data.batches(split, origins), config.trainer.precision))
+    meter = cast(ForecastMeter, model.task.meter(model.head))
+    batches = scored(meter, forecast_batches(model, data.batches(split, origins)))
     if output is None:
         for _ in batches:
             pass
     else:
-        write_tables(forecast_tables(built, data, split, batches), output)
+        write_tables(forecast_tables(model, data, split, batches), output)
     metrics = meter.metrics()
     summary = {"run": str(run.path), "checkpoint": checkpoint, "step": step, "split": split}
-    summary |= built.task.remarks()
+    summary |= model.task.remarks()
     print(json.dumps(summary | {"origins": len(origins), "stride": stride} | metrics, indent=2))
     return metrics
 
@@ -103,7 +103,7 @@ def scored(
 
 
 def forecast_tables(
-    built: Built, data: ForecastingData, split: str, batches: Iterable[tuple[ForecastBatch, Tensor]]
+    model: Trained, data: ForecastingData, split: str, batches: Iterable[tuple[ForecastBatch, Tensor]]
 ) -> Iterator["pyarrow.Table"]:
     """A row for each window, step and variable, as tables of bounded size.
 
@@ -122,7 +122,7 @@ def forecast_tables(
             series, first = data.windows[split].locate(batch.rows[part])
             B, rows = len(first), first[:, None] + np.arange(S)
             truth = table.values[rows, :C].ravel()
-            parts = in_units(cast(Forecasting, built.task), forecasts[part], data, series)
+            parts = in_units(model, forecasts[part], data, series)
             columns = {"id": ids.take(pa.array(np.repeat(series, S * C)))} if id_columns(data.config) else {}
             columns |= {
                 "origin": pa.array(np.repeat(table.times[first - 1], S * C)).cast(kind),

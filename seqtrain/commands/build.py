@@ -1,14 +1,13 @@
 """From a configuration to objects."""
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import nn
 
 from seqtrain.config import registry
-from seqtrain.config.corpus import CorpusConfig
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.model import SequenceConfig
 from seqtrain.config.root import Config
@@ -39,19 +38,16 @@ class Built:
         return sum(p.numel() for p in nn.ModuleList([self.model, self.head]).parameters() if p.requires_grad)
 
 
-def build_data(config: Config, trained: Path | None = None, whole: bool = False) -> Dataset:
+def build_data(config: Config, trained: Path | None = None, single_split: bool = False) -> Dataset:
     """The dataset of a config.
 
     Args:
         config: the configuration.
         trained: directory of a run, whose vocabulary or scaler is used; None learns it from train.
-        whole: take the file at ``data.path`` as one split, ``test``.
+        single_split: take the file at ``data.path`` as one split, ``test``.
     """
-    options = config.data
-    if isinstance(options, CorpusConfig) and isinstance(config.model, SequenceConfig):
-        # A row of evaluation has to see all that the model can look back to.
-        options = replace(options, eval_warmup=max(options.eval_warmup, config.model.attention_reach()))
-    return registry.find("data", options.kind).load()(options, config.seed, trained, whole)
+    options = config.data.for_model(config.model)
+    return registry.find("data", options.kind).load()(options, config.seed, trained, single_split)
 
 
 def build_task(config: Config, spec: DataSpec) -> Task:

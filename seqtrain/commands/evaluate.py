@@ -76,7 +76,7 @@ def data_to_score(config: Config, run: RunDirectory, other_data: bool) -> Datase
     """
     read_json(run.data_path)  # a run that lacks it says so before data is read
     path = Path(getattr(config.data, "path", None) or "").expanduser()
-    return build_data(config, trained=run.path, whole=other_data and path.is_file())
+    return build_data(config, trained=run.path, single_split=other_data and path.is_file())
 
 
 def describe_data(data: Dataset, run: RunDirectory) -> None:

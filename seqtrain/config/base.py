@@ -6,7 +6,7 @@ A node's class is found by its ``kind`` (see ``registry``); its ``name`` is that
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, Self
 
 from omegaconf import MISSING
 
@@ -30,6 +30,10 @@ class Node:
 class DataConfig(Node):
     """Where examples come from and how they are batched."""
 
+    def for_model(self, model: "ModelConfig") -> Self:
+        """The options that a model needs, where those of evaluation follow from how far it looks back."""
+        return self
+
 
 @dataclass
 class TaskConfig(Node):
@@ -43,6 +47,10 @@ class ModelConfig(Node):
     def kernels(self) -> list[str]:
         """Compiled kernels that the model may use on the CPU, by name: they are made ready while data is read."""
         return []
+
+    def attention_reach(self) -> int:
+        """Steps before a step that its attention looks at, at the most; 0 without attention."""
+        return 0
 
     def widths(self, causal: bool) -> dict[str, int]:
         """Keys of the sizes that ``budget.params`` solves for, and what each must be a multiple of; none, if it cannot.

@@ -1,11 +1,12 @@
 """Options of running text, for next-word prediction."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from typing import Self
 
 from omegaconf import MISSING
 
-from seqtrain.config.base import DataConfig, require
+from seqtrain.config.base import DataConfig, ModelConfig, require
 from seqtrain.config.options import Affects, option
 
 
@@ -63,6 +64,10 @@ class CorpusConfig(DataConfig):
     """Rows that validation and test are cut into. Changes speed only, as far as ``eval_warmup`` reaches."""
     eval_warmup: int = option(400, Affects.batches)
     """Steps before its first scored one that a row of evaluation reads, unscored, to build up its state."""
+
+    def for_model(self, model: ModelConfig) -> Self:
+        """A row of evaluation has to see all that the model can look back to."""
+        return replace(self, eval_warmup=max(self.eval_warmup, model.attention_reach()))
 
     def check(self, key: str) -> None:
         require(0 < self.validation_size < 1, f"{key}.validation_size", self.validation_size, "above 0 and below 1")

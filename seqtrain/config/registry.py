@@ -26,8 +26,13 @@ class Kind:
 
     def load(self) -> Any:
         """Import the class."""
-        module, _, name = self.target.partition(":")
-        return getattr(import_module(module), name)
+        return load_object(self.target)
+
+
+def load_object(target: str) -> Any:
+    """What is named as ``module:name``, its module imported only now."""
+    module, _, name = target.partition(":")
+    return getattr(import_module(module), name)
 
 
 REGISTRY: dict[str, dict[str, Kind]] = {"data": {}, "task": {}, "model": {}, "trainer": {}}

@@ -4,15 +4,21 @@ Shapes: B batch, T time, D features.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from seqtrain.config.base import DataConfig
+from seqtrain.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 
 @dataclass(frozen=True)
@@ -72,7 +78,7 @@ class Batch:
     weight: float = 1.0
     """Factor of its loss: 0 where it only keeps a process in step with the others."""
 
-    def part(self, rank: int, size: int) -> Self:
+    def shard(self, rank: int, size: int) -> Self:
         """Rows ``rank``, ``rank + size``, ...: a process's share. One that is left without gets a row of weight 0."""
         if size == 1:
             return self
@@ -131,6 +137,36 @@ class Dataset(ABC):
     def token_names(self) -> list[str]:
         """Name of each token of the vocabulary, in order; none for inputs that are no words."""
         return []
+
+    @classmethod
+    def read_rows(cls, config: DataConfig, source: str) -> tuple["pyarrow.Table", list[Any], np.ndarray]:
+        """New rows of a file, or of stdin (-), to be predicted.
+
+        Args:
+            config: the options of the run.
+            source: the file.
+
+        Returns:
+            All columns, the rows as ``new_batches`` takes them, and which of them hold anything, (N,).
+
+        Raises:
+            DataError: if the file cannot be used, or data of this kind has no rows of its own.
+        """
+        raise DataError(f"data={config.name}: has no rows that could be predicted one by one")
+
+    @classmethod
+    def new_batches(cls, config: DataConfig, directory: Path, rows: Sequence[Any]) -> Iterator[Batch]:
+        """New rows as evaluation batches, without targets.
+
+        Args:
+            config: the options of the run.
+            directory: of the run, for what ``save`` wrote.
+            rows: at least one, none of them empty.
+
+        Raises:
+            DataError: if a row does not fit the run.
+        """
+        raise DataError(f"data={config.name}: has no rows that could be predicted one by one")
 
     @abstractmethod
     def save(self, directory: Path) -> None:

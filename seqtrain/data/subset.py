@@ -66,7 +66,7 @@ def one_batch(data: Dataset, rows: int | None) -> Dataset:
     """
     batch = next(data.train_batches(0))
     if rows is not None:
-        batch = batch.part(0, math.ceil(len(batch.rows) / rows))
+        batch = batch.shard(0, math.ceil(len(batch.rows) / rows))
     if isinstance(batch, SegmentBatch):
         first = torch.zeros(batch.inputs.shape, dtype=torch.bool)
         first[:, 0] = True

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,20 @@ def text_lines(content: bytes) -> list[str]:
     """Lines of UTF-8 text, with or without carriage returns; unlike str.splitlines, no other character ends a line."""
     lines = content.decode("utf-8-sig").split("\n")
     return [line.removesuffix("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
+
+
+def stdin_lines() -> "pyarrow.Table":
+    """Lines of stdin as the column ``text``.
+
+    Raises:
+        DataError: if they are not UTF-8.
+    """
+    import pyarrow as pa
+
+    try:
+        return pa.table({"text": pa.array(text_lines(sys.stdin.buffer.read()), type=pa.string())})
+    except UnicodeDecodeError as error:
+        raise DataError(f"input=-: byte {error.start} is not UTF-8 ({error.reason})") from error
 
 
 def read_separated(path: Path, delimiter: str) -> "pyarrow.Table":

@@ -16,6 +16,7 @@ from seqtrain.run_directory import RunDirectory
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+
 Table = dict[str, dict[str, dict[str, float]]]  # scores: who -> split -> metric -> value
 
 
@@ -49,7 +50,7 @@ class Meter(ABC):
             setattr(self, name, own | value if isinstance(own, dict) else own + value)
 
     @abstractmethod
-    def update(self, features: Tensor, batch: Batch) -> None:
+    def update(self, batch: Batch, features: Tensor) -> None:
         """Take in a batch of features."""
 
     @abstractmethod
@@ -77,6 +78,8 @@ class Task(ABC):
     """Whether a higher value of it is better."""
     shown: ClassVar[tuple[str, ...]]
     """Metrics of the final table, in order."""
+    predictor: ClassVar[str | None] = None
+    """The ``Predictor`` of the task, as ``module:Class``; None if it has none."""
 
     @abstractmethod
     def build_head(self, model: nn.Module) -> nn.Module:

@@ -1,10 +1,11 @@
 """Scoring a model on a split."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from seqtrain.config.trainer import Precision
 from seqtrain.data.base import Batch
@@ -12,8 +13,48 @@ from seqtrain.tasks.base import Evaluation, Task
 from seqtrain.training.device import autocast
 from seqtrain.training.ranks import SOLO, Ranks
 
+T = TypeVar("T")
 
-@torch.no_grad()  # not inference_mode: cuDNN's layers lay out their weights anew here after a step with dropped ones
+
+def each_batch(
+    model: nn.Module,
+    head: nn.Module,
+    task: Task,
+    batches: Iterable[Batch],
+    device: torch.device,
+    precision: Precision,
+    make: Callable[[Batch, Tensor], T],
+) -> Iterator[T]:
+    """Run over batches without dropout and gradients, carrying state where the task does.
+
+    Model and head are left in evaluation mode.
+
+    Args:
+        model: inputs to features.
+        head: features to outputs.
+        task: how features are computed.
+        batches: on any device.
+        device: of model and head.
+        precision: of the computation.
+        make: called with each batch, on the device, and its features.
+
+    Yields:
+        What ``make`` returns.
+    """
+    model.eval()
+    head.eval()
+    state = None
+    for batch in batches:
+        batch = batch.to(device)
+        # Not inference_mode: cuDNN's layers would lay out their weights again after a step with weight drop.
+        with torch.no_grad(), autocast(device, precision):
+            features, state = task.features(model, head, batch, state)
+            made = make(batch, features)
+        if not task.carries_state:
+            state = None
+        yield made
+
+
 def evaluate(
     model: nn.Module,
     head: nn.Module,
@@ -23,25 +64,15 @@ def evaluate(
     precision: Precision,
     ranks: Ranks = SOLO,
 ) -> Evaluation:
-    """Run over all batches without dropout, carrying state where the task does, and score the outputs.
+    """Score the outputs of all batches; see ``each_batch``.
 
     Of several processes each takes its rows of every batch; all return the same metrics, the first one the outputs too.
-    Model and head are left in evaluation mode.
     """
-    model.eval()
-    head.eval()
     meter = task.meter(head)
-    state = None
-    for batch in batches:
-        batch = batch.part(ranks.rank, ranks.size)
-        if not batch.weight:
-            continue
-        batch = batch.to(device)
-        with autocast(device, precision):
-            features, state = task.features(model, head, batch, state)
-            meter.update(features, batch)
-        if not task.carries_state:
-            state = None
+    shards = (batch.shard(ranks.rank, ranks.size) for batch in batches)
+    own = (batch for batch in shards if batch.weight)
+    for _ in each_batch(model, head, task, own, device, precision, meter.update):
+        pass
     if ranks.size == 1:
         return meter.result()
     others = ranks.gather(meter.gathered())

@@ -139,7 +139,7 @@ class Trainer:
         """The rest of the epoch's batches, in the groups that make up a step."""
         batches = self.data.train_batches(self.progress.epoch, self.progress.batch_index)
         while group := list(islice(batches, self.config.accumulate)):
-            yield [batch.part(self.ranks.rank, self.ranks.size) for batch in group]
+            yield [batch.shard(self.ranks.rank, self.ranks.size) for batch in group]
 
     def train_step(self, group: Sequence[Batch]) -> None:
         """One optimizer step on the mean loss over all batches of the group, and over those of all processes."""

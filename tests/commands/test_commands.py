@@ -7,12 +7,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
+from pyarrow import parquet
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import seqtrain
 from seqtrain.cli.composing import conf_directory
+from seqtrain.commands.build import build_data
 from seqtrain.commands.evaluate import evaluate
 from seqtrain.commands.predict import predict
 from seqtrain.commands.train import resume, train
@@ -20,6 +23,7 @@ from seqtrain.config.loading import from_yaml, to_config
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, DataError, RunError
 from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.tasks.classification.predict import ClassPredictor
 from seqtrain.training.device import has_bf16
 
 Compose = Callable[..., Config]
@@ -236,6 +240,7 @@ def test_predict_keeps_columns_and_agrees_with_evaluation(finished: Finished, tm
 def test_a_prediction_does_not_depend_on_its_neighbours(finished: Finished) -> None:
     _, run = finished
     model = seqtrain.load(str(run.path))
+    assert isinstance(model, ClassPredictor)
     texts = ["good", "a bad " * 30, "film", "great music " * 10]
     alone = np.concatenate([model.predict_probabilities([text]) for text in texts])
     np.testing.assert_allclose(model.predict_probabilities(texts), alone, atol=1e-5)
@@ -267,7 +272,7 @@ def test_predict_on_bad_input_writes_nothing(
     assert sorted(tmp_path.iterdir()) == before
 
 
-def test_predict_refuses_other_tasks(composed: Compose, tmp_path: Path) -> None:
+def test_labels_of_symbols_are_predicted(composed: Compose, tmp_path: Path) -> None:
     config = composed("data=reverse", "data.num_eval=8", "trainer.max_steps=1", "model.hidden_size=4", "device=cpu")
     run = RunDirectory.claim(tmp_path / "run", exact=True)
     train(config, run)
@@ -277,10 +282,44 @@ def test_predict_refuses_other_tasks(composed: Compose, tmp_path: Path) -> None:
         evaluate(config, other, run)
     stored = np.load(run.predictions_path)
     assert stored["predictions"].shape == stored["targets"].shape == (8 * 20,) and stored["lengths"].sum() == 160
-    with pytest.raises(RunError, match="predict is for text classifiers, .* and its data is reverse"):
-        predict(config, config, run, "-", "-")
-    with pytest.raises(RunError, match="predict is for classifiers, and its task is sequence_labelling"):
-        seqtrain.load(run.path)
+    batch = next(iter(build_data(config).eval_batches("test")))
+    rows = [*batch.inputs.tolist(), []]
+    (tmp_path / "rows.jsonl").write_text(
+        "".join(json.dumps({"inputs": row, "id": i}) + "\n" for i, row in enumerate(rows))
+    )
+    predict(config, config, run, str(tmp_path / "rows.jsonl"), str(tmp_path / "out.jsonl"))
+    written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    expected = np.split(stored["predictions"].astype(str), 8)
+    assert [row["prediction"] for row in written] == [*(part.tolist() for part in expected), None]
+    assert [row["id"] for row in written] == list(range(9))
+    results = seqtrain.load(run.path).predict(rows[:2])
+    assert [result.labels for result in results] == [part.tolist() for part in expected[:2]]
+    assert all(1 / 8 <= share <= 1 for result in results for share in result.probabilities)
+    for wrong in ([[8]], [["a"]], [[0.5]], [[1, 2], [[1, 2]]]):
+        with pytest.raises(
+            DataError, match=rf"row {len(wrong) - 1} of the inputs: must be a list of whole numbers from 0 to 7"
+        ):
+            seqtrain.load(run.path).predict(wrong)
+
+
+def test_numbers_of_sequences_are_predicted(composed: Compose, tmp_path: Path) -> None:
+    config = composed("data=adding", "data.num_eval=6", "data.length=9", "trainer.max_steps=2", "model.hidden_size=4",
+                      "device=cpu")  # fmt: skip
+    run = RunDirectory.claim(tmp_path / "run", exact=True)
+    train(config, run)
+    batch = next(iter(build_data(config).eval_batches("test")))
+    rows = [row[:length].tolist() for row, length in zip(batch.inputs, batch.lengths, strict=True)]
+    model = seqtrain.load(run.path)
+    stored = np.load(run.predictions_path)["predictions"]
+    np.testing.assert_allclose([result.value for result in model.predict(rows)], stored, rtol=1e-5)
+    assert model.predict([]) == []
+    parquet.write_table(pa.table({"inputs": [*rows, None], "name": list("abcdefg")}), tmp_path / "rows.parquet")
+    predict(config, config, run, str(tmp_path / "rows.parquet"), str(tmp_path / "out.csv").replace("csv", "parquet"))
+    table = parquet.read_table(tmp_path / "out.parquet")
+    assert table.column("name").to_pylist() == list("abcdefg") and table.column("prediction").null_count == 1
+    np.testing.assert_allclose(table.column("prediction").to_pylist()[:6], stored, rtol=1e-5)
+    with pytest.raises(DataError, match="row 0 of the inputs: must be a list of pairs of numbers"):
+        model.predict([[1, 2, 3]])
 
 
 def test_runs_without_a_usable_checkpoint(finished: Finished, tmp_path: Path) -> None:

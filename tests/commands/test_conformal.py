@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from seqtrain.commands.backtest import backtest
 from seqtrain.commands.build import build_data, load_trained
 from seqtrain.commands.evaluate import evaluate
-from seqtrain.commands.forecast import forecast_table
+from seqtrain.commands.predict import trained
 from seqtrain.commands.train import resume, train
 from seqtrain.config.root import Config
 from seqtrain.config.task import ForecastingConfig
@@ -25,6 +25,7 @@ from seqtrain.config.trainer import Precision
 from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.errors import ConfigError, DataError, RunError
 from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.tasks.forecasting.predict import ForecastPredictor
 from seqtrain.training.evaluation import evaluate as evaluate_model
 
 Compose = Callable[..., Config]
@@ -168,14 +169,14 @@ def test_predict_and_backtest_write_the_ends(finished: Runs, tmp_path: Path, los
     assert inside[known].mean() == pytest.approx(coverage, abs=0.003)
     assert ("q0.1" in rows) == (loss == "quantile")
     shops().fillna({"sold": 50.0, "paid": 50.0}).groupby("shop").head(190).to_csv(tmp_path / "history.csv", index=False)
-    table = forecast_table(config, directory, str(tmp_path / "history.csv"), "best").to_pandas()
+    table = ForecastPredictor(trained(config, directory, "best")[0]).table(str(tmp_path / "history.csv")).to_pandas()
     assert {"sold_lower", "sold_upper", "paid_lower", "paid_upper"} <= set(table) and len(table) == 2 * S
     for name in ("sold", "paid"):
         assert (table[f"{name}_lower"] < table[name]).all() and (table[name] < table[f"{name}_upper"]).all()
     if loss == "mse":
         middle = (table["sold_lower"] + table["sold_upper"]) / 2
         np.testing.assert_allclose(middle, table["sold"], rtol=1e-6)
-    plain = forecast_table(config, directory, str(tmp_path / "history.csv"), "last").to_pandas()
+    plain = ForecastPredictor(trained(config, directory, "last")[0]).table(str(tmp_path / "history.csv")).to_pandas()
     assert ("sold_lower" in plain) == (loss == "gaussian")
 
 

@@ -14,8 +14,7 @@ import seqtrain.commands.backtest
 from seqtrain.commands.backtest import backtest
 from seqtrain.commands.build import build_data, load_trained
 from seqtrain.commands.evaluate import evaluate
-from seqtrain.commands.forecast import forecast_table
-from seqtrain.commands.predict import predict
+from seqtrain.commands.predict import predict, trained
 from seqtrain.commands.train import train
 from seqtrain.config.root import Config
 from seqtrain.config.series import Missing
@@ -24,6 +23,7 @@ from seqtrain.data.series.calendar import next_times
 from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.errors import ConfigError, DataError, RunError
 from seqtrain.run_directory import RunDirectory
+from seqtrain.tasks.forecasting.predict import ForecastPredictor
 from seqtrain.training.evaluation import evaluate as evaluate_model
 
 Compose = Callable[..., Config]
@@ -51,7 +51,8 @@ class Run:
             path = self.directory.path.parent / "history.csv"
             source.to_csv(path, index=False)
             source = path
-        return forecast_table(changed(self.config, **data), self.directory, str(source), "best").to_pandas()
+        model, _ = trained(changed(self.config, **data), self.directory, "best")
+        return ForecastPredictor(model).table(str(source)).to_pandas()
 
     def backtest(self, **options: Any) -> dict[str, float]:
         return backtest(self.config, self.config, self.directory, **options)
@@ -137,7 +138,7 @@ def by_hand(run: Run, frame: pd.DataFrame) -> np.ndarray:
     path = run.directory.path.parent / "known.parquet"
     frame.to_parquet(path)
     config = changed(run.config, path=str(path))
-    data = build_data(config, trained=run.directory.path, whole=True)
+    data = build_data(config, trained=run.directory.path, single_split=True)
     assert isinstance(data, ForecastingData)
     built, _ = load_trained(config, run.directory, "best", data.spec)
     batches = data.eval_batches("test")

@@ -39,7 +39,7 @@ def classified(num_classes: int = 4) -> Evaluation:
     for rows in (np.arange(40), np.arange(40, 60)):
         targets = torch.from_numpy(rng.integers(0, num_classes - 1, len(rows)))  # the last class never occurs
         batch = Batch(torch.zeros(len(rows), 1), targets, torch.ones(len(rows)), rows, len(rows))
-        meter.update(torch.from_numpy(rng.normal(size=(len(rows), num_classes))).float(), batch)
+        meter.update(batch, torch.from_numpy(rng.normal(size=(len(rows), num_classes))).float())
     return meter.result()
 
 
@@ -47,10 +47,8 @@ def regressed() -> Evaluation:
     task = SequenceRegression(SequenceRegressionConfig(), DataSpec())
     meter = task.meter(nn.Identity())
     targets = torch.from_numpy(rng.normal(size=30)).float()
-    meter.update(
-        torch.from_numpy(rng.normal(size=(30, 1))).float(),
-        Batch(torch.zeros(30, 1), targets, torch.ones(30), np.arange(30), 30),
-    )
+    batch = Batch(torch.zeros(30, 1), targets, torch.ones(30), np.arange(30), 30)
+    meter.update(batch, torch.from_numpy(rng.normal(size=(30, 1))).float())
     return meter.result()
 
 
@@ -62,7 +60,7 @@ def labelled(logits_of: dict[int, torch.Tensor] | None = None) -> tuple[Evaluati
         targets = torch.from_numpy(rng.integers(0, len(TAGS), (len(rows), 8)))
         logits = torch.from_numpy(rng.normal(size=(len(rows), 8, len(TAGS)))).float()
         logits += 2 * nn.functional.one_hot(targets, len(TAGS))
-        meter.update(logits, Batch(torch.zeros_like(targets), targets, lengths, rows, int(lengths.sum())))
+        meter.update(Batch(torch.zeros_like(targets), targets, lengths, rows, int(lengths.sum())), logits)
         if logits_of is not None:
             logits_of |= {row: logits[i, : lengths[i]] for i, row in enumerate(rows.tolist())}
     return meter.result(), spec
@@ -77,8 +75,15 @@ def read_on() -> Evaluation:
     targets = torch.from_numpy(rng.integers(0, 11, (4, 6)))
     batch = SegmentBatch(targets, targets, torch.full((4,), 6), np.arange(4), 24, positions=positions)
     with torch.no_grad():
-        meter.update(torch.from_numpy(rng.normal(size=(4, 6, 5))).float(), batch)
+        meter.update(batch, torch.from_numpy(rng.normal(size=(4, 6, 5))).float())
     return meter.result()
+
+
+class AsItIs(nn.Module):
+    """A head whose features are the forecasts."""
+
+    def forward(self, features: torch.Tensor, batch: Batch) -> torch.Tensor:
+        return features
 
 
 def forecast(loss: ForecastLoss, missing: bool) -> tuple[Evaluation, np.ndarray]:
@@ -90,7 +95,7 @@ def forecast(loss: ForecastLoss, missing: bool) -> tuple[Evaluation, np.ndarray]
         target_names=["a", "b"],
     )  # fmt: skip
     task = Forecasting(ForecastingConfig(loss=loss), spec)
-    meter = task.meter(nn.Identity())
+    meter = task.meter(AsItIs())
     for rows in (np.arange(6, 12), np.arange(6)):
         values = torch.from_numpy(rng.normal(size=(6, S, C, P))).float()
         forecasts = values.abs() + 0.1 if loss is ForecastLoss.gaussian else values.sort(-1).values
@@ -103,8 +108,7 @@ def forecast(loss: ForecastLoss, missing: bool) -> tuple[Evaluation, np.ndarray]
             observed=observed, series=torch.zeros(6, dtype=torch.long), centre=torch.zeros(6, C),
             scale=torch.ones(6, C),
         )  # fmt: skip
-        task.forecasts = lambda head, features, batch: features  # type: ignore[method-assign]
-        meter.update(forecasts, batch)
+        meter.update(batch, forecasts)
         truth[rows] = targets.numpy()
     return meter.result(), truth
 

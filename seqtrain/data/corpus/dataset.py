@@ -48,9 +48,9 @@ class SegmentBatch(Batch):
     num_bytes: int = 0
     """Bytes of them in UTF-8."""
 
-    def part(self, rank: int, size: int) -> Self:
+    def shard(self, rank: int, size: int) -> Self:
         """Characters and bytes are those of the whole batch, and count once, in the first process."""
-        part = super().part(rank, size)
+        part = super().shard(rank, size)
         return part if rank == 0 else replace(part, num_characters=0, num_bytes=0)
 
 
@@ -61,7 +61,7 @@ class RunningText(Dataset):
         config: the options.
         seed: of the segments' lengths, where they are drawn.
         trained: directory of a run, whose tokenizer is used; None learns one from train.
-        whole: take all text at ``data.path`` as one split, ``test``.
+        single_split: take all text at ``data.path`` as one split, ``test``.
 
     Raises:
         DataError: where the text cannot be found, read or used, or is too short for ``batch_size`` rows.
@@ -69,12 +69,12 @@ class RunningText(Dataset):
 
     targets = "next token"
 
-    def __init__(self, config: CorpusConfig, seed: int, trained: Path | None = None, whole: bool = False):
+    def __init__(self, config: CorpusConfig, seed: int, trained: Path | None = None, single_split: bool = False):
         if config.path is not None and isinstance(config, LibraryCorpusConfig):
-            require(whole, "data.path", config.path, "null: this text is the machine's own library")
+            require(single_split, "data.path", config.path, "null: this text is the machine's own library")
             config = TextCorpusConfig(**vars(config))
         self.config, self.seed = config, seed
-        self.prepared = PreparedCorpus(prepare(config, trained / "tokenizer.json" if trained else None, whole))
+        self.prepared = PreparedCorpus(prepare(config, trained / "tokenizer.json" if trained else None, single_split))
         meta = self.prepared.meta
         self.fingerprint: str = meta["fingerprint"]
         self.notes = [*meta["notes"]]
@@ -213,3 +213,27 @@ class RunningText(Dataset):
     def token_lengths(self) -> tuple[np.ndarray, np.ndarray]:
         """Characters and bytes of each token of the vocabulary, (V,) each."""
         return self.tokenizer.token_lengths()
+
+
+def segments_of(tokens: np.ndarray, config: CorpusConfig) -> Iterator[SegmentBatch]:
+    """A text's tokens (N,), at least two, as one row of segments: every token but the first is a target once.
+
+    The state begins with zeros, and again with each segment where ``config.state`` says so.
+    """
+    resets = config.state is StatePolicy.reset_batch
+    steps = config.bptt_len if resets else EVAL_STEPS
+    row = torch.from_numpy(tokens.astype(np.int64))[None]
+    for start in range(0, len(tokens) - 1, steps):
+        inputs = row[:, start : min(start + steps, len(tokens) - 1)]
+        T = inputs.shape[1]
+        restarts = torch.zeros(1, T, dtype=torch.bool)
+        restarts[0, 0] = resets
+        yield SegmentBatch(
+            inputs,
+            row[:, start + 1 : start + 1 + T],
+            torch.full((1,), T),
+            np.arange(1),
+            num_tokens=T,
+            restarts=restarts if resets else None,
+            positions=torch.arange(start + 1, start + 1 + T)[None],
+        )

@@ -22,20 +22,25 @@ from seqtrain.errors import DataError
 FORMAT = 1  # of the prepared files; raise it when they or what goes into them changes
 
 
-def prepare(config: CorpusConfig, tokenizer: Path | None = None, whole: bool = False) -> Path:
+def prepare(config: CorpusConfig, tokenizer: Path | None = None, single_split: bool = False) -> Path:
     """The cached directory of a text's tokens, written if it is not there yet; ``PreparedCorpus`` opens it.
 
     Args:
         config: the options.
         tokenizer: tokenizer.json of a trained run; None learns one from train.
-        whole: take all text at ``data.path`` as one split, ``test``; needs a tokenizer.
+        single_split: take all text at ``data.path`` as one split, ``test``; needs a tokenizer.
 
     Raises:
         DataError: if the text is not to be had, cannot be decoded, or is too short.
         RunError: if the given tokenizer cannot be read.
     """
-    assert tokenizer is not None or not whole
-    key: dict[str, Any] = {"format": FORMAT, "source": identity(config), "options": preparing(config), "whole": whole}
+    assert tokenizer is not None or not single_split
+    key: dict[str, Any] = {
+        "format": FORMAT,
+        "source": identity(config),
+        "options": preparing(config),
+        "whole": single_split,
+    }
     given = load_tokenizer(tokenizer) if tokenizer else None
     if tokenizer:
         content = tokenizer.read_text(encoding="utf-8")
@@ -43,13 +48,13 @@ def prepare(config: CorpusConfig, tokenizer: Path | None = None, whole: bool = F
         if directory.is_dir() and (directory / "tokenizer.json").read_text(encoding="utf-8") == content:
             return directory  # the training run's own
         key["tokenizer"] = content
-    return cached("corpus", digest(key), functools.partial(_build, config, given, whole))
+    return cached("corpus", digest(key), functools.partial(_build, config, given, single_split))
 
 
-def _build(config: CorpusConfig, given: CorpusTokenizer | None, whole: bool, directory: Path) -> None:
+def _build(config: CorpusConfig, given: CorpusTokenizer | None, single_split: bool, directory: Path) -> None:
     """Write the tokens of every split, and what is known of them, into an empty directory."""
     words = (given.kind if given else config.tokenizer) is TokenKind.word
-    corpus = open_corpus(config, words, whole)
+    corpus = open_corpus(config, words, single_split)
     tokenizer = given or learn_tokenizer(config, corpus.splits)
     tokenizer.save(directory / "tokenizer.json")
     dtype = np.dtype("<u2" if tokenizer.vocab_size <= 2**16 else "<u4")
@@ -70,7 +75,7 @@ def _build(config: CorpusConfig, given: CorpusTokenizer | None, whole: bool, dir
         "characters": {split: tally.characters for split, tally in tallies.items()},
         "bytes": {split: tally.bytes for split, tally in tallies.items()},
         "fingerprint": fingerprint.hexdigest(),
-        "notes": list(_notes(corpus, tokenizer, tallies, whole)),
+        "notes": list(_notes(corpus, tokenizer, tallies, single_split)),
     }
     (directory / "meta.json").write_text(json.dumps(meta))
 
@@ -123,11 +128,11 @@ def _too_short(corpus: Corpus, split: str, tokens: int) -> DataError:
     return DataError(f"{corpus.origin}: {split} has {has}, and at least 2 tokens are needed; {remedy}")
 
 
-def _notes(corpus: Corpus, tokenizer: CorpusTokenizer, tallies: dict[str, Tally], whole: bool) -> Iterator[str]:
+def _notes(corpus: Corpus, tokenizer: CorpusTokenizer, tallies: dict[str, Tally], single_split: bool) -> Iterator[str]:
     """Lines for the user."""
     for split, how in corpus.apart.items():
         yield f"{split}: {tallies[split].characters:,} characters set apart (data.{split}_size), {how}"
-    if not whole and "test" not in tallies:
+    if not single_split and "test" not in tallies:
         yield "test: the source has none; scores are on validation"
     if tokenizer.unknown is not None:
         shares = (f"{tally.unknown / tally.tokens:.2%} of {split}" for split, tally in tallies.items())

@@ -29,13 +29,13 @@ class Corpus:
     """How each split that the source does not have was set apart."""
 
 
-def open_corpus(config: CorpusConfig, words: bool, whole: bool = False) -> Corpus:
+def open_corpus(config: CorpusConfig, words: bool, single_split: bool = False) -> Corpus:
     """Find the text; what has no splits is read once to measure it, and cut at its end.
 
     Args:
         config: the options.
         words: cut after the end of a line (in a line without end, before a blank), not within a word.
-        whole: take all text as one split, ``test``.
+        single_split: take all text as one split, ``test``.
 
     Raises:
         ConfigError: if ``data.document_start`` is no regular expression.
@@ -45,7 +45,7 @@ def open_corpus(config: CorpusConfig, words: bool, whole: bool = False) -> Corpu
     if config.document_start is not None:
         pattern = document_pattern(config.document_start)
         streams = {split: partial(begin_documents, stream, pattern) for split, stream in streams.items()}
-    if whole:
+    if single_split:
         return Corpus(origin, {"test": lambda: chain.from_iterable(stream() for stream in streams.values())}, {})
     if isinstance(config, LibraryCorpusConfig):
         how = "files chosen by a digest of their paths"

@@ -1,17 +1,24 @@
 """Datasets that are drawn as they are needed: nothing to read, nothing to keep."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from seqtrain.config.base import DataConfig
 from seqtrain.config.data import GeneratedConfig, Problem
 from seqtrain.config.options import Affects, keys
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import digest
 from seqtrain.data.generated import problems
+from seqtrain.data.tables import read_table
+from seqtrain.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 SPLITS = ("train", "validation", "test")
 EVAL_BATCH = 64  # whatever the training batch, so that the rows scored are always the same
@@ -24,10 +31,10 @@ class Generated(Dataset):
         config: the options.
         seed: of the training batches; validation and test are the same for every seed.
         trained: without effect, since nothing is learned from the data.
-        whole: without effect.
+        single_split: without effect.
     """
 
-    def __init__(self, config: GeneratedConfig, seed: int, trained: Path | None = None, whole: bool = False):
+    def __init__(self, config: GeneratedConfig, seed: int, trained: Path | None = None, single_split: bool = False):
         self.config, self.seed = config, seed
         self.sizes = {"train": config.num_train, "validation": config.num_eval, "test": config.num_eval}
         self.notes = []
@@ -86,6 +93,37 @@ class Generated(Dataset):
         if self.config.problem is Problem.adding:
             return few, [[f"{x:.2f}{'*' if mark else ''}" for x, mark in row] for row in few.inputs.tolist()]
         return few, [[str(token) for token in row] for row in few.inputs.tolist()]
+
+    @classmethod
+    def read_rows(cls, config: DataConfig, source: str) -> tuple["pyarrow.Table", list[Any], np.ndarray]:
+        """The rows of a jsonl or parquet file with a column ``inputs`` of lists: symbols, or pairs of numbers."""
+        if source == "-":
+            raise DataError("input=-: must be a jsonl or parquet file with lists in a column 'inputs'")
+        table = read_table(Path(source).expanduser())
+        if "inputs" not in table.column_names:
+            raise DataError(f"{source}: has no column 'inputs'; its columns: {', '.join(table.column_names)}")
+        rows = [row or [] for row in table.column("inputs").to_pylist()]
+        return table, rows, np.array([len(row) > 0 for row in rows], dtype=bool)
+
+    @classmethod
+    def new_batches(cls, config: DataConfig, directory: Path, rows: Sequence[Any]) -> Iterator[Batch]:
+        """Each row a list of symbols below the size of the vocabulary or, for ``adding``, of pairs of numbers."""
+        assert isinstance(config, GeneratedConfig)
+        pairs, size = config.problem is Problem.adding, config.num_symbols + 2 * (config.problem is Problem.copy_memory)
+        for number, row in enumerate(rows):
+            values = np.asarray(row)
+            fits = (
+                values.dtype.kind in "if" and values.ndim == 2 and values.shape[1] == 2
+                if pairs
+                else (values.dtype.kind == "i" and values.ndim == 1 and values.min() >= 0 and values.max() < size)
+            )
+            if not fits:
+                wanted = "a list of pairs of numbers" if pairs else f"a list of whole numbers from 0 to {size - 1}"
+                raise DataError(f"row {number} of the inputs: must be {wanted}")
+            inputs = torch.from_numpy(values.astype(np.float32 if pairs else np.int64))[None]
+            steps = inputs.shape[1]
+            targets = torch.zeros(1) if pairs else torch.zeros(1, steps, dtype=torch.long)
+            yield Batch(inputs, targets, torch.full((1,), steps), np.array([number]), num_tokens=steps)
 
     def save(self, directory: Path) -> None:
         """Nothing: there is no vocabulary."""

@@ -57,7 +57,7 @@ class ForecastingData(Dataset):
         config: the options.
         seed: of the order of training windows.
         trained: directory of a run, whose variables and scaling are used; None learns the scaling from train.
-        whole: take all rows of the source as one split, ``test``.
+        single_split: take all rows of the source as one split, ``test``.
         table: rows to take instead of those of the source.
 
     Raises:
@@ -72,15 +72,15 @@ class ForecastingData(Dataset):
         config: SeriesConfig,
         seed: int,
         trained: Path | None = None,
-        whole: bool = False,
+        single_split: bool = False,
         table: SeriesTable | None = None,
     ):
         self.config, self.seed = config, seed
         saved = None if trained is None else read_saved(trained / "scaler.json")
         source = table or read_series(config if saved is None else as_trained(config, saved))
-        scored, table = table is None, without_short(source, config, whole)
+        scored, table = table is None, without_short(source, config, single_split)
         self.table, self.notes = table, [*table.notes]
-        self.ranges, self.windows = split_windows(table.offsets, config, whole, table.origin)
+        self.ranges, self.windows = split_windows(table.offsets, config, single_split, table.origin)
         self.sizes = {split: len(part) for split, part in self.windows.items()}
         season = (saved or {}).get("season")
         self.season = config.season or season or default_season(table.frequency)
@@ -108,7 +108,7 @@ class ForecastingData(Dataset):
         )
         self.fingerprint = self.find_fingerprint()
         self.notes += split_notes(table, config, self.ranges, self.windows)
-        if not whole:
+        if not single_split:
             left_out = (naive_errors == 0).any(axis=0)
             if left_out.any():
                 self.notes.append(

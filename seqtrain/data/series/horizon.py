@@ -29,7 +29,7 @@ def history_data(config: SeriesConfig, trained: Path) -> ForecastingData:
     saved = read_saved(trained / "scaler.json")
     # Gaps are no error yet: they matter in the window only, and targets may end before future covariates do.
     table = read_series(replace(as_trained(config, saved), missing=Missing.mask))
-    return ForecastingData(config, 0, trained, whole=True, table=with_horizon(table, config))
+    return ForecastingData(config, 0, trained, single_split=True, table=with_horizon(table, config))
 
 
 def with_horizon(table: SeriesTable, config: SeriesConfig) -> SeriesTable:

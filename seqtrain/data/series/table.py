@@ -40,9 +40,9 @@ class SeriesTable:
     notes: list[str]
 
 
-def without_short(table: SeriesTable, config: SeriesConfig, whole: bool) -> SeriesTable:
+def without_short(table: SeriesTable, config: SeriesConfig, single_split: bool) -> SeriesTable:
     """The table without series that are too short for any window."""
-    windows = split_windows(table.offsets, config, whole, table.origin)[1]
+    windows = split_windows(table.offsets, config, single_split, table.origin)[1]
     used = np.any([part.counts > 0 for part in windows.values()], axis=0)
     if used.all():
         return table

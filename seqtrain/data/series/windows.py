@@ -105,14 +105,14 @@ Ranges = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 def split_windows(
-    offsets: np.ndarray, config: SeriesConfig, whole: bool, origin: str
+    offsets: np.ndarray, config: SeriesConfig, single_split: bool, origin: str
 ) -> tuple[Ranges, dict[str, Windows]]:
     """Rows and windows of each split.
 
     Args:
         offsets: first row of each series, and N, (K + 1,).
         config: the options.
-        whole: take all rows as one split, ``test``.
+        single_split: take all rows as one split, ``test``.
         origin: what an error calls the source.
 
     Returns:
@@ -124,7 +124,7 @@ def split_windows(
     """
     starts, ends = offsets[:-1], offsets[1:]
     ranges = {"test": (starts, ends)}
-    if not whole:
+    if not single_split:
         borders = np.column_stack([starts, starts[:, None] + split_rows(ends - starts, config, origin)])
         ranges = {split: (borders[:, place], borders[:, place + 1]) for place, split in enumerate(SPLITS)}
     L, S = config.lookback, config.horizon
@@ -137,7 +137,7 @@ def split_windows(
             needs = f"rows; data.lookback={L} + data.horizon={S} need {L + S:,}"
             if before > 0:
                 needs = f"rows, after {before:,} others; data.horizon={S} must lie in it, data.lookback={L} before it"
-            remedy = "" if whole else f", or change data.{split}_size"
+            remedy = "" if single_split else f", or change data.{split}_size"
             raise DataError(f"{origin}: {which} has {rows:,} {needs}; lower one of them{remedy}")
     return ranges, windows
 

@@ -6,19 +6,28 @@ Shapes: B batch, T time, N sentences of a split.
 import json
 import unicodedata
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from seqtrain.config.base import DataConfig
 from seqtrain.config.data import TaggingFilesConfig, Truncate
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.data.cache import digest
+from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
-from seqtrain.data.tags.formats import Rows, Sentences, find_files, read_sentences
+from seqtrain.data.tables import stdin_lines
+from seqtrain.data.tags.formats import Rows, Sentences, find_files, read_sentences, read_tokens
 from seqtrain.data.text.tokenizer import PAD, UNKNOWN
 from seqtrain.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 PAD_ID, UNKNOWN_ID = 0, 1  # of PAD and UNKNOWN; padding of tags is 0 too, and no one reads it
 
@@ -33,7 +42,7 @@ class TaggingFiles(BucketedDataset):
         config: the options.
         seed: of the order of training batches.
         trained: directory of a run, whose vocabulary and tags are used; None learns them from train.
-        whole: take all sentences of the file ``data.path`` as one split, ``test``.
+        single_split: take all sentences of the file ``data.path`` as one split, ``test``.
 
     Raises:
         DataError: where the files cannot be found, read or used.
@@ -43,11 +52,11 @@ class TaggingFiles(BucketedDataset):
 
     targets = "labels"
 
-    def __init__(self, config: TaggingFilesConfig, seed: int, trained: Path | None = None, whole: bool = False):
+    def __init__(self, config: TaggingFilesConfig, seed: int, trained: Path | None = None, single_split: bool = False):
         self.config, self.seed = config, seed
         self.notes = []
         files = find_files(config)
-        if whole:
+        if single_split:
             files = {"test": files["train"]}
         elif "train" not in files and trained is None:
             raise DataError(
@@ -103,23 +112,16 @@ class TaggingFiles(BucketedDataset):
             self.notes.append(f"train: the words of {repeated} sentences also stand in validation or test")
         return {split: part.cut(limit) for split, part in splits.items()}
 
-    def word(self, token: str) -> str:
-        """A token as the vocabulary has it."""
-        token = unicodedata.normalize("NFC", token)
-        return token.lower() if self.config.lowercase else token
-
     def learn_vocabulary(self, rows: Rows) -> dict[str, int]:
         """Number of each word: the special ones, then those of ``rows``, most frequent first, then by alphabet."""
-        counts = Counter(self.word(token) for row in rows for token in row)
-        words = [word for word in counts if counts[word] >= self.config.min_count and word not in (PAD, UNKNOWN)]
-        words.sort(key=lambda word: (-counts[word], word))
-        return {word: i for i, word in enumerate([PAD, UNKNOWN, *words][: self.config.vocab_size])}
+        counts = Counter(word(token, self.config) for row in rows for token in row)
+        words = [name for name in counts if counts[name] >= self.config.min_count and name not in (PAD, UNKNOWN)]
+        words.sort(key=lambda name: (-counts[name], name))
+        return {name: i for i, name in enumerate([PAD, UNKNOWN, *words][: self.config.vocab_size])}
 
     def token_rows(self, rows: Rows) -> TokenRows:
-        """Numbers of the tokens; a token spelt like a special word is unknown."""
-        known = {word: i for word, i in self.vocabulary.items() if i not in (PAD_ID, UNKNOWN_ID)}
-        numbers = [[known.get(self.word(token), UNKNOWN_ID) for token in row] for row in rows]
-        return TokenRows(*flatten([numbers], len(self.vocabulary)), self.config.max_length, Truncate.head)
+        """Numbers of the tokens, cut to ``data.max_length``."""
+        return numbered(rows, self.vocabulary, self.config, self.config.max_length)
 
     def tag_rows(self, rows: Rows, class_names: list[str]) -> TokenRows:
         """Numbers of the tags, in rows like those of the tokens."""
@@ -144,6 +146,34 @@ class TaggingFiles(BucketedDataset):
         """Tokens, as they stand in the file, and tags of each sentence of a split: for baselines."""
         return self.sentences[split].tokens, self.sentences[split].tags
 
+    @classmethod
+    def read_rows(cls, config: DataConfig, source: str) -> tuple["pyarrow.Table", list[Any], np.ndarray]:
+        """Sentences of a file whose tags, if it has any, are not read; of stdin (-) a line is one, cut at blanks."""
+        import pyarrow as pa
+
+        assert isinstance(config, TaggingFilesConfig)
+        if source == "-":
+            lines = stdin_lines().column("text").to_pylist()
+            table, rows = None, [line.split() for line in lines]
+        else:
+            table, rows = read_tokens(Path(source).expanduser(), config)
+        if table is None:
+            table = pa.table({"tokens": pa.array(rows, type=pa.list_(pa.string()))})
+        return table, rows, np.array([len(row) > 0 for row in rows], dtype=bool)
+
+    @classmethod
+    def new_batches(cls, config: DataConfig, directory: Path, rows: Sequence[Any]) -> Iterator[Batch]:
+        """Each row a list of tokens, of any length."""
+        assert isinstance(config, TaggingFilesConfig)
+        for number, row in enumerate(rows):
+            if isinstance(row, str) or not all(isinstance(token, str) for token in row) or not len(row):
+                raise DataError(f"sentence {number}: must be a list of tokens, at least one")
+        vocabulary = Tokenizer.from_str((directory / "tokenizer.json").read_text()).get_vocab()
+        tokens = numbered(rows, vocabulary, config, max(map(len, rows)))
+        for index in sorted_batches(tokens.lengths, config.eval_batch_tokens):
+            inputs, lengths = tokens.gather(index, PAD_ID)
+            yield Batch(inputs, torch.zeros_like(inputs), lengths, index, num_tokens=int(lengths.sum()))
+
     def save(self, directory: Path) -> None:
         """Write tokenizer.json, which splits a text at blanks."""
         tokenizer = Tokenizer(models.WordLevel(self.vocabulary, unk_token=UNKNOWN))
@@ -154,6 +184,21 @@ class TaggingFiles(BucketedDataset):
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         tokenizer.add_special_tokens([PAD, UNKNOWN])
         tokenizer.save(str(directory / "tokenizer.json"))
+
+
+def word(token: str, config: TaggingFilesConfig) -> str:
+    """A token as the vocabulary has it."""
+    token = unicodedata.normalize("NFC", token)
+    return token.lower() if config.lowercase else token
+
+
+def numbered(
+    rows: Sequence[list[str]], vocabulary: dict[str, int], config: TaggingFilesConfig, length: int
+) -> TokenRows:
+    """Numbers of the tokens of rows, cut to a length; a token spelt like a special word is unknown."""
+    known = {name: i for name, i in vocabulary.items() if i not in (PAD_ID, UNKNOWN_ID)}
+    numbers = [[known.get(word(token, config), UNKNOWN_ID) for token in row] for row in rows]
+    return TokenRows(*flatten([numbers], len(vocabulary)), length, Truncate.head)
 
 
 def find_tags(part: Sentences) -> list[str]:

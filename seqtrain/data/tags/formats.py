@@ -5,12 +5,16 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seqtrain.config.data import TaggingFilesConfig
-from seqtrain.data.tables import explain_damage, text_lines
+from seqtrain.data.tables import explain_damage, read_table, text_lines
 from seqtrain.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 SUFFIXES = (".conll", ".txt", ".tsv", ".jsonl")
 
@@ -74,17 +78,7 @@ def read_sentences(path: Path, config: TaggingFilesConfig, notes: list[str]) -> 
     Raises:
         DataError: if the file cannot be read, is of another type, or holds no sentences.
     """
-    if path.suffix not in SUFFIXES:
-        raise DataError(f"{path}: files of type {path.suffix or '(none)'} are not read; use {', '.join(SUFFIXES)}")
-    try:
-        content = path.read_bytes()
-        if not content:
-            raise DataError(f"{path}: the file is empty")
-        lines = text_lines(content)
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: {explain_damage(path, error)}") from error
+    lines = read_lines(path)
     if path.suffix == ".jsonl":
         tokens, tags = read_objects(path, lines, config)
     else:
@@ -97,21 +91,71 @@ def read_sentences(path: Path, config: TaggingFilesConfig, notes: list[str]) -> 
     return Sentences([tokens[i] for i in rows], [tags[i] for i in rows], rows, path)
 
 
-def read_columns(path: Path, lines: list[str], config: TaggingFilesConfig, notes: list[str]) -> tuple[Rows, Rows]:
-    """Tokens and tags of a file with one token a line and a blank line between sentences.
+def read_lines(path: Path) -> list[str]:
+    """Lines of a file of tagged sentences; raises DataError if it cannot be read or is of another type."""
+    if path.suffix not in SUFFIXES:
+        raise DataError(f"{path}: files of type {path.suffix or '(none)'} are not read; use {', '.join(SUFFIXES)}")
+    try:
+        content = path.read_bytes()
+        if not content:
+            raise DataError(f"{path}: the file is empty")
+        return text_lines(content)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: {explain_damage(path, error)}") from error
 
-    Columns are separated by single tabs in tsv files, else by any number of spaces and tabs (not by the no-break
-    spaces that stand inside numbers). A line that begins with ``-DOCSTART-`` only ends a sentence; one that begins
-    with ``# `` is a comment.
+
+def read_tokens(path: Path, config: TaggingFilesConfig) -> tuple["pyarrow.Table", Rows]:
+    """Sentences of a file to be tagged, as a table and as lists of tokens.
+
+    The table has all columns of jsonl; of a file of columns it has ``tokens`` and, where each line has one, ``tags``.
 
     Raises:
-        DataError: for a line that lacks a column, or where the columns of a sentence, counted from the end, differ.
+        DataError: if the file cannot be read, or a row has no tokens where the options say.
+    """
+    import pyarrow as pa
+
+    if path.suffix == ".jsonl":
+        table = read_table(path)
+        if config.tokens_key not in table.column_names:
+            keys = ", ".join(table.column_names)
+            raise DataError(f"{path}: has no key {config.tokens_key!r} (data.tokens_key); its keys: {keys}")
+        rows = table.column(config.tokens_key).to_pylist()
+        for number, row in enumerate(rows, start=1):
+            if row is not None and not (isinstance(row, list) and all(isinstance(token, str) for token in row)):
+                raise DataError(f"{path}: row {number}: {config.tokens_key!r} (data.tokens_key) is no list of strings")
+        return table, [row or [] for row in rows]
+    sentences = split_lines(path, read_lines(path), [])
+    at = config.token_column
+    for number, columns in (line for sentence in sentences for line in sentence):
+        if not -len(columns) <= at < len(columns):
+            raise DataError(f"{path}: line {number} has {len(columns)} columns; data.token_column={at} is none of them")
+    tokens = [[columns[at] for _, columns in sentence] for sentence in sentences]
+    lists = {"tokens": tokens}
+    places = [place(config.tag_column, columns, at) for sentence in sentences for _, columns in sentence]
+    if all(found is not None for found in places):
+        lists["tags"] = [[columns[config.tag_column] for _, columns in sentence] for sentence in sentences]
+    return pa.table({name: pa.array(rows, type=pa.list_(pa.string())) for name, rows in lists.items()}), tokens
+
+
+def place(column: int, columns: list[str], taken: int) -> int | None:
+    """Where a column stands in a line; None where the line lacks it, or it is the one that is taken."""
+    first, second = (i if i >= 0 else len(columns) + i for i in (column, taken))
+    return first if 0 <= first < len(columns) and first != second else None
+
+
+def split_lines(path: Path, lines: list[str], notes: list[str]) -> list[list[tuple[int, list[str]]]]:
+    """Number and columns of each line of a file with one token a line, by sentence.
+
+    Columns are separated by single tabs in tsv files, else by any number of spaces and tabs (not by the no-break
+    spaces that stand inside numbers). A blank line ends a sentence; so does one that begins with ``-DOCSTART-``. One
+    that begins with ``# `` is a comment; those inside sentences are counted in ``notes``.
     """
     tsv = path.suffix == ".tsv"
-    tokens: Rows = []
-    tags: Rows = []
+    sentences: list[list[tuple[int, list[str]]]] = []
     inside = False  # a sentence
-    width = commented = 0
+    commented = 0
     for number, line in enumerate(lines, start=1):
         if line.startswith("# "):
             commented += inside
@@ -119,34 +163,50 @@ def read_columns(path: Path, lines: list[str], config: TaggingFilesConfig, notes
         if not line.strip(" \t") or line.startswith("-DOCSTART-"):
             inside = False
             continue
-        columns = [c.strip(" ") for c in line.split("\t")] if tsv else re.split("[ \t]+", line.strip(" \t"))
         if not inside:
-            tokens.append([])
-            tags.append([])
-            inside, width = True, len(columns)
-        wanted = f"data.token_column={config.token_column} and data.tag_column={config.tag_column}"
-        at = [i if i >= 0 else len(columns) + i for i in (config.token_column, config.tag_column)]
-        if min(at) < 0 or max(at) >= len(columns) or at[0] == at[1]:
-            how = "tabs" if tsv else "blanks"
-            raise DataError(
-                f"{path}: line {number} has too few columns ({len(columns)}, separated by {how}): {wanted} must name "
-                "two of them"
-            )
-        if len(columns) != width and min(config.token_column, config.tag_column) < 0:
-            raise DataError(
-                f"{path}: line {number} has {len(columns)} columns where its sentence began with {width}; mend it, or "
-                f"count from the start ({wanted})"
-            )
-        token, tag = (columns[i] for i in at)
-        if not tag:
-            raise DataError(f"{path}: line {number} has an empty tag (data.tag_column={config.tag_column})")
-        tokens[-1].append(token)
-        tags[-1].append(tag)
+            sentences.append([])
+            inside = True
+        columns = [c.strip(" ") for c in line.split("\t")] if tsv else re.split("[ \t]+", line.strip(" \t"))
+        sentences[-1].append((number, columns))
     if commented:
         notes.append(
             f"{path}: {commented} lines inside sentences begin with '# ' and were left out as comments; if they are "
             "tokens, separate their columns by tabs"
         )
+    return sentences
+
+
+def read_columns(path: Path, lines: list[str], config: TaggingFilesConfig, notes: list[str]) -> tuple[Rows, Rows]:
+    """Tokens and tags of a file with one token a line; see ``split_lines``.
+
+    Raises:
+        DataError: for a line that lacks a column, or where the columns of a sentence, counted from the end, differ.
+    """
+    tokens: Rows = []
+    tags: Rows = []
+    wanted = f"data.token_column={config.token_column} and data.tag_column={config.tag_column}"
+    for sentence in split_lines(path, lines, notes):
+        width = len(sentence[0][1])
+        tokens.append([])
+        tags.append([])
+        for number, columns in sentence:
+            at = [i if i >= 0 else len(columns) + i for i in (config.token_column, config.tag_column)]
+            if min(at) < 0 or max(at) >= len(columns) or at[0] == at[1]:
+                how = "tabs" if path.suffix == ".tsv" else "blanks"
+                raise DataError(
+                    f"{path}: line {number} has too few columns ({len(columns)}, separated by {how}): {wanted} must "
+                    "name two of them"
+                )
+            if len(columns) != width and min(config.token_column, config.tag_column) < 0:
+                raise DataError(
+                    f"{path}: line {number} has {len(columns)} columns where its sentence began with {width}; mend it, "
+                    f"or count from the start ({wanted})"
+                )
+            token, tag = (columns[i] for i in at)
+            if not tag:
+                raise DataError(f"{path}: line {number} has an empty tag (data.tag_column={config.tag_column})")
+            tokens[-1].append(token)
+            tags[-1].append(tag)
     return tokens, tags
 
 

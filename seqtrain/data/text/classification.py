@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
+from seqtrain.config.base import DataConfig
 from seqtrain.config.data import TextClassificationConfig
 from seqtrain.config.options import preparing
 from seqtrain.data.base import Batch, DataSpec
@@ -20,6 +21,8 @@ from seqtrain.data.cache import cache_directory, cached, digest
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
+from seqtrain.data.tables import read_table, stdin_lines
+from seqtrain.data.text.columns import column
 from seqtrain.data.text.labels import (
     LabeledTexts,
     RawSplit,
@@ -29,9 +32,10 @@ from seqtrain.data.text.labels import (
     stratified_split,
     usable_rows,
 )
-from seqtrain.errors import DataError
+from seqtrain.errors import DataError, RunError
 
 if TYPE_CHECKING:
+    import pyarrow
     from tokenizers import Tokenizer
 
 FORMAT = 2  # of the prepared files; raise it when they or what goes into them changes
@@ -65,7 +69,7 @@ class TextClassification(BucketedDataset):
         config: the options.
         seed: of the order of training batches.
         trained: directory of a run, whose vocabulary and classes are used; None learns them from train.
-        whole: take all rows of ``data.path`` as one split, ``test``.
+        single_split: take all rows of ``data.path`` as one split, ``test``.
 
     Raises:
         DataError: where the data cannot be found, read or used.
@@ -79,9 +83,9 @@ class TextClassification(BucketedDataset):
         config: TextClassificationConfig,
         seed: int,
         trained: Path | None = None,
-        whole: bool = False,
+        single_split: bool = False,
     ):
-        self.config, self.seed, self.whole = config, seed, whole
+        self.config, self.seed, self.single_split = config, seed, single_split
         self.vocabulary = Vocabulary.load(trained) if trained else None
         self.directory = self.prepare()
         meta = json.loads((self.directory / "meta.json").read_text())
@@ -109,7 +113,7 @@ class TextClassification(BucketedDataset):
     def prepare(self) -> Path:
         """The directory of prepared arrays: that of the training run, where it still is what is asked for."""
         options = preparing(self.config)
-        key = {"format": FORMAT, "source": self.identity(), "options": options, "whole": self.whole}
+        key = {"format": FORMAT, "source": self.identity(), "options": options, "whole": self.single_split}
         if self.vocabulary is not None:
             directory = cache_directory() / "text" / digest(key)
             if directory.is_dir() and self.vocabulary == Vocabulary.of_prepared(directory):
@@ -158,7 +162,7 @@ class TextClassification(BucketedDataset):
         """
         notes: list[str] = []
         raw = self.read()
-        if self.whole:
+        if self.single_split:
             raw = {"test": raw["train"]}
         elif "train" not in raw and self.vocabulary is None:
             raise DataError(f"{next(iter(raw.values())).origin}: has no split {self.config.train_split!r} to train on")
@@ -230,6 +234,28 @@ class TextClassification(BucketedDataset):
             if fingerprint(self.splits) != self.fingerprint:
                 raise DataError("the data has changed since this run began; train again to score the baselines on it")
         return self.splits[split].texts, self.splits[split].labels
+
+    @classmethod
+    def read_rows(cls, config: DataConfig, source: str) -> tuple["pyarrow.Table", list[Any], np.ndarray]:
+        """The rows of a file with a column of texts, or lines of a txt file or of stdin (-); blank ones are empty."""
+        assert isinstance(config, TextClassificationConfig)
+        table = stdin_lines() if source == "-" else read_table(Path(source).expanduser())
+        name = "text" if source == "-" or source.endswith(".txt") else config.text_column
+        values = column(table, name, "data.text_column", source)
+        texts = ["" if value is None else str(value) for value in values]
+        return table, texts, np.array([text.strip() != "" for text in texts], dtype=bool)
+
+    @classmethod
+    def new_batches(cls, config: DataConfig, directory: Path, rows: Sequence[Any]) -> Iterator[Batch]:
+        from tokenizers import Tokenizer
+
+        assert isinstance(config, TextClassificationConfig)
+        path = directory / "tokenizer.json"
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # the library raises no narrower kind
+            raise RunError(f"{path}: cannot be read ({error}); restore it, or train again") from error
+        return text_batches(config, tokenizer, rows)
 
     def array(self, split: str, name: str) -> np.ndarray:
         """A prepared array, memory-mapped."""

@@ -25,6 +25,7 @@ from seqtrain.tasks.classification.metrics import classification_metrics
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+
 NUM_EXAMPLES = 4  # rows whose attention is drawn
 
 
@@ -39,7 +40,7 @@ class ClassificationMeter(Meter):
         self.targets: list[Tensor] = []
         self.rows: list[np.ndarray] = []
 
-    def update(self, features: Tensor, batch: Batch) -> None:
+    def update(self, batch: Batch, features: Tensor) -> None:
         self.logits.append(self.head(features).float().cpu())
         self.targets.append(batch.targets.cpu())
         self.rows.append(batch.rows)
@@ -71,6 +72,7 @@ class Classification(Task):
     monitor = "accuracy"
     maximize = True
     shown = ("accuracy", "macro_f1", "auroc", "calibration_error")
+    predictor = "seqtrain.tasks.classification.predict:ClassPredictor"
 
     def __init__(self, config: ClassificationConfig, spec: DataSpec):
         self.class_names = spec.class_names

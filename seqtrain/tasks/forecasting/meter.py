@@ -38,7 +38,7 @@ class ForecastMeter(Meter):
         self.crps: list[np.ndarray] = []
         self.central, self.conformal = IntervalSums(*sums.counts.shape), IntervalSums(*sums.counts.shape)
 
-    def update(self, features: Tensor, batch: Batch) -> None:
+    def update(self, batch: Batch, features: Tensor) -> None:
         forecasts = self.distribution.ordered(self.head(features, batch).float())
         self.add(forecasts, batch)
         self.outputs.append(forecasts.cpu().numpy())

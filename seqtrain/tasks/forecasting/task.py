@@ -29,6 +29,7 @@ from seqtrain.tasks.forecasting.meter import ForecastMeter, empty_sums
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+
 log = logging.getLogger(__name__)
 
 
@@ -58,6 +59,7 @@ class Forecasting(Task):
         *("mse", "mae", "original_mse", "original_mae", "smape", "mase", "rmsse", "crps", "coverage"),
         *("conformal_coverage", "conformal_width"),
     )
+    predictor = "seqtrain.tasks.forecasting.predict:ForecastPredictor"
 
     def __init__(self, config: ForecastingConfig, spec: DataSpec):
         self.config, self.spec = config, spec

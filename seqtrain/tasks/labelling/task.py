@@ -48,7 +48,7 @@ class LabellingMeter(Meter):
         self.log_probabilities: dict[int, np.ndarray] = {}
         """Of the true labels, in nats."""
 
-    def update(self, features: Tensor, batch: Batch) -> None:
+    def update(self, batch: Batch, features: Tensor) -> None:
         real = real_steps(batch.lengths, batch.targets.shape[1])
         logits = self.head(features).float()
         nats = F.cross_entropy(logits[real].cpu().double(), batch.targets[real].cpu(), reduction="none")
@@ -125,6 +125,7 @@ class SequenceLabelling(Task):
     monitor = "loss"
     maximize = False
     shown = ("loss", "accuracy", "sequence_accuracy", "entity_f1")
+    predictor = "seqtrain.tasks.labelling.predict:LabelPredictor"
 
     def __init__(self, config: SequenceLabellingConfig, spec: DataSpec):
         self.class_names = spec.class_names
@@ -161,7 +162,7 @@ class SequenceLabelling(Task):
                 tokens, _ = data.labelled_tokens(split)
                 meter = self.meter(nn.Identity())
                 for batch in data.eval_batches(split):
-                    meter.update(frequencies.log_probabilities([tokens[row] for row in batch.rows]), batch)
+                    meter.update(batch, frequencies.log_probabilities([tokens[row] for row in batch.rows]))
                 scores[split] = meter.result().metrics
         return scores
 

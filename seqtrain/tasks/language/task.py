@@ -27,6 +27,7 @@ from seqtrain.tasks.language.sampling import Sampling
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+
 CONFIDENCE_BINS = 15
 PROMPT_STEPS = 32  # of the texts that samples go on from
 MAX_LOSS = 700.0  # exp of more overflows
@@ -50,7 +51,7 @@ class LanguageMeter(Meter):
         self.by_position = np.zeros((2, segment_length))
         self.by_confidence = np.zeros((3, CONFIDENCE_BINS))
 
-    def update(self, features: Tensor, batch: Batch) -> None:
+    def update(self, batch: Batch, features: Tensor) -> None:
         batch = cast(SegmentBatch, batch)
         assert batch.positions is not None
         self.characters += batch.num_characters
@@ -121,6 +122,7 @@ class LanguageModelling(Task):
     monitor = "loss"
     maximize = False
     shown = ("loss", "perplexity", "bits_per_character", "accuracy", "top5_accuracy")
+    predictor = "seqtrain.tasks.language.predict:TextPredictor"
 
     def __init__(self, config: LanguageModellingConfig, spec: DataSpec):
         assert spec.vocab_size is not None

@@ -23,7 +23,7 @@ class RegressionMeter(Meter):
         self.targets: list[Tensor] = []
         self.rows: list[np.ndarray] = []
 
-    def update(self, features: Tensor, batch: Batch) -> None:
+    def update(self, batch: Batch, features: Tensor) -> None:
         self.predictions.append(self.head(features).squeeze(-1).float().cpu().double())
         self.targets.append(batch.targets.cpu().double())
         self.rows.append(batch.rows)
@@ -50,6 +50,7 @@ class SequenceRegression(Task):
     monitor = "mse"
     maximize = False
     shown = ("mse", "mae")
+    predictor = "seqtrain.tasks.regression.predict:NumberPredictor"
 
     def __init__(self, config: SequenceRegressionConfig, spec: DataSpec):
         del config, spec

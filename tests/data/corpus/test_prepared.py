@@ -21,8 +21,8 @@ def text_config(path: Path, kind: str = "word", **options: object) -> TextCorpus
     return TextCorpusConfig(name="text", path=str(path), tokenizer=TokenKind(kind), **options)  # type: ignore[arg-type]
 
 
-def prepared(config: CorpusConfig, tokenizer: Path | None = None, whole: bool = False) -> PreparedCorpus:
-    return PreparedCorpus(prepare(config, tokenizer, whole))
+def prepared(config: CorpusConfig, tokenizer: Path | None = None, single_split: bool = False) -> PreparedCorpus:
+    return PreparedCorpus(prepare(config, tokenizer, single_split))
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_all_text_as_one_split(lines: Path, tmp_path: Path) -> None:
     for name, content in (("train.txt", "ab"), ("valid.txt", "cd"), ("test.txt", "ef")):
         (tmp_path / "new" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "new" / name).write_text(content)
-    corpus = prepared(text_config(tmp_path / "new", "byte"), run, whole=True)
+    corpus = prepared(text_config(tmp_path / "new", "byte"), run, single_split=True)
     assert corpus.meta["sizes"] == {"test": 6} and corpus.documents("test").tolist() == [0, 2, 4]
     assert corpus.tokenizer.decode(corpus.tokens("test")) == "abcdef"
     assert corpus.meta["notes"] == ["documents: 3 in test"]
@@ -136,9 +136,9 @@ def test_unknown_words_of_new_text(lines: Path, tmp_path: Path) -> None:
     run = prepare(text_config(lines)) / "tokenizer.json"
     (tmp_path / "new.txt").write_text("the dog sat\n")
     with pytest.raises(DataError, match="holds 'dog', which the vocabulary lacks"):
-        prepare(text_config(tmp_path / "new.txt"), run, whole=True)
+        prepare(text_config(tmp_path / "new.txt"), run, single_split=True)
     with pytest.raises(RunError, match=r"none\.json: cannot be read"):
-        prepare(text_config(tmp_path / "new.txt"), tmp_path / "none.json", whole=True)
+        prepare(text_config(tmp_path / "new.txt"), tmp_path / "none.json", single_split=True)
 
 
 @pytest.mark.parametrize("kind", ["word", "char", "byte", "bpe"])

@@ -15,7 +15,7 @@ def text_config(path: Path, **options: object) -> TextCorpusConfig:
 
 
 def whole(config: CorpusConfig) -> list[Chunk]:
-    chunks = list(open_corpus(config, words=False, whole=True).splits["test"]())
+    chunks = list(open_corpus(config, words=False, single_split=True).splits["test"]())
     assert all(chunk.text for chunk in chunks)
     return chunks
 
@@ -136,7 +136,7 @@ def test_an_unreachable_hub_names_the_remedies(monkeypatch: pytest.MonkeyPatch) 
 def test_a_source_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "a.txt"
     path.write_text("x")
-    stream = open_corpus(text_config(path), words=False, whole=True).splits["test"]
+    stream = open_corpus(text_config(path), words=False, single_split=True).splits["test"]
     path.unlink()
     with pytest.raises(DataError, match=r"a\.txt: cannot be read \(No such file"):
         list(stream())

@@ -214,7 +214,7 @@ def test_a_split_without_known_targets_is_refused(tmp_path: Path, frame: pd.Data
     frame[["a", "b"]] = np.nan
     frame.to_parquet(tmp_path / "t.parquet")
     with pytest.raises(DataError, match=r"windows of test \(191\)"):
-        ForecastingData(options(tmp_path / "t.parquet", **changes), 0, tmp_path, whole=True)
+        ForecastingData(options(tmp_path / "t.parquet", **changes), 0, tmp_path, single_split=True)
 
 
 def test_missing_covariates_of_the_horizon(tmp_path: Path, frame: pd.DataFrame) -> None:
@@ -298,7 +298,7 @@ def test_too_short(tmp_path: Path, frame: pd.DataFrame, long: pd.DataFrame) -> N
         dataset(tmp_path, long, id_column="id", lookback=90)
     config = options(tmp_path / "t.parquet", id_column="id", lookback=300)
     with pytest.raises(DataError, match=r"test of the longest series has 120 rows; .* need 303; lower one of them$"):
-        ForecastingData(config, 0, whole=True)
+        ForecastingData(config, 0, single_split=True)
 
 
 def test_a_run_keeps_its_scaling(tmp_path: Path, frame: pd.DataFrame) -> None:
@@ -307,7 +307,7 @@ def test_a_run_keeps_its_scaling(tmp_path: Path, frame: pd.DataFrame) -> None:
     new = frame[:50].assign(other=1.0)  # constant, and no concern of the run
     new.to_csv(tmp_path / "new.csv", index=False)
     config = options(tmp_path / "new.csv", past_covariates=["past"])
-    whole = ForecastingData(config, 0, tmp_path, whole=True)
+    whole = ForecastingData(config, 0, tmp_path, single_split=True)
     assert whole.sizes == {"test": 50 - 10 + 1} and whole.table.names == ["b", "past"] and whole.season == 24
     own = together(data.eval_batches("train"))["inputs"][:41]
     np.testing.assert_array_equal(together(whole.eval_batches("test"))["inputs"], own)
@@ -316,12 +316,12 @@ def test_a_run_keeps_its_scaling(tmp_path: Path, frame: pd.DataFrame) -> None:
     assert again.fingerprint == data.fingerprint and again.sizes == data.sizes
     new.rename(columns={"b": "B"}).to_csv(tmp_path / "new.csv", index=False)
     with pytest.raises(DataError, match=r"no column 'b' \(data\.targets\)"):
-        ForecastingData(config, 0, tmp_path, whole=True)
+        ForecastingData(config, 0, tmp_path, single_split=True)
     with pytest.raises(DataError, match=r"variables b are not those .* trained on: b, past"):
         ForecastingData(options(tmp_path / "t.parquet"), 0, tmp_path)
     with pytest.raises(DataError, match=r"the frequency is h \(data\.frequency\)"):
         new.iloc[::2].to_csv(tmp_path / "new.csv", index=False)
-        ForecastingData(config, 0, tmp_path, whole=True)
+        ForecastingData(config, 0, tmp_path, single_split=True)
     (tmp_path / "scaler.json").unlink()
     with pytest.raises(RunError, match=r"scaler\.json: cannot be read .*train again"):
         ForecastingData(config, 0, tmp_path)

@@ -41,9 +41,9 @@ def jsonl(rows: list[Sentence]) -> str:
 
 
 def dataset(
-    composed: Compose, path: Path, *overrides: str, trained: Path | None = None, whole: bool = False
+    composed: Compose, path: Path, *overrides: str, trained: Path | None = None, single_split: bool = False
 ) -> TaggingFiles:
-    data = build_data(composed("data=tagging_files", f"data.path={path}", *overrides), trained, whole)
+    data = build_data(composed("data=tagging_files", f"data.path={path}", *overrides), trained, single_split)
     assert isinstance(data, TaggingFiles)
     return data
 
@@ -252,7 +252,7 @@ def test_a_run_s_vocabulary_and_tags_hold_for_other_files(composed: Compose, tmp
     again = dataset(composed, tmp_path / "a.conll", trained=run)
     assert again.vocabulary == data.vocabulary and again.fingerprint == data.fingerprint and again.spec == data.spec
     other = write(tmp_path / "other.jsonl", jsonl([[("Zoe", "O"), ("MET", "O")], [("Anna", "B-PER")]]))
-    whole = dataset(composed, other, trained=run, whole=True)
+    whole = dataset(composed, other, trained=run, single_split=True)
     assert whole.sizes == {"test": 2}
     assert read_back(whole, "test") == {0: [("<unk>", "O"), ("met", "O")], 1: [("anna", "B-PER")]}
     assert whole.spec.class_names == ["B-PER", "I-PER", "O"]
@@ -262,7 +262,7 @@ def test_a_run_s_vocabulary_and_tags_hold_for_other_files(composed: Compose, tmp
     assert dataset(composed, folder, trained=run).sizes == {"test": 2}  # nothing is learned, so train may be absent
     write(other, jsonl([[("Oslo", "B-LOC"), ("met", "O")]]))
     with pytest.raises(DataError, match=r"other.jsonl: tag 'B-LOC' \(1 tokens\) is none of the tags of train \(B-PER"):
-        dataset(composed, other, trained=run, whole=True)
+        dataset(composed, other, trained=run, single_split=True)
 
 
 GOOD = conll(sentences(12))

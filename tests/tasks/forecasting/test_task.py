@@ -320,9 +320,9 @@ def test_two_meters_merge_into_one(series: Compose, loss: str) -> None:
     meters = [task.meter(built.head), task.meter(built.head)]
     for batch in data.eval_batches("test"):
         for rank, meter in enumerate(meters):
-            part = batch.part(rank, 2)
+            part = batch.shard(rank, 2)
             with torch.no_grad():
-                meter.update(task.features(built.model, built.head, part, None)[0], part)
+                meter.update(part, task.features(built.model, built.head, part, None)[0])
     meters[0].merge(meters[1].gathered())
     merged = meters[0].result()
     assert {"conformal_coverage", "conformal_width"} < set(whole.metrics)

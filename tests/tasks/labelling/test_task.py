@@ -67,7 +67,7 @@ def test_loss_and_scores_leave_padding_out(padding: int, label_smoothing: float)
     assert labelling.count(batch) == 8
     meter = labelling.meter(head)
     with torch.inference_mode():
-        meter.update(features, batch)
+        meter.update(batch, features)
     metrics = meter.result().metrics
     assert metrics["loss"] == pytest.approx(nats / 8, rel=1e-5)
     assert metrics["accuracy"] == hits / 8 and metrics["sequence_accuracy"] == perfect / 3
@@ -127,11 +127,12 @@ def test_the_meter_scores_entities_of_real_steps_in_any_order_of_rows() -> None:
             for i, row in enumerate(rows):
                 targets[i, : lengths[i]] = torch.tensor(truth[row])
                 features[i, : lengths[i]] = 9 * torch.eye(3)[guess[row]]
-            meter.update(features, Batch(targets, targets, lengths, np.array(rows), int(lengths.sum())))
+            meter.update(Batch(targets, targets, lengths, np.array(rows), int(lengths.sum())), features)
         metrics = meter.result().metrics
         assert {name: metrics[name] for name in expected} == expected
     plain = task(["a", "b", "c"]).meter(nn.Identity())
-    plain.update(*example_logits())
+    logits, batch = example_logits()
+    plain.update(batch, logits)
     assert set(plain.result().metrics) == {"loss", "accuracy", "sequence_accuracy"}
 
 

@@ -15,7 +15,8 @@ from torch import Tensor
 from seqtrain.commands.build import Built, build_data, build_model
 from seqtrain.commands.check_resume import first_difference
 from seqtrain.commands.evaluate import evaluate as evaluate_run
-from seqtrain.commands.language import Generation, Sample, generate, token_table
+from seqtrain.commands.generate import Generation, Sample, generate
+from seqtrain.commands.predict import trained as trained_model
 from seqtrain.commands.train import resume, train
 from seqtrain.config.root import Config
 from seqtrain.data.base import Batch
@@ -23,6 +24,7 @@ from seqtrain.data.corpus.dataset import RunningText
 from seqtrain.errors import ConfigError, DataError, RunError
 from seqtrain.run_directory import RunDirectory, read_json
 from seqtrain.tasks.language.generation import continuations
+from seqtrain.tasks.language.predict import TextPredictor
 from seqtrain.tasks.language.sampling import Sampling
 from seqtrain.tasks.language.task import gradient_by_lag, language_metrics, sample_text
 from seqtrain.training.checkpoint import load_checkpoint
@@ -222,7 +224,8 @@ def test_tokens_of_a_new_text(trained: tuple[Config, RunDirectory], tmp_path: Pa
     config, run = trained
     text = tmp_path / "new.txt"
     text.write_text("the dog sat on a zebra\nwho slept")
-    table = token_table(config, run, str(text), "best").to_pydict()
+    predictor = TextPredictor(trained_model(config, run, "best")[0])
+    table = predictor.table(str(text)).to_pydict()
     words = ["the", "dog", "sat", "on", "a", "<unk>", "<eos>", "who", "slept", "<eos>"]
     assert table["token"] == words and table["log_probability"][0] is None
     data, built = build(config)
@@ -233,7 +236,14 @@ def test_tokens_of_a_new_text(trained: tuple[Config, RunDirectory], tmp_path: Pa
     expected = one_pass(built, tokens).gather(1, torch.from_numpy(tokens[1:])[:, None]).squeeze(1)
     np.testing.assert_allclose(table["log_probability"][1:], expected, rtol=1e-4)
     with pytest.raises(DataError, match="input=.*missing.txt: no such file"):
-        token_table(config, run, str(tmp_path / "missing.txt"), "best")
+        predictor.table(str(tmp_path / "missing.txt"))
+    (result,) = predictor.predict([text.read_text() + "\n"])
+    assert result.tokens == words and result.perplexity == pytest.approx(math.exp(-np.mean(result.log_probabilities)))
+    np.testing.assert_allclose(result.log_probabilities, expected, rtol=1e-4)
+    with pytest.raises(DataError, match="text 0 has 1 token"):
+        predictor.predict(["the"])
+    with pytest.raises(TypeError, match="give .text."):
+        predictor.predict("the dog")
 
 
 def test_greedy_generation_is_the_argmax_of_one_pass(language: Compose) -> None:

@@ -32,8 +32,8 @@ def test_loss_and_scores_worked_by_hand() -> None:
     one = batch([2.0, 3.0], [1, 0])
     assert task.loss(head, features, one).item() == 1.0 and task.count(one).item() == 2
     meter = task.meter(head)
-    meter.update(features, one)
-    meter.update(torch.tensor([[2.0]]), batch([2.0], [2]))  # predicts 5
+    meter.update(one, features)
+    meter.update(batch([2.0], [2]), torch.tensor([[2.0]]))  # predicts 5
     result = meter.result()
     assert result.metrics == pytest.approx({"mse": 10 / 3, "mae": 4 / 3})
     assert result.outputs["predictions"].tolist() == [3.0, 1.0, 5.0]

@@ -1,30 +1,25 @@
-"""What a trained language model says of texts: continuations, and the log-probability of each token."""
+"""Continue texts with a trained language model."""
 
 import logging
-import sys
-import tempfile
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 
-from seqtrain.commands.build import Built, build_data, load_trained
+from seqtrain.commands.build import Built, load_trained
 from seqtrain.config.base import require
-from seqtrain.config.corpus import CorpusConfig
 from seqtrain.config.root import Config
 from seqtrain.data.corpus.tokenizers import CorpusTokenizer, load_tokenizer
-from seqtrain.errors import ConfigError, DataError, RunError
+from seqtrain.errors import ConfigError, RunError
 from seqtrain.run_directory import RunDirectory
 from seqtrain.tasks.language.generation import continuations
 from seqtrain.tasks.language.sampling import Sampling, StopStrings
 from seqtrain.tasks.language.task import LanguageModelling
-from seqtrain.training.evaluation import evaluate
 
 if TYPE_CHECKING:
-    import pyarrow
+    pass
 
 log = logging.getLogger(__name__)
 
@@ -190,34 +185,3 @@ def encode_prompt(tokenizer: CorpusTokenizer, prompt: str) -> list[int]:
 def beginning(tokenizer: CorpusTokenizer) -> list[int]:
     """What stands for no prompt: a line's end or, in a text that has none, the vocabulary's first token."""
     return [0] if tokenizer.unknown_parts("\n") else tokenizer.encode("\n").tolist()
-
-
-def token_table(config: Config, run: RunDirectory, source: str, checkpoint: str) -> "pyarrow.Table":
-    """Tokens of a text file, or of stdin (-), with the log-probability of each given all before it, in nats.
-
-    The first has none. The state is carried as ``data.state`` says.
-    """
-    import pyarrow as pa
-
-    built, tokenizer = load_language_model(config, run, checkpoint, "predict")
-    with tempfile.TemporaryDirectory() as folder:
-        if source == "-":
-            path = Path(folder) / "stdin.txt"
-            path.write_bytes(sys.stdin.buffer.read())
-        else:
-            path = Path(source).expanduser()
-            if not path.is_file():
-                raise DataError(f"input={source}: no such file")
-        text = replace(cast(CorpusConfig, config.data), path=str(path))
-        data = build_data(replace(config, data=text), trained=run.path, whole=True)
-    batches = data.eval_batches("test")
-    result = evaluate(built.model, built.head, built.task, batches, built.device, config.trainer.precision)
-    tokens = data.tokens["test"]  # type: ignore[attr-defined]
-    names = tokenizer.names()
-    log.info("%s: %d tokens, perplexity %.2f, %s", source, len(tokens), result.metrics["perplexity"], data.scoring)
-    return pa.table(
-        {
-            "token": pa.array([names[token] for token in tokens.tolist()], type=pa.string()),
-            "log_probability": pa.array([None, *result.outputs["log_probabilities"].tolist()], type=pa.float32()),
-        }
-    )

@@ -1,0 +1,160 @@
+"""The steps after the end of series.
+
+Shapes: B windows, K series, S horizon, C variables, P parameters of a forecast.
+"""
+
+import logging
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqtrain.config.series import SeriesConfig
+from seqtrain.data.base import Batch
+from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
+from seqtrain.data.series.horizon import history_data
+from seqtrain.data.series.reading import id_columns
+from seqtrain.errors import DataError
+from seqtrain.tasks.forecasting.task import Forecasting
+from seqtrain.tasks.predicting import Predictor, Trained
+
+if TYPE_CHECKING:
+    import pandas
+    import pyarrow
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What follows the end of a series."""
+
+    series: str
+    """Its name; empty where the file is one series."""
+    times: np.ndarray
+    """Of the steps, (S,)."""
+    values: dict[str, dict[str, np.ndarray]]
+    """Variable -> part -> (S,), in the file's units: ``forecast``, and of distributions and intervals also ``q0.1``
+    and so on, ``lower`` and ``upper``."""
+
+
+class ForecastPredictor(Predictor):
+    """The S steps after the end of each series of a file or a table."""
+
+    def predict(self, inputs: "str | Path | pandas.DataFrame | pyarrow.Table") -> list[Forecast]:
+        """The forecast of each series.
+
+        Args:
+            inputs: a csv or parquet file, or a table with the columns of such a file.
+
+        Raises:
+            DataError: if it cannot be used.
+        """
+        if isinstance(inputs, str | Path):
+            data, parts = self.forecast(str(inputs))
+        else:
+            with tempfile.TemporaryDirectory() as folder:
+                data, parts = self.forecast(write_parquet(inputs, Path(folder) / "table.parquet"))
+        steps = self.steps(data).reshape(len(data.table.ids), -1)
+        names = data.spec.target_names
+        return [
+            Forecast(
+                series,
+                data.table.times[steps[k]],
+                {name: {part: values[k, :, v] for part, values in parts.items()} for v, name in enumerate(names)},
+            )
+            for k, series in enumerate(data.table.ids)
+        ]
+
+    def table(self, source: str) -> "pyarrow.Table":
+        """A row per series and step: the series' name where the run has ``data.id_column``, the time, and each target.
+
+        Beside the forecast of a target stand, where the run gives them, its quantiles (``<name>_q0.1``) and the ends of
+        its interval (``<name>_lower``, ``<name>_upper``).
+        """
+        import pyarrow as pa
+
+        data, forecasts = self.forecast(source)
+        table, options = data.table, cast(SeriesConfig, self.data)
+        times = pa.array(table.times[self.steps(data)]).cast(time_type(table.times))
+        ids = pa.array(np.repeat(table.ids, options.horizon))
+        columns: dict[str, Any] = dict.fromkeys(id_columns(options), ids) | {options.time_column: times}
+        for variable, name in enumerate(data.spec.target_names):
+            for part, values in forecasts.items():
+                title = name if part == "forecast" else f"{name}_{part}"
+                columns[title] = pa.array(values[:, :, variable].ravel())
+        return pa.table(columns)
+
+    def forecast(self, source: str) -> tuple[ForecastingData, dict[str, np.ndarray]]:
+        """The series of a file, or of csv from stdin (-), and the parts of their forecasts, (K, S, C) each."""
+        data = self.read_history(source)
+        for note in data.table.notes:
+            log.info(note)
+        last = data.windows["test"].ends - 1  # window of each series
+        forecasts = torch.cat([part.cpu() for _, part in forecast_batches(self.trained, data.batches("test", last))])
+        return data, in_units(self.trained, forecasts, data, np.arange(len(data.table.ids)))
+
+    def steps(self, data: ForecastingData) -> np.ndarray:
+        """Rows of the table that are the steps after each series, (K * S,)."""
+        return (data.table.offsets[1:, None] - np.arange(data.config.horizon, 0, -1)).ravel()
+
+    def read_history(self, source: str) -> ForecastingData:
+        """The series of a file, or of csv from stdin (-), as the run reads them; DataError if they do not fit."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(source).expanduser()
+            if source == "-":
+                path = Path(folder) / "stdin.csv"
+                path.write_bytes(sys.stdin.buffer.read())
+            elif not path.is_file():
+                raise DataError(f"input={source}: no such file")
+            try:
+                return history_data(replace(cast(SeriesConfig, self.data), path=str(path)), self.trained.run.path)
+            except DataError as error:
+                raise DataError(str(error).replace(str(path), f"input={source}")) from error
+
+
+def forecast_batches(trained: Trained, batches: Iterable[ForecastBatch]) -> Iterator[tuple[ForecastBatch, Tensor]]:
+    """Each batch, on the device, and its forecasts, (B, S, C, P), scaled."""
+    task = cast(Forecasting, trained.task)
+
+    def forecasts(batch: Batch, features: Tensor) -> tuple[ForecastBatch, Tensor]:
+        return cast(ForecastBatch, batch), task.forecasts(trained.head, features, batch)
+
+    return trained.each_batch(batches, forecasts)
+
+
+def in_units(trained: Trained, forecasts: Tensor, data: ForecastingData, series: np.ndarray) -> dict[str, np.ndarray]:
+    """Parts (see ``Distribution.parts``) of forecasts (B, S, C, P) of the series numbered (B,), in original units.
+
+    Returns:
+        (B, S, C) each, float64.
+    """
+    parts = cast(Forecasting, trained.task).distribution.parts(forecasts)
+    return {name: data.constants.undo(part.cpu().numpy(), series) for name, part in parts.items()}
+
+
+def time_type(times: np.ndarray) -> "pyarrow.DataType":
+    """How times are written: as whole numbers, as days, to the second or, where that is not enough, finer."""
+    import pyarrow as pa
+
+    if times.dtype.kind == "i":
+        return pa.int64()
+    for unit, kind in (("D", pa.date32()), ("s", pa.timestamp("s"))):
+        if (times.astype(f"datetime64[{unit}]") == times).all():
+            return kind
+    return pa.timestamp("ns")
+
+
+def write_parquet(table: "pandas.DataFrame | pyarrow.Table", path: Path) -> str:
+    """Write a table where the reader of files finds it."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    parquet.write_table(table if isinstance(table, pa.Table) else pa.Table.from_pandas(table), path)
+    return str(path)

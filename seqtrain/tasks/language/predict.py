@@ -1,0 +1,92 @@
+"""The log-probability of each token of new texts."""
+
+import logging
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+
+from seqtrain.config.corpus import CorpusConfig
+from seqtrain.data.base import Batch
+from seqtrain.data.corpus.dataset import RunningText, segments_of
+from seqtrain.data.corpus.tokenizers import load_tokenizer
+from seqtrain.errors import DataError
+from seqtrain.tasks.predicting import Predictor, Trained
+
+if TYPE_CHECKING:
+    import pyarrow
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TextPrediction:
+    """How probable a text is to a language model."""
+
+    tokens: list[str]
+    log_probabilities: list[float]
+    """Of each token but the first given all before it, in nats."""
+
+    @property
+    def perplexity(self) -> float:
+        """The exponential of the mean negative log-probability."""
+        return float(np.exp(-np.mean(self.log_probabilities)))
+
+
+class TextPredictor(Predictor):
+    """The log-probability of each token given all before it; the first token has none."""
+
+    def __init__(self, trained: Trained):
+        super().__init__(trained)
+        self.options = cast(CorpusConfig, self.data).for_model(self.config.model)
+        self.tokenizer = load_tokenizer(trained.run.tokenizer_path)
+
+    def predict(self, inputs: Sequence[str]) -> list[TextPrediction]:
+        """The tokens of each text, which is read by itself from a state of zeros, and their log-probabilities.
+
+        Raises:
+            TypeError: if ``inputs`` is a single text.
+            DataError: if a text has fewer than two tokens, or parts that the vocabulary lacks.
+        """
+        if isinstance(inputs, str):
+            raise TypeError("predict takes a list of texts; for a single one, give [text]")
+        return [self.of_text(number, text) for number, text in enumerate(inputs)]
+
+    def of_text(self, number: int, text: str) -> TextPrediction:
+        """The tokens of one text."""
+        tokens = self.tokenizer.encode(text)
+        if len(tokens) < 2:
+            raise DataError(f"text {number} has {len(tokens)} token(s), and a prediction needs two; give a longer text")
+        batches: Iterator[Batch] = segments_of(tokens, self.options)
+        values = self.trained.evaluate(batches).outputs["log_probabilities"]
+        names = self.tokenizer.names()
+        return TextPrediction([names[token] for token in tokens.tolist()], values.tolist())
+
+    def table(self, source: str) -> "pyarrow.Table":
+        """``token`` and ``log_probability``, a row a token; the state is carried as ``data.state`` says."""
+        import pyarrow as pa
+
+        with tempfile.TemporaryDirectory() as folder:
+            if source == "-":
+                path = Path(folder) / "stdin.txt"
+                path.write_bytes(sys.stdin.buffer.read())
+            else:
+                path = Path(source).expanduser()
+                if not path.is_file():
+                    raise DataError(f"input={source}: no such file")
+            options = replace(self.options, path=str(path))
+            data = RunningText(options, self.config.seed, self.trained.run.path, single_split=True)
+        result = self.trained.evaluate(data.eval_batches("test"))
+        tokens, names = data.tokens["test"], self.tokenizer.names()
+        perplexity = result.metrics["perplexity"]
+        log.info("%s: %d tokens, perplexity %.2f, %s", source, len(tokens), perplexity, data.scoring)
+        return pa.table(
+            {
+                "token": pa.array([names[token] for token in tokens.tolist()], type=pa.string()),
+                "log_probability": pa.array([None, *result.outputs["log_probabilities"].tolist()], type=pa.float32()),
+            }
+        )
