@@ -30,6 +30,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from seqtrain.atomic import create, replacing
+from seqtrain.config.migrations import FORMAT
 from seqtrain.errors import Interrupted, Pruned, RunError
 
 PACKAGES = (
@@ -114,6 +115,7 @@ class RunDirectory:
         self.checkpoint_path("last").parent.mkdir(exist_ok=True)
         if not self.status_path.exists():
             identity = {"state": "starting", "id": uuid.uuid4().hex, "pid": os.getpid(), "started": now()}
+            identity |= {"format": FORMAT}
             with suppress(FileExistsError):
                 create(self.status_path, json.dumps(identity, indent=2) + "\n")
 

@@ -70,7 +70,12 @@ def build_model(config: Config, spec: DataSpec) -> Built:
 
 
 def check_targets(config: Config, targets: str) -> None:
-    """Raise ConfigError if the task predicts something else than the data has."""
+    """Raise ConfigError if the task or the model predicts something else than the data has."""
+    if config.model.targets not in (None, targets):
+        raise ConfigError(
+            f"model={config.model.name}: predicts the {config.model.targets} only, and data={config.data.name} has its "
+            f"{targets}; choose another model for this data"
+        )
     wanted = registry.find("task", config.task.kind).load().targets
     if wanted != targets:
         raise ConfigError(

@@ -16,6 +16,7 @@ from omegaconf import MISSING
 from seqtrain.config import registry
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.loading import GROUPS, flatten
+from seqtrain.config.migrations import flat_keys, format_of, upgraded
 from seqtrain.config.options import incidental
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, RunError
@@ -223,14 +224,6 @@ def read_options(path: Path) -> tuple[dict[str, Any], set[str]]:
             nodes[group] = registry.find(group, saved[group]["kind"]).schema()
     defaults = replace(Config(), **nodes)
     named = {key: value.name if isinstance(value, Enum) else value for key, value in flatten(defaults)}
-    options = {key: value for key, value in (named | dict(leaves(saved))).items() if value != MISSING}
+    own = flat_keys(upgraded(saved, format_of(path.parent), named))
+    options = {key: value for key, value in (named | own).items() if value != MISSING}
     return options, incidental(defaults)
-
-
-def leaves(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted keys and values of nested dicts."""
-    for key, value in node.items():
-        if isinstance(value, dict):
-            yield from leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

@@ -6,11 +6,27 @@ A node's class is found by its ``kind`` (see ``registry``); its ``name`` is that
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Self
+from enum import StrEnum
+from typing import Any, ClassVar, Self
 
 from omegaconf import MISSING
 
 from seqtrain.errors import ConfigError
+
+
+class Targets(StrEnum):
+    """What is to be predicted: what data has, what a task predicts, and what a model is made for."""
+
+    sequence_class = "class"
+    """A class of each sequence."""
+    sequence_number = "number"
+    """A number of each sequence."""
+    step_labels = "labels"
+    """A label of each step."""
+    next_token = "next token"
+    """The token after each step of running text."""
+    future = "future"
+    """The steps after a window of a series."""
 
 
 @dataclass
@@ -43,6 +59,9 @@ class TaskConfig(Node):
 @dataclass
 class ModelConfig(Node):
     """The network between inputs and features."""
+
+    targets: ClassVar[Targets | None] = None
+    """What alone the model can predict; None for one that serves several tasks."""
 
     def kernels(self) -> list[str]:
         """Compiled kernels that the model may use on the CPU, by name: they are made ready while data is read."""

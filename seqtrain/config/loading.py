@@ -12,6 +12,7 @@ from yaml import YAMLError
 
 from seqtrain.config import registry
 from seqtrain.config.base import require, suggest
+from seqtrain.config.migrations import flat_keys, format_of, upgraded
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, RunError
 
@@ -95,16 +96,21 @@ def to_yaml(config: Config) -> str:
 def from_yaml(path: Path) -> DictConfig:
     """Read a saved configuration under the schemas that its kinds name, ready for overrides.
 
+    What an earlier version saved is read as ``migrations`` says.
+
     Raises:
-        RunError: if the file is missing or is not a saved configuration.
+        RunError: if the file is missing, is not a saved configuration, or is of a later version.
     """
     registry.load_plugins()
+    number = format_of(path.parent)
     try:
         saved = cast(DictConfig, OmegaConf.load(path))
         schema = OmegaConf.structured(Config)
         for group in GROUPS:
             schema[group] = OmegaConf.structured(registry.find(group, saved[group].kind).schema)
-        return cast(DictConfig, OmegaConf.merge(schema, saved))
+        plain = cast(dict[str, Any], OmegaConf.to_container(saved))
+        known = flat_keys(cast(dict[str, Any], OmegaConf.to_container(schema)))
+        return cast(DictConfig, OmegaConf.merge(schema, upgraded(plain, number, known)))
     except OSError as error:
         raise RunError(f"{path.parent} is not a run directory: {path.name} is missing") from error
     except (OmegaConfBaseException, YAMLError, AttributeError, TypeError, ValueError) as error:

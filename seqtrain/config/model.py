@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from enum import Enum
 
-from seqtrain.config.base import ModelConfig, require
+from seqtrain.config.base import ModelConfig, Targets, require
 
 
 class Cell(Enum):
@@ -293,6 +293,8 @@ class EncoderDecoderConfig(RecurrentConfig):
     the window's steps, of the horizon's places and of what is known of the future.
     """
 
+    targets = Targets.future
+
     attention: AttentionConfig = field(default_factory=lambda: AttentionConfig(score=Score.additive))
     """Attention of the decoder's states over those of the encoder."""
 
@@ -358,6 +360,8 @@ class SelfAttentionConfig(SequenceConfig):
 class LinearConfig(ModelConfig):
     """Linear maps from the steps of the lookback to those of the horizon, shared by all variables."""
 
+    targets = Targets.future
+
     window: WindowConfig = field(default_factory=lambda: WindowConfig(channels=Channels.independent))
     """Variables are always independent here."""
     decompose: bool = False
@@ -378,6 +382,8 @@ class LinearConfig(ModelConfig):
 @dataclass
 class SegmentConfig(ModelConfig):
     """Segments of the lookback, embedded and read by a GRU; all segments of the horizon are decoded at once."""
+
+    targets = Targets.future
 
     window: WindowConfig = field(default_factory=lambda: WindowConfig(WindowNorm.subtract_last, Channels.independent))
     """Variables are always independent here."""

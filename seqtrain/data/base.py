@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqtrain.config.base import DataConfig
+from seqtrain.config.base import DataConfig, Targets
 from seqtrain.errors import DataError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class DataSpec:
     pad_id: int | None = None
     """Token that fills rows up, where the vocabulary has one."""
     targets: str = ""
-    """What is to be predicted: ``class`` or ``number`` of a sequence, ``labels`` of its steps, ``next token``."""
+    """What is to be predicted, one of ``Targets``; empty in a spec that stands for any data."""
     num_features: int | None = None
     """Features of a step, for inputs that are numbers."""
     class_names: list[str] = field(default_factory=list)
@@ -100,8 +100,8 @@ class Batch:
 class Dataset(ABC):
     """Splits of examples, served as batches. The order of training batches depends on seed, epoch and position only."""
 
-    targets: ClassVar[str | None] = None
-    """``DataSpec.targets`` of all data of this class, where it is the same for all."""
+    targets: ClassVar[Targets | None] = None
+    """What is to be predicted, where it is the same for all data of this class; None where the options decide."""
     spec: DataSpec
     fingerprint: str
     """Digest of the contents of all splits; runs are comparable where it is equal."""

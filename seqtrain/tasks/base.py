@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqtrain.config.base import DataConfig
+from seqtrain.config.base import DataConfig, Targets
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.run_directory import RunDirectory
 
@@ -64,8 +64,8 @@ class Task(ABC):
     A task is built as ``Task(config, spec)``, from its own options and the DataSpec.
     """
 
-    targets: ClassVar[str]
-    """What it predicts, as ``DataSpec.targets`` names it."""
+    targets: ClassVar[Targets]
+    """What it predicts."""
     causal: bool
     """Whether features may depend on no later step."""
     pooled: bool

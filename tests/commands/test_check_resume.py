@@ -10,20 +10,19 @@ from typing import Any
 import pytest
 import torch
 
-from seqtrain.cli.composing import conf_directory
 from seqtrain.commands.check_resume import check_resume, first_difference
 from seqtrain.commands.train import resume, train
 from seqtrain.comparison.runs import find_runs
+from seqtrain.config import registry
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, Interrupted, RunError
 from seqtrain.run_directory import RunDirectory
 from seqtrain.training.progress import Progress, save_progress
 from seqtrain.training.trainer import Trainer
+from tests.configs import models_for
 
 Compose = Callable[..., Config]
 
-FORECASTERS = {"linear", "nlinear", "dlinear", "segrnn", "gru_seq2seq_attn", "lstm_seq2seq"}
-MODELS = sorted(path.stem for path in (conf_directory() / "model").glob("*.yaml"))
 DATA = {
     "classification": ["data=text_files", "data.batch_size=8", "data.min_count=1", "data.vocab_size=100"],
     "sequence_labelling": ["data=reverse", "data.num_eval=8", "data.batch_size=8"],
@@ -62,11 +61,11 @@ def compose_for(composed: Compose, reviews: Path, corpus: Path) -> Compose:
     return composer
 
 
-@pytest.mark.parametrize("task", DATA)
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    ("model", "task"),
+    [(model, task) for task in DATA for model in models_for(registry.find("task", task).load().targets)],
+)
 def test_every_model_and_task(compose_for: Compose, tmp_path: Path, task: str, model: str) -> None:
-    if model in FORECASTERS and task != "forecasting":
-        pytest.skip(f"{model} reads windows of series only")
     assert check_resume(compose_for(task, model), 3, tmp_path) > 30
 
 

@@ -14,24 +14,23 @@ from pyarrow import parquet
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import seqtrain
-from seqtrain.cli.composing import conf_directory
 from seqtrain.commands.build import build_data
 from seqtrain.commands.evaluate import evaluate
 from seqtrain.commands.predict import predict
 from seqtrain.commands.train import resume, train
+from seqtrain.config.base import Targets
 from seqtrain.config.loading import from_yaml, to_config
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, DataError, RunError
 from seqtrain.run_directory import RunDirectory, read_json
 from seqtrain.tasks.classification.predict import ClassPredictor
 from seqtrain.training.device import has_bf16
+from tests.configs import models_for
 
 Compose = Callable[..., Config]
 Finished = tuple[Config, RunDirectory]
 
-# They read windows of series only.
-FORECASTERS = {"linear", "nlinear", "dlinear", "segrnn", "gru_seq2seq_attn", "lstm_seq2seq"}
-MODELS = sorted({path.stem for path in (conf_directory() / "model").glob("*.yaml")} - FORECASTERS)
+MODELS = models_for(Targets.sequence_class)
 
 
 @pytest.fixture(scope="module")

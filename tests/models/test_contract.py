@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqtrain.cli.composing import conf_directory
 from seqtrain.commands.build import Built, build_model
 from seqtrain.config import registry
+from seqtrain.config.base import Targets
 from seqtrain.config.model import Cell, Kernel, RecurrentConfig, SequenceConfig
 from seqtrain.config.root import Config
 from seqtrain.data.base import Batch, DataSpec
@@ -21,12 +21,11 @@ from seqtrain.layers.attention import AdditiveAttention, Attention, recorded_wei
 from seqtrain.layers.cells import CandidateGRUCell, CellLayer, CoupledGRUCell
 from seqtrain.layers.masks import real_steps
 from seqtrain.training.device import seed_everything
+from tests.configs import models_for
 
 Compose = Callable[..., Config]
 
-# They read windows of series only.
-FORECASTERS = {"linear", "nlinear", "dlinear", "segrnn", "gru_seq2seq_attn", "lstm_seq2seq"}
-MODELS = sorted({path.stem for path in (conf_directory() / "model").glob("*.yaml")} - FORECASTERS)
+MODELS = models_for(Targets.sequence_class)
 VARIANTS = [
     *(f"model={name}" for name in MODELS),
     *(f"model=gru model.pooling={pooling}" for pooling in ("mean", "max", "attention_max")),

@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from seqtrain.config.base import Targets
 from seqtrain.config.trainer import Optimizer, TrainerConfig
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.errors import RunError
@@ -67,7 +68,7 @@ class Rows(Dataset):
 class Mean(Task):
     """The mean of what the model returns is the loss."""
 
-    targets, causal, pooled, monitor, maximize, shown = "number", False, True, "loss", False, ()
+    targets, causal, pooled, monitor, maximize, shown = Targets.sequence_number, False, True, "loss", False, ()
 
     def build_head(self, model: nn.Module) -> nn.Module:
         return nn.Identity()

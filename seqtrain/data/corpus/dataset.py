@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqtrain.config.base import require
+from seqtrain.config.base import Targets, require
 from seqtrain.config.corpus import CorpusConfig, LibraryCorpusConfig, StatePolicy, TextCorpusConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.corpus.prepared import PreparedCorpus, prepare
@@ -67,7 +67,7 @@ class RunningText(Dataset):
         DataError: where the text cannot be found, read or used, or is too short for ``batch_size`` rows.
     """
 
-    targets = "next token"
+    targets = Targets.next_token
 
     def __init__(self, config: CorpusConfig, seed: int, trained: Path | None = None, single_split: bool = False):
         if config.path is not None and isinstance(config, LibraryCorpusConfig):
@@ -82,7 +82,7 @@ class RunningText(Dataset):
         self.tokens = {split: self.prepared.tokens(split) for split in self.sizes}
         self.documents = {split: np.asarray(self.prepared.documents(split)) for split in self.sizes}
         self.spec = DataSpec(
-            targets="next token",
+            targets=Targets.next_token,
             vocab_size=meta["vocab_size"],
             by_frequency=meta["sorted_by_frequency"],
             segment_length=config.bptt_len,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from seqtrain.config.base import DataConfig
+from seqtrain.config.base import DataConfig, Targets
 from seqtrain.config.data import GeneratedConfig, Problem
 from seqtrain.config.options import Affects, keys
 from seqtrain.data.base import Batch, Dataset, DataSpec
@@ -41,15 +41,15 @@ class Generated(Dataset):
         K = config.num_symbols
         match config.problem:
             case Problem.adding:
-                self.spec = DataSpec(targets="number", num_features=2)
+                self.spec = DataSpec(targets=Targets.sequence_number, num_features=2)
                 self.known_scores = {"predicting the mean": {"mse": 1 / 6}}
             case Problem.copy_memory:
                 names = ["blank", *(str(i) for i in range(1, K + 1))]
-                self.spec = DataSpec(targets="labels", vocab_size=K + 2, class_names=names)
+                self.spec = DataSpec(targets=Targets.step_labels, vocab_size=K + 2, class_names=names)
                 loss = problems.memoryless_loss(config.length, K, config.copy_length)
                 self.known_scores = {"without memory": {"loss": loss}}
             case Problem.reverse:
-                self.spec = DataSpec(targets="labels", vocab_size=K, class_names=[str(i) for i in range(K)])
+                self.spec = DataSpec(targets=Targets.step_labels, vocab_size=K, class_names=[str(i) for i in range(K)])
                 self.known_scores = {"guessing": {"loss": float(np.log(K)), "accuracy": 1 / K}}
         drawn = {k: str(v) for k, v in asdict(config).items() if k not in keys(config, Affects.batches)}
         self.fingerprint = digest(drawn)

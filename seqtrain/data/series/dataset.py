@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqtrain.config.base import Targets
 from seqtrain.config.series import Missing, SeriesConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import digest
@@ -65,7 +66,7 @@ class ForecastingData(Dataset):
             no target in those of one.
     """
 
-    targets = "future"
+    targets = Targets.future
 
     def __init__(
         self,
@@ -96,7 +97,7 @@ class ForecastingData(Dataset):
         C = table.num_targets
         naive_errors = np.nan_to_num(np.stack(self.naive_errors(self.season)))
         self.spec = DataSpec(
-            targets="future",
+            targets=Targets.future,
             num_features=self.rows.values.shape[1],
             lookback=config.lookback,
             horizon=config.horizon,

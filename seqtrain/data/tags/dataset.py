@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
-from seqtrain.config.base import DataConfig
+from seqtrain.config.base import DataConfig, Targets
 from seqtrain.config.data import TaggingFilesConfig, Truncate
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.data.cache import digest
@@ -50,7 +50,7 @@ class TaggingFiles(BucketedDataset):
 
     config: TaggingFilesConfig
 
-    targets = "labels"
+    targets = Targets.step_labels
 
     def __init__(self, config: TaggingFilesConfig, seed: int, trained: Path | None = None, single_split: bool = False):
         self.config, self.seed = config, seed
@@ -78,7 +78,7 @@ class TaggingFiles(BucketedDataset):
         self.tags = {split: self.tag_rows(part.tags, class_names) for split, part in self.sentences.items()}
         counted = next(iter(self.tags.values())).tokens  # of train, where there is one
         self.spec = DataSpec(
-            targets="labels",
+            targets=Targets.step_labels,
             vocab_size=len(self.vocabulary),
             pad_id=PAD_ID,
             class_names=class_names,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
-from seqtrain.config.base import DataConfig
+from seqtrain.config.base import DataConfig, Targets
 from seqtrain.config.data import TextClassificationConfig
 from seqtrain.config.options import preparing
 from seqtrain.data.base import Batch, DataSpec
@@ -75,7 +75,7 @@ class TextClassification(BucketedDataset):
         DataError: where the data cannot be found, read or used.
     """
 
-    targets = "class"
+    targets = Targets.sequence_class
     config: TextClassificationConfig
 
     def __init__(
@@ -140,7 +140,7 @@ class TextClassification(BucketedDataset):
         tokenizer.save(str(directory / "tokenizer.json"))
         counted = next(iter(splits.values()))  # train, where there is one
         spec = DataSpec(
-            targets="class",
+            targets=Targets.sequence_class,
             vocab_size=tokenizer.get_vocab_size(),
             pad_id=tokenizer.token_to_id(PAD),
             class_names=class_names,

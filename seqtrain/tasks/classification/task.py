@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqtrain.config.base import Targets
 from seqtrain.config.task import ClassificationConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import cached
@@ -66,7 +67,7 @@ class Classification(Task):
         ConfigError: if the weights are not one per class.
     """
 
-    targets = "class"
+    targets = Targets.sequence_class
     causal = False
     pooled = True
     monitor = "accuracy"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from seqtrain.config.base import DataConfig
+from seqtrain.config.base import DataConfig, Targets
 from seqtrain.config.model import WindowConfig
 from seqtrain.config.task import ForecastingConfig, Strategy
 from seqtrain.data.base import Batch, Dataset, DataSpec
@@ -50,7 +50,7 @@ class Forecasting(Task):
         ConfigError: if past covariates meet the recursive strategy.
     """
 
-    targets = "future"
+    targets = Targets.future
     causal = False
     pooled = True
     monitor = "mse"

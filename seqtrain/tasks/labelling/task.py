@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.rnn import pad_sequence
 
+from seqtrain.config.base import Targets
 from seqtrain.config.task import SequenceLabellingConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.layers.masks import real_steps
@@ -119,7 +120,7 @@ class SequenceLabelling(Task):
         spec: names of the labels.
     """
 
-    targets = "labels"
+    targets = Targets.step_labels
     causal = False
     pooled = False
     monitor = "loss"

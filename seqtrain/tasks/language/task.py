@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seqtrain.config.base import Targets
 from seqtrain.config.corpus import TokenKind
 from seqtrain.config.task import LanguageModellingConfig, Softmax
 from seqtrain.data.base import Batch, Dataset, DataSpec
@@ -115,7 +116,7 @@ class LanguageModelling(Task):
         ConfigError: if the adaptive softmax is asked for where it cannot be had.
     """
 
-    targets = "next token"
+    targets = Targets.next_token
     causal = True
     pooled = False
     carries_state = True

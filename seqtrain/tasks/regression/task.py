@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seqtrain.config.base import Targets
 from seqtrain.config.task import SequenceRegressionConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.tasks.base import Evaluation, Meter, Table, Task, linear_head
@@ -44,7 +45,7 @@ class SequenceRegression(Task):
         spec: of the data.
     """
 
-    targets = "number"
+    targets = Targets.sequence_number
     causal = False
     pooled = True
     monitor = "mse"
