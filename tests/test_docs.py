@@ -1,7 +1,6 @@
 """README and docs say what is so: their commands compose, their tables hold what conf/ holds, their links lead somewhere."""
 
 import re
-import shlex
 from collections.abc import Callable
 from enum import Enum
 from operator import attrgetter
@@ -16,7 +15,7 @@ from seqtrain.cli.composing import conf_directory, store_schemas, store_sweepers
 from seqtrain.cli.main import COMMANDS
 from seqtrain.config.loading import GROUPS, to_config
 from seqtrain.config.root import Config
-from tests.commands_in_docs import CONSOLE, PAGES, ROOT, Command, commands_of
+from tests.commands_in_docs import PAGES, ROOT, Command, commands_of
 
 Compose = Callable[..., Config]
 
@@ -40,10 +39,6 @@ def single_values(overrides: list[str]) -> list[str]:
         else:
             single.append(override)
     return single
-
-
-def names(options: Any) -> str:
-    return str(options)
 
 
 @pytest.fixture(scope="module")
@@ -131,11 +126,7 @@ def test_every_command_is_in_the_table_of_commands() -> None:
 
 def shown(value: Any) -> str:
     """A value as the table of keys writes it."""
-    if isinstance(value, Enum):
-        return str(value.value)
-    return {None: "null", True: "true", False: "false"}.get(value, str(value)) if not isinstance(value, int) or (
-        isinstance(value, bool)
-    ) else str(value)  # fmt: skip
+    return str(value.value) if isinstance(value, Enum) else "null" if value is None else str(value).lower()
 
 
 def test_the_defaults_in_the_table_of_keys(composed: Compose) -> None:
