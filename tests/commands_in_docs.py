@@ -82,7 +82,7 @@ def commands_of(page: Path) -> list[Command]:
             wrong, lines = False, without_heredocs(lines)
         for line in lines:
             if "seqtrain" in line:
-                found += of_line(line, wrong)
+                found += of_line(re.sub(r"<(\w+)>", r"\1", line), wrong)
     prose = re.sub(r"```.*?```", "", text, flags=re.DOTALL)
     for span in re.findall(r"`([^`\n]+)`", prose):
         if "..." in span or "[" in span.replace("=[", ""):
