@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
 ROOT = Path(__file__).parents[1]
 PAGES = [
     Path("README.md"),
@@ -104,3 +106,19 @@ def without_heredocs(lines: list[str]) -> list[str]:
         if started := re.search(r"<<\s*'?(\w+)'?", line):
             end = started[1]
     return kept
+
+
+def single_values(overrides: list[str]) -> list[str]:
+    """Overrides with the first value of each that names several, and a number for a range of a search."""
+    single = []
+    for override in overrides:
+        if override.startswith(("hydra.", "hydra/")):
+            continue  # whose sweeper's options are Hydra's to check
+        parsed = OverridesParser.create().parse_override(override)
+        if parsed.is_sweep_override():
+            key = override.partition("=")[0]
+            if parsed.is_choice_sweep() or parsed.is_range_sweep():
+                single.append(f"{key}={next(parsed.sweep_string_iterator())}")
+        else:
+            single.append(override)
+    return single

@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from seqtrain.cli.composing import conf_directory, store_schemas, store_sweepers
 from seqtrain.cli.main import COMMANDS
 from seqtrain.config.loading import GROUPS, to_config
 from seqtrain.config.root import Config
-from tests.commands_in_docs import PAGES, ROOT, Command, commands_of
+from tests.commands_in_docs import PAGES, ROOT, Command, commands_of, single_values
 
 Compose = Callable[..., Config]
 
@@ -23,22 +22,6 @@ COMPOSED = ("train", "lr-find", "check-resume")
 OWN_KEYS = {"train": set[str](), "lr-find": {"low", "high", "steps"}, "check-resume": {"steps"}}
 ALL = [command for page in PAGES for command in commands_of(page)]
 FLAGS = ("-m", "--multirun", "--help", "--hydra-help", "--version", "--cfg", "--config-dir", "-p", "--package")
-
-
-def single_values(overrides: list[str]) -> list[str]:
-    """Overrides with the first value of each that names several, and a number for a range of a search."""
-    single = []
-    for override in overrides:
-        if override.startswith(("hydra.", "hydra/")):
-            continue  # whose sweeper's options are Hydra's to check
-        parsed = OverridesParser.create().parse_override(override)
-        if parsed.is_sweep_override():
-            key = override.partition("=")[0]
-            if parsed.is_choice_sweep() or parsed.is_range_sweep():
-                single.append(f"{key}={next(parsed.sweep_string_iterator())}")
-        else:
-            single.append(override)
-    return single
 
 
 @pytest.fixture(scope="module")
