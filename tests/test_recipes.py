@@ -1,4 +1,4 @@
-"""Every recipe of conf/experiment/ takes a step on any machine, on small made-up data in the place of its own."""
+"""Every recipe of conf/experiment/ and of the README takes a step, on made-up data in the place of public data."""
 
 import random
 from collections.abc import Callable
@@ -11,7 +11,9 @@ import pytest
 from seqtrain.cli.composing import conf_directory
 from seqtrain.commands.train import train
 from seqtrain.config.root import Config
+from seqtrain.errors import DataError
 from seqtrain.run_directory import RunDirectory, read_json
+from tests.commands_in_docs import ROOT, commands_of, single_values
 
 Compose = Callable[..., Config]
 RECIPES = sorted(path.stem for path in (conf_directory() / "experiment").glob("*.yaml"))
@@ -19,6 +21,13 @@ SMALLER = {
     "wikitext2_awd_lstm": ["model.hidden_sizes=[46,46,16]", "model.embedding.embed_dim=16", "data.batch_size=10"],
     "etth1_segrnn": ["data.batch_size=8"],
 }
+IN_README: dict[frozenset[str], list[str]] = {}
+"""Commands of the README that train, one of those that differ in length, place and seed only."""
+for command in commands_of(Path("README.md")):
+    if command.name == "train" and not command.wrong and not {"--cfg", "--help"} & command.flags:
+        given = [o for o in single_values(command.overrides) if not o.startswith(("debug=", "trainer.", "seed="))]
+        if not any(o.startswith("+experiment=") for o in given):  # which stand above
+            IN_README.setdefault(frozenset(given) - {"data=docstrings"}, given)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,5 +63,24 @@ def test_recipe(recipe: str, composed: Compose, data: Path, tmp_path: Path, monk
     config = composed(f"+experiment={recipe}", "debug=dry", "device=cpu", *SMALLER.get(recipe, []))
     run = RunDirectory.claim(tmp_path / "run", exact=True)
     value = train(config, run)
+    assert np.isfinite(value)
+    assert read_json(run.results_path)["scores"]
+
+
+@pytest.mark.parametrize("overrides", IN_README.values(), ids=" ".join)
+def test_command_of_the_readme(
+    overrides: list[str], composed: Compose, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEQTRAIN_DATA_DIR", str(data))
+    monkeypatch.chdir(ROOT)  # where examples/ is
+    faster = ["data.tokenizer=byte"] if "data=stdlib" in overrides else []  # pairs take 20 s to learn
+    config = composed(*overrides, *faster, "debug=dry", "trainer.figures=false", "device=cpu")
+    run = RunDirectory.claim(tmp_path / "run", exact=True)
+    try:
+        value = train(config, run)
+    except DataError as error:
+        if "no local copy" in str(error):
+            pytest.skip(f"no made-up data of this name: {error}")
+        raise
     assert np.isfinite(value)
     assert read_json(run.results_path)["scores"]
