@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 
-def aligned(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> list[str]:
+def align_columns(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> list[str]:
     """Rows as lines whose columns are of one width each; those of ``left`` stand at the left, others at the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [

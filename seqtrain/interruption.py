@@ -23,7 +23,7 @@ class Interruption:
     thread notes signals.
     """
 
-    saying = "ending after this step, once it is saved"
+    message = "ending after this step, once it is saved"
     requested: int | None = None
     """Number of the signal that came."""
 
@@ -43,4 +43,4 @@ class Interruption:
             raise Interrupted(number)
         self.requested = number
         name = signal.Signals(number).name
-        os.write(2, f"seqtrain: {name}: {self.saying}; again to stop at once\n".encode())
+        os.write(2, f"seqtrain: {name}: {self.message}; again to stop at once\n".encode())

@@ -56,7 +56,7 @@ def read_json(path: Path) -> Any:
         raise RunError(f"{path}: is not valid JSON ({error}); restore it or train again") from error
 
 
-def read_facts(path: Path) -> dict[str, Any]:
+def read_json_if_valid(path: Path) -> dict[str, Any]:
     """A JSON file of a run for what it has to say; empty where there is none yet, or it is damaged."""
     with suppress(RunError):
         facts = read_json(path)
@@ -64,7 +64,7 @@ def read_facts(path: Path) -> dict[str, Any]:
     return {}
 
 
-def why(error: BaseException) -> str:
+def error_line(error: BaseException) -> str:
     """An error in one line."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
@@ -106,10 +106,10 @@ class RunDirectory:
                     f"{target}: cannot be written ({error.strerror}); choose another hydra.run.dir"
                 ) from error
         run = cls(target)
-        run.begin()
+        run.initialise()
         return run
 
-    def begin(self) -> None:
+    def initialise(self) -> None:
         """Give the run its identity, which a process killed at once may have left undone."""
         self.checkpoint_path("last").parent.mkdir(exist_ok=True)
         if not self.status_path.exists():
@@ -125,7 +125,7 @@ class RunDirectory:
             raise RunError(f"{key}={path}: no such directory")
         if not run.config_path.is_file():
             raise RunError(f"{key}={path}: is not the directory of a run (no config.yaml in it)")
-        run.begin()
+        run.initialise()
         return run
 
     @property
@@ -203,7 +203,7 @@ class RunDirectory:
             interrupted = isinstance(error, Interrupted | KeyboardInterrupt)
             state = "interrupted" if interrupted else "pruned" if isinstance(error, Pruned) else "failed"
             with suppress(RunError, OSError):  # a full disk or a directory that is gone: what led here says more
-                self.update_status(state=state, error=why(error), finished=now())
+                self.update_status(state=state, error=error_line(error), finished=now())
             raise
         self.update_status(state="finished", finished=now())
 

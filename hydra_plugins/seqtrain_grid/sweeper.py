@@ -27,7 +27,7 @@ from seqtrain.errors import Interrupted, RunError
 from seqtrain.sweeps.identity import job_hash
 from seqtrain.sweeps.ledger import DONE, Job, Sweep, read_status
 from seqtrain.sweeps.sharing import num_cores, threads_of_children, threads_per_job
-from seqtrain.sweeps.stopping import Stopping
+from seqtrain.sweeps.stopping import SweepInterruption
 from seqtrain.sweeps.table import counts, show
 
 log = logging.getLogger(__name__)
@@ -87,7 +87,7 @@ class GridSweeper(Sweeper):
             raise refusals[0]
         with sweep.locked():
             sweep.write_plan(sys.argv[1:], jobs)
-            left = [job for job in jobs if job.error is None and sweep.standing(job).state not in DONE]
+            left = [job for job in jobs if job.error is None and sweep.job_state(job).state not in DONE]
             log.info("%s: %d of %d jobs to run", sweep.path, len(left), len(jobs))
             try:
                 self.run(sweep, left)
@@ -95,7 +95,7 @@ class GridSweeper(Sweeper):
                 error.add("the same command goes on with the sweep")
                 raise
             show(sweep, watch=False)
-            conclude(sweep, jobs, ran=bool(left))
+            report_remaining(sweep, jobs, ran=bool(left))
 
     def plan(self, sweep: Sweep, arguments: Sequence[str]) -> tuple[list[Job], list[Exception]]:
         """The jobs of the grid, and why configurations are refused; jobs begun before keep their directories."""
@@ -117,7 +117,7 @@ class GridSweeper(Sweeper):
                 continue
             hashes[key] = number
             jobs.append(Job(number, point, f"{name}-{key}"))
-        known = sweep.known(list(hashes))
+        known = sweep.started_jobs(list(hashes))
         return [replace(job, name=known.get(job.name.rpartition("-")[2], job.name)) for job in jobs], refusals
 
     def compose(self, number: int, point: Sequence[str]) -> tuple[str, str]:
@@ -143,16 +143,16 @@ class GridSweeper(Sweeper):
             self.launcher.joblib["n_jobs"] = at_once  # type: ignore[attr-defined]  # its options
         apart = launcher == "submitit_local" or (launcher == "joblib" and at_once > 1)  # 1 is this process itself
         threads = threads_per_job(num_cores(), at_once) if apart else None
-        stopping = Stopping(sweep) if apart else None
+        interruption = SweepInterruption(sweep) if apart else None
         left = list(jobs)
-        with quiet_launchers(), threads_of_children(threads), stopping or nullcontext():
+        with quiet_launchers(), threads_of_children(threads), interruption or nullcontext():
             while left and not sweep.halted:
                 batch, rest = left[:size], left[size:]
                 first = batch[0].number if launcher == "basic" else len(jobs) - len(left)
                 again = self.launch(sweep, batch, first or 0)
                 left = [*again, *rest] if launcher in LOCAL and len(again) < len(batch) else rest
-        if stopping is not None and stopping.requested is not None:
-            raise Interrupted(stopping.requested)
+        if interruption is not None and interruption.requested is not None:
+            raise Interrupted(interruption.requested)
 
     def jobs_at_once(self, launcher: str, jobs: int) -> int:
         """How many jobs share this machine."""
@@ -200,20 +200,20 @@ def wait_for(sweep: Sweep, batch: Sequence[Job], starting: float) -> None:
     """Wait until no job of the batch runs; one that has not begun may still do so for some seconds."""
     deadline = time.monotonic() + starting
     while True:
-        states = {sweep.standing(job).state for job in batch}
+        states = {sweep.job_state(job).state for job in batch}
         if "running" not in states and ("waiting" not in states or time.monotonic() > deadline):
             return
         time.sleep(0.5)
 
 
-def conclude(sweep: Sweep, jobs: Sequence[Job], *, ran: bool) -> None:
+def report_remaining(sweep: Sweep, jobs: Sequence[Job], *, ran: bool) -> None:
     """Say what is left to do.
 
     Raises:
         RunError: if a job is not finished, unless another process is at it.
     """
-    standings = [(job, sweep.standing(job)) for job in jobs]
-    if any(standing.state not in (*DONE, "running") for _, standing in standings):
-        raise RunError(f"{sweep.path}: {counts(standings)}; the same command goes on with what is not finished")
+    job_states = [(job, sweep.job_state(job)) for job in jobs]
+    if any(job_state.state not in (*DONE, "running") for _, job_state in job_states):
+        raise RunError(f"{sweep.path}: {counts(job_states)}; the same command goes on with what is not finished")
     if not ran:
         log.info("every job is finished; to run them anew, delete %s or give another hydra.sweep.dir=", sweep.path)

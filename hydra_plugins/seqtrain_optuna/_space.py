@@ -46,9 +46,9 @@ class SearchSpace:
         """The overrides of a trial with these parameters."""
         return [*self.fixed, *(f"{key}={value}" for key, value in params.items())]
 
-    def first(self) -> dict[str, Any]:
+    def first_point(self) -> dict[str, Any]:
         """A point of the space: the first choice, and the low end of every range."""
-        return {key: lowest(d) for key, d in self.distributions.items()}
+        return {key: lowest_value(d) for key, d in self.distributions.items()}
 
     def grid(self) -> dict[str, list[Any]]:
         """All values of each key; raises ConfigError for a key that has infinitely many."""
@@ -79,7 +79,7 @@ def build(override: Override) -> BaseDistribution:
             return IntDistribution(low, high, log="log" in tags)
         return FloatDistribution(low, high, log="log" in tags)
     if isinstance(sweep, RangeSweep):
-        return of_range(sweep, log="log" in tags)
+        return range_distribution(sweep, log="log" in tags)
     if tags:
         raise ValueError("tag log: a choice has no order; it is for intervals and ranges")
     # A text stays as it was written: it is to be parsed again as an override.
@@ -87,7 +87,7 @@ def build(override: Override) -> BaseDistribution:
     return CategoricalDistribution(choices)
 
 
-def of_range(sweep: RangeSweep, *, log: bool) -> BaseDistribution:
+def range_distribution(sweep: RangeSweep, *, log: bool) -> BaseDistribution:
     """A range as whole numbers or floats at equal distances."""
     start, step = Decimal(str(sweep.start)), Decimal(str(sweep.step))
     if step == 0:
@@ -118,7 +118,7 @@ def values(key: str, of: BaseDistribution) -> list[Any]:
     return [float(low + i * step) for i in range(int((Decimal(str(of.high)) - low) / step) + 1)]
 
 
-def lowest(of: BaseDistribution) -> Any:
+def lowest_value(of: BaseDistribution) -> Any:
     """The first choice or the low end of a distribution."""
     if isinstance(of, CategoricalDistribution):
         return of.choices[0]

@@ -24,13 +24,13 @@ from hydra_plugins.seqtrain_optuna.config import Direction, OptunaSweeperConfig
 from seqtrain.config.loading import from_yaml
 from seqtrain.errors import ConfigError, UserError
 from seqtrain.run_directory import is_locked
-from seqtrain.sweeps.ledger import Standing, read_standing
+from seqtrain.sweeps.ledger import JobState, read_job_state
 from seqtrain.training.pruning import build, open_storage, without_password
 
 log = logging.getLogger("seqtrain.study")
 
-BEAT_SECONDS = 60
-LOST_SECONDS = 300
+HEARTBEAT_SECONDS = 60
+LOST_TRIAL_SECONDS = 300
 """After which a trial without a heartbeat is taken for lost by other machines."""
 
 
@@ -49,13 +49,13 @@ def open_study(
         ConfigError: if the database cannot be opened, or the study in it has the other direction.
     """
     warnings.filterwarnings("ignore", category=ExperimentalWarning)  # heartbeats
-    warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")  # `beating` gives them
+    warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")  # `sending_heartbeats` gives them
     storage = open_storage(
-        full_address(options.storage, directory),
+        absolute_url(options.storage, directory),
         "hydra.sweeper.storage",
-        heartbeat_interval=BEAT_SECONDS,
-        grace_period=LOST_SECONDS,
-        heartbeat_stale_trial_callback=do_again,
+        heartbeat_interval=HEARTBEAT_SECONDS,
+        grace_period=LOST_TRIAL_SECONDS,
+        heartbeat_stale_trial_callback=retry_lost_trial,
     )
     known = optuna.get_all_study_names(storage) if options.storage is None else []
     name = options.study_name or (known[0] if len(known) == 1 else directory.name)  # it may have been moved
@@ -77,7 +77,7 @@ def open_study(
     return study, storage
 
 
-def full_address(address: str | None, directory: Path) -> str:
+def absolute_url(address: str | None, directory: Path) -> str:
     """The address of a study's database as jobs in any folder find it.
 
     Args:
@@ -106,13 +106,13 @@ def full_address(address: str | None, directory: Path) -> str:
     return url.render_as_string(hide_password=False)
 
 
-def mark(trial: Trial, directory: Path, pruner: dict[str, Any]) -> None:
+def set_trial_attributes(trial: Trial, directory: Path, pruner: dict[str, Any]) -> None:
     """Note in a trial which sweep runs it, and by which pruner its run is to be judged."""
     trial.set_user_attr("sweeper", {"host": socket.gethostname(), "directory": str(directory)})
     trial.set_user_attr("pruner", pruner)
 
 
-def counted(study: Study) -> int:
+def count_trials(study: Study) -> int:
     """Trials that count towards ``n_trials``: finished, pruned, failed by an error, or being run by someone."""
     return sum(
         trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
@@ -131,34 +131,34 @@ def tell(study: Study, number: int, value: float | None = None, state: TrialStat
             raise
 
 
-def do_again(study: Study, trial: FrozenTrial) -> None:
+def retry_lost_trial(study: Study, trial: FrozenTrial) -> None:
     """Put the parameters of a lost trial in the queue, but not those of one that was lost twice."""
     RetryHeartbeatStaleTrialCallback(max_retry=1)(study, trial)
 
 
-def give_up(study: Study, trials: Sequence[FrozenTrial]) -> None:
+def close_trials(study: Study, trials: Sequence[FrozenTrial]) -> None:
     """Close trials that nobody tells how they end: as their run did, or else their parameters go in the queue."""
     for trial in trials:
-        run = own_run(trial)
+        run = run_of_trial(trial)
         if run.state == "finished" and run.value is not None and math.isfinite(run.value):
             tell(study, trial.number, run.value)
         elif run.state == "pruned":
             tell(study, trial.number, state=TrialState.PRUNED)
         else:
             tell(study, trial.number, state=TrialState.FAIL)
-            do_again(study, trial)
+            retry_lost_trial(study, trial)
 
 
-def own_run(trial: FrozenTrial) -> Standing:
+def run_of_trial(trial: FrozenTrial) -> JobState:
     """Where a trial's run stands. Parameters that are run again still name the run of the trial before."""
     path = Path(trial.user_attrs.get("run", ""))
     with suppress(UserError):
         if from_yaml(path / "config.yaml").sweep.trial == trial.number:
-            return read_standing(path)
-    return Standing("waiting")
+            return read_job_state(path)
+    return JobState("waiting")
 
 
-def give_up_lost(study: Study, directory: Path | None = None) -> None:
+def close_lost_trials(study: Study, directory: Path | None = None) -> None:
     """Close the trials that nobody runs any more: without a heartbeat, or of a sweep on this machine that has ended.
 
     Args:
@@ -167,7 +167,7 @@ def give_up_lost(study: Study, directory: Path | None = None) -> None:
     """
     if directory is not None:  # first, since what Optuna fails is never told how its run ended
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        give_up(study, [trial for trial in running if is_lost(trial, directory)])
+        close_trials(study, [trial for trial in running if is_lost(trial, directory)])
     fail_stale_trials(study)
 
 
@@ -181,12 +181,12 @@ def is_lost(trial: FrozenTrial, directory: Path) -> bool:
 
 
 @contextmanager
-def beating(storage: RDBStorage, trials: Sequence[Trial]) -> Iterator[None]:
+def sending_heartbeats(storage: RDBStorage, trials: Sequence[Trial]) -> Iterator[None]:
     """Meanwhile the storage hears every minute that these trials are at work."""
     done = threading.Event()
 
     def beat() -> None:
-        while not done.wait(BEAT_SECONDS):
+        while not done.wait(HEARTBEAT_SECONDS):
             try:
                 for trial in trials:
                     storage.record_heartbeat(trial._trial_id)

@@ -107,7 +107,7 @@ class OptunaSweeper(Sweeper):
         """
         from seqtrain.config import registry
 
-        tree = self.loader.load_sweep_config(self.composed, space.overrides(space.first()))
+        tree = self.loader.load_sweep_config(self.composed, space.overrides(space.first_point()))
         maximize = registry.find("task", tree.task.kind).load().maximize
         needed = Direction.maximize if maximize else Direction.minimize
         given = self.options.direction
@@ -125,14 +125,15 @@ class OptunaSweeper(Sweeper):
         from hydra_plugins.seqtrain_optuna import _study
 
         study, self.storage = _study.open_study(self.options, space, direction, directory)
-        _study.give_up_lost(study, directory)
+        _study.close_lost_trials(study, directory)
         total = self.options.n_trials
         if isinstance(study.sampler, GridSampler):
             total = min(total, math.prod(len(values) for values in space.grid().values()))
-        log.info("study %s: %d of %d trials, to %s", study.study_name, _study.counted(study), total, direction.name)
-        while (left := total - _study.counted(study)) > 0:
+        count = _study.count_trials(study)
+        log.info("study %s: %d of %d trials, to %s", study.study_name, count, total, direction.name)
+        while (left := total - _study.count_trials(study)) > 0:
             self.run(study, space, directory, min(left, self.options.n_jobs))
-            _study.give_up_lost(study)
+            _study.close_lost_trials(study)
         _study.save_results(study, directory / "optimization_results.yaml")
         print(_study.summary(study))
 
@@ -144,23 +145,23 @@ class OptunaSweeper(Sweeper):
         """
         from optuna.exceptions import StorageInternalError
 
-        from hydra_plugins.seqtrain_optuna._study import beating, give_up
+        from hydra_plugins.seqtrain_optuna._study import close_trials, sending_heartbeats
 
         trials = [self.ask(study, space, directory) for _ in range(count)]
-        untold = {trial.number for trial in trials}
+        open_trials = {trial.number for trial in trials}
         try:
-            with beating(self.storage, trials), self.sharing(count):
+            with sending_heartbeats(self.storage, trials), self.sharing(count):
                 jobs = [self.job(trial, space, directory) for trial in trials]
                 for trial, job in zip(trials, self.launch(jobs, trials[0].number), strict=True):
                     self.tell(study, trial, job)
-                    untold.remove(trial.number)
+                    open_trials.remove(trial.number)
         except (UserError, StorageInternalError):
             raise
         except Exception as error:  # a process died, say: there is no telling which trial it had
             log.error("the launcher gave up", exc_info=error)
             self.failures, self.last_error = self.failures + 1, error
         finally:
-            give_up(study, [trial for trial in study.get_trials(deepcopy=False) if trial.number in untold])
+            close_trials(study, [trial for trial in study.get_trials(deepcopy=False) if trial.number in open_trials])
         allowed = self.options.max_failure_rate * self.options.n_trials
         if self.failures > (0 if self.composed.sweep.on_error is OnError.stop else allowed):
             raise RunError(
@@ -178,7 +179,7 @@ class OptunaSweeper(Sweeper):
 
     def ask(self, study: "Study", space: "SearchSpace", directory: Path) -> "Trial":
         """A new trial, its parameters chosen."""
-        from hydra_plugins.seqtrain_optuna._study import mark
+        from hydra_plugins.seqtrain_optuna._study import set_trial_attributes
 
         try:
             trial = study.ask(space.distributions)
@@ -192,7 +193,7 @@ class OptunaSweeper(Sweeper):
                 f"hydra.sweeper.params: {error}; the study {study.study_name} was begun with another space: give "
                 "another hydra.sweeper.study_name"
             ) from error
-        mark(trial, directory, self.options.pruner)
+        set_trial_attributes(trial, directory, self.options.pruner)
         if self.extend is not None:
             self.extend(self.composed, trial)
         return trial

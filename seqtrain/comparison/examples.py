@@ -54,19 +54,19 @@ def quotient(a: Floats, b: Floats) -> Floats:
 # Classification: rows.
 
 
-def class_hits(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
+def class_accuracy(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
     """Accuracy: whether the most probable class is right."""
     return mean_of(outputs["probabilities"].argmax(1) == outputs["targets"])
 
 
-def class_nats(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
+def class_cross_entropy(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
     """Loss: nats of the true class."""
     probabilities, targets = outputs["probabilities"], outputs["targets"]
     true = probabilities[np.arange(len(targets)), targets]
     return mean_of(-np.log(np.maximum(true, np.finfo(np.float64).tiny)))
 
 
-def class_counts(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
+def class_macro_f1(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
     """Macro F1: which class is hit, which is predicted, which is true."""
     probabilities, targets = outputs["probabilities"], outputs["targets"]
     N, C = probabilities.shape
@@ -75,10 +75,10 @@ def class_counts(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
     guesses, rows, terms = probabilities.argmax(1), np.arange(N), np.zeros((N, 3, C))
     terms[rows, 0, targets] = guesses == targets
     terms[rows, 1, guesses] = terms[rows, 2, targets] = 1
-    return Statistic(terms.reshape(N, 3 * C), macro_f1)
+    return Statistic(terms.reshape(N, 3 * C), macro_f1_of_means)
 
 
-def macro_f1(means: Floats) -> Floats:
+def macro_f1_of_means(means: Floats) -> Floats:
     """Mean of F1 over the classes that are predicted or true at all, (...), of shares (..., 3 C)."""
     hits, guessed, true = np.moveaxis(means.reshape(*means.shape[:-1], 3, -1), -2, 0)
     occurs = guessed + true > 0
@@ -88,12 +88,12 @@ def macro_f1(means: Floats) -> Floats:
 # Regression: rows.
 
 
-def squared_number(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
+def squared_error(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
     """Squared error."""
     return mean_of((outputs["predictions"] - outputs["targets"]) ** 2)
 
 
-def absolute_number(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
+def absolute_error(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
     """Absolute error."""
     return mean_of(np.abs(outputs["predictions"] - outputs["targets"]))
 
@@ -107,22 +107,22 @@ def per_sequence(values: NDArray[Any], outputs: Outputs) -> Floats:
     return np.add.reduceat(values.astype(np.float64), starts)
 
 
-def step_nats(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
+def label_cross_entropy(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
     """Loss: nats of the true labels, over the steps."""
     return ratio(per_sequence(-outputs["log_probabilities"], outputs), outputs["lengths"])
 
 
-def step_hits(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
+def label_accuracy(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
     """Accuracy of steps."""
     return ratio(per_sequence(outputs["predictions"] == outputs["targets"], outputs), outputs["lengths"])
 
 
-def whole_hits(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
+def sequence_accuracy(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
     """Sequences without a wrong step."""
     return mean_of(per_sequence(outputs["predictions"] != outputs["targets"], outputs) == 0)
 
 
-def entities(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
+def entity_f1(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
     """F1 of entities: 2 hits over those predicted and those true."""
     from seqeval.metrics.sequence_labeling import get_entities
 
@@ -136,14 +136,14 @@ def entities(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
 # Language modelling: tokens.
 
 
-def token_nats(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
+def token_cross_entropy(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
     """Loss: nats of each token."""
     return mean_of(-outputs["log_probabilities"])
 
 
 def token_perplexity(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
     """The exponential of the loss."""
-    return Statistic(token_nats(outputs, spec).terms, lambda means: np.exp(means[..., 0]))
+    return Statistic(token_cross_entropy(outputs, spec).terms, lambda means: np.exp(means[..., 0]))
 
 
 # Forecasting: windows, with sums over their steps and variables.
@@ -154,14 +154,14 @@ def window_mean(name: str) -> Callable[[Outputs, dict[str, Any]], Statistic]:
     return lambda outputs, spec: ratio(outputs[name], outputs["observed"])
 
 
-def window_root(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
+def window_rmse(outputs: Outputs, spec: dict[str, Any]) -> Statistic:
     """The root of the mean squared error."""
     terms = window_mean("squared_errors")(outputs, spec).terms
     return Statistic(terms, lambda means: np.sqrt(quotient(means[..., 0], means[..., 1])))
 
 
 @dataclass(frozen=True)
-class Kind:
+class TaskStatistics:
     """How the stored predictions of a kind of task are read."""
 
     unit: str
@@ -172,20 +172,29 @@ class Kind:
     """Whether examples that follow each other in time depend on each other."""
 
 
-KINDS = {
-    "classification": Kind("rows", {"accuracy": class_hits, "loss": class_nats, "macro_f1": class_counts}),
-    "sequence_regression": Kind("rows", {"mse": squared_number, "mae": absolute_number}),
-    "sequence_labelling": Kind(
-        "sequences",
-        {"loss": step_nats, "accuracy": step_hits, "sequence_accuracy": whole_hits, "entity_f1": entities},
+TASK_STATISTICS = {
+    "classification": TaskStatistics(
+        "rows", {"accuracy": class_accuracy, "loss": class_cross_entropy, "macro_f1": class_macro_f1}
     ),
-    "language_modelling": Kind("tokens", {"loss": token_nats, "perplexity": token_perplexity}, ordered=True),
-    "forecasting": Kind(
+    "sequence_regression": TaskStatistics("rows", {"mse": squared_error, "mae": absolute_error}),
+    "sequence_labelling": TaskStatistics(
+        "sequences",
+        {
+            "loss": label_cross_entropy,
+            "accuracy": label_accuracy,
+            "sequence_accuracy": sequence_accuracy,
+            "entity_f1": entity_f1,
+        },
+    ),
+    "language_modelling": TaskStatistics(
+        "tokens", {"loss": token_cross_entropy, "perplexity": token_perplexity}, ordered=True
+    ),
+    "forecasting": TaskStatistics(
         "windows",
         {
             "mse": window_mean("squared_errors"),
             "mae": window_mean("absolute_errors"),
-            "rmse": window_root,
+            "rmse": window_rmse,
             "crps": window_mean("crps"),
         },
         ordered=True,

@@ -26,7 +26,7 @@ COLOURS = (
 WIDTH = 5.0  # inches, so that letters can still be read where a phone makes the figure narrower
 BADGE = 150  # area of the circle around a group's number
 GREY = "#808080"
-FAR = 1.0
+MAX_SPANS_AWAY = 1.0
 """Baselines that lie farther from the groups than this many times their span are named, not drawn."""
 STYLE = {
     "svg.fonttype": "none",  # letters of the page's font
@@ -76,7 +76,7 @@ def canvas(height: float) -> tuple["Figure", "Axes"]:
     return figure, figure.add_subplot()
 
 
-def badge(axes: "Axes", x: float, y: float, place: int) -> None:
+def draw_badge(axes: "Axes", x: float, y: float, place: int) -> None:
     """A group's number in a circle."""
     axes.scatter([x], [y], s=BADGE, color=colour(place), zorder=4)
     axes.text(
@@ -96,7 +96,7 @@ def score_figure(table: Table, metric: str) -> "Figure | None":
         if deviation is not None:
             axes.errorbar(mean, line, xerr=deviation, color=colour(place), capsize=3, linewidth=1.5)
         axes.plot(row.scores[metric], [line + 0.25] * len(row.scores[metric]), ".", color=colour(place), alpha=0.7)
-        badge(axes, mean, line, place)
+        draw_badge(axes, mean, line, place)
     near = [(row.name, mean) for row in table.baselines if (mean := row.mean(metric)) is not None]
     near = [(name, mean) for name, mean in near if is_near(mean, table, metric)]
     for i, (name, mean) in enumerate(near):
@@ -123,7 +123,7 @@ def is_near(value: float, table: Table, metric: str) -> bool:
     if not values:
         return False
     span = (max(values) - min(values)) or abs(max(values)) * 0.1 or 1.0
-    return min(values) - FAR * span <= value <= max(values) + FAR * span
+    return min(values) - MAX_SPANS_AWAY * span <= value <= max(values) + MAX_SPANS_AWAY * span
 
 
 def far_baselines(table: Table, metric: str) -> list[Row]:
@@ -143,7 +143,7 @@ def cost_figure(table: Table, metric: str, cost: str) -> "Figure | None":
         return None
     figure, axes = canvas(3.2)
     for x, y, place in points:
-        badge(axes, x, y, place)
+        draw_badge(axes, x, y, place)
     costs = [point[0] for point in points]
     if max(costs) > 10 * min(costs) > 0:
         axes.set_xscale("log")
@@ -170,7 +170,7 @@ def curve_figure(table: Table, metric: str) -> "Figure | None":
     heights = spread([float(mean[-1]) for _, _, mean, _ in curves], 0.08 * (high - low))
     for (place, steps, mean, _), height in zip(curves, heights, strict=True):
         axes.plot([steps[-1], x], [mean[-1], height], color=colour(place), linewidth=0.7, alpha=0.6)
-        badge(axes, x, height, place)
+        draw_badge(axes, x, height, place)
     axes.set(xlabel="step", ylabel=f"validation {metric}")
     return figure
 
@@ -181,7 +181,7 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
     clusters: list[list[float]] = []  # of values that have to share their middle
     for value in np.asarray(values)[order].tolist():
         clusters.append([value])
-        while len(clusters) > 1 and top(clusters[-2], gap) + gap > 2 * np.mean(clusters[-1]) - top(clusters[-1], gap):
+        while len(clusters) > 1 and highest(clusters[-2], gap) + gap > lowest(clusters[-1], gap):
             clusters[-2:] = [clusters[-2] + clusters[-1]]
     moved = [np.mean(cluster) + gap * (i - (len(cluster) - 1) / 2) for cluster in clusters for i in range(len(cluster))]
     result = np.empty(len(values))
@@ -189,9 +189,14 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
     return result.tolist()
 
 
-def top(cluster: list[float], gap: float) -> float:
-    """The highest place of a cluster's values once they are moved apart."""
+def highest(cluster: list[float], gap: float) -> float:
+    """Highest place of a cluster's values after they are spread ``gap`` apart around their mean."""
     return float(np.mean(cluster) + gap * (len(cluster) - 1) / 2)
+
+
+def lowest(cluster: list[float], gap: float) -> float:
+    """Lowest place of a cluster's values after they are spread ``gap`` apart around their mean."""
+    return float(2 * np.mean(cluster) - highest(cluster, gap))
 
 
 def mean_curve(group: Group, tag: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

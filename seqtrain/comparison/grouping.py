@@ -67,7 +67,7 @@ def comparable(run: Run) -> dict[str, str]:
     return facts
 
 
-def pools(runs: Sequence[Run]) -> list[list[Run]]:
+def comparable_sets(runs: Sequence[Run]) -> list[list[Run]]:
     """Runs that may be compared with each other, together; in the order in which they come."""
     found: dict[tuple[Any, ...], list[Run]] = defaultdict(list)
     for run in runs:
@@ -75,7 +75,7 @@ def pools(runs: Sequence[Run]) -> list[list[Run]]:
     return list(found.values())
 
 
-def group(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
+def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
     """The configurations among runs of one pool, labelled.
 
     Of runs that have the seed too in common the latest stands for all: a repetition says nothing of other seeds.
@@ -113,10 +113,10 @@ def distinguishing(options: Sequence[dict[str, Any]]) -> list[str]:
     That ``model=lstm`` has another cell than ``model=gru`` goes without saying.
     """
     keys = differing(options)
-    return [key for key in keys if key in NAMES or not follows(key, f"{key.split('.')[0]}.name", options)]
+    return [key for key in keys if key in NAMES or not is_implied(key, f"{key.split('.')[0]}.name", options)]
 
 
-def follows(key: str, name: str, options: Sequence[dict[str, Any]]) -> bool:
+def is_implied(key: str, name: str, options: Sequence[dict[str, Any]]) -> bool:
     """Whether configurations with the same ``name`` have the same ``key``, so that the one tells the other."""
     values = defaultdict(set)
     for each in options:
@@ -141,10 +141,10 @@ def label(options: dict[str, Any], names: dict[str, str]) -> str:
     """A group in a few words: ``gru`` where only the model differs, else ``model=gru lr=0.002``."""
     if not names or list(names) == ["model.name"]:
         return str(options["model.name"])
-    return " ".join(f"{name}={shown(options.get(key))}" for key, name in names.items())
+    return " ".join(f"{name}={format_value(options.get(key))}" for key, name in names.items())
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value in few letters: of a path its last part."""
     if value is None:
         return "null"
@@ -153,5 +153,5 @@ def shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list):
-        return f"[{','.join(shown(part) for part in value)}]"
+        return f"[{','.join(format_value(part) for part in value)}]"
     return Path(value).name if isinstance(value, str) and "/" in value else str(value)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-SHARES = frozenset(
+POINT_METRICS = frozenset(
     {
         *("accuracy", "top5_accuracy", "sequence_accuracy", "macro_f1", "auroc"),
         *("entity_f1", "entity_precision", "entity_recall"),
@@ -30,7 +30,7 @@ def unit(metric: str, task: str) -> tuple[float, str]:
     Returns:
         Factor and words: a difference of 0.012 in accuracy is 1.2 ``points of accuracy``.
     """
-    if metric in SHARES:
+    if metric in POINT_METRICS:
         return 100.0, f"points of {metric}"
     if metric == "loss":
         return 1.0, NATS.get(task, "nats")

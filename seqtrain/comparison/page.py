@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from html import escape
 
 from seqtrain.comparison import figures
-from seqtrain.comparison.grouping import shown
+from seqtrain.comparison.grouping import format_value
 from seqtrain.comparison.metrics import unit
-from seqtrain.comparison.pairs import Pairs, how_resampled, sentence
+from seqtrain.comparison.pairs import Pairs, resampling_line, sentence
 from seqtrain.comparison.report import Report, Table
 from seqtrain.comparison.style import READING, SCRIPT, STYLE
 from seqtrain.comparison.text import cells, direction_line
@@ -28,7 +28,7 @@ def page(report: Report, directories: Sequence[str]) -> str:
     for table in report.tables:
         parts += table_parts(table)
     if report.unfinished:
-        rows = [[str(run.path), run.state, run.why] for run in report.unfinished]
+        rows = [[str(run.path), run.state, run.reason] for run in report.unfinished]
         parts.append("<h2>Not finished, and not in any table</h2>")
         parts.append(html_table(["run", "state", "why"], rows, rows, text=3))
     if not report.tables:
@@ -44,7 +44,7 @@ def page(report: Report, directories: Sequence[str]) -> str:
     )
 
 
-def unbroken(text: str) -> str:
+def escape_with_nbsp(text: str) -> str:
     """Words for HTML, in which no line breaks before a per cent sign."""
     return escape(text).replace(" %", "&nbsp;%")
 
@@ -54,8 +54,8 @@ def table_parts(table: Table) -> list[str]:
     parts = [f"<h2>{escape(table.heading)}</h2>", score_table(table)]
     parts.append(f'<p class="soft">{escape(direction_line(table))}</p>')
     for pairs in table.pairs:
-        items = "".join(f"<li>{unbroken(sentence(d, pairs))}</li>" for d in pairs.with_best)
-        parts.append(f'<ul>{items}</ul>\n<p class="soft">{unbroken(how_resampled(pairs))}</p>')
+        items = "".join(f"<li>{escape_with_nbsp(sentence(d, pairs))}</li>" for d in pairs.with_best)
+        parts.append(f'<ul>{items}</ul>\n<p class="soft">{escape_with_nbsp(resampling_line(pairs))}</p>')
     parts += [f'<p class="warning">{escape(line)}</p>' for line in table.notes]
     parts.append(f'<div class="figures">{"".join(figure_parts(table))}</div>')
     for pairs in table.pairs:
@@ -123,7 +123,7 @@ def option_table(table: Table) -> str:
     """The options by which groups differ, a row for each."""
     header = ["option", *(f"{i + 1}" for i in range(len(table.groups)))]
     rows = [
-        [key, *(shown(group.options[key]) if key in group.options else "-" for group in table.groups)]
+        [key, *(format_value(group.options[key]) if key in group.options else "-" for group in table.groups)]
         for key in table.keys
     ]
     return html_table(header, rows, rows)

@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 
 from seqtrain.comparison.bootstrap import MAX_BLOCKS, RESAMPLES, block_length, resampled_means
-from seqtrain.comparison.examples import KINDS, Floats, Statistic
+from seqtrain.comparison.examples import TASK_STATISTICS, Floats, Statistic
 from seqtrain.comparison.grouping import Group
 from seqtrain.comparison.metrics import deviation, unit, width_decimals
 from seqtrain.comparison.runs import Run
@@ -68,7 +68,7 @@ class Pairs:
 
 
 @dataclass
-class Measured:
+class GroupStatistics:
     """What a group's runs say of the test examples."""
 
     group: Group
@@ -91,20 +91,20 @@ def compare_pairs(groups: Sequence[Group], metric: str, maximize: bool) -> Pairs
 
     Args:
         groups: of one table.
-        metric: one that ``KINDS`` has for their task.
+        metric: one that ``TASK_STATISTICS`` has for their task.
         maximize: whether more of it is better.
 
     Returns:
         The pairs; none where fewer than two groups have usable predictions.
     """
     first = groups[0].runs[0]
-    kind = KINDS[first.task]
-    pairs = Pairs(metric, first.task, kind.unit, examples=0, block=1)
+    task = TASK_STATISTICS[first.task]
+    pairs = Pairs(metric, first.task, task.unit, examples=0, block=1)
     measured = measure(groups, pairs)
     if len(measured) < 2:
         return pairs
     measured.sort(key=lambda each: each.value, reverse=maximize)
-    if kind.ordered:
+    if task.ordered:
         series = np.stack([np.mean([s.terms[:, 0] for s in each.statistics], axis=0) for each in measured], axis=1)
         pairs.block = block_length(series[:, 1:] - series[:, :1], least=first.data["spec"].get("horizon") or 1)
     pairs.block = max(pairs.block, math.ceil(pairs.examples / MAX_BLOCKS))
@@ -119,7 +119,7 @@ def compare_pairs(groups: Sequence[Group], metric: str, maximize: bool) -> Pairs
     return pairs
 
 
-def measure(groups: Sequence[Group], pairs: Pairs) -> list[Measured]:
+def measure(groups: Sequence[Group], pairs: Pairs) -> list[GroupStatistics]:
     """Read the predictions of every run; those that cannot be used are left out, with a note.
 
     Runs whose predictions are of other examples than those of most are left out too.
@@ -146,7 +146,7 @@ def measure(groups: Sequence[Group], pairs: Pairs) -> list[Measured]:
         if statistics and statistics[0].score is None:
             statistics = [Statistic(np.mean([statistic.terms for statistic in statistics], axis=0))]
         if statistics:
-            measured.append(Measured(group, scores, statistics))
+            measured.append(GroupStatistics(group, scores, statistics))
     return measured
 
 
@@ -157,7 +157,7 @@ def read_statistic(run: Run, metric: str) -> tuple[Statistic, bytes]:
         RunError: if the predictions cannot be used, or do not give the score that the run reported.
     """
     with run.predictions() as outputs:
-        statistic = KINDS[run.task].statistics[metric](outputs, run.data["spec"])
+        statistic = TASK_STATISTICS[run.task].statistics[metric](outputs, run.data["spec"])
         rows = outputs["rows"]
         examples = np.concatenate([rows, outputs["lengths"]]) if "lengths" in outputs else rows
     value, reported = statistic.value(), run.scores["test"].get(metric, math.nan)
@@ -166,7 +166,7 @@ def read_statistic(run: Run, metric: str) -> tuple[Statistic, bytes]:
     return statistic, blake2b(examples.tobytes()).digest()
 
 
-def resample(measured: Sequence[Measured], block: int) -> Floats:
+def resample(measured: Sequence[GroupStatistics], block: int) -> Floats:
     """Scores of each group on every resample, (G, R)."""
     statistics = [statistic for each in measured for statistic in each.statistics]
     ends = np.cumsum([statistic.terms.shape[1] for statistic in statistics])[:-1]
@@ -196,10 +196,10 @@ def sentence(difference: Difference, pairs: Pairs) -> str:
     if pairs.task == "language_modelling" and pairs.metric == "loss":
         low, high = (100 * -math.expm1(-each) for each in (difference.lower, difference.upper))
         text += f"; perplexity {100 * -math.expm1(-difference.value):.1f} % lower, {low:.1f} to {high:.1f}"
-    return f"{text} ({seeds(difference, factor, decimals)})"
+    return f"{text} ({seeds_text(difference, factor, decimals)})"
 
 
-def seeds(difference: Difference, factor: float, decimals: int) -> str:
+def seeds_text(difference: Difference, factor: float, decimals: int) -> str:
     """How many seeds stand behind a difference, and how much the scores vary among them."""
     counts, spreads = [len(each) for each in difference.scores], [deviation(each) for each in difference.scores]
     if counts == [1, 1]:
@@ -209,12 +209,12 @@ def seeds(difference: Difference, factor: float, decimals: int) -> str:
     return f"{number}, sd {' and '.join(words)}"
 
 
-def how_resampled(pairs: Pairs) -> str:
+def resampling_line(pairs: Pairs) -> str:
     """What the intervals are made from, and what they cover."""
     text = f"Intervals: paired bootstrap, {RESAMPLES:,} resamples of the {pairs.examples:,} test {pairs.unit}"
     if pairs.block > 1:
         text += f" in blocks of {pairs.block:,} neighbours"
-        if KINDS[pairs.task].ordered:
+        if TASK_STATISTICS[pairs.task].ordered:
             text += ", since those near each other in time depend on each other"
     text += ". They cover which examples are in test, not seeds."
     if pairs.examples / pairs.block < FEW_BLOCKS:

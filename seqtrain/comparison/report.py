@@ -4,11 +4,11 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from seqtrain.comparison.examples import KINDS
-from seqtrain.comparison.grouping import Group, comparable, differing, group, pools
-from seqtrain.comparison.metrics import SHARES, UNRANKED, deviation
+from seqtrain.comparison.examples import TASK_STATISTICS
+from seqtrain.comparison.grouping import Group, comparable, comparable_sets, differing, group_runs
+from seqtrain.comparison.metrics import POINT_METRICS, UNRANKED, deviation
 from seqtrain.comparison.pairs import Pairs, compare_pairs
-from seqtrain.comparison.runs import Run, Scores, Unfinished, read_runs
+from seqtrain.comparison.runs import Run, Scores, UnfinishedRun, read_runs
 from seqtrain.config.base import suggest
 from seqtrain.errors import ConfigError
 
@@ -76,7 +76,7 @@ class Report:
     """All that a comparison has to say."""
 
     tables: list[Table]
-    unfinished: list[Unfinished]
+    unfinished: list[UnfinishedRun]
     warnings: list[str]
 
 
@@ -93,7 +93,7 @@ def build_report(directories: Sequence[str], split: str | None = None, metrics: 
         RunError: for a folder without runs.
     """
     runs, unfinished, warnings = read_runs(directories)
-    found = pools(runs)
+    found = comparable_sets(runs)
     facts = [comparable(pool[0]) for pool in found]
     if split is not None and runs and not any(split in run.scores for run in runs):
         splits = sorted({name for run in runs for name in run.scores})
@@ -127,19 +127,19 @@ def build_report(directories: Sequence[str], split: str | None = None, metrics: 
 
 def build_table(runs: Sequence[Run], split: str, metrics: Sequence[str]) -> Table:
     """The table of runs that may be compared; ``metrics`` as in ``build_report``."""
-    groups, notes = group(runs)
+    groups, notes = group_runs(runs)
     kept = [run for each in groups for run in each.runs]
-    shown = [m for m in dict.fromkeys(m for run in kept for m in [*run.shown, *metrics]) if has(kept, split, m)]
+    shown = [m for m in dict.fromkeys(m for run in kept for m in [*run.shown, *metrics]) if has_metric(kept, split, m)]
     wanted = [metric for metric in metrics if metric in shown]
     ranked = wanted[0] if wanted else default_metric(kept, shown, split)
-    best_first = direction(ranked, kept)
+    best_first = is_maximized(ranked, kept)
     rows = [Row(each.label, {metric: each.values(split, metric) for metric in shown}, each) for each in groups]
-    rows.sort(key=lambda row: order(row.mean(ranked), best_first))
+    rows.sort(key=lambda row: sort_key(row.mean(ranked), best_first))
     baselines, disagreements = baseline_rows(groups, split, shown)
     first = kept[0]
     names = ", ".join(dict.fromkeys(str(run.options["data.name"]) for run in kept))
     size = first.data["sizes"].get(split)
-    unit = KINDS[first.task].unit if first.task in KINDS else "rows"
+    unit = TASK_STATISTICS[first.task].unit if first.task in TASK_STATISTICS else "rows"
     rows_of_split = f", {split}" + (f" of {size:,} {unit}" if isinstance(size, int) else "")
     table = Table(
         heading=f"{names}, {first.task.replace('_', ' ')}{rows_of_split}",
@@ -156,15 +156,15 @@ def build_table(runs: Sequence[Run], split: str, metrics: Sequence[str]) -> Tabl
     return table
 
 
-def has(runs: Sequence[Run], split: str, metric: str) -> bool:
+def has_metric(runs: Sequence[Run], split: str, metric: str) -> bool:
     """Whether some run has the metric on the split."""
     return any(metric in run.scores.get(split, {}) for run in runs)
 
 
-def direction(metric: str, runs: Sequence[Run]) -> bool:
+def is_maximized(metric: str, runs: Sequence[Run]) -> bool:
     """Whether more of a metric is better."""
     told = {run.maximize for run in runs if run.monitor == metric and run.maximize is not None}
-    return told.pop() if told else metric in SHARES
+    return told.pop() if told else metric in POINT_METRICS
 
 
 def default_metric(runs: Sequence[Run], shown: Sequence[str], split: str) -> str:
@@ -178,7 +178,7 @@ def default_metric(runs: Sequence[Run], shown: Sequence[str], split: str) -> str
     return next(iter([*everywhere, *shown]), "loss")
 
 
-def order(mean: float | None, maximize: bool) -> float:
+def sort_key(mean: float | None, maximize: bool) -> float:
     """A number by which the best comes first, and what has no score last."""
     if mean is None or mean != mean:
         return float("inf")
@@ -193,7 +193,7 @@ def baseline_rows(groups: Sequence[Group], split: str, metrics: Sequence[str]) -
             for who, scores in run.baselines.items():
                 variants = found.setdefault(who, [])
                 for known, labels in variants:
-                    if same(known.get(split, {}), scores.get(split, {})):
+                    if same_scores(known.get(split, {}), scores.get(split, {})):
                         labels.append(each.label)
                         break
                 else:
@@ -209,7 +209,7 @@ def baseline_rows(groups: Sequence[Group], split: str, metrics: Sequence[str]) -
     return [row for row in rows if row.scores], notes
 
 
-def same(a: dict[str, float], b: dict[str, float]) -> bool:
+def same_scores(a: dict[str, float], b: dict[str, float]) -> bool:
     """Whether two baselines' scores are equal but for rounding."""
     return all(abs(a[m] - b[m]) <= SAME_SCORE * max(abs(a[m]), abs(b[m])) for m in a.keys() & b.keys())
 
@@ -239,13 +239,13 @@ def add_pairs(table: Table, metrics: Sequence[str]) -> None:
         table.notes.append("no intervals of differences: predictions are stored for test only")
         return
     for metric in metrics:
-        known = KINDS[task].statistics if task in KINDS else {}
+        known = TASK_STATISTICS[task].statistics if task in TASK_STATISTICS else {}
         if metric not in known:
             instead = f"; metric= may be {', '.join(known)}" if known else ""
             table.notes.append(f"no intervals of differences in {metric}: it cannot be resampled{instead}")
             continue
         able = [each for each in table.groups if each.values("test", metric)]
-        pairs = compare_pairs(able, metric, direction(metric, [run for each in able for run in each.runs]))
+        pairs = compare_pairs(able, metric, is_maximized(metric, [run for each in able for run in each.runs]))
         table.notes += pairs.notes
         if pairs.differences:
             table.pairs.append(pairs)

@@ -18,7 +18,7 @@ from seqtrain.config.debug import DebugMode
 from seqtrain.config.loading import GROUPS, flatten
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, RunError
-from seqtrain.run_directory import RunDirectory, is_locked, read_facts, read_json
+from seqtrain.run_directory import RunDirectory, is_locked, read_json, read_json_if_valid
 
 Scores = dict[str, dict[str, float]]
 """Split -> metric -> value."""
@@ -90,15 +90,15 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Unfinished:
+class UnfinishedRun:
     """A run that has no final scores."""
 
     path: Path
     state: str
-    why: str
+    reason: str
 
 
-def read_runs(directories: Sequence[str]) -> tuple[list[Run], list[Unfinished], list[str]]:
+def read_runs(directories: Sequence[str]) -> tuple[list[Run], list[UnfinishedRun], list[str]]:
     """All runs in directories that people name.
 
     Args:
@@ -146,19 +146,19 @@ def find_runs(directory: str) -> list[Path]:
     return runs
 
 
-def read_run(path: Path) -> Run | Unfinished:
+def read_run(path: Path) -> Run | UnfinishedRun:
     """Read the files of a run; raises RunError where one of them is missing or damaged."""
     directory = RunDirectory(path)
     status = read_json(directory.status_path)
     try:
         state = str(status["state"])
         if state in ("starting", "running") and not is_locked(path):
-            return Unfinished(path, "killed", "no process is writing to it")
+            return UnfinishedRun(path, "killed", "no process is writing to it")
         if state != "finished":
-            return Unfinished(path, state, " ".join(str(status.get("error") or "").split()))
+            return UnfinishedRun(path, state, " ".join(str(status.get("error") or "").split()))
         options = read_options(directory.config_path)
         if options["debug.mode"] != DebugMode.none.name:
-            return Unfinished(path, state, f"debug={options['debug.mode']}: looks for faults, and has no scores")
+            return UnfinishedRun(path, state, f"debug={options['debug.mode']}: looks for faults, and has no scores")
         results, data = read_json(directory.results_path), read_json(directory.data_path)
         scores = dict(results["scores"])
         own = scores.pop(results["model"])
@@ -172,9 +172,9 @@ def read_run(path: Path) -> Run | Unfinished:
                 "sizes": {split: int(size) for split, size in data["sizes"].items()},
                 "scoring": data.get("scoring", ""),
             },
-            scores={split: checked(values) for split, values in own.items()},
+            scores={split: non_null_scores(values) for split, values in own.items()},
             baselines={
-                who.removesuffix(" (baseline)"): {split: checked(values) for split, values in splits.items()}
+                who.removesuffix(" (baseline)"): {split: non_null_scores(values) for split, values in splits.items()}
                 for who, splits in scores.items()
             },
             parameters=int(results["parameters"]),
@@ -183,7 +183,7 @@ def read_run(path: Path) -> Run | Unfinished:
             monitor=results.get("monitor") or next(iter(monitored), None),
             maximize=results.get("maximize"),
             shown=results.get("shown") or list(dict.fromkeys(m for values in own.values() for m in values)),
-            environment=read_facts(path / "environment.json"),
+            environment=read_json_if_valid(path / "environment.json"),
         )
         for key in ("seed", "task.kind", "data.name", "model.name"):
             options[key]
@@ -194,7 +194,7 @@ def read_run(path: Path) -> Run | Unfinished:
         raise RunError(f"{path}: is damaged ({error})") from error
 
 
-def checked(values: dict[str, Any]) -> dict[str, float]:
+def non_null_scores(values: dict[str, Any]) -> dict[str, float]:
     """Metrics whose values are numbers; one that was not finite may be null."""
     return {metric: float(value) for metric, value in values.items() if value is not None}
 
@@ -219,13 +219,13 @@ def read_options(path: Path) -> dict[str, Any]:
             nodes[group] = registry.find(group, saved[group]["kind"]).schema()
     defaults = flatten(replace(Config(), **nodes))
     named = {key: value.name if isinstance(value, Enum) else value for key, value in defaults}
-    return {key: value for key, value in (named | dict(leaves(saved))).items() if value != MISSING}
+    return {key: value for key, value in (named | dict(flatten_nested(saved))).items() if value != MISSING}
 
 
-def leaves(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten_nested(node: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted keys and values of nested dicts."""
     for key, value in node.items():
         if isinstance(value, dict):
-            yield from leaves(value, f"{prefix}{key}.")
+            yield from flatten_nested(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value

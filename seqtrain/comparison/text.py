@@ -4,10 +4,10 @@ import csv
 import io
 from collections.abc import Sequence
 
-from seqtrain.alignment import aligned
-from seqtrain.comparison.grouping import shown
+from seqtrain.alignment import align_columns
+from seqtrain.comparison.grouping import format_value
 from seqtrain.comparison.metrics import column_decimals
-from seqtrain.comparison.pairs import how_resampled, sentence
+from seqtrain.comparison.pairs import resampling_line, sentence
 from seqtrain.comparison.report import Report, Table
 
 SEEDS = "± is the standard deviation over seeds."
@@ -46,7 +46,7 @@ def sentences(table: Table) -> list[str]:
     lines = []
     for pairs in table.pairs:
         lines += [f"{sentence(difference, pairs)}." for difference in pairs.with_best]
-        lines.append(how_resampled(pairs))
+        lines.append(resampling_line(pairs))
     return lines
 
 
@@ -54,12 +54,12 @@ def terminal(report: Report) -> str:
     """Aligned plain text."""
     blocks = [[f"warning: {line}" for line in report.warnings]]
     for table in report.tables:
-        blocks.append([table.heading, "", *aligned(cells(table)), "", direction_line(table)])
+        blocks.append([table.heading, "", *align_columns(cells(table)), "", direction_line(table)])
         blocks.append(sentences(table))
         blocks.append([f"note: {line}" for line in table.notes])
     if report.unfinished:
-        rows = [[str(run.path), run.state, run.why] for run in report.unfinished]
-        blocks.append(["Not finished, and not in any table:", *aligned(rows, left=range(3))])
+        rows = [[str(run.path), run.state, run.reason] for run in report.unfinished]
+        blocks.append(["Not finished, and not in any table:", *align_columns(rows, left=range(3))])
     if not report.tables:
         blocks.append(["There is no finished run."])
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
@@ -67,27 +67,27 @@ def terminal(report: Report) -> str:
 
 def markdown(report: Report) -> str:
     """Markdown with a table for each set of runs that may be compared."""
-    blocks = [[f"- **Warning:** {escaped(line)}" for line in report.warnings]]
+    blocks = [[f"- **Warning:** {escape_markdown(line)}" for line in report.warnings]]
     for table in report.tables:
-        blocks.append([f"## {escaped(table.heading)}"])
-        blocks.append(piped(cells(table)))
-        blocks.append([escaped(direction_line(table))])
-        blocks.append([f"- {escaped(line)}" for line in [*sentences(table), *table.notes]])
+        blocks.append([f"## {escape_markdown(table.heading)}"])
+        blocks.append(markdown_table(cells(table)))
+        blocks.append([escape_markdown(direction_line(table))])
+        blocks.append([f"- {escape_markdown(line)}" for line in [*sentences(table), *table.notes]])
     if report.unfinished:
-        rows = [[str(run.path), run.state, run.why] for run in report.unfinished]
-        blocks += [["## Not finished, and not in any table"], piped([["run", "state", "why"], *rows], left=3)]
+        rows = [[str(run.path), run.state, run.reason] for run in report.unfinished]
+        blocks += [["## Not finished, and not in any table"], markdown_table([["run", "state", "why"], *rows], left=3)]
     if not report.tables:
         blocks.append(["There is no finished run."])
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
-def piped(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
+def markdown_table(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
     """Rows, the first one a header, as a Markdown table."""
     rule = ["---" if i < left else "---:" for i in range(len(rows[0]))]
-    return [f"| {' | '.join(escaped(cell) for cell in row)} |" for row in [rows[0], rule, *rows[1:]]]
+    return [f"| {' | '.join(escape_markdown(cell) for cell in row)} |" for row in [rows[0], rule, *rows[1:]]]
 
 
-def escaped(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Text in which Markdown takes nothing for markup that occurs in names: `_`, `*`, `|`, `<`, brackets."""
     return "".join(f"\\{letter}" if letter in "\\`*_|<>[]" else letter for letter in text)
 
@@ -103,12 +103,12 @@ def group_csv(report: Report) -> str:
         for row in [*table.rows, *table.baselines]:
             options = row.group.options if row.group else {}
             line: list[object] = [table.heading, table.split, row.name, "false" if row.group else "true"]
-            line += [shown(options[key]) if key in options else "" for key in keys]
+            line += [format_value(options[key]) if key in options else "" for key in keys]
             line.append(len(row.group.runs) if row.group else "")
             for metric in metrics:
                 line += [row.mean(metric), row.deviation(metric)]
             rows.append([*line, row.parameters, row.seconds])
-    return written([header, *rows])
+    return to_csv([header, *rows])
 
 
 def pair_csv(report: Report) -> str:
@@ -120,10 +120,10 @@ def pair_csv(report: Report) -> str:
             for d in pairs.differences:
                 line = [table.heading, pairs.metric, d.better.label, d.worse.label, d.value, d.lower, d.upper]
                 rows.append([*line, str(d.is_shown).lower(), pairs.examples, pairs.block])
-    return written([header, *rows])
+    return to_csv([header, *rows])
 
 
-def written(rows: Sequence[Sequence[object]]) -> str:
+def to_csv(rows: Sequence[Sequence[object]]) -> str:
     """Rows as CSV; None is empty."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(rows)

@@ -16,7 +16,7 @@ POINTERS = [
     *("w_ih", "w_hh", "b_ih", "b_hh", "h0", "outputs", "h_n", "saved", "grad_outputs", "grad_h_n"),
     *("grad_x", "grad_w_ih", "grad_w_hh", "grad_b_ih", "grad_b_hh", "grad_h0"),
 ]
-FEW_ROWS = 8
+MIN_ROWS_PER_THREAD = 8
 """Rows that a thread should have to be at its best."""
 
 
@@ -65,7 +65,8 @@ class Problem(ctypes.Structure):
     """What a call is about; see recurrence.cpp."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("B", "T", "I", "H", "directions", "threads", "parts", "apart")),
+        *((name, ctypes.c_int64) for name in ("B", "T", "I", "H")),
+        *((name, ctypes.c_int64) for name in ("directions", "threads", "parts", "parallel_directions")),
         ("lengths", ctypes.c_void_p),
         ("x", ctypes.c_void_p),
         *((f"{name}_{of}", ctypes.c_int64) for name in ("x", "outputs", "grad_outputs") for of in ("row", "step")),
@@ -73,21 +74,21 @@ class Problem(ctypes.Structure):
     ]
 
 
-def address(tensor: Tensor | None) -> int | None:
+def data_pointer(tensor: Tensor | None) -> int | None:
     """Of a tensor's first number."""
     return None if tensor is None else tensor.data_ptr()
 
 
-def with_rows(tensor: Tensor) -> Tensor:
+def with_contiguous_rows(tensor: Tensor) -> Tensor:
     """The tensor, copied if the numbers of its last dimension are not neighbours."""
     return tensor if tensor.shape[-1] == 1 or tensor.stride(-1) == 1 else tensor.contiguous()
 
 
-def share(rows: int, directions: int, threads: int) -> tuple[int, bool]:
+def split_work(rows: int, directions: int, threads: int) -> tuple[int, bool]:
     """Parts that a batch is dealt to, and whether the directions of a part have threads of their own."""
-    apart = directions == 2 and threads > 1 and rows < FEW_ROWS * threads
-    threads = threads // 2 if apart else threads
-    return -(-rows // -(-rows // threads)), apart
+    parallel_directions = directions == 2 and threads > 1 and rows < MIN_ROWS_PER_THREAD * threads
+    threads = threads // 2 if parallel_directions else threads
+    return -(-rows // -(-rows // threads)), parallel_directions
 
 
 def problem(
@@ -97,18 +98,18 @@ def problem(
     reverse: Sequence[bool],
     threads: int,
     parts: int,
-    apart: bool,
+    parallel_directions: bool,
 ) -> Problem:
     """A call without its results: the tensors must outlive it."""
     (B, T, D), H = x.shape, weights[0].w_hh.shape[1]
     made = Problem(B=B, T=T, I=D, H=H, directions=len(weights))
-    made.threads, made.parts, made.apart = threads, parts, apart
-    made.lengths, made.x = address(lengths), address(x)
+    made.threads, made.parts, made.parallel_directions = threads, parts, parallel_directions
+    made.lengths, made.x = data_pointer(lengths), data_pointer(x)
     made.x_row, made.x_step = x.stride()[:2]
     made.outputs_row, made.outputs_step = T * H * len(weights), H * len(weights)
     for direction, own, back in zip(made.direction, weights, reverse, strict=False):
         for name, tensor in own._asdict().items():
-            setattr(direction, name, address(tensor))
+            setattr(direction, name, data_pointer(tensor))
         direction.reverse = back
     return made
 

@@ -59,7 +59,7 @@ class Compilation:
     """Where it goes when it is whole."""
 
     @property
-    def made(self) -> Path:
+    def output(self) -> Path:
         """The library while it is being made."""
         return Path(self.folder.name, self.target.name)
 
@@ -79,7 +79,7 @@ running: dict[str, Compilation] = {}
 
 
 @atexit.register
-def stop_running() -> None:
+def stop_compilers() -> None:
     """End the compilers of a process that ends before it needs them."""
     while running:
         running.popitem()[1].stop()
@@ -93,7 +93,7 @@ def start(units: Iterable[str]) -> None:
     for unit in units:
         if unit not in running and not cached(unit, commands[0]).exists():
             try:
-                running[unit] = begin(unit, commands[0])
+                running[unit] = start_compiler(unit, commands[0])
             except OSError:
                 return  # `library` tries again, and says why
 
@@ -158,24 +158,24 @@ def load(unit: str, command: list[str]) -> ctypes.CDLL:
         CompileError: if it fails.
         OSError: if not even a temporary folder can be written.
     """
-    begun = running.pop(unit, None)
-    if begun is not None and begun.command != command:
-        begun.stop()
-        begun = None
+    running_compilation = running.pop(unit, None)
+    if running_compilation is not None and running_compilation.command != command:
+        running_compilation.stop()
+        running_compilation = None
     target = cached(unit, command)
     try:
-        if begun is None and target.exists():
+        if running_compilation is None and target.exists():
             return ctypes.CDLL(str(target))
     except OSError:
         pass  # not a library, or one for another system: it is made again
-    compilation = begun or begin(unit, command)
+    compilation = running_compilation or start_compiler(unit, command)
     try:
-        finish(compilation)
+        wait_for_compiler(compilation)
         try:
-            compilation.made.replace(target)
+            compilation.output.replace(target)
             return ctypes.CDLL(str(target))
         except OSError:  # the cache cannot be written or not be loaded from
-            return ctypes.CDLL(str(compilation.made))
+            return ctypes.CDLL(str(compilation.output))
     finally:
         compilation.folder.cleanup()
 
@@ -185,7 +185,7 @@ def cached(unit: str, command: list[str]) -> Path:
     return cache_directory() / "kernels" / f"{unit}-{key(unit, command)}.so"
 
 
-def begin(unit: str, command: list[str]) -> Compilation:
+def start_compiler(unit: str, command: list[str]) -> Compilation:
     """Start a compiler.
 
     Raises:
@@ -206,7 +206,7 @@ def begin(unit: str, command: list[str]) -> Compilation:
     return Compilation(command, process, folder, target)
 
 
-def finish(compilation: Compilation) -> None:
+def wait_for_compiler(compilation: Compilation) -> None:
     """Wait for a compiler.
 
     Raises:

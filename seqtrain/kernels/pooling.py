@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seqtrain.kernels.binding import address, call, compiled, with_rows
+from seqtrain.kernels.binding import call, compiled, data_pointer, with_contiguous_rows
 
 UNIT = "additive_pooling"
 
@@ -35,7 +35,7 @@ def run(name: str, states: Tensor, lengths: Tensor, **tensors: Tensor | None) ->
     row, step = states.stride()[:2]
     made = Problem(B=B, T=T, M=M, threads=torch.get_num_threads(), states_row=row, states_step=step)
     for field, tensor in {"states": states, "lengths": lengths, **tensors}.items():
-        setattr(made, field, address(tensor))
+        setattr(made, field, data_pointer(tensor))
     call(UNIT, name, made)
 
 
@@ -104,4 +104,4 @@ def additive_pooling(
         raise ValueError(f"lengths: must be {B} numbers from 1 to {T}")
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in named.values())
     contiguous = [tensor.contiguous() for tensor in (weight, bias, query)]
-    return AdditivePooling.apply(keep, lengths.long().contiguous(), with_rows(states), *contiguous)
+    return AdditivePooling.apply(keep, lengths.long().contiguous(), with_contiguous_rows(states), *contiguous)

@@ -24,7 +24,7 @@ void run(const Problem& q, bool backward) {
     static thread_local Arena arena;
     arena.reset();
     const Plan plan(q);
-    const long jobs = q.apart ? q.parts * q.directions : q.parts;
+    const long jobs = q.parallel_directions ? q.parts * q.directions : q.parts;
     const long H = panels(q.H) * W, I = panels(q.I) * W;
     std::vector<Packing> packing;
     Weights weights[2];
@@ -32,7 +32,7 @@ void run(const Problem& q, bool backward) {
     for (long i = 0; i < q.directions; i++) {
         weights[i] = pack<cell>(q, q.direction[i], arena, packing, backward);
         for (long part = 0; part < q.parts; part++) {
-            const bool shared = i && !q.apart;  // a job runs one direction after the other
+            const bool shared = i && !q.parallel_directions;  // a job runs one direction after the other
             buffers[i].push_back(shared ? buffers[0][part] : allocate<cell>(q, plan, arena, backward));
             if (backward) allocate_sums<cell>(q, arena, buffers[i].back());
         }
@@ -40,7 +40,7 @@ void run(const Problem& q, bool backward) {
     parallel(q.threads, packing.size(), [&](long i) { packing[i](); });
     parallel(q.threads, jobs, [&](long job) {
         const FlushDenormals flush;
-        const long first = q.apart ? job / q.parts : 0, last = q.apart ? first + 1 : q.directions;
+        const long first = q.parallel_directions ? job / q.parts : 0, last = q.parallel_directions ? first + 1 : q.directions;
         for (long i = first; i < last; i++) {
             const Direction& d = q.direction[i];
             Buffers& m = buffers[i][job % q.parts];

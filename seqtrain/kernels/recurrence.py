@@ -14,7 +14,17 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seqtrain.kernels.binding import Cell, Problem, Weights, address, call, problem, saved_numbers, share, with_rows
+from seqtrain.kernels.binding import (
+    Cell,
+    Problem,
+    Weights,
+    call,
+    data_pointer,
+    problem,
+    saved_numbers,
+    split_work,
+    with_contiguous_rows,
+)
 
 
 class Recurrence(torch.autograd.Function):
@@ -31,14 +41,14 @@ class Recurrence(torch.autograd.Function):
         h0: Tensor | None,
         *flat: Tensor | None,
     ) -> tuple[Tensor, Tensor]:
-        weights = directions_of(flat)
+        weights = split_directions(flat)
         (B, T, _), H, N = x.shape, weights[0].w_hh.shape[1], len(weights)
         threads = torch.get_num_threads()
-        shares = share(B, N, threads)
+        shares = split_work(B, N, threads)
         outputs, h_n = x.new_empty(B, T, N * H), x.new_empty(N, B, cell.num_states * H)
         saved = x.new_empty(N, int(lengths.sum()) * saved_numbers(cell, H)) if keep else None
         made = problem(x, lengths, weights, reverse, threads, *shares)
-        set_each(made, outputs=outputs.view(B, T, N, H).permute(2, 0, 1, 3), h_n=h_n, saved=saved, h0=h0)
+        set_directions(made, outputs=outputs.view(B, T, N, H).permute(2, 0, 1, 3), h_n=h_n, saved=saved, h0=h0)
         call(cell, "forward", made)
         if keep:
             ctx.set_materialize_grads(False)
@@ -50,49 +60,49 @@ class Recurrence(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad_outputs: Tensor | None, grad_h_n: Tensor | None) -> tuple[Tensor | None, ...]:
         lengths, x, h0, outputs, saved, *flat = ctx.saved_tensors
-        weights = directions_of(flat)
+        weights = split_directions(flat)
         (B, T, _), H, N = x.shape, weights[0].w_hh.shape[1], len(weights)
         wanted_x, wanted_h0, *wanted = ctx.needs_input_grad[4:]
         made = problem(x, lengths, weights, ctx.reverse, torch.get_num_threads(), *ctx.shares)
-        apart = made.apart
-        set_each(made, outputs=outputs.view(B, T, N, H).permute(2, 0, 1, 3), saved=saved, h0=h0)
+        parallel_directions = made.parallel_directions
+        set_directions(made, outputs=outputs.view(B, T, N, H).permute(2, 0, 1, 3), saved=saved, h0=h0)
         if grad_outputs is not None:
-            grad_outputs = with_rows(grad_outputs)
+            grad_outputs = with_contiguous_rows(grad_outputs)
             made.grad_outputs_row, made.grad_outputs_step = grad_outputs.stride()[:2]
-            set_each(made, grad_outputs=grad_outputs.unflatten(2, (N, H)).permute(2, 0, 1, 3))
+            set_directions(made, grad_outputs=grad_outputs.unflatten(2, (N, H)).permute(2, 0, 1, 3))
         if grad_h_n is not None:
             grad_h_n = grad_h_n.contiguous()
-            set_each(made, grad_h_n=grad_h_n)
+            set_directions(made, grad_h_n=grad_h_n)
         grad_h0 = torch.empty_like(h0) if wanted_h0 else None
-        set_each(made, grad_h0=grad_h0)
+        set_directions(made, grad_h0=grad_h0)
         # One after the other the directions add to one gradient of x; side by side each has its own.
-        grad_x = x.new_empty(N if apart else 1, *x.shape) if wanted_x else None
+        grad_x = x.new_empty(N if parallel_directions else 1, *x.shape) if wanted_x else None
         grads: list[Tensor | None] = []
         for i, own in enumerate(weights):
-            made.direction[i].add_grad_x = i > 0 and not apart
+            made.direction[i].add_grad_x = i > 0 and not parallel_directions
             if grad_x is not None:
-                made.direction[i].grad_x = address(grad_x[i if apart else 0])
+                made.direction[i].grad_x = data_pointer(grad_x[i if parallel_directions else 0])
             for pair in (own[:2], own[2:]):
                 both = any(wanted[len(grads) : len(grads) + 2])
                 grads += [torch.empty_like(weight) if both and weight is not None else None for weight in pair]
             for name, grad in zip(Weights._fields, grads[-4:], strict=True):
-                setattr(made.direction[i], f"grad_{name}", address(grad))
+                setattr(made.direction[i], f"grad_{name}", data_pointer(grad))
         call(ctx.cell, "backward", made)
         total_x = None if grad_x is None else grad_x[0] if len(grad_x) == 1 else grad_x[0].add_(grad_x[1])
         return None, None, None, None, total_x, grad_h0, *grads
 
 
-def directions_of(flat: Sequence[Tensor | None]) -> list[Weights]:
+def split_directions(flat: Sequence[Tensor | None]) -> list[Weights]:
     """Weights of each direction, of the list of all."""
     return [Weights(*flat[i : i + 4]) for i in range(0, len(flat), 4)]  # type: ignore[arg-type]
 
 
-def set_each(made: Problem, **tensors: Tensor | None) -> None:
+def set_directions(made: Problem, **tensors: Tensor | None) -> None:
     """Give each direction its part of tensors (directions, ...)."""
     for name, tensor in tensors.items():
         if tensor is not None:
             for direction, own in zip(made.direction, tensor, strict=False):
-                setattr(direction, name, address(own))
+                setattr(direction, name, data_pointer(own))
 
 
 def recurrence(
@@ -124,26 +134,26 @@ def recurrence(
     B, T, D = x.shape
     lengths = torch.full((B,), T) if lengths is None else lengths.to("cpu", torch.int64).contiguous()
     flat = [None if tensor is None else tensor.contiguous() for own in weights for tensor in own]
-    check(cell, x, h0, lengths, weights)
+    check_arguments(cell, x, h0, lengths, weights)
     if B == 0 or T == 0:
         H = weights[0].w_hh.shape[1]
         state = x.new_zeros(len(weights), B, cell.num_states * H) if h0 is None else h0
         return x.new_zeros(B, T, len(weights) * H), state
     keep = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in (x, h0, *flat))
     h0 = None if h0 is None else h0.contiguous()
-    outputs, h_n = Recurrence.apply(cell, tuple(reverse), lengths, keep, with_rows(x), h0, *flat)
+    outputs, h_n = Recurrence.apply(cell, tuple(reverse), lengths, keep, with_contiguous_rows(x), h0, *flat)
     return outputs, h_n
 
 
-def check(cell: Cell, x: Tensor, h0: Tensor | None, lengths: Tensor, weights: Sequence[Weights]) -> None:
+def check_arguments(cell: Cell, x: Tensor, h0: Tensor | None, lengths: Tensor, weights: Sequence[Weights]) -> None:
     """Raise ValueError unless all fits, so that the kernels stay within the memory that they are given."""
     (B, T, D), H = x.shape, weights[0].w_hh.shape[1]
     rows, state = cell.num_gates * H, (len(weights), B, cell.num_states * H)
     shapes: dict[str, tuple[Tensor | None, tuple[int, ...]]] = {"x": (x, (B, T, D)), "h0": (h0, state)}
     for own, name in zip(weights, ("", " of the second direction"), strict=False):
         wanted = ((rows, D), (rows, H), (rows,), (rows,))
-        for part, tensor, shape in zip(Weights._fields, own, wanted, strict=True):
-            shapes[part + name] = tensor, shape
+        for field, tensor, shape in zip(Weights._fields, own, wanted, strict=True):
+            shapes[field + name] = tensor, shape
     for name, (tensor, shape) in shapes.items():
         if tensor is None:
             continue

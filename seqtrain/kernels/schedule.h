@@ -31,7 +31,7 @@ struct Problem {
     int64_t directions;
     int64_t threads;                     // of torch
     int64_t parts;                       // of the batch
-    int64_t apart;                       // the directions of a part run side by side, else one after the other
+    int64_t parallel_directions;                       // the directions of a part run side by side, else one after the other
     const int64_t* lengths;              // (B)
     const float* x;                      // (B, T, I)
     int64_t x_row, x_step;               // from one row or step to the next, as below

@@ -17,7 +17,7 @@ from seqtrain.layers.fused import Fusible, can_fuse_pooling
 from seqtrain.layers.masks import real_steps
 from seqtrain.layers.products import Linear
 
-CHUNK_NUMBERS = 2**23  # most numbers of an additive score that are in memory at once: 32 MB in fp32
+MAX_CHUNK_SCORES = 2**23  # most numbers of an additive score that are in memory at once: 32 MB in fp32
 
 
 class Attention(nn.Module):
@@ -99,8 +99,8 @@ class DotAttention(Attention):
         self.output_size = memory_size
         self.dropout = dropout
         project = project or score == "multihead"
-        maps_query = project or score == "general" or query_size != memory_size
-        self.query = xavier_linear(query_size, memory_size) if maps_query else nn.Identity()
+        projects_query = project or score == "general" or query_size != memory_size
+        self.query = xavier_linear(query_size, memory_size) if projects_query else nn.Identity()
         self.key = xavier_linear(memory_size, memory_size) if project else nn.Identity()
         self.value = xavier_linear(memory_size, memory_size) if project else nn.Identity()
         self.output = xavier_linear(memory_size, memory_size) if score == "multihead" else nn.Identity()
@@ -116,7 +116,7 @@ class DotAttention(Attention):
         Returns:
             (B, T, M).
         """
-        q, k, v = (self.heads(x) for x in (self.query(query), self.key(memory), self.value(memory)))
+        q, k, v = (self.split_heads(x) for x in (self.query(query), self.key(memory), self.value(memory)))
         p = self.dropout if self.training else 0.0
         mask = mask[:, None]
         out = dot_attention(q, k, v, mask, self.scale, p)
@@ -124,7 +124,7 @@ class DotAttention(Attention):
             self.record(dot_weights(q, k, mask, self.scale).mean(1))
         return self.output(out.transpose(1, 2).flatten(2))
 
-    def heads(self, x: Tensor) -> Tensor:
+    def split_heads(self, x: Tensor) -> Tensor:
         """(B, S, M) to (B, N, S, M / N)."""
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
@@ -157,7 +157,7 @@ class AdditiveAttention(Attention):
         """Attend; see DotAttention."""
         q, k = self.query(query), self.key(memory)
         mask = mask.expand(-1, query.shape[1], -1)
-        size = max(1, CHUNK_NUMBERS // k.numel())
+        size = max(1, MAX_CHUNK_SCORES // k.numel())
         outputs: list[Tensor] = []
         weights: list[Tensor] = []
         for start in range(0, q.shape[1], size):
@@ -207,20 +207,20 @@ class AdditiveSelfPooling(Attention, Fusible):
             pooled, weights = additive_pooling(states, lengths, *own)
             self.record(weights)
             return pooled
-        weights = self.weights(states, real_steps(lengths, states.shape[1])[:, None]).squeeze(1)
+        weights = self.attention_weights(states, real_steps(lengths, states.shape[1])[:, None]).squeeze(1)
         self.record(weights)
         return torch.bmm(weights[:, None], states).squeeze(1)
 
-    def units(self) -> list[str]:
+    def kernels(self) -> list[str]:
         return [] if self.kernel == "torch" else [UNIT]
 
-    def running(self, states: Tensor, mask: Tensor) -> Tensor:
+    def pool_each_step(self, states: Tensor, mask: Tensor) -> Tensor:
         """One vector for each of T steps, over those of S states that it sees by ``mask`` (B, T, S): (B, T, M)."""
-        weights = self.weights(states, mask)
+        weights = self.attention_weights(states, mask)
         self.record(weights)
         return torch.bmm(weights, states)
 
-    def weights(self, states: Tensor, mask: Tensor) -> Tensor:
+    def attention_weights(self, states: Tensor, mask: Tensor) -> Tensor:
         """Weights of the states for each step, (B, T, S)."""
         scores = self.query(torch.tanh(self.hidden(states))).transpose(1, 2)
         return scores.masked_fill(~mask, -torch.inf).softmax(-1).to(states.dtype)
@@ -233,7 +233,7 @@ def xavier_linear(input_size: int, output_size: int) -> Linear:
     return layer
 
 
-class AttentionSlot(nn.Module):
+class AttentionBlock(nn.Module):
     """An attention layer where it stands in a model.
 
     Args:
@@ -248,9 +248,9 @@ class AttentionSlot(nn.Module):
         self.residual = residual
         self.output_size = query_size if residual else attention.output_size
         fits = attention.output_size == self.output_size
-        self.map = nn.Identity() if fits else xavier_linear(attention.output_size, query_size)
+        self.projection = nn.Identity() if fits else xavier_linear(attention.output_size, query_size)
 
     def forward(self, query: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """Features (B, T, output_size); see DotAttention."""
-        attended = self.map(self.attention(query, memory, mask))
+        attended = self.projection(self.attention(query, memory, mask))
         return query + attended if self.residual else attended

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from seqtrain.layers.products import multiply
+from seqtrain.layers.products import matmul
 
-BLOCK_NUMBERS = 2**20  # logits in a block: 4 MB in fp32
+BLOCK_LOGITS = 2**20  # logits in a block: 4 MB in fp32
 
 
 class TokenScores(NamedTuple):
@@ -29,15 +29,15 @@ class TokenScores(NamedTuple):
     """Probability of the most probable token."""
 
 
-def blocks(rows: int, vocab_size: int) -> list[tuple[int, int]]:
+def vocab_blocks(rows: int, vocab_size: int) -> list[tuple[int, int]]:
     """First and last (exclusive) token of each block of the vocabulary."""
-    size = min(max(BLOCK_NUMBERS // max(rows, 1), 256), vocab_size)
+    size = min(max(BLOCK_LOGITS // max(rows, 1), 256), vocab_size)
     return [(start, min(start + size, vocab_size)) for start in range(0, vocab_size, size)]
 
 
 def block_logits(x: Tensor, weight: Tensor, bias: Tensor, start: int, end: int) -> Tensor:
     """Logits of a block of tokens in the type of the bias, (N, end - start); the product is in that of x."""
-    return multiply(x, weight[start:end].to(x.dtype).t()) + bias[start:end]
+    return matmul(x, weight[start:end].to(x.dtype).t()) + bias[start:end]
 
 
 def target_columns(targets: Tensor, start: int, end: int) -> tuple[Tensor, Tensor]:
@@ -60,7 +60,7 @@ class LinearCrossEntropy(torch.autograd.Function):
         """Nats of each row, (N,); products in the type of x, sums in that of the bias."""
         normalisers = []
         hit = bias.new_zeros(len(x))
-        for start, end in blocks(len(x), len(weight)):
+        for start, end in vocab_blocks(len(x), len(weight)):
             logits = block_logits(x, weight, bias, start, end)
             rows, columns = target_columns(targets, start, end)
             hit[rows] = logits[rows, columns]
@@ -75,15 +75,15 @@ class LinearCrossEntropy(torch.autograd.Function):
         x, weight, bias, targets, normaliser = ctx.saved_tensors
         grad_x = bias.new_zeros(x.shape)
         grad_weight, grad_bias = torch.empty_like(weight), torch.empty_like(bias)
-        for start, end in blocks(len(x), len(weight)):
+        for start, end in vocab_blocks(len(x), len(weight)):
             difference = block_logits(x, weight, bias, start, end).sub_(normaliser[:, None]).exp_()
             rows, columns = target_columns(targets, start, end)
             difference[rows, columns] -= 1
             difference *= grad[:, None]
             grad_bias[start:end] = difference.sum(0)
             difference = difference.to(x.dtype)
-            grad_x += multiply(difference, weight[start:end].to(x.dtype))
-            grad_weight[start:end] = multiply(difference.t(), x)
+            grad_x += matmul(difference, weight[start:end].to(x.dtype))
+            grad_weight[start:end] = matmul(difference.t(), x)
         return grad_x.to(x.dtype), grad_weight, grad_bias, None
 
 
@@ -117,7 +117,7 @@ def token_scores(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> To
         rank = torch.zeros_like(targets)
         highest = hit.clone()
         normalisers = [hit]
-        for start, end in blocks(len(x), len(weight)):
+        for start, end in vocab_blocks(len(x), len(weight)):
             logits = block_logits(x, weight, bias, start, end)
             rows, columns = target_columns(targets, start, end)
             logits[rows, columns] = -torch.inf

@@ -21,7 +21,7 @@ from seqtrain.layers.cells import CellLayer, GRUCell
 State = Any
 """As the layer itself takes it: h (1, B, H), (h, c) of an LSTM, or (B, H) of a cell."""
 
-FEW_STEPS = 32
+MIN_FUSED_STEPS = 32
 """Below so many, of all rows together, torch's layer is faster: the kernels lay out the weights anew at each call."""
 
 
@@ -38,7 +38,7 @@ def kernel_cell(layer: nn.Module) -> Cell | None:
     return None
 
 
-def in_fp32(x: Tensor) -> bool:
+def runs_in_fp32(x: Tensor) -> bool:
     """Whether numbers are of the kernels' device and type, or autocast would choose their type."""
     return x.device.type == "cpu" and (x.dtype is torch.float32 or torch.is_autocast_enabled("cpu"))
 
@@ -50,33 +50,33 @@ def can_fuse(layer: nn.Module, x: Tensor, kernel: str) -> bool:
     where this CPU has one.
     """
     cell = kernel_cell(layer)
-    if kernel == "torch" or cell is None or not in_fp32(x):
+    if kernel == "torch" or cell is None or not runs_in_fp32(x):
         return False
-    few = x.shape[0] * x.shape[1] < FEW_STEPS
+    few = x.shape[0] * x.shape[1] < MIN_FUSED_STEPS
     slower = cell is Cell.lstm and torch.is_autocast_enabled("cpu") and bf16_lstm()
     return (kernel == "fused" or not (few or slower)) and library(cell) is not None
 
 
 def can_fuse_pooling(states: Tensor, kernel: str) -> bool:
     """Whether the kernel pools these states; under bf16 autocast torch's products are faster."""
-    usable = kernel != "torch" and in_fp32(states) and not torch.is_autocast_enabled("cpu")
+    usable = kernel != "torch" and runs_in_fp32(states) and not torch.is_autocast_enabled("cpu")
     return usable and library(POOLING) is not None
 
 
 class Fusible(nn.Module):
     """A module that a compiled kernel can compute."""
 
-    def units(self) -> Iterable[str]:
+    def kernels(self) -> Iterable[str]:
         """The kernels that it uses on the CPU, by the names of their units."""
         raise NotImplementedError
 
 
-def units_of(model: nn.Module) -> set[str]:
+def kernels_of(model: nn.Module) -> set[str]:
     """The kernels that a model uses on the CPU."""
-    return {unit for module in model.modules() if isinstance(module, Fusible) for unit in module.units()}
+    return {name for module in model.modules() if isinstance(module, Fusible) for name in module.kernels()}
 
 
-def cell_units(layer: nn.Module, kernel: str) -> list[str]:
+def cell_kernels(layer: nn.Module, kernel: str) -> list[str]:
     """The kernel of a recurrent layer, if it uses one."""
     cell = kernel_cell(layer)
     return [] if kernel == "torch" or cell is None else [cell]

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 
-def remember(before: Tensor | None, new: Tensor, keep: int) -> tuple[Tensor, Tensor]:
-    """Join a segment to what is remembered, and say what to remember next.
+def append_steps(before: Tensor | None, new: Tensor, keep: int) -> tuple[Tensor, Tensor]:
+    """Join a segment to what is remembered, and say what to keep for the next one.
 
     Args:
         before: remembered steps, (B, M, ...), or None.
         new: steps of the segment, (B, T, ...).
-        keep: steps to remember.
+        keep: how many of the last steps to keep.
 
     Returns:
         All M + T steps, and the last ``keep`` of them.
@@ -22,7 +22,7 @@ def remember(before: Tensor | None, new: Tensor, keep: int) -> tuple[Tensor, Ten
     return steps, steps[:, max(steps.shape[1] - keep, 0) :]
 
 
-def restarted(state: Tensor, restarts: Tensor) -> Tensor:
+def zero_rows(state: Tensor, restarts: Tensor) -> Tensor:
     """A recurrent state (..., B, H), zero in the rows of ``restarts`` (B,)."""
     return state * (~restarts)[:, None]
 

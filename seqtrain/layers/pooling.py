@@ -46,7 +46,7 @@ class Pooling(nn.Module):
         return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
 
-class RunningPooling(nn.Module):
+class StepwisePooling(nn.Module):
     """For tasks with a prediction at each step: beside each state, the attention pooling of the steps it may see.
 
     Args:
@@ -63,5 +63,5 @@ class RunningPooling(nn.Module):
 
         ``mask`` is (B, T, S), or (B, 1, S) where all steps see the same.
         """
-        pooled = self.attention.running(memory, mask).expand_as(states)
+        pooled = self.attention.pool_each_step(memory, mask).expand_as(states)
         return torch.cat([states, pooled], dim=-1)

@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
-FEW_PRODUCTS, NARROW = 2**20, 16
+MIN_MULTIPLICATIONS, MIN_SIDE = 2**20, 16
 """With fewer multiplications, or a side shorter than this, torch's own product is as fast."""
 CHUNK_ROWS = 1024
 """Rows of which the gradient of a weight is made at a time: over tens of thousands oneDNN falls to half its speed."""
 
 
-def multiply(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
+def matmul(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
     """Product of matrices (N, K) and (K, M) of one type, plus a bias (M,); without gradients on the CPU in fp32."""
     if a.device.type == "cpu" and a.dtype is torch.float32 and HAS_ONEDNN:
         return torch.ops.mkldnn._linear_pointwise(a, b.t(), bias, "none", [], "")
@@ -44,7 +44,7 @@ class LinearProduct(torch.autograd.Function):
     def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """(N, M) of x (N, D), W (M, D) and b (M,)."""
         ctx.save_for_backward(x, weight)
-        return multiply(x, weight.t(), bias)
+        return matmul(x, weight.t(), bias)
 
     @staticmethod
     @once_differentiable
@@ -52,12 +52,12 @@ class LinearProduct(torch.autograd.Function):
         """Gradients of x, W and b."""
         x, weight = ctx.saved_tensors
         wants_x, wants_weight, wants_bias = ctx.needs_input_grad
-        grad_x = multiply(grad, weight) if wants_x else None
+        grad_x = matmul(grad, weight) if wants_x else None
         grad_weight = None
         if wants_weight:
             grad_weight = torch.zeros_like(weight)
             for part, rows in zip(grad.split(CHUNK_ROWS), x.split(CHUNK_ROWS), strict=True):
-                grad_weight += multiply(part.t(), rows)
+                grad_weight += matmul(part.t(), rows)
         return grad_x, grad_weight, grad.sum(0) if wants_bias else None
 
 
@@ -73,7 +73,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         x W^T + b, (..., M).
     """
     M, D = weight.shape
-    large = min(M, D) >= NARROW and x.numel() * M >= FEW_PRODUCTS
+    large = min(M, D) >= MIN_SIDE and x.numel() * M >= MIN_MULTIPLICATIONS
     plain = x.device.type != "cpu" or x.dtype is not torch.float32 or torch.is_autocast_enabled("cpu")
     if plain or not large or not HAS_ONEDNN:
         return F.linear(x, weight, bias)

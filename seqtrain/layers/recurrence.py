@@ -13,15 +13,15 @@ from torch.autograd.function import FunctionCtx
 from torch.func import functional_call
 
 from seqtrain.layers.dropout import Dropout, LockedDropout, dropped_recurrent_weights
-from seqtrain.layers.fused import Fusible, State, can_fuse, cell_units, run_fused
-from seqtrain.layers.memory import map_tensors, restarted
+from seqtrain.layers.fused import Fusible, State, can_fuse, cell_kernels, run_fused
+from seqtrain.layers.memory import map_tensors, zero_rows
 
 MakeLayer = Callable[[int, int], nn.Module]
 Run = Callable[[Tensor, State, Tensor | None], tuple[Tensor, State]]  # of inputs, state and lengths
 Restarts = list[tuple[int, Tensor]]  # steps before which the state of some rows is zero, and which rows, (B,)
 
 
-def reversal(lengths: Tensor, num_steps: int) -> Tensor:
+def reversal_index(lengths: Tensor, num_steps: int) -> Tensor:
     """Index that reverses each row's real steps and leaves padding at its end, over rows laid end to end, (B * T,)."""
     step = torch.arange(num_steps, device=lengths.device)
     source = torch.where(step < lengths[:, None], lengths[:, None] - 1 - step, step)
@@ -35,7 +35,7 @@ def find_restarts(restarts: Tensor | None) -> Restarts:
     return [(step, restarts[:, step]) for step in restarts.any(0).nonzero().flatten().tolist()]
 
 
-class Permute(torch.autograd.Function):
+class PermuteSteps(torch.autograd.Function):
     """Reorder the steps of (B, T, D) by a permutation that is its own inverse, so that backward is a gather too."""
 
     @staticmethod
@@ -79,8 +79,8 @@ class RecurrentLayer(Fusible):
         super().__init__()
         self.weight_drop, self.kernel = weight_drop, kernel
         self.output_size = hidden_size * (2 if bidirectional else 1)
-        self.ahead = make(input_size, hidden_size)
-        self.back = make(input_size, hidden_size) if bidirectional else None
+        self.forward_layer = make(input_size, hidden_size)
+        self.backward_layer = make(input_size, hidden_size) if bidirectional else None
 
     def forward(
         self, x: Tensor, lengths: Tensor, state: State = None, restarts: Restarts | None = None
@@ -97,28 +97,28 @@ class RecurrentLayer(Fusible):
             Outputs, (B, T, output_size), and the state after step T, which is a row's own only where its length is T;
             None for a bidirectional layer, which has no state to carry.
         """
-        if self.back is not None and can_fuse(self.ahead, x, self.kernel):
-            both = [self.ahead, self.back]
+        if self.backward_layer is not None and can_fuse(self.forward_layer, x, self.kernel):
+            both = [self.forward_layer, self.backward_layer]
             return run_fused(both, [self.weights(layer) for layer in both], x, lengths)[0], None
-        run = self.runner(self.ahead, x)
+        run = self.runner(self.forward_layer, x)
         pieces = []
         start = 0
         for step, rows in restarts or []:
             if step > start:
                 piece, state = run(x[:, start:step], state, (lengths - start).clamp(0, step - start))
                 pieces.append(piece)
-            state = map_tensors(state, partial(restarted, restarts=rows))
+            state = map_tensors(state, partial(zero_rows, restarts=rows))
             start = step
         outputs, state = run(x[:, start:], state, (lengths - start).clamp(min=0))
         outputs = torch.cat([*pieces, outputs], dim=1) if pieces else outputs
-        if self.back is None:
+        if self.backward_layer is None:
             return outputs, state
-        reverse = reversal(lengths, x.shape[1])
-        backward, _ = self.runner(self.back, x)(Permute.apply(x, reverse), None, None)
-        return torch.cat([outputs, Permute.apply(backward, reverse)], dim=-1), None
+        reverse = reversal_index(lengths, x.shape[1])
+        backward, _ = self.runner(self.backward_layer, x)(PermuteSteps.apply(x, reverse), None, None)
+        return torch.cat([outputs, PermuteSteps.apply(backward, reverse)], dim=-1), None
 
-    def units(self) -> list[str]:
-        return cell_units(self.ahead, self.kernel)
+    def kernels(self) -> list[str]:
+        return cell_kernels(self.forward_layer, self.kernel)
 
     def runner(self, layer: nn.Module, x: Tensor) -> Run:
         """One direction over such inputs, with a fresh choice of dropped weights in training."""

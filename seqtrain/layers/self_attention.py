@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from seqtrain.layers.attention import Attention, dot_attention, dot_weights, xavier_linear
 from seqtrain.layers.dropout import Dropout
-from seqtrain.layers.memory import remember
+from seqtrain.layers.memory import append_steps
 from seqtrain.layers.products import Linear
 
 
-def sinusoids(num_steps: int, size: int, device: torch.device) -> Tensor:
+def sinusoidal_positions(num_steps: int, size: int, device: torch.device) -> Tensor:
     """Positions as sines and cosines of wavelengths from 2 pi to 10000 * 2 pi, (T, D).
 
     Source: Vaswani et al. 2017, section 3.5; here the sines stand before the cosines instead of in turn.
@@ -26,7 +26,7 @@ def sinusoids(num_steps: int, size: int, device: torch.device) -> Tensor:
     return torch.cat([angle.sin(), angle.cos()], dim=-1)[:, :size]
 
 
-def rotate(x: Tensor, first: int) -> Tensor:
+def apply_rotary(x: Tensor, first: int) -> Tensor:
     """Queries or keys (B, N, T, d), turned by angles in proportion to their positions ``first``, ``first`` + 1, ...
 
     The product of a query and a key then depends on their distance alone.
@@ -51,7 +51,7 @@ class SelfAttentionBlock(Attention):
         num_heads: heads of D / num_heads features each.
         feed_forward_size: hidden size of the feed-forward part.
         qkv_tanh: tanh on queries, keys and values.
-        rotary: turn queries and keys by their positions (see ``rotate``).
+        rotary: turn queries and keys by their positions (see ``apply_rotary``).
         dropout: on the weights, on both parts' outputs and inside the feed-forward part.
 
     Raises:
@@ -88,7 +88,7 @@ class SelfAttentionBlock(Attention):
         q, k, v = qkv.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         q = q[:, :, -T:]
         if self.rotary:
-            q, k = rotate(q, memory.shape[1] - T), rotate(k, 0)
+            q, k = apply_rotary(q, memory.shape[1] - T), apply_rotary(k, 0)
         p = self.dropout.p if self.training else 0.0
         mask, scale = mask[:, None], q.shape[-1] ** -0.5
         attended = dot_attention(q, k, v, mask, scale, p)
@@ -106,8 +106,8 @@ class SelfAttentionStack(nn.Module):
         num_layers: blocks.
         num_heads, feed_forward_size, qkv_tanh, dropout: of each block.
         positions: without them the order of the steps is not seen. With ``causal`` queries and keys are turned (see
-            ``rotate``), so that distances count wherever a segment begins; else sinusoids are added to the input, times
-            sqrt(D) (Vaswani et al. 2017, section 3.4).
+            ``apply_rotary``), so that distances count wherever a segment begins; else sinusoids are added to the
+            input, times sqrt(D) (Vaswani et al. 2017, section 3.4).
         causal: steps are attended by later ones only, and carried to the segments that follow.
     """
 
@@ -143,7 +143,7 @@ class SelfAttentionStack(nn.Module):
             x: inputs, (B, T, D).
             mask: see DotAttention.
             memories: steps before x that each block has read, (B, M, D); S is M + T.
-            keep: steps to remember.
+            keep: how many of the last steps to keep.
 
         Returns:
             Features (B, T, D), and the last ``keep`` steps that each block has read.
@@ -151,10 +151,10 @@ class SelfAttentionStack(nn.Module):
         Source: the memory is that of Dai et al. 2019, "Transformer-XL", section 3.2.
         """
         if self.adds_positions:
-            x = x * x.shape[2] ** 0.5 + sinusoids(x.shape[1], x.shape[2], x.device).to(x.dtype)
+            x = x * x.shape[2] ** 0.5 + sinusoidal_positions(x.shape[1], x.shape[2], x.device).to(x.dtype)
         kept = []
         for i, block in enumerate(self.blocks):
-            memory, remembered = remember(memories[i] if memories else None, x, keep)
+            memory, remembered = append_steps(memories[i] if memories else None, x, keep)
             kept.append(remembered)
             x = block(x, memory, mask)
         return self.norm(x), kept

@@ -12,7 +12,7 @@ from seqtrain.config.model import EncoderDecoderConfig
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.data.series.dataset import ForecastBatch
 from seqtrain.errors import ConfigError
-from seqtrain.layers.attention import AttentionSlot
+from seqtrain.layers.attention import AttentionBlock
 from seqtrain.layers.masks import real_steps
 from seqtrain.layers.recurrence import RecurrentStack
 from seqtrain.models.recurrent import build_stack
@@ -49,7 +49,7 @@ class EncoderDecoderModel(SequenceModel):
         embedding: nn.Module,
         encoder: RecurrentStack,
         decoder: RecurrentStack,
-        attention: AttentionSlot | None,
+        attention: AttentionBlock | None,
         dropout: float,
         horizon: int,
         num_future: int,
@@ -59,8 +59,8 @@ class EncoderDecoderModel(SequenceModel):
         self.decoder = decoder
         self.num_segments = horizon
         size = config.embedding.embed_dim
-        self.place = nn.Parameter(torch.randn(horizon, size))
-        self.known = nn.Linear(num_future, size) if num_future else None
+        self.position_embedding = nn.Parameter(torch.randn(horizon, size))
+        self.future_projection = nn.Linear(num_future, size) if num_future else None
 
     @classmethod
     def from_config(
@@ -87,19 +87,19 @@ class EncoderDecoderModel(SequenceModel):
     def forward(self, batch: Batch, state: Any = None) -> tuple[Tensor, None]:
         """Features of each step of the horizon, (B, S, H), of windows that all have L real steps."""
         states, last = self.encoder(self.embed(batch.inputs), batch.lengths)
-        steps = self.steps(cast(ForecastBatch, batch))
+        steps = self.decoder_inputs(cast(ForecastBatch, batch))
         decoded, _ = self.decoder(steps, torch.full_like(batch.lengths, self.num_segments), last)
         if self.output_attention is not None:
             mask = real_steps(batch.lengths, states.shape[1])[:, None]
             decoded = self.output_attention(decoded, states, mask)
-        return self.finish(decoded), None
+        return self.apply_output_dropout(decoded), None
 
-    def steps(self, batch: ForecastBatch) -> Tensor:
+    def decoder_inputs(self, batch: ForecastBatch) -> Tensor:
         """What the decoder reads, (B, S, D or 2 D)."""
         rows = len(batch.inputs)
-        place = self.place.expand(rows, -1, -1)
-        if self.known is None:
+        place = self.position_embedding.expand(rows, -1, -1)
+        if self.future_projection is None:
             return place
         # The future stands there once a window; a window with a row for each variable has them one after the other.
-        known = self.known(batch.future).repeat_interleave(rows // len(batch.future), dim=0)
+        known = self.future_projection(batch.future).repeat_interleave(rows // len(batch.future), dim=0)
         return torch.cat([place, known], dim=-1)

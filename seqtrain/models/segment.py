@@ -12,7 +12,7 @@ from seqtrain.config.model import SegmentConfig, WindowConfig
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.dropout import Dropout
-from seqtrain.layers.fused import Fusible, can_fuse, cell_units, run_fused
+from seqtrain.layers.fused import Fusible, can_fuse, cell_kernels, run_fused
 from seqtrain.layers.products import Linear
 
 
@@ -54,8 +54,8 @@ class SegmentModel(Fusible):
         self.output_size = hidden_size
         self.embedding = nn.Sequential(Linear(segment_length, hidden_size), nn.ReLU())
         self.encoder = nn.GRU(hidden_size, hidden_size, batch_first=True)
-        self.place = nn.Parameter(torch.randn(self.num_segments, hidden_size // 2))
-        self.variable = nn.Parameter(torch.randn(num_variables, hidden_size // 2))
+        self.position_embedding = nn.Parameter(torch.randn(self.num_segments, hidden_size // 2))
+        self.variable_embedding = nn.Parameter(torch.randn(num_variables, hidden_size // 2))
         self.dropout = Dropout(dropout)
 
     @classmethod
@@ -83,14 +83,14 @@ class SegmentModel(Fusible):
         last = self.final_state(self.embedding(segments))
         # Each row's GRU makes one step from its last state for each place: rows and places are decoded side by side.
         B = segments.shape[0]
-        place = self.place.expand(B, -1, -1)
-        variable = self.variable.repeat(B // self.num_variables, 1)[:, None].expand_as(place)
+        place = self.position_embedding.expand(B, -1, -1)
+        variable = self.variable_embedding.repeat(B // self.num_variables, 1)[:, None].expand_as(place)
         inputs = torch.cat([place, variable], dim=-1).flatten(0, 1)[:, None]
         decoded = self.final_state(inputs, last.repeat_interleave(self.num_segments, dim=1))
         return self.dropout(decoded.view(B, self.num_segments, -1)), None
 
-    def units(self) -> list[str]:
-        return cell_units(self.encoder, self.kernel)
+    def kernels(self) -> list[str]:
+        return cell_kernels(self.encoder, self.kernel)
 
     def final_state(self, x: Tensor, state: Tensor | None = None) -> Tensor:
         """The GRU's state (1, B, H) after steps (B, T, H)."""

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from seqtrain.config.model import AttentionConfig, Channels, Score, SequenceConfig
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.errors import ConfigError
-from seqtrain.layers.attention import AdditiveAttention, Attention, AttentionSlot, DotAttention
+from seqtrain.layers.attention import AdditiveAttention, Attention, AttentionBlock, DotAttention
 from seqtrain.layers.dropout import Dropout, LockedDropout, WordDropout
 from seqtrain.layers.masks import causal_window, real_steps
-from seqtrain.layers.memory import remember
-from seqtrain.layers.pooling import Pooling, RunningPooling
+from seqtrain.layers.memory import append_steps
+from seqtrain.layers.pooling import Pooling, StepwisePooling
 from seqtrain.layers.products import Linear
 from seqtrain.layers.recurrence import RecurrentStack
 from seqtrain.layers.self_attention import SelfAttentionStack
@@ -31,7 +31,7 @@ class SequenceModel(nn.Module):
         config: dropout of whole words, of the vectors and of the features; activation penalties; context length.
         embedding: tokens (B, T), or features (B, T, F), to vectors (B, T, D).
         encoder: vectors to states (B, T, H).
-        pooling: states to one vector a row (Pooling) or a step (RunningPooling), or None for the states themselves.
+        pooling: states to one vector a row (Pooling) or a step (StepwisePooling), or None for the states themselves.
         dropout: on the features, unless the config says otherwise.
         locked: dropout has one mask for all steps (LockedDropout).
         input_attention: of the vectors over themselves, before the encoder.
@@ -49,12 +49,12 @@ class SequenceModel(nn.Module):
         config: SequenceConfig,
         embedding: nn.Module,
         encoder: RecurrentStack | SelfAttentionStack,
-        pooling: Pooling | RunningPooling | None,
+        pooling: Pooling | StepwisePooling | None,
         dropout: float,
         *,
         locked: bool = False,
-        input_attention: AttentionSlot | None = None,
-        output_attention: AttentionSlot | None = None,
+        input_attention: AttentionBlock | None = None,
+        output_attention: AttentionBlock | None = None,
         attend_inputs: bool = False,
         causal: bool = False,
     ):
@@ -95,10 +95,10 @@ class SequenceModel(nn.Module):
         lengths = batch.lengths
         before: dict[str, Any] = state or {}
         after: dict[str, Any] = {}
-        mask, keep = self.sight(batch, before, after)
+        mask, keep = self.attention_mask(batch, before, after)
 
         def recall(name: str, steps: Tensor) -> Tensor:
-            memory, after[name] = remember(before.get(name), steps, keep)
+            memory, after[name] = append_steps(before.get(name), steps, keep)
             return memory
 
         inputs = self.embed(batch.inputs)
@@ -111,19 +111,19 @@ class SequenceModel(nn.Module):
         attended = inputs if self.attend_inputs else states
         if self.pools_first:
             query = cast(Pooling, self.pooling)(states, lengths)[:, None]
-            features = cast(AttentionSlot, self.output_attention)(query, attended, mask).squeeze(1)
-            return self.finish(features), after
+            features = cast(AttentionBlock, self.output_attention)(query, attended, mask).squeeze(1)
+            return self.apply_output_dropout(features), after
         if self.output_attention is not None:
             states = self.output_attention(states, recall("attended", attended), mask)
         if self.pooling is None:
             features = states
-        elif isinstance(self.pooling, RunningPooling):
+        elif isinstance(self.pooling, StepwisePooling):
             features = self.pooling(states, recall("pooled", states), mask)
         else:
             features = self.pooling(states, lengths)
-        return self.finish(features), after
+        return self.apply_output_dropout(features), after
 
-    def finish(self, features: Tensor) -> Tensor:
+    def apply_output_dropout(self, features: Tensor) -> Tensor:
         """Dropout on the features, and in training their penalty."""
         dropped = self.dropout(features)
         self.penalty = self.penalise(features, dropped) if self.training else None
@@ -136,8 +136,8 @@ class SequenceModel(nn.Module):
             vectors = self.word_dropout(vectors, inputs, self.embedding.num_embeddings)
         return self.embedding_dropout(vectors)
 
-    def sight(self, batch: Batch, before: dict[str, Any], after: dict[str, Any]) -> tuple[Tensor, int]:
-        """What each step may attend to, as a mask (B, T or 1, S), and the number of steps to remember for the next."""
+    def attention_mask(self, batch: Batch, before: dict[str, Any], after: dict[str, Any]) -> tuple[Tensor, int]:
+        """What each step may attend to, as a mask (B, T or 1, S), and the number of steps to keep for the next."""
         T = batch.inputs.shape[1]
         if not self.causal or not self.attends:
             return real_steps(batch.lengths, T)[:, None], 0
@@ -148,7 +148,7 @@ class SequenceModel(nn.Module):
             number = batch.restarts.cumsum(1)
         if remembered is not None:
             number = number + remembered[:, -1:]
-        documents, after["documents"] = remember(remembered, number, max(self.context_length - 1, 1))
+        documents, after["documents"] = append_steps(remembered, number, max(self.context_length - 1, 1))
         keep = self.context_length - 1
         return causal_window(documents[:, -(keep + T) :], T, self.context_length), keep
 
@@ -198,7 +198,7 @@ def window_features(config: SequenceConfig, spec: DataSpec) -> int:
     return spec.num_features
 
 
-def build_attention(config: AttentionConfig, query_size: int, memory_size: int, key: str) -> AttentionSlot | None:
+def build_attention(config: AttentionConfig, query_size: int, memory_size: int, key: str) -> AttentionBlock | None:
     """The attention layer that a config describes, or None; ``key`` names it in errors.
 
     Raises:
@@ -216,14 +216,14 @@ def build_attention(config: AttentionConfig, query_size: int, memory_size: int, 
     else:
         score, heads = config.score.value, config.num_heads
         attention = DotAttention(score, query_size, memory_size, heads, config.project, config.dropout)
-    return AttentionSlot(attention, query_size, config.residual)
+    return AttentionBlock(attention, query_size, config.residual)
 
 
 def build_pooling(
     config: SequenceConfig, size: int, *, bidirectional: bool, pooled: bool
-) -> Pooling | RunningPooling | None:
+) -> Pooling | StepwisePooling | None:
     """The pooling of a config: over the sequence where the task is pooled, else, if it attends, at each step."""
     kind = config.pooling.value
     if pooled:
         return Pooling(kind, size, bidirectional, config.kernel.value)
-    return RunningPooling(size) if kind.startswith("attention") else None
+    return StepwisePooling(size) if kind.startswith("attention") else None

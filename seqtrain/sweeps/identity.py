@@ -13,7 +13,7 @@ from seqtrain.config.root import Config
 UNCOUNTED = ("device", "data.eval_batch_tokens", "trainer.checkpoint_seconds")
 """Keys that change where, how fast or how safely a job runs, but not its results; with them, all of ``sweep``."""
 
-PLACES = re.compile(
+NOT_IN_COMMAND_HASH = re.compile(
     r"\+*(device|hydra/launcher|hydra\.verbose|(sweep|hydra\.launcher|hydra\.sweep)\.[^=]*"
     r"|hydra\.sweeper\.(max_batch_size|n_jobs|n_trials|max_failure_rate))="
 )
@@ -34,7 +34,7 @@ def job_hash(config: Config) -> str:
 def command_hash(arguments: Sequence[str]) -> str:
     """Eight hex digits by which the same command finds its sweep again, in whatever order its overrides are given."""
     flags = ("-m", "--multirun", "hydra.mode=MULTIRUN")
-    return digest(sorted(a for a in arguments if a not in flags and PLACES.match(a) is None))[:8]
+    return digest(sorted(a for a in arguments if a not in flags and NOT_IN_COMMAND_HASH.match(a) is None))[:8]
 
 
 def digest(value: Any) -> str:

@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from seqtrain.config import loading
 from seqtrain.errors import RunError, UserError
-from seqtrain.run_directory import RunDirectory, is_locked, now, read_facts, read_json, write_json
+from seqtrain.run_directory import RunDirectory, is_locked, now, read_json, read_json_if_valid, write_json
 from seqtrain.sweeps.identity import job_hash
 
 DONE = ("finished", "pruned")
@@ -46,7 +46,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Standing:
+class JobState:
     """Where a job stands."""
 
     state: str
@@ -104,11 +104,11 @@ class Sweep:
         others = sorted({path.parent.name for path in self.path.glob("*/config.yaml")} - {job.name for job in planned})
         return [*planned, *(Job(None, [], name) for name in others)]
 
-    def standing(self, job: Job) -> Standing:
+    def job_state(self, job: Job) -> JobState:
         """Where a job stands now."""
-        return Standing("failed", error=job.error) if job.error is not None else read_standing(self.path / job.name)
+        return JobState("failed", error=job.error) if job.error is not None else read_job_state(self.path / job.name)
 
-    def known(self, wanted: Sequence[str]) -> dict[str, str]:
+    def started_jobs(self, wanted: Sequence[str]) -> dict[str, str]:
         """Directories of jobs that were begun before: hash -> name, of the wanted hashes.
 
         A job is known by the end of its directory's name or, since a later version of seqtrain may have more options
@@ -162,10 +162,10 @@ def shared_overrides(jobs: Sequence[Job]) -> set[str]:
 
 def read_status(path: Path) -> dict[str, Any]:
     """status.json of a run; empty where there is none yet, or it is damaged."""
-    return read_facts(path / "status.json")
+    return read_json_if_valid(path / "status.json")
 
 
-def read_standing(path: Path) -> Standing:
+def read_job_state(path: Path) -> JobState:
     """Where the run of a directory stands."""
     status = read_status(path)
     state = str(status.get("state", "waiting"))
@@ -184,7 +184,7 @@ def read_standing(path: Path) -> Standing:
         value, step = read_progress(run.metrics_path, metric, maximize)
         seconds = elapsed(status, run.metrics_path, running=state == "running")
     error = status.get("error") if state in ("failed", "interrupted", "pruned") else None
-    return Standing(state, metric, maximize, value, seconds, step, total, error)
+    return JobState(state, metric, maximize, value, seconds, step, total, error)
 
 
 def read_progress(path: Path, metric: str | None, maximize: bool | None) -> tuple[float | None, int | None]:

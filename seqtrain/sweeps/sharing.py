@@ -46,7 +46,7 @@ def threads_of_children(threads: int | None) -> Iterator[None]:
         del os.environ["OMP_NUM_THREADS"]
 
 
-class Labelled(io.TextIOBase):
+class LabelledStream(io.TextIOBase):
     """Writes whole lines to a stream, each behind a label.
 
     Args:
@@ -72,7 +72,7 @@ class Labelled(io.TextIOBase):
 def labelled_output(label: str) -> Iterator[None]:
     """Let every line on stdout and stderr, and of the log, begin with a label: several processes share them."""
     before = sys.stdout, sys.stderr
-    streams = {stream: Labelled(stream, label) for stream in before}
+    streams = {stream: LabelledStream(stream, label) for stream in before}
     handlers = [h for h in logging.getLogger().handlers if isinstance(h, logging.StreamHandler)]
     logged = {handler: handler.setStream(streams.get(handler.stream, handler.stream)) for handler in handlers}
     sys.stdout, sys.stderr = streams[sys.stdout], streams[sys.stderr]

@@ -11,7 +11,7 @@ from seqtrain.run_directory import is_locked
 from seqtrain.sweeps.ledger import Sweep, read_status
 
 
-class Stopping(Interruption):
+class SweepInterruption(Interruption):
     """While it is entered, a signal lets no further job begin, and has the running ones save themselves and end.
 
     A second one raises Interrupted wherever the program is.
@@ -20,41 +20,41 @@ class Stopping(Interruption):
         sweep: the one that this process runs.
     """
 
-    saying = "ending once the running jobs are saved"
+    message = "ending once the running jobs are saved"
 
     def __init__(self, sweep: Sweep):
         self.sweep = sweep
-        self.over = threading.Event()
-        self.teller = threading.Thread(target=self.tell, daemon=True)
+        self.finished = threading.Event()
+        self.notifier = threading.Thread(target=self.notify_jobs, daemon=True)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.over.set()
+        self.finished.set()
         super().__exit__(kind, error, at)
         if self.requested is not None:
-            self.teller.join()
+            self.notifier.join()
 
     def note(self, number: int, frame: FrameType | None) -> None:
         super().note(number, frame)
         self.sweep.halt(signal.Signals(number).name)
-        self.teller.start()
+        self.notifier.start()
 
-    def tell(self) -> None:
+    def notify_jobs(self) -> None:
         """Pass SIGTERM on to the processes of running jobs, once to each; one that is only starting is found later."""
-        sitting, told = self.sweep.plan()["sitting"], set()
+        sitting, notified = self.sweep.plan()["sitting"], set()
         while True:
             for job in self.sweep.planned():
                 path = self.sweep.path / job.name
                 status = read_status(path)
                 mine = status.get("sitting") == sitting["id"]  # so that the number is that of a live process of ours
-                if mine and job.name not in told and status.get("pid") != sitting["pid"] and is_locked(path):
-                    told.add(job.name)
+                if mine and job.name not in notified and status.get("pid") != sitting["pid"] and is_locked(path):
+                    notified.add(job.name)
                     with suppress(OSError):
                         os.kill(int(status["pid"]), signal.SIGTERM)
-            if self.over.wait(0.5):
+            if self.finished.wait(0.5):
                 return
 
 
-def listen_as_child() -> None:
+def set_child_signal_handlers() -> None:
     """In the process of a job: leave Ctrl-C to the sweep's process, and let its SIGTERM raise Interrupted."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, raise_interrupted)

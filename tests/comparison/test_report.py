@@ -14,7 +14,7 @@ import pytest
 
 from seqtrain.commands.compare import compare
 from seqtrain.comparison.figures import spread
-from seqtrain.comparison.grouping import distinguishing, short_names, shown
+from seqtrain.comparison.grouping import distinguishing, format_value, short_names
 from seqtrain.comparison.metrics import column_decimals, width_decimals
 from seqtrain.comparison.report import build_report
 from seqtrain.comparison.text import group_csv, markdown, terminal
@@ -69,7 +69,7 @@ def test_names_of_keys() -> None:
     assert short_names(keys) == {"model.dropout": "model.dropout", "model.embedding.dropout": "embedding.dropout"}
     assert short_names(["model.name", "trainer.lr"]) == {"model.name": "model", "trainer.lr": "lr"}
     values = [None, True, 1e-05, [1, 2], "/some/where/glove.txt", "bf16"]
-    assert [shown(v) for v in values] == ["null", "true", "1e-05", "[1,2]", "glove.txt", "bf16"]
+    assert [format_value(v) for v in values] == ["null", "true", "1e-05", "[1,2]", "glove.txt", "bf16"]
 
 
 def test_badges_are_moved_apart() -> None:

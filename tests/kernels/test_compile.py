@@ -26,7 +26,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("SEQTRAIN_CACHE_DIR", str(tmp_path / "cache"))
     forget()
     yield source
-    compiling.stop_running()
+    compiling.stop_compilers()
     forget()
 
 
@@ -109,7 +109,7 @@ def test_a_process_that_ends_leaves_no_compiler_behind(
     monkeypatch.setattr(compiling, "version", lambda _: "")
     compiling.start(["tiny"])
     process = compiling.running["tiny"].process
-    compiling.stop_running()
+    compiling.stop_compilers()
     assert process.poll() is not None and cached_files(tmp_path) == []
 
 

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from seqtrain.layers import cross_entropy, products
-from seqtrain.layers.cross_entropy import blocks, linear_cross_entropy, token_scores
-from seqtrain.layers.products import multiply
+from seqtrain.layers.cross_entropy import linear_cross_entropy, token_scores, vocab_blocks
+from seqtrain.layers.products import matmul
 
 SIZES = {  # N, E, V, numbers in a block; a block has 256 tokens at least
     "one block": (7, 5, 50, 2**20),
@@ -48,7 +48,7 @@ def product(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 def test_equals_torch(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nats and the three gradients; rows weigh differently, some nothing."""
     N, E, V, numbers = SIZES[case]
-    monkeypatch.setattr(cross_entropy, "BLOCK_NUMBERS", numbers)
+    monkeypatch.setattr(cross_entropy, "BLOCK_LOGITS", numbers)
     x, weight, bias, targets = make(N, E, V)
     inputs, others = [x, weight, bias], copies(x, weight, bias)
     nats = linear_cross_entropy(x, weight, bias, targets)
@@ -76,13 +76,13 @@ def test_gradient_of_a_mean_and_of_views() -> None:
 
 def test_blocks_cover_the_vocabulary() -> None:
     for rows, vocab_size in ((1, 1), (64, 20_000), (700, 33_278), (10**7, 300), (0, 5)):
-        parts = blocks(rows, vocab_size)
+        parts = vocab_blocks(rows, vocab_size)
         assert [start for start, _ in parts] == [0, *(end for _, end in parts[:-1])] and parts[-1][1] == vocab_size
-        assert all(end - start <= max(cross_entropy.BLOCK_NUMBERS // max(rows, 1), 256) for start, end in parts)
+        assert all(end - start <= max(cross_entropy.BLOCK_LOGITS // max(rows, 1), 256) for start, end in parts)
 
 
 def test_autocast_multiplies_in_bf16_and_keeps_parameters_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cross_entropy, "BLOCK_NUMBERS", 1)
+    monkeypatch.setattr(cross_entropy, "BLOCK_LOGITS", 1)
     x, weight, bias, targets = make(9, 16, 600)
     inputs, others = [x, weight, bias], copies(x, weight, bias)
     expected = F.cross_entropy(F.linear(*others), targets, reduction="none")
@@ -116,7 +116,7 @@ class Largest(TorchDispatchMode):
 @pytest.mark.usefixtures("product")
 def test_the_logits_of_all_rows_are_never_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     N, V, E, block = 64, 20_000, 8, 2**17
-    monkeypatch.setattr(cross_entropy, "BLOCK_NUMBERS", block)
+    monkeypatch.setattr(cross_entropy, "BLOCK_LOGITS", block)
     x, weight, bias, targets = make(N, E, V)
     with Largest() as whole:
         F.linear(x, weight, bias)
@@ -131,7 +131,7 @@ def test_the_logits_of_all_rows_are_never_in_memory(monkeypatch: pytest.MonkeyPa
 @pytest.mark.usefixtures("product")
 def test_token_scores_equal_brute_force(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     N, E, V, numbers = SIZES[case]
-    monkeypatch.setattr(cross_entropy, "BLOCK_NUMBERS", numbers)
+    monkeypatch.setattr(cross_entropy, "BLOCK_LOGITS", numbers)
     x, weight, bias, targets = make(N, E, V)
     logits = (x @ weight.T + bias).detach().double().numpy()
     targets[::2] = torch.from_numpy(logits.argmax(1))[::2]  # half of the predictions are right
@@ -149,7 +149,7 @@ def test_token_scores_equal_brute_force(case: str, monkeypatch: pytest.MonkeyPat
 
 def test_extreme_logits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 10,000 and -10,000: exact where they decide, and finite everywhere."""
-    monkeypatch.setattr(cross_entropy, "BLOCK_NUMBERS", 1)
+    monkeypatch.setattr(cross_entropy, "BLOCK_LOGITS", 1)
     x = torch.tensor([[1.0], [1.0], [-1.0]], requires_grad=True)
     weight = torch.zeros(600, 1)
     weight[300], weight[10] = 1e4, -1e4
@@ -178,6 +178,6 @@ def test_multiply(dtype: torch.dtype) -> None:
         rights = [b, b.t().contiguous().t(), torch.cat([b, b])[:K], torch.cat([b, b], 1)[:, M:]]
         for left in lefts:
             for right in rights:
-                out = multiply(left, right)
+                out = matmul(left, right)
                 assert out.dtype is dtype
                 torch.testing.assert_close(out, expected, atol=tolerance, rtol=tolerance)

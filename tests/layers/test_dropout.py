@@ -152,7 +152,7 @@ def test_gradient_reaches_the_parameters_but_for_the_dropped_numbers(
     outputs.square().sum().backward()
     layers: list[nn.Module] = []
     for part in stack.layers:
-        layers += [part.ahead, part.back] if bidirectional else [part.ahead]  # type: ignore[list-item]
+        layers += [part.forward_layer, part.backward_layer] if bidirectional else [part.forward_layer]  # type: ignore[list-item]
     assert len(kept) == len(layers)
     for layer, weights in zip(layers, kept, strict=True):
         for name, parameter in layer.named_parameters():
@@ -179,7 +179,7 @@ def test_dropped_weights_are_used_in_training_and_the_whole_ones_in_evaluation(
     first, second = (stack.train()(x, LENGTHS)[0] for _ in range(2))
     assert not torch.allclose(first, second) and not torch.allclose(first, expected)
     assert torch.equal(stack.eval()(x, LENGTHS)[0], expected)
-    directions = ("ahead", "back") if bidirectional else ("ahead",)
+    directions = ("forward_layer", "backward_layer") if bidirectional else ("forward_layer",)
     dropped = {
         f"layers.0.{direction}.{name}": weight.detach()
         for direction, weights in zip(directions, kept, strict=False)

@@ -62,7 +62,7 @@ def test_outputs_and_gradients(kind: str, bidirectional: bool, weight_drop: floa
     x = torch.randn(5, 7, 6).requires_grad_()
     y = x.detach().clone().requires_grad_()
     weight = torch.randn(5, 7, ours.output_size)
-    assert can_fuse(ours.layers[0].ahead, x, "auto")  # type: ignore[arg-type]
+    assert can_fuse(ours.layers[0].forward_layer, x, "auto")  # type: ignore[arg-type]
     results = []
     for stack, inputs in ((ours, x), (torchs, y)):
         torch.manual_seed(1)  # the same weights are dropped
@@ -81,7 +81,7 @@ def test_restarts_and_carried_states(kind: str) -> None:
     x = torch.randn(4, 18, 6).requires_grad_()
     y = x.detach().clone().requires_grad_()
     lengths = torch.full((4,), 9)
-    assert can_fuse(ours.layers[0].ahead, x[:, :9], "auto")  # type: ignore[arg-type]
+    assert can_fuse(ours.layers[0].forward_layer, x[:, :9], "auto")  # type: ignore[arg-type]
     results = []
     for stack, inputs in ((ours, x), (torchs, y)):
         first, state = stack(inputs[:, :9], lengths, None, restarts)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqtrain.layers import products
-from seqtrain.layers.products import CHUNK_ROWS, FEW_PRODUCTS, Linear, linear
+from seqtrain.layers.products import CHUNK_ROWS, MIN_MULTIPLICATIONS, Linear, linear
 
 needs_onednn = pytest.mark.skipif(not products.HAS_ONEDNN, reason="this build of torch has no oneDNN product")
 
@@ -63,7 +63,7 @@ def test_gradients_that_are_not_wanted() -> None:
 
 
 def test_where_torch_multiplies(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, weight = torch.randn(FEW_PRODUCTS // 1024, 32), torch.randn(32, 32, requires_grad=True)
+    x, weight = torch.randn(MIN_MULTIPLICATIONS // 1024, 32), torch.randn(32, 32, requires_grad=True)
     assert is_fast(linear(x, weight)) == products.HAS_ONEDNN
     for other, matrix in ((x[:-1], weight), (x.double(), weight.double()), (x.repeat(8, 1), weight[:15])):
         assert not is_fast(linear(other, matrix))
@@ -72,4 +72,4 @@ def test_where_torch_multiplies(monkeypatch: pytest.MonkeyPatch) -> None:
         assert linear(x, weight).dtype is torch.bfloat16
     monkeypatch.setattr(products, "HAS_ONEDNN", False)
     assert torch.equal(linear(x, weight), F.linear(x, weight))
-    assert torch.equal(products.multiply(x, weight, x[0]), torch.addmm(x[0], x, weight))
+    assert torch.equal(products.matmul(x, weight, x[0]), torch.addmm(x[0], x, weight))

@@ -268,9 +268,9 @@ def test_heads_that_do_not_divide(composed: Compose) -> None:
         ConfigError, match=r"model\.num_heads=3: must be a divisor of model\.embedding\.embed_dim \(128\)"
     ):
         composed("model=self_attn", "model.num_heads=3")
-    for slot in ("input_attention", "output_attention"):
-        config = composed("model=gru", f"model.{slot}.score=multihead", f"model.{slot}.num_heads=3")
-        with pytest.raises(ConfigError, match=rf"model\.{slot}\.num_heads=3: must divide"):
+    for place in ("input_attention", "output_attention"):
+        config = composed("model=gru", f"model.{place}.score=multihead", f"model.{place}.num_heads=3")
+        with pytest.raises(ConfigError, match=rf"model\.{place}\.num_heads=3: must divide"):
             build(config)
 
 
@@ -279,8 +279,8 @@ def test_named_configs_are_what_they_say(composed: Compose) -> None:
     models: dict[str, Any] = {name: build(composed(f"model={name}", "device=cpu")).model for name in MODELS}
 
     def layer(name: str) -> nn.Module:
-        ahead: nn.Module = models[name].encoder.layers[0].ahead
-        return ahead.cell if isinstance(ahead, CellLayer) else ahead
+        layer: nn.Module = models[name].encoder.layers[0].forward_layer
+        return layer.cell if isinstance(layer, CellLayer) else layer
 
     kinds = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
     for cell, kind in kinds.items():
@@ -288,7 +288,7 @@ def test_named_configs_are_what_they_say(composed: Compose) -> None:
             assert type(layer(name)) is kind
             assert models[name].pooling.kind == ("attention" if name.endswith("attn") else "last")
     assert type(layer("gru_candidate")) is CandidateGRUCell and type(layer("gru_coupled")) is CoupledGRUCell
-    assert [stack.ahead.hidden_size for stack in models["stacked_gru"].encoder.layers] == [128, 64]
+    assert [stack.forward_layer.hidden_size for stack in models["stacked_gru"].encoder.layers] == [128, 64]
     residual = models["gru_residual_attn"]
     assert residual.attend_inputs and residual.output_attention.residual
     assert isinstance(residual.output_attention.map, nn.Linear)  # inputs of 128 features added to states of 256

@@ -105,7 +105,7 @@ def run_cells(stack: nn.Module, cell: str, x: Tensor, states: list[list[Tensor]]
     outputs = []
     cells = []
     for layer in cast(nn.ModuleList, stack.layers):
-        named = cast(nn.Module, layer.ahead).state_dict()
+        named = cast(nn.Module, layer.forward_layer).state_dict()
         weights = {name.removesuffix("_l0"): weight for name, weight in named.items()}
         made = CELLS[cell](weights["weight_ih"].shape[1], weights["weight_hh"].shape[1]).double()
         made.load_state_dict(weights)
@@ -124,20 +124,20 @@ def run_cells(stack: nn.Module, cell: str, x: Tensor, states: list[list[Tensor]]
 
 def attended(model: EncoderDecoderModel, score: str, query: Tensor, memory: Tensor) -> Tensor:
     """Query (H,) plus what it attends to in memory (L, H), written out."""
-    slot = {name: weight.double() for name, weight in cast(nn.Module, model.output_attention).state_dict().items()}
+    attention = {name: weight.double() for name, weight in cast(nn.Module, model.output_attention).state_dict().items()}
     if score == "multihead":
         contexts = []
-        q, k, v = (slot[f"attention.{name}.weight"] @ x for name, x in
+        q, k, v = (attention[f"attention.{name}.weight"] @ x for name, x in
                    (("query", query[:, None]), ("key", memory.T), ("value", memory.T)))  # fmt: skip
         for head in torch.arange(H).chunk(4):
             weights = (q[head].T @ k[head] / len(head) ** 0.5).softmax(-1)[0]
             contexts.append(v[head] @ weights)
-        return query + slot["attention.output.weight"] @ torch.cat(contexts)
+        return query + attention["attention.output.weight"] @ torch.cat(contexts)
     if score == "additive":
-        hidden = slot["attention.query.weight"] @ query + memory @ slot["attention.key.weight"].T
-        scores = torch.tanh(hidden + slot["attention.key.bias"]) @ slot["attention.score.weight"][0]
+        hidden = attention["attention.query.weight"] @ query + memory @ attention["attention.key.weight"].T
+        scores = torch.tanh(hidden + attention["attention.key.bias"]) @ attention["attention.score.weight"][0]
     elif score == "general":
-        scores = memory @ (slot["attention.query.weight"] @ query)
+        scores = memory @ (attention["attention.query.weight"] @ query)
     else:
         scores = memory @ query
     return query + scores.softmax(0) @ memory
@@ -159,10 +159,13 @@ def test_equations(config: Compose, score: str, cell: str, num_future: int) -> N
             embedding = cast(nn.Linear, model.embedding)
             vectors = batch.inputs[row].double() @ embedding.weight.double().T + embedding.bias.double()
             memory, last = run_cells(model.encoder, cell, vectors, zeros)
-            places = model.place.double()
+            places = model.position_embedding.double()
             if num_future:
-                assert model.known is not None
-                known = batch.future[row].double() @ model.known.weight.double().T + model.known.bias.double()
+                assert model.future_projection is not None
+                known = (
+                    batch.future[row].double() @ model.future_projection.weight.double().T
+                    + model.future_projection.bias.double()
+                )
                 places = torch.cat([places, known], -1)
             decoded, _ = run_cells(model.decoder, cell, places, last)
             if score != "none":
