@@ -49,7 +49,7 @@ def test_it_is_compiled_once(tiny: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert answer() == 42
     (made,) = cached_files(tmp_path)
     forget()
-    monkeypatch.setattr(compiling, "begin", lambda *_: pytest.fail("compiled again"))
+    monkeypatch.setattr(compiling, "start_compiler", lambda *_: pytest.fail("compiled again"))
     assert answer() == 42
     assert cached_files(tmp_path) == [made]
 
@@ -92,7 +92,7 @@ def test_units_are_compiled_in_the_background(tiny: Path, tmp_path: Path, monkey
     compiling.start(["tiny", "other"])
     assert set(compiling.running) == {"tiny", "other"}
     compiling.start(["tiny"])  # is at work already
-    monkeypatch.setattr(compiling, "begin", lambda *_: pytest.fail("compiled twice"))
+    monkeypatch.setattr(compiling, "start_compiler", lambda *_: pytest.fail("compiled twice"))
     assert (answer("tiny"), answer("other")) == (42, 1)
     assert len(cached_files(tmp_path)) == 2 and not compiling.running
     compiling.start(["tiny", "other"])

@@ -291,7 +291,7 @@ def test_named_configs_are_what_they_say(composed: Compose) -> None:
     assert [stack.forward_layer.hidden_size for stack in models["stacked_gru"].encoder.layers] == [128, 64]
     residual = models["gru_residual_attn"]
     assert residual.attend_inputs and residual.output_attention.residual
-    assert isinstance(residual.output_attention.map, nn.Linear)  # inputs of 128 features added to states of 256
+    assert isinstance(residual.output_attention.projection, nn.Linear)  # inputs of 128 features added to states of 256
     first = models["attn_gru"].input_attention
     assert first.attention.scale == 128**-0.5 and isinstance(first.attention.value, nn.Linear) and not first.residual
     multihead = models["lstm_multihead_attn"]
