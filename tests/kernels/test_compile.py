@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from seqtrain.kernels import compile as compiling
-from seqtrain.kernels.recurrence import gru
+from seqtrain.kernels.binding import Cell, Weights
+from seqtrain.kernels.recurrence import recurrence
 
 TINY = 'extern "C" int answer() { return ANSWER; }\n'
 
@@ -152,4 +153,4 @@ def test_without_a_compiler_it_is_said_once(
     assert len(caplog.records) == 1
     assert "no C++ compiler is found" in caplog.text and "torch's own" in caplog.text
     with pytest.raises(RuntimeError, match="not compiled"):
-        gru(torch.zeros(1, 1, 1), torch.zeros(3, 1), torch.zeros(3, 1))
+        recurrence(Cell.gru_after, torch.zeros(1, 1, 1), [Weights(torch.zeros(3, 1), torch.zeros(3, 1), None, None)])
