@@ -1,4 +1,4 @@
-"""From run directories to the tables that a comparison shows, whatever their format."""
+"""From run directories to the tables of a comparison, in no particular output format."""
 
 import statistics
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from seqtrain.config.base import suggest
 from seqtrain.errors import ConfigError
 
 SAME_SCORE = 1e-5
-"""Relative difference up to which two scores of one baseline are the same."""
+"""Relative difference up to which two scores of one baseline count as equal."""
 
 
 @dataclass
@@ -22,34 +22,34 @@ class Row:
 
     name: str
     scores: dict[str, list[float]]
-    """By metric, one a run; of a baseline a single one."""
+    """Metric -> one score per run; a single score for a baseline."""
     group: Group | None = None
     """None for a baseline."""
 
     def mean(self, metric: str) -> float | None:
-        """Over the runs; None where no run has the metric."""
+        """Mean over the runs; None if no run has the metric."""
         values = self.scores.get(metric)
         return statistics.fmean(values) if values else None
 
     def deviation(self, metric: str) -> float | None:
-        """Sample standard deviation over the runs; None for a single one."""
+        """Sample standard deviation over the runs; None for a single run."""
         return deviation(self.scores.get(metric, []))
 
     @property
     def seconds(self) -> float | None:
-        """Mean time of training."""
+        """Mean training time in seconds."""
         known = [run.seconds for run in self.group.runs if run.seconds is not None] if self.group else []
         return statistics.fmean(known) if known else None
 
     @property
     def parameters(self) -> int | None:
-        """Trained numbers of the model."""
+        """Number of trained parameters of the model."""
         return self.group.runs[0].parameters if self.group else None
 
 
 @dataclass
 class Table:
-    """Runs that may be compared: same data, splits and task."""
+    """Comparable runs: same data, splits and task."""
 
     heading: str
     split: str
@@ -61,7 +61,7 @@ class Table:
     """Configurations, the best first."""
     baselines: list[Row]
     keys: list[str]
-    """Options by which the configurations differ, those that a name implies included."""
+    """Options that differ between configurations, including those that a name implies."""
     pairs: list[Pairs] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -73,7 +73,7 @@ class Table:
 
 @dataclass
 class Report:
-    """All that a comparison has to say."""
+    """The whole content of a comparison."""
 
     tables: list[Table]
     unfinished: list[UnfinishedRun]
@@ -85,11 +85,12 @@ def build_report(directories: Sequence[str], split: str | None = None, metrics: 
 
     Args:
         directories: runs, or folders of runs.
-        split: whose scores are shown; None takes test where every run of a table has it, else validation.
-        metrics: to compare by, the first one orders the rows; none takes the one that chose the checkpoints.
+        split: split of the scores. None means test if every run of a table has it, else validation.
+        metrics: metrics to compare by; the first one orders the rows. Empty means the metric that chose the
+            checkpoints.
 
     Raises:
-        ConfigError: for a directory, split or metric that there is not.
+        ConfigError: for a directory, split or metric that does not exist.
         RunError: for a folder without runs.
     """
     runs, unfinished, warnings = read_runs(directories)
@@ -108,14 +109,14 @@ def build_report(directories: Sequence[str], split: str | None = None, metrics: 
     if len(found) > 1:
         warnings.insert(
             0,
-            f"the runs differ in {', '.join(apart)}: each of the {len(found)} tables holds what may be compared, "
-            "and no score may be compared across tables",
+            f"the runs differ in {', '.join(apart)}: there are {len(found)} tables of comparable runs; do not compare "
+            "scores across tables",
         )
     tables = []
     for pool, fact in zip(found, facts, strict=True):
         chosen = split or ("test" if all("test" in run.scores for run in pool) else "validation")
         if not any(chosen in run.scores for run in pool):
-            warnings.append(f"split={chosen}: {pool[0].path} and others of its data have no scores on it; left out")
+            warnings.append(f"split={chosen}: {pool[0].path} and others of its data have no scores on it; ignored")
             continue
         table = build_table(pool, chosen, metrics)
         said = {"task", f"{chosen} size"} | ({"validation size", "test size"} if "data" in apart else set())
@@ -126,7 +127,7 @@ def build_report(directories: Sequence[str], split: str | None = None, metrics: 
 
 
 def build_table(runs: Sequence[Run], split: str, metrics: Sequence[str]) -> Table:
-    """The table of runs that may be compared; ``metrics`` as in ``build_report``."""
+    """The table of comparable runs; ``split`` and ``metrics`` as in ``build_report``."""
     groups, notes = group_runs(runs)
     kept = [run for each in groups for run in each.runs]
     shown = [m for m in dict.fromkeys(m for run in kept for m in [*run.shown, *metrics]) if has_metric(kept, split, m)]
@@ -157,7 +158,7 @@ def build_table(runs: Sequence[Run], split: str, metrics: Sequence[str]) -> Tabl
 
 
 def has_metric(runs: Sequence[Run], split: str, metric: str) -> bool:
-    """Whether some run has the metric on the split."""
+    """Whether any run has the metric on the split."""
     return any(metric in run.scores.get(split, {}) for run in runs)
 
 
@@ -168,7 +169,7 @@ def is_maximized(metric: str, runs: Sequence[Run]) -> bool:
 
 
 def default_metric(runs: Sequence[Run], shown: Sequence[str], split: str) -> str:
-    """The metric that chose the checkpoints of all runs; where they do not agree, the first that all have."""
+    """The metric that chose the checkpoints of all runs; if they differ, the first metric that all runs have."""
     monitors = {run.monitor for run in runs}
     everywhere = [m for m in shown if m not in UNRANKED and all(m in run.scores.get(split, {}) for run in runs)]
     agreed = monitors.pop() if len(monitors) == 1 else None
@@ -179,14 +180,14 @@ def default_metric(runs: Sequence[Run], shown: Sequence[str], split: str) -> str
 
 
 def sort_key(mean: float | None, maximize: bool) -> float:
-    """A number by which the best comes first, and what has no score last."""
+    """Sort key that puts the best score first and missing scores last."""
     if mean is None or mean != mean:
         return float("inf")
     return -mean if maximize else mean
 
 
 def baseline_rows(groups: Sequence[Group], split: str, metrics: Sequence[str]) -> tuple[list[Row], list[str]]:
-    """The baselines of the runs, each once; where runs do not agree, one row for each value, and a note."""
+    """One row per baseline. If the runs disagree on a baseline, one row for each of its scores, and a note."""
     found: dict[str, list[tuple[Scores, list[str]]]] = {}
     for each in groups:
         for run in each.runs:
@@ -201,7 +202,7 @@ def baseline_rows(groups: Sequence[Group], split: str, metrics: Sequence[str]) -
     rows, notes = [], []
     for who, variants in found.items():
         if len(variants) > 1:
-            notes.append(f"{who}: the runs do not agree on the score of this baseline, though their data is the same")
+            notes.append(f"{who}: the runs disagree on the score of this baseline, although their data is the same")
         for scores, labels in variants:
             of = "" if len(variants) == 1 else f" (of {', '.join(dict.fromkeys(labels))})"
             values = scores.get(split, {})
@@ -210,28 +211,28 @@ def baseline_rows(groups: Sequence[Group], split: str, metrics: Sequence[str]) -
 
 
 def same_scores(a: dict[str, float], b: dict[str, float]) -> bool:
-    """Whether two baselines' scores are equal but for rounding."""
+    """Whether two baselines' scores are equal up to rounding."""
     return all(abs(a[m] - b[m]) <= SAME_SCORE * max(abs(a[m]), abs(b[m])) for m in a.keys() & b.keys())
 
 
 def differences_of_origin(runs: Sequence[Run]) -> list[str]:
-    """What makes times or scores of runs less comparable, though their data is the same."""
+    """Notes on different versions or machines, which make times or scores less comparable."""
     notes = []
     commits = {run.environment.get("git_commit") for run in runs}
     packages = [run.environment.get("packages") or {} for run in runs]
     versions = {(str(each.get("seqtrain")), str(each.get("torch"))) for each in packages}
     if len(commits) > 1 or len(versions) > 1:
-        notes.append("the runs were made by different versions of seqtrain or torch: see environment.json of each")
+        notes.append("the runs used different versions of seqtrain or torch: see environment.json of each run")
     machines = {
         (run.environment.get("platform"), run.environment.get("cpus"), run.options.get("device")) for run in runs
     }
     if len(machines) > 1:
-        notes.append("the runs were made on different machines or devices: do not compare their seconds")
+        notes.append("the runs used different machines or devices: do not compare their seconds")
     return notes
 
 
 def add_pairs(table: Table, metrics: Sequence[str]) -> None:
-    """Compare the configurations of a table pair by pair, by each metric that allows it; says why where none does."""
+    """Compare the configurations of a table in pairs, by each metric that can be resampled; note those that cannot."""
     task = table.groups[0].runs[0].task
     if len(table.groups) < 2:
         return

@@ -1,4 +1,4 @@
-"""A report as plain text, as Markdown and as CSV."""
+"""A report as plain text, Markdown or CSV."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ SEEDS = "± is the standard deviation over seeds."
 
 
 def cells(table: Table) -> list[list[str]]:
-    """Header and rows: name, runs, a column for each metric, parameters, seconds; - where there is no value."""
+    """Header and rows: name, runs, one column per metric, parameters, seconds; "-" for a missing value."""
     header = ["", "runs", *table.metrics, "parameters", "seconds"]
     rows = [*table.rows, *table.baselines]
     columns = []
@@ -37,12 +37,12 @@ def cells(table: Table) -> list[list[str]]:
 
 
 def direction_line(table: Table) -> str:
-    """Which metric orders the rows, and which way."""
+    """Which metric orders the rows, and which direction is better."""
     return f"Best {table.ranked} first ({'more' if table.maximize else 'less'} is better). {SEEDS}"
 
 
 def sentences(table: Table) -> list[str]:
-    """The best configuration against each other one, by each metric, and how the intervals were made."""
+    """Lead of the best configuration over each other one, by each metric, and how intervals were computed."""
     lines = []
     for pairs in table.pairs:
         lines += [f"{sentence(difference, pairs)}." for difference in pairs.with_best]
@@ -51,7 +51,7 @@ def sentences(table: Table) -> list[str]:
 
 
 def terminal(report: Report) -> str:
-    """Aligned plain text."""
+    """The report as aligned plain text."""
     blocks = [[f"warning: {line}" for line in report.warnings]]
     for table in report.tables:
         blocks.append([table.heading, "", *align_columns(cells(table)), "", direction_line(table)])
@@ -66,7 +66,7 @@ def terminal(report: Report) -> str:
 
 
 def markdown(report: Report) -> str:
-    """Markdown with a table for each set of runs that may be compared."""
+    """The report as Markdown, with one table for each set of comparable runs."""
     blocks = [[f"- **Warning:** {escape_markdown(line)}" for line in report.warnings]]
     for table in report.tables:
         blocks.append([f"## {escape_markdown(table.heading)}"])
@@ -82,18 +82,18 @@ def markdown(report: Report) -> str:
 
 
 def markdown_table(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
-    """Rows, the first one a header, as a Markdown table."""
+    """Rows, of which the first is the header, as a Markdown table."""
     rule = ["---" if i < left else "---:" for i in range(len(rows[0]))]
     return [f"| {' | '.join(escape_markdown(cell) for cell in row)} |" for row in [rows[0], rule, *rows[1:]]]
 
 
 def escape_markdown(text: str) -> str:
-    """Text in which Markdown takes nothing for markup that occurs in names: `_`, `*`, `|`, `<`, brackets."""
+    """Escape the Markdown characters that occur in names."""
     return "".join(f"\\{letter}" if letter in "\\`*_|<>[]" else letter for letter in text)
 
 
 def group_csv(report: Report) -> str:
-    """A row for each configuration and baseline: table, name, the options that differ, figures in full precision."""
+    """CSV with one row per configuration and baseline: table, name, differing options, scores in full precision."""
     keys = list(dict.fromkeys(key for table in report.tables for key in table.keys))
     metrics = list(dict.fromkeys(metric for table in report.tables for metric in table.metrics))
     header = ["table", "split", "group", "is_baseline", *keys, "runs"]
@@ -112,7 +112,7 @@ def group_csv(report: Report) -> str:
 
 
 def pair_csv(report: Report) -> str:
-    """A row for each pair of configurations and metric: the difference in favour of ``better``, and its interval."""
+    """CSV with one row per pair of configurations and metric: the lead of ``better`` and its interval."""
     header = ["table", "metric", "better", "worse", "difference", "lower", "upper", "is_shown", "examples", "block"]
     rows: list[list[object]] = []
     for table in report.tables:
@@ -124,7 +124,7 @@ def pair_csv(report: Report) -> str:
 
 
 def to_csv(rows: Sequence[Sequence[object]]) -> str:
-    """Rows as CSV; None is empty."""
+    """Rows as CSV text; None is empty."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue()

@@ -56,7 +56,7 @@ def test_a_difference_that_chance_explains_is_not_shown(
     (pairs,) = the_table(tmp_path).pairs
     (difference,) = pairs.differences
     assert not difference.is_shown and difference.lower < 0 < difference.value
-    assert sentence(difference, pairs).startswith("no difference can be shown between gru and rnn: ")
+    assert sentence(difference, pairs).startswith("no clear difference between gru and rnn: ")
 
 
 def test_equal_predictions(make_run: MakeRun, classifier: Classifier, tmp_path: Path) -> None:

@@ -145,7 +145,7 @@ def test_unfinished_and_damaged_runs_are_named_and_not_averaged(make_run: MakeRu
     (table,) = report.tables
     assert table.rows[0].scores["accuracy"] == [0.5]
     assert {(run.path.name, run.state) for run in report.unfinished} == {("failed", "failed"), ("running", "killed")}
-    assert len(report.warnings) == 5 and all("left out" in line for line in report.warnings)
+    assert len(report.warnings) == 5 and all("ignored" in line for line in report.warnings)
     text = terminal(report)
     for part in (
         "failed",
@@ -170,7 +170,7 @@ def test_directories(make_run: MakeRun, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="config.yaml: is a file"):
         build_report([str(run / "config.yaml")])
     (tmp_path / "empty/deep/deeper").mkdir(parents=True)
-    with pytest.raises(RunError, match="holds no run"):
+    with pytest.raises(RunError, match="contains no run"):
         build_report([str(tmp_path / "empty")])
 
 
@@ -179,7 +179,7 @@ def test_a_repeated_run_counts_once(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("new", scores={"accuracy": 0.9}, started="2026-01-02T00:00:00+0000")
     (table,) = build_report([str(tmp_path)]).tables
     assert table.rows[0].scores["accuracy"] == [0.9]
-    assert "old: is left out" in table.notes[0] and "seed (0)" in table.notes[0]
+    assert "old: ignored" in table.notes[0] and "seed (0)" in table.notes[0]
 
 
 def test_baselines_stand_below_and_must_agree(make_run: MakeRun, tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_baselines_stand_below_and_must_agree(make_run: MakeRun, tmp_path: Path)
     make_run("b", model="rnn", baselines={"majority": {"accuracy": 0.2}, "bayes": {"accuracy": 0.7}})
     (table,) = build_report([str(tmp_path)]).tables
     assert [row.name for row in table.baselines] == ["majority", "bayes (of gru)", "bayes (of rnn)"]
-    assert table.notes[0] == "bayes: the runs do not agree on the score of this baseline, though their data is the same"
+    assert table.notes[0] == "bayes: the runs disagree on the score of this baseline, although their data is the same"
 
 
 def test_runs_without_test_or_with_other_metrics(make_run: MakeRun, tmp_path: Path) -> None:
