@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C for a sweep whose jobs run in processes of their own."""
+"""Handling of SIGTERM and Ctrl-C in a sweep whose jobs run in their own processes."""
 
 import os
 import signal
@@ -12,12 +12,12 @@ from seqtrain.sweeps.ledger import Sweep, read_status
 
 
 class SweepInterruption(Interruption):
-    """While it is entered, a signal lets no further job begin, and has the running ones save themselves and end.
+    """In this context a signal stops further jobs from starting, and asks running jobs to save and end.
 
-    A second one raises Interrupted wherever the program is.
+    A second signal raises Interrupted at once.
 
     Args:
-        sweep: the one that this process runs.
+        sweep: the sweep that this process runs.
     """
 
     message = "ending once the running jobs are saved"
@@ -39,13 +39,13 @@ class SweepInterruption(Interruption):
         self.notifier.start()
 
     def notify_jobs(self) -> None:
-        """Pass SIGTERM on to the processes of running jobs, once to each; one that is only starting is found later."""
+        """Send SIGTERM once to the process of each running job. Jobs still starting are found in a later round."""
         sitting, notified = self.sweep.plan()["sitting"], set()
         while True:
             for job in self.sweep.planned():
                 path = self.sweep.path / job.name
                 status = read_status(path)
-                mine = status.get("sitting") == sitting["id"]  # so that the number is that of a live process of ours
+                mine = status.get("sitting") == sitting["id"]  # then pid is a live process of this sweep
                 if mine and job.name not in notified and status.get("pid") != sitting["pid"] and is_locked(path):
                     notified.add(job.name)
                     with suppress(OSError):
@@ -55,6 +55,6 @@ class SweepInterruption(Interruption):
 
 
 def set_child_signal_handlers() -> None:
-    """In the process of a job: leave Ctrl-C to the sweep's process, and let its SIGTERM raise Interrupted."""
+    """In the process of a job: ignore Ctrl-C, which the sweep's process handles; raise Interrupted on SIGTERM."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, raise_interrupted)

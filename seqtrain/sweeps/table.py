@@ -1,4 +1,4 @@
-"""The jobs of a sweep as a table, once or kept up to date."""
+"""The jobs of a sweep as a table, printed once or updated continuously."""
 
 import sys
 import time
@@ -14,7 +14,7 @@ STATES = ("finished", "pruned", "running", "waiting", "interrupted", "killed", "
 
 
 def show(sweep: Sweep, *, watch: bool) -> None:
-    """Print the table; ``watch`` prints it anew every 2 s until no job is left to wait for, or Ctrl-C."""
+    """Print the table. With ``watch`` print it every 2 s until no job is left to wait for, or Ctrl-C."""
     while True:
         jobs = [(job, sweep.job_state(job)) for job in sweep.jobs()]
         text = format_jobs(sweep, jobs)
@@ -30,7 +30,7 @@ def show(sweep: Sweep, *, watch: bool) -> None:
 
 
 def format_jobs(sweep: Sweep, jobs: list[tuple[Job, JobState]]) -> str:
-    """A line for each job, the best of them, and how many there are in each state."""
+    """One line per job, the best job, and the number of jobs in each state."""
     metrics = {job_state.metric for _, job_state in jobs} - {None}
     metric = str(next(iter(metrics))) if len(metrics) == 1 else "metric"
     shared = shared_overrides([job for job, _ in jobs])
@@ -42,7 +42,7 @@ def format_jobs(sweep: Sweep, jobs: list[tuple[Job, JobState]]) -> str:
 
 
 def row(job: Job, job_state: JobState, shared: set[str], *, named: bool) -> list[str]:
-    """The cells of a job: what sets it apart from the others, and where it stands."""
+    """The cells of a job: what distinguishes it from the others, and its state."""
     own = " ".join(override for override in job.overrides if override not in shared)
     value = "" if job_state.value is None else f"{job_state.value:.4f}"
     metric = f"{job_state.metric} " if named and value else ""
@@ -60,13 +60,13 @@ def row(job: Job, job_state: JobState, shared: set[str], *, named: bool) -> list
 
 
 def tracebacks(sweep: Sweep, jobs: list[tuple[Job, JobState]]) -> list[str]:
-    """Where those of failed jobs lie."""
+    """Lines with the files that hold the tracebacks of failed jobs."""
     failed = [(job.number, sweep.path / job.name / "error.txt") for job, s in jobs if s.state == "failed"]
     return [f"{'' if n is None else f'job {n}: '}{path}" for n, path in failed if path.is_file()]
 
 
 def best_job_line(jobs: list[tuple[Job, JobState]], metric: str) -> list[str]:
-    """The finished job with the best value, where all monitor one metric and its direction is known."""
+    """Line with the best finished job, if all jobs monitor one metric and its direction is known."""
     done = [(job, s.value, s.maximize) for job, s in jobs if s.state == "finished" and s.value is not None]
     directions = {maximize for _, _, maximize in done}
     if metric == "metric" or len(done) < 2 or len(directions) != 1 or None in directions:
@@ -76,7 +76,7 @@ def best_job_line(jobs: list[tuple[Job, JobState]], metric: str) -> list[str]:
 
 
 def counts(jobs: list[tuple[Job, JobState]]) -> str:
-    """How many jobs there are in each state."""
+    """Number of jobs in each state, as text."""
     number = Counter(job_state.state for _, job_state in jobs)
     states = [*STATES, *sorted(set(number) - set(STATES))]
     parts = [f"{number[state]} {state}" for state in states if number[state]]
@@ -84,7 +84,7 @@ def counts(jobs: list[tuple[Job, JobState]]) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people read them: 7.3 s, 4:05, 1:02:03."""
+    """Seconds as text: 7.3 s, 4:05, 1:02:03."""
     if seconds < 60:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

@@ -79,7 +79,7 @@ def test_one_process_runs_a_sweep(tmp_path: Path) -> None:
             f"Sweep(Path({str(sweep.path)!r})).locked().__enter__()"
         )
         result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        assert "is being run by another process; follow it by: seqtrain sweep" in result.stderr
+        assert "another process runs this sweep; follow it with: seqtrain sweep" in result.stderr
     with sweep.locked():
         pass
 

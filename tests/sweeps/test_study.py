@@ -204,7 +204,7 @@ def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any)
     assert full("mysql+pymysql://user:pass@host/name", tmp_path) == "mysql+pymysql://user:pass@host/name"
     assert "user:***@host" in caplog.text and "pass@" not in caplog.text
     for wrong, message in {
-        "study.db": "is no address of a database",
+        "study.db": "not a database URL",
         "sqlite://": "jobs cannot reach it",
         "sqlite:///:memory:": "jobs cannot reach it",
     }.items():
@@ -227,7 +227,7 @@ def test_databases_that_cannot_be_opened(tmp_path: Path, address: str, message: 
 
 def test_a_study_of_the_other_direction(tmp_path: Path) -> None:
     optuna.create_study(study_name="s", storage=f"sqlite:///{tmp_path}/study.db", direction="maximize")
-    with pytest.raises(ConfigError, match="study_name=s: this study is to maximize its score"):
+    with pytest.raises(ConfigError, match="study_name=s: this study must maximize its score"):
         open_study(tmp_path, study_name="s")
 
 
