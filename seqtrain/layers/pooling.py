@@ -48,8 +48,9 @@ class Pooling(nn.Module):
 
 
 class StepwisePooling(nn.Module):
-    """Attention pooling at each step, for tasks with one prediction per step: [state; pooled states that the step
-    sees].
+    """Attention pooling for tasks with one prediction per step.
+
+    The output at a step is its state, concatenated with the pooled states that the step sees.
 
     Args:
         size: H.

@@ -138,8 +138,9 @@ class SequenceModel(nn.Module):
         return self.embedding_dropout(vectors)
 
     def attention_mask(self, batch: Batch, before: dict[str, Any], after: dict[str, Any]) -> tuple[Tensor, int]:
-        """Mask of the steps that each query may attend to. A causal mask also uses and updates the stored document
-        numbers.
+        """Mask of the steps that each query may attend to.
+
+        For a causal model it depends on the documents: the stored document numbers are read and updated.
 
         Args:
             batch: the batch.
@@ -164,8 +165,9 @@ class SequenceModel(nn.Module):
         return causal_window(documents[:, -(keep + T) :], T, self.context_length), keep
 
     def penalise(self, features: Tensor, dropped: Tensor) -> Tensor | None:
-        """Activation penalty: alpha * mean of h_t^2 (after dropout) + beta * mean of (h_{t+1} - h_t)^2 (before
-        dropout).
+        """Activation penalties: alpha * mean of h_t^2 + beta * mean of (h_{t+1} - h_t)^2; None without penalties.
+
+        The first term is computed after dropout, the second before it.
 
         Source: Merity et al. 2017, "Revisiting activation regularization for language RNNs", with the mean of squares
         over features as in its code.
