@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -181,23 +181,18 @@ class RunDirectory:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the run's lock, so that no other process writes to it. The lock of a process that dies is released.
+        """Hold the run's lock, so that no other process writes to it.
 
         Raises:
             RunError: if another process holds it.
         """
-        lock = FileLock(self.path / ".lock", timeout=0.5)  # `is_locked` of another process holds it for a moment
-        try:
-            lock.acquire()
-        except Timeout as error:
+
+        def refusal() -> str:
             pid = read_json(self.status_path).get("pid")
-            raise RunError(
-                f"{self.path}: is being written by another process ({pid}); wait for it or stop it"
-            ) from error
-        try:
+            return f"{self.path}: is being written by another process ({pid}); wait for it or stop it"
+
+        with holding_lock(self.path, refusal):
             yield
-        finally:
-            lock.release()
 
     @contextmanager
     def recording_outcome(self) -> Iterator[None]:
@@ -229,8 +224,30 @@ class RunDirectory:
         )
 
 
+@contextmanager
+def holding_lock(directory: Path, refusal: Callable[[], str]) -> Iterator[None]:
+    """Hold the lock of a run or sweep directory; the lock of a process that dies is released.
+
+    Args:
+        directory: the directory.
+        refusal: gives the message of the error.
+
+    Raises:
+        RunError: if another process holds the lock.
+    """
+    lock = FileLock(directory / ".lock", timeout=0.5)  # `is_locked` of another process holds it for a moment
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise RunError(refusal()) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def is_locked(directory: Path) -> bool:
-    """Whether a process is writing to a run."""
+    """Whether a process holds the lock of a run or sweep directory."""
     path = directory / ".lock"
     if not path.exists():
         return False

@@ -31,6 +31,26 @@ class Attention(nn.Module):
         if self.recorder is not None:
             self.recorder.append(weights.detach())
 
+    def attend_heads(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float, p: float) -> Tensor:
+        """Dot-product attention of N heads, whose outputs are concatenated; records the mean weights of the heads.
+
+        Args:
+            q: queries, (B, N, T, d).
+            k: keys, (B, N, S, d).
+            v: values, (B, N, S, d).
+            mask: true where a query sees a step, (B, T, S) or (B, 1, S).
+            scale: factor of the scores.
+            p: probability of dropping a weight in training.
+
+        Returns:
+            (B, T, N * d).
+        """
+        mask = mask[:, None]
+        out = dot_attention(q, k, v, mask, scale, p if self.training else 0.0)
+        if self.recorder is not None:
+            self.record(dot_weights(q, k, mask, scale).mean(1))
+        return out.transpose(1, 2).flatten(2)
+
 
 @contextmanager
 def recorded_weights(module: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
@@ -144,12 +164,7 @@ class DotAttention(Attention):
             (B, T, M).
         """
         q, k, v = (self.split_heads(x) for x in (self.query(query), self.key(memory), self.value(memory)))
-        p = self.dropout if self.training else 0.0
-        mask = mask[:, None]
-        out = dot_attention(q, k, v, mask, self.scale, p)
-        if self.recorder is not None:
-            self.record(dot_weights(q, k, mask, self.scale).mean(1))
-        return self.output(out.transpose(1, 2).flatten(2))
+        return self.output(self.attend_heads(q, k, v, mask, self.scale, self.dropout))
 
     def split_heads(self, x: Tensor) -> Tensor:
         """Split the features into heads: (B, S, M) to (B, N, S, M / N)."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from seqtrain.layers.attention import Attention, dot_attention, dot_weights, xavier_linear
+from seqtrain.layers.attention import Attention, xavier_linear
 from seqtrain.layers.dropout import Dropout
 from seqtrain.layers.memory import append_steps
 from seqtrain.layers.products import Linear
@@ -97,12 +97,8 @@ class SelfAttentionBlock(Attention):
         q = q[:, :, -T:]
         if self.rotary:
             q, k = apply_rotary(q, memory.shape[1] - T), apply_rotary(k, 0)
-        p = self.dropout.p if self.training else 0.0
-        mask, scale = mask[:, None], q.shape[-1] ** -0.5
-        attended = dot_attention(q, k, v, mask, scale, p)
-        if self.recorder is not None:
-            self.record(dot_weights(q, k, mask, scale).mean(1))
-        x = x + self.dropout(self.output(attended.transpose(1, 2).flatten(2)))
+        attended = self.attend_heads(q, k, v, mask, q.shape[-1] ** -0.5, self.dropout.p)
+        x = x + self.dropout(self.output(attended))
         return x + self.dropout(self.feed_forward(self.norm_feed_forward(x)))
 
 

@@ -22,11 +22,9 @@ from os import getpid
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from seqtrain.config import loading
-from seqtrain.errors import RunError, UserError
-from seqtrain.run_directory import RunDirectory, is_locked, now, read_json, read_json_if_valid, write_json
+from seqtrain.errors import UserError
+from seqtrain.run_directory import RunDirectory, holding_lock, is_locked, now, read_json, read_json_if_valid, write_json
 from seqtrain.sweeps.identity import job_hash
 
 DONE = ("finished", "pruned")
@@ -143,17 +141,9 @@ class Sweep:
             RunError: if another process holds it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / ".lock", timeout=0.5)  # `is_locked` of another process holds it for a moment
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise RunError(
-                f"{self.path}: another process runs this sweep; follow it with: seqtrain sweep {self.path}"
-            ) from error
-        try:
+        refusal = f"{self.path}: another process runs this sweep; follow it with: seqtrain sweep {self.path}"
+        with holding_lock(self.path, lambda: refusal):
             yield
-        finally:
-            lock.release()
 
 
 def shared_overrides(jobs: Sequence[Job]) -> set[str]:
