@@ -151,7 +151,7 @@ def test_a_job_that_fails_leaves_the_others_alone(seqtrain: Command, reviews: Pa
     result = seqtrain("-m", *options)
     assert result.code == 1 and result.begun == [0, 2], result.err
     assert result.err.count("Traceback") == 0
-    assert "seqtrain: error: s: 4 jobs: 1 finished, 3 failed; the same command goes on" in result.err
+    assert "seqtrain: error: s: 4 jobs: 1 finished, 3 failed; the same command continues" in result.err
     assert result.out.count("trainer.lr=-1: must be above 0") + result.out.count("trainer.lr=-1.0: must be") == 2
     (failed,) = (path.parent for path in tmp_path.glob("s/*/error.txt"))
     assert "Traceback" in (failed / "error.txt").read_text()

@@ -1,4 +1,4 @@
-"""What stored predictions say of each example: the scores that tasks report, of the whole split and of resamples."""
+"""Statistics of stored predictions equal the scores that tasks report, on the whole split and on resamples."""
 
 from dataclasses import asdict
 from typing import Any
@@ -82,7 +82,7 @@ def read_on() -> Evaluation:
 
 
 def forecast(loss: ForecastLoss, missing: bool) -> tuple[Evaluation, np.ndarray]:
-    """Scores of 12 windows, and what was to be forecast, NaN where it was not observed."""
+    """Scores of 12 windows, and their targets, NaN where not observed."""
     truth = np.zeros((12, 3, 2))
     S, C, P = 3, 2, {ForecastLoss.mse: 1, ForecastLoss.gaussian: 2, ForecastLoss.quantile: 5}[loss]
     spec = DataSpec(
@@ -110,7 +110,7 @@ def forecast(loss: ForecastLoss, missing: bool) -> tuple[Evaluation, np.ndarray]
 
 
 def statistics(kind: str, result: Evaluation, spec: DataSpec | None = None) -> dict[str, Statistic]:
-    """Every statistic of a kind whose metric the result has."""
+    """Every statistic of a kind of task whose metric the result has."""
     described = asdict(spec or DataSpec())
     return {
         metric: read(result.outputs, described)
@@ -167,7 +167,7 @@ def test_macro_f1_of_resamples_is_scikit_learns() -> None:
 
 
 def test_entity_f1_and_accuracy_of_resampled_sequences() -> None:
-    """Sequences are the examples: a resample has whole ones, and longer ones count for more steps."""
+    """Examples are whole sequences, also in a resample; longer ones count for more steps."""
     result, spec = labelled()
     outputs = result.outputs
     ends = np.cumsum(outputs["lengths"])[:-1]

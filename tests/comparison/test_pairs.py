@@ -15,7 +15,7 @@ Classifier = Callable[[np.ndarray], dict[str, Any]]
 
 
 def the_table(tmp_path: Path, *metrics: str) -> Table:
-    """The one table of the runs in a folder."""
+    """The only table of the runs in a folder."""
     report = build_report([str(tmp_path)], metrics=metrics)
     assert not report.warnings
     (table,) = report.tables
@@ -23,7 +23,7 @@ def the_table(tmp_path: Path, *metrics: str) -> Table:
 
 
 def test_seeds_are_averaged_example_by_example(make_run: MakeRun, classifier: Classifier, tmp_path: Path) -> None:
-    """Two seeds against one, by a second implementation of the interval."""
+    """Two seeds against one, with a second implementation of the interval."""
     rng = np.random.default_rng(0)
     hits = {("gru", 0): 0.80, ("gru", 1): 0.84, ("rnn", 0): 0.70}
     right = {run: rng.random(400) < share for run, share in hits.items()}
@@ -96,7 +96,7 @@ def language_model(nats: np.ndarray) -> dict[str, Any]:
 
 def test_language_models_are_compared_in_nats_and_by_ratio(make_run: MakeRun, tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
-    base = 4 + np.repeat(rng.normal(size=100), 20)  # what a text is about goes on for a while
+    base = 4 + np.repeat(rng.normal(size=100), 20)  # the topic of a text lasts for several tokens
     make_run("a", model="lstm", **language_model(base))
     make_run("b", model="gru", **language_model(base + 0.1 + np.repeat(rng.normal(size=100) * 0.3, 20)))
     table = the_table(tmp_path)

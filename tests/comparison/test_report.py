@@ -1,4 +1,4 @@
-"""Which runs stand together, what they are called, and the tables made of them."""
+"""Which runs share a table, their labels, and the content of the tables."""
 
 import csv
 import io
@@ -90,7 +90,7 @@ def test_decimals() -> None:
 
 
 def test_a_key_of_a_later_version_has_its_default(make_run: MakeRun, tmp_path: Path) -> None:
-    """A run made before an option existed is of the same configuration as one made with its default."""
+    """A run older than an option has the same configuration as a run with the option's default."""
     old = make_run("old", seed=0)
     make_run("new", seed=1)
     text = (old / "config.yaml").read_text()
@@ -194,7 +194,7 @@ def test_runs_without_test_or_with_other_metrics(make_run: MakeRun, tmp_path: Pa
     make_run("a", splits=("validation",), scores={"accuracy": 0.6, "new_metric": 3.0})
     old = make_run("b", model="rnn", splits=("validation",), scores={"accuracy": 0.7})
     results = json.loads((old / "results.json").read_text())
-    for key in ("shown", "monitor", "maximize"):  # as earlier versions left it
+    for key in ("shown", "monitor", "maximize"):  # as earlier versions wrote it
         del results[key]
     (old / "results.json").write_text(json.dumps(results))
     (table,) = build_report([str(tmp_path)]).tables
@@ -241,7 +241,7 @@ def test_markdown_and_csv(make_run: MakeRun, classifier: Classifier, tmp_path: P
 
 
 class Page(HTMLParser):
-    """Checks that elements nest, and keeps their attributes and the text."""
+    """Checks that elements are nested correctly, and collects attributes and text."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ struct Case {
 
 static double sigma(double x) { return 1 / (1 + std::exp(-x)); }
 
-// Outputs (B, T, directions H) and last states (directions, B, states H) of inputs x, h0 and four weights a direction.
+// Outputs (B, T, directions H) and last states (directions, B, states H) for x, h0 and four weights per direction.
 static void reference(const Case& c, const std::vector<Doubles>& in, Doubles& outputs, Doubles& last) {
     const long G = gates(c.cell), H = c.H, S = states(c.cell);
     outputs.assign(c.B * c.T * c.directions * H, 0.0);
@@ -131,7 +131,7 @@ static void check_cells(const Case& c, const std::string& name) {
     check<LSTM>(c, "lstm, " + name);
 }
 
-// An infinite input leaves a row's later steps finite where the formula does: units that are not there stay out of it.
+// After an infinite input a row's later steps are finite where the formula is: padding units must not contribute.
 template <int cell>
 static void check_infinity() {
     const long B = 2, T = 3, I = 2, H = 5, G = gates(cell);

@@ -1,4 +1,4 @@
-"""Compiling at first use, and going on without."""
+"""Compilation of the kernels on first use, and what happens if it fails."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ TINY = 'extern "C" int answer() { return ANSWER; }\n'
 
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A source that compiles fast instead of the kernels, and an empty cache."""
+    """A source that compiles fast, in place of the kernels, and an empty cache."""
     source = tmp_path / "tiny.cpp"
     source.write_text(TINY)
     monkeypatch.setattr(compiling, "FOLDER", tmp_path)
@@ -92,7 +92,7 @@ def test_two_processes_at_once(tiny: Path, tmp_path: Path) -> None:
 def test_units_are_compiled_in_the_background(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiling.start(["tiny", "other"])
     assert set(compiling.running) == {"tiny", "other"}
-    compiling.start(["tiny"])  # is at work already
+    compiling.start(["tiny"])  # is running already
     monkeypatch.setattr(compiling, "start_compiler", lambda *_: pytest.fail("compiled twice"))
     assert (answer("tiny"), answer("other")) == (42, 1)
     assert len(cached_files(tmp_path)) == 2 and not compiling.running

@@ -1,4 +1,4 @@
-"""The fused kernels against torch's layers, in float32 and in float64, row by row without padding."""
+"""The fused kernels against torch's layers in float32 and float64, row by row without padding."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ TOLERANCE = 1e-5  # of the largest number
 
 @pytest.fixture
 def two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For the kernels alone: torch itself stays at one, which is faster on tensors so small."""
+    """Two threads for the kernels only; torch itself uses one, which is faster on such small tensors."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
 
 
@@ -41,7 +41,7 @@ def weights_of(layer: nn.Module) -> Weights:
 def run(
     cell: Cell, x: Tensor, weights: Weights, h0: Tensor | None = None, lengths: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """One direction, with states (B, H), or (B, 2 H) of an LSTM."""
+    """Run one direction, with states (B, H), or (B, 2 H) for an LSTM."""
     outputs, h_n = recurrence(cell, x, [weights], None if h0 is None else h0[None], lengths, [False])
     return outputs, h_n[0]
 
@@ -49,7 +49,7 @@ def run(
 def reference(
     layers: list[nn.Module], x: Tensor, h0: Tensor, lengths: Tensor, reverse: list[bool]
 ) -> tuple[Tensor, Tensor]:
-    """Each row's real steps alone, in each direction; an LSTM's h and c are joined."""
+    """Run each row's real steps separately, in each direction; an LSTM's h and c are concatenated."""
     outputs, states = [], []
 
     def run(layer: nn.Module, steps: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,7 +85,7 @@ def assert_close(found: Tensor | None, expected: Tensor | None, name: str, toler
 def compare(
     cell: Cell, input_size: int, hidden_size: int, lengths: list[int], steps: int, reverse: list[bool], seed: int = 0
 ) -> None:
-    """Outputs, final states and all gradients against the reference in float64 and in float32."""
+    """Compare outputs, final states and all gradients with the reference in float64 and in float32."""
     torch.manual_seed(seed)
     layers = [make_layer(cell, input_size, hidden_size) for _ in reverse]
     rows, real = len(lengths), torch.tensor(lengths)
@@ -128,7 +128,7 @@ def test_a_large_layer(cell: Cell) -> None:
 
 @pytest.mark.parametrize("cell", Cell)
 def test_both_directions(cell: Cell, two_threads: None) -> None:
-    """With few rows each direction has a thread of its own; with many a thread runs one after the other."""
+    """With few rows each direction has its own thread; with many rows a thread runs both directions in turn."""
     compare(cell, 5, 33, [4, 1, 7], 7, reverse=[False, True])
     compare(cell, 5, 20, [1 + i % 6 for i in range(37)], 7, reverse=[False, True])
 
@@ -161,7 +161,7 @@ def test_gradients_are_differences(cell: Cell) -> None:
 
 @pytest.mark.parametrize("cell", Cell)
 def test_many_rows_and_many_steps(cell: Cell) -> None:
-    """More rows than a block holds, and more steps than a chunk."""
+    """More rows than a block and more steps than a chunk."""
     compare(cell, 2, 5, [1 + i % 3 for i in range(150)], 3, reverse=[False])
     compare(cell, 3, 9, [300, 210, 299], 300, reverse=[True])
 
@@ -181,7 +181,7 @@ def test_thread_counts_agree(cell: Cell, two_threads: None, monkeypatch: pytest.
         assert_close(a, b, str(i), 1e-6)
 
 
-def test_rows_that_are_no_neighbours_in_memory() -> None:
+def test_rows_that_are_not_contiguous() -> None:
     layer = nn.GRU(6, 8, batch_first=True)
     weights = weights_of(layer)
     wide = torch.randn(5, 9, 14)
@@ -196,11 +196,11 @@ def test_rows_that_are_no_neighbours_in_memory() -> None:
     assert_close(outputs, layer(wide[..., :6])[0], "outputs")
 
 
-def test_gradients_that_are_not_wanted() -> None:
+def test_gradients_that_are_not_needed() -> None:
     layer = nn.RNN(4, 6, batch_first=True)
     weights = weights_of(layer)
     x = torch.randn(3, 5, 4)
-    run(Cell.rnn_tanh, x, weights)[1].sum().backward()  # through the final state alone, and none of x
+    run(Cell.rnn_tanh, x, weights)[1].sum().backward()  # through the final state only, without a gradient of x
     found = [parameter.grad for parameter in layer.parameters()]
     layer.zero_grad()
     layer(x)[1].sum().backward()
@@ -238,7 +238,7 @@ def test_the_state_of_an_lstm() -> None:
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-def test_saturated_and_unfinite_numbers(kind: Any) -> None:
+def test_saturated_and_non_finite_numbers(kind: Any) -> None:
     layer = kind(3, 5, batch_first=True)
     x = torch.randn(2, 4, 3) * torch.tensor([[[1e3]], [[1e30]]])
     x.requires_grad_()
@@ -256,7 +256,7 @@ def test_saturated_and_unfinite_numbers(kind: Any) -> None:
 @pytest.mark.parametrize("kind", LAYERS)
 @pytest.mark.parametrize("hidden_size", [5, 33])
 def test_an_infinite_input_stays_where_it_is(kind: Any, hidden_size: int) -> None:
-    """Units that only fill up a vector have weights of 0, and infinity times 0 is not a number."""
+    """Padding units of a vector have zero weights, and infinity times zero is NaN."""
     torch.manual_seed(0)
     layer = kind(3, hidden_size, batch_first=True)
     x = torch.randn(2, 6, 3)
@@ -269,7 +269,7 @@ def test_an_infinite_input_stays_where_it_is(kind: Any, hidden_size: int) -> Non
     assert_close(ours, torchs, "weight_hh")
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_wrong_shapes_and_dtypes_are_refused() -> None:
     layer = nn.GRU(3, 5, batch_first=True)
     x, weights = torch.randn(2, 4, 3), weights_of(layer)
     with pytest.raises(ValueError, match="w_ih: must have the shape"):

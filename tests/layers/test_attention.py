@@ -1,4 +1,4 @@
-"""Every attention against its equation in float64, forward and gradient, and with its weights recorded."""
+"""Every attention against its equation in float64: forward pass, gradients and recorded weights."""
 
 from collections.abc import Callable
 from typing import Any
@@ -27,12 +27,12 @@ REAL = real_steps(LENGTHS, T)
 
 
 def mask_of(causal: bool, steps: int = T) -> Tensor:
-    """What each query sees: real steps, or those up to its own (a real query then sees no padding)."""
+    """Mask of what each query sees: the real steps, or the steps up to its own (then a real query sees no padding)."""
     return torch.ones(B, steps, steps, dtype=torch.bool).tril() if causal else REAL[:, None]
 
 
 def rowwise(values: Tensor, causal: bool, scores: Callable[[int, int, int], Tensor]) -> tuple[Tensor, Tensor]:
-    """softmax(scores) times values, query by query over the steps that it may see: outputs and weights."""
+    """Outputs and weights of softmax(scores) times values, query by query over the steps that it sees."""
     out, weights = [], torch.zeros(B, T, T, dtype=values.dtype)
     for b in range(B):
         for t in range(T):
@@ -45,7 +45,7 @@ def rowwise(values: Tensor, causal: bool, scores: Callable[[int, int, int], Tens
 
 
 def dot_rows(q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool) -> tuple[Tensor, Tensor]:
-    """softmax(q k^T scale) v."""
+    """Reference of softmax(q k^T scale) v."""
     return rowwise(v, causal, lambda b, t, seen: (k[b, :seen] * q[b, t]).sum(-1) * scale)
 
 
@@ -79,7 +79,7 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Callable[..., tuple[Tensor, Tens
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("causal", [False, True])
 def test_equation(name: str, causal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In fp32 against float64: outputs, weights, and gradients of inputs and parameters, on real queries."""
+    """Compare fp32 with float64: outputs, weights, and gradients of inputs and parameters, on real queries."""
     monkeypatch.setattr(attention, "MAX_CHUNK_SCORES", 2 * B * T * M)  # two queries a chunk
     make, equation, scale = CASES[name]
     torch.manual_seed(0)
@@ -125,7 +125,7 @@ def test_additive_scores_stay_within_the_chunk(monkeypatch: pytest.MonkeyPatch) 
     few = layer(query, memory, mask)
     assert len(sizes) == 20 and max(sizes) == 2 * 20 * M  # one query at a time, though even that is over 300
     few.sum().backward()
-    assert len(sizes) == 40  # each chunk is computed again, not kept
+    assert len(sizes) == 40  # each chunk is recomputed, not stored
     monkeypatch.setattr(attention, "MAX_CHUNK_SCORES", 10**9)
     torch.testing.assert_close(few, layer(query, memory, mask))
     assert len(sizes) == 41
@@ -148,7 +148,7 @@ def test_running_pooling_is_the_pooling_of_each_prefix() -> None:
 
 
 def test_running_pooling_keeps_small_early_weights() -> None:
-    """Scores 200 apart: by running sums in float32 the first step's share of its own prefix would be 0 / 0."""
+    """Scores 200 apart: with running sums in float32 the weight of the first step in its own prefix would be 0 / 0."""
     layer = AdditiveSelfPooling(1)
     with torch.no_grad():
         layer.hidden.weight.fill_(10.0)
@@ -159,7 +159,7 @@ def test_running_pooling_keeps_small_early_weights() -> None:
 
 
 def test_causal_window() -> None:
-    """Five memory steps of two documents, of which the last three are queries with a context of three."""
+    """Five steps of memory in two documents; the last three are queries with a context of three."""
     documents = torch.tensor([[4, 4, 5, 5, 5], [0, 0, 0, 0, 0]])
     expected = [
         [[0, 0, 1, 0, 0], [0, 0, 1, 1, 0], [0, 0, 1, 1, 1]],
@@ -175,7 +175,7 @@ def test_rotated_products_depend_on_the_distance_alone() -> None:
     for product in products[1:]:
         torch.testing.assert_close(product, products[0], atol=1e-4, rtol=1e-4)
     assert torch.equal(apply_rotary(q, 0)[:, :, 0], q[:, :, 0])
-    angle = 2.0 * 10_000 ** (-1 / 3)  # of the second of three pairs, at position 2
+    angle = 2.0 * 10_000 ** (-1 / 3)  # angle of the second of three pairs, at position 2
     a, b = q[0, 0, 2, 1], q[0, 0, 2, 4]
     np.testing.assert_allclose(apply_rotary(q, 0)[0, 0, 2, 1], a * np.cos(angle) - b * np.sin(angle), atol=1e-6)
     np.testing.assert_allclose(apply_rotary(q, 0)[0, 0, 2, 4], a * np.sin(angle) + b * np.cos(angle), atol=1e-6)
@@ -234,7 +234,7 @@ def test_heads_must_divide() -> None:
 
 
 def test_gradients_in_float64() -> None:
-    """Of what is checked forward only above, by central differences."""
+    """Gradients, by central differences, of the layers whose forward pass is checked above."""
     torch.manual_seed(0)
     pooling = AdditiveSelfPooling(M).double()
     states = torch.randn(B, T, M, dtype=torch.double, requires_grad=True)
@@ -251,7 +251,7 @@ def test_gradients_in_float64() -> None:
 
 @pytest.mark.parametrize("causal", [False, True])
 def test_dot_attention_with_dropout(causal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What drops nothing gives torch's own attention; what drops gives it in the mean."""
+    """Without dropout the result equals torch's attention; with dropout it does so on average."""
     q, k, v = (torch.randn(B, 2, T, 4, requires_grad=True) for _ in range(3))
     mask, weight = mask_of(causal)[:, None], torch.randn(B, 2, T, 4)
     expected = F.scaled_dot_product_attention(q, k, v, mask, scale=0.7)

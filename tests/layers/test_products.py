@@ -1,4 +1,4 @@
-"""Linear maps by oneDNN against torch's own in float64."""
+"""Linear layers on oneDNN against torch's in float64."""
 
 import pytest
 import torch
@@ -12,14 +12,14 @@ needs_onednn = pytest.mark.skipif(not products.HAS_ONEDNN, reason="this build of
 
 
 def is_fast(out: Tensor) -> bool:
-    """Whether an output, or what it is a view of, was made by oneDNN."""
+    """Whether oneDNN computed an output, or the base of which it is a view."""
     assert out.grad_fn is not None
     functions = [out.grad_fn, *(function for function, _ in out.grad_fn.next_functions)]
     return any(type(function).__name__ == "LinearProductBackward" for function in functions)
 
 
 def check(x: Tensor, size: int, bias: bool) -> None:
-    """Output and gradients, to 1e-5 of the largest number."""
+    """Compare output and gradients, to 1e-5 of the largest number."""
     torch.manual_seed(0)
     layer = Linear(x.shape[-1], size, bias=bias)
     exact = nn.Linear(x.shape[-1], size, bias=bias).double()

@@ -36,7 +36,7 @@ def test_permute_has_the_gradient_of_a_gather() -> None:
 
 @pytest.mark.parametrize("cell", LAYERS)
 def test_bidirectional_equals_torch_on_packed_input(cell: str) -> None:
-    """Outputs on real steps, and gradients of inputs and parameters; what stands in padding does not matter."""
+    """Outputs on real steps, and gradients of inputs and parameters; padding does not matter."""
     layer = RecurrentLayer(partial(LAYERS[cell], batch_first=True), 6, 5, bidirectional=True)
     reference = LAYERS[cell](6, 5, batch_first=True, bidirectional=True)
     assert layer.backward_layer is not None
@@ -101,6 +101,6 @@ def test_layer_norm_and_residual() -> None:
     torch.testing.assert_close(normed(x, lengths)[0].mean(-1), torch.zeros(2, 5), atol=1e-6, rtol=0)
     stack = RecurrentStack(GRU, 4, [4, 4, 3], bidirectional=False, residual=True)
     first, second, third = stack.layers
-    h = first(x, lengths)[0]  # the first layer has no residual: it is not between two
+    h = first(x, lengths)[0]  # the first layer has no residual connection
     h = h + second(h, lengths)[0]
-    torch.testing.assert_close(stack(x, lengths)[0], third(h, lengths)[0])  # nor has one that changes the size
+    torch.testing.assert_close(stack(x, lengths)[0], third(h, lengths)[0])  # nor has a layer that changes the size

@@ -1,4 +1,4 @@
-"""What every model config must keep, whatever is in it; on the device of SEQTRAIN_TEST_DEVICE, else the CPU."""
+"""Properties that every model config must have; on the device SEQTRAIN_TEST_DEVICE, else the CPU."""
 
 import os
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from seqtrain.training.device import seed_everything
 
 Compose = Callable[..., Config]
 
-# They read windows of series only.
+# Models that read windows of series only.
 FORECASTERS = {"linear", "nlinear", "dlinear", "segrnn", "gru_seq2seq_attn", "lstm_seq2seq"}
 MODELS = sorted({path.stem for path in (conf_directory() / "model").glob("*.yaml")} - FORECASTERS)
 VARIANTS = [
@@ -62,7 +62,7 @@ def config(request: pytest.FixtureRequest, composed: Compose) -> Config:
 
 
 def steps_model(config: Config, causal: bool) -> nn.Module:
-    """The model for a task with a prediction at each step, without dropout."""
+    """The model for a task with one prediction per step, without dropout."""
     seed_everything(0)
     model_class = registry.find("model", config.model.kind).load()
     model: nn.Module = model_class.from_config(config.model, SPEC, causal=causal, pooled=False)
@@ -196,7 +196,7 @@ def test_attention_weights_are_a_distribution_over_real_steps(config: Config) ->
 
 
 def check_weights(weights: dict[str, list[Tensor]], real: Tensor) -> None:
-    """One call each; over real memory steps they sum to one, on padding they are zero. Of padded queries nothing."""
+    """Weights of one call: they sum to one over the real steps, and are zero on padding. Padded queries are free."""
     for (call,) in weights.values():
         rows = call if call.dim() == 3 else call[:, None]
         queries = real if rows.shape[1] == real.shape[1] else real.new_ones(rows.shape[:2])
@@ -230,7 +230,7 @@ def test_causal_models_ignore_the_future(config: Config) -> None:
 
 
 def in_segments(model: nn.Module, rows: Tensor, restarts: Tensor | None, ends: list[int]) -> Tensor:
-    """Features of rows read segment by segment, the state carried."""
+    """Features of rows that are read segment by segment, with the carried state."""
     state, parts = None, []
     for start, end in zip([0, *ends], [*ends, rows.shape[1]], strict=True):
         batch = batch_of(list(rows[:, start:end]))
@@ -242,7 +242,7 @@ def in_segments(model: nn.Module, rows: Tensor, restarts: Tensor | None, ends: l
 
 @pytest.mark.parametrize("context_length", [1, 4, 256])
 def test_segments_with_carried_state_equal_the_whole(config: Config, context_length: int) -> None:
-    """Of any lengths, attention included, and where rows start anew in the middle."""
+    """Segments of any length, with attention, and with rows that restart in the middle."""
     cast(SequenceConfig, config.model).context_length = context_length
     model = steps_model(config, causal=True)
     rows = torch.stack(tokens([12, 12]))
@@ -275,7 +275,7 @@ def test_heads_that_do_not_divide(composed: Compose) -> None:
 
 
 def test_named_configs_are_what_they_say(composed: Compose) -> None:
-    """The parts that each name stands for, read off the built model."""
+    """The built model has the parts that its name promises."""
     models: dict[str, Any] = {name: build(composed(f"model={name}", "device=cpu")).model for name in MODELS}
 
     def layer(name: str) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The encoder-decoder forecaster: its equations, what each step sees, rows of single variables, and its errors."""
+"""The encoder-decoder forecaster: equations, what each step sees, independent variables, and errors."""
 
 from collections.abc import Callable
 from typing import cast
@@ -101,7 +101,7 @@ def test_shapes_and_gradients(config: Compose, options: str, channels: Channels,
 
 
 def run_cells(stack: nn.Module, cell: str, x: Tensor, states: list[list[Tensor]]) -> tuple[Tensor, list[list[Tensor]]]:
-    """A stack's outputs (T, H) for one row x (T, D), cell by cell and step by step."""
+    """Outputs (T, H) of a stack for one row x (T, D), computed cell by cell and step by step."""
     outputs = []
     cells = []
     for layer in cast(nn.ModuleList, stack.layers):
@@ -123,7 +123,7 @@ def run_cells(stack: nn.Module, cell: str, x: Tensor, states: list[list[Tensor]]
 
 
 def attended(model: EncoderDecoderModel, score: str, query: Tensor, memory: Tensor) -> Tensor:
-    """Query (H,) plus what it attends to in memory (L, H), written out."""
+    """Query (H,) plus the result of its attention to the memory (T, H), written out."""
     attention = {name: weight.double() for name, weight in cast(nn.Module, model.output_attention).state_dict().items()}
     if score == "multihead":
         contexts = []
@@ -147,7 +147,7 @@ def attended(model: EncoderDecoderModel, score: str, query: Tensor, memory: Tens
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("num_future", [0, 2])
 def test_equations(config: Compose, score: str, cell: str, num_future: int) -> None:
-    """Two layers, row by row and step by step in float64."""
+    """Two layers against a computation in float64, row by row and step by step."""
     built = build(
         config(f"model.attention.score={score}", f"model.cell={cell}", "model.num_layers=2"), spec_of(num_future)
     )
@@ -189,7 +189,7 @@ def test_a_step_sees_the_future_up_to_itself(config: Compose, channels: Channels
             torch.testing.assert_close(after[others], before[others])
             torch.testing.assert_close(after[2, :step], before[2, :step])
             moved = (after[2, step:] - before[2, step:]).abs()
-            assert (moved.amax(-1) > 1e-6).all()  # the model reads it, not the head alone: later steps move too
+            assert (moved.amax(-1) > 1e-6).all()  # not only the head but the model reads it: later steps change too
 
 
 def test_independent_channels_are_each_variable_alone(config: Compose) -> None:
@@ -211,7 +211,7 @@ def test_recorded_weights(config: Compose, score: str) -> None:
     built = build(config(f"model.attention.score={score}", "model.window.channels=independent"), spec_of())
     head, batch = cast(ForecastHead, built.head), windows()
     encoded = head.encode(batch)
-    encoded.lengths = encoded.lengths - 3  # the last steps of the lookback are out of sight
+    encoded.lengths = encoded.lengths - 3  # the last steps of the lookback are masked
     with torch.no_grad(), recorded_weights(built.model) as weights:
         built.model(encoded)
     assert list(weights) == ["output_attention.attention"]
@@ -222,7 +222,7 @@ def test_recorded_weights(config: Compose, score: str) -> None:
 
 def test_bf16_stays_close(config: Compose) -> None:
     for cell in CELLS:
-        if cell == "lstm" and not bf16_lstm():  # a decoder's single steps are torch's
+        if cell == "lstm" and not bf16_lstm():  # torch computes the decoder's single steps
             continue
         built, batch = build(config(f"model.cell={cell}"), spec_of()), windows()
         with torch.no_grad():

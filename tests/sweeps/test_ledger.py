@@ -34,7 +34,7 @@ def test_states(tmp_path: Path) -> None:
     }.items():
         run = run_with(tmp_path / state, state=state)
         assert read_job_state(run.path).state == seen
-        with run.locked():  # by a process at work
+        with run.locked():  # by a running process
             assert read_job_state(run.path).state == (state if state in ("finished", "pruned") else "running")
         assert read_job_state(run.path).state == seen
     (tmp_path / "failed/status.json").write_text('{"state": "fail')  # damaged
@@ -45,7 +45,7 @@ def test_a_job_under_way_shows_its_best_score_and_last_step(tmp_path: Path) -> N
     run = run_with(tmp_path / "a", state="running", monitor="val/mse", maximize=False, total_steps=90)
     lines(run, {"step": 10, "val/mse": 0.5}, {"step": 20, "val/mse": 0.3}, {"step": 30, "val/mse": 0.4})
     with run.metrics_path.open("a") as file:
-        file.write('{"step": 40, "train/loss": 1.0}\n{"step": 50, "val/m')  # the last line was cut short
+        file.write('{"step": 40, "train/loss": 1.0}\n{"step": 50, "val/m')  # the last line is truncated
     job_state = read_job_state(run.path)
     assert (job_state.metric, job_state.value, job_state.total_steps) == ("val/mse", 0.3, 90)
     assert read_progress(run.metrics_path, "val/mse", maximize=True)[0] == 0.5
@@ -105,7 +105,7 @@ def test_the_plan_is_read_back_and_a_new_sitting_may_begin_jobs_again(tmp_path: 
 def test_jobs_are_known_by_name_or_by_their_saved_configuration(composed: Any, tmp_path: Path) -> None:
     configs = [composed("data=adding", "model=gru", f"seed={seed}") for seed in range(4)]
     hashes = [job_hash(config) for config in configs]
-    (tmp_path / f"7-adding-{hashes[0]}").mkdir()  # begun and killed at once
+    (tmp_path / f"7-adding-{hashes[0]}").mkdir()  # started and killed at once
     (tmp_path / f".0-{hashes[2]}").mkdir()
     for name, config in {"0-adding-gru-seed1": configs[1], f"1-a-{'0' * 10}": configs[3]}.items():
         (tmp_path / name).mkdir()

@@ -1,4 +1,4 @@
-"""The search space as Optuna's distributions, against Hydra's own reading of the same overrides."""
+"""The search space as Optuna distributions, against Hydra's own parsing of the same overrides."""
 
 from collections.abc import Iterator
 from typing import Any

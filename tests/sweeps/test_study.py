@@ -1,4 +1,4 @@
-"""Trials that report and are pruned, and trials that are lost, against Optuna's own loop."""
+"""Trials that report, are pruned or are lost, against Optuna's own loop."""
 
 import os
 import re
@@ -46,7 +46,7 @@ CURVES = [[5.0, 3.0, 2.0], [4.0, 3.5, 1.0], [4.5, 3.6, 3.0], [6.0, 2.9, 2.5], [9
 
 
 def test_trials_are_pruned_where_optunas_own_loop_prunes_them(tmp_path: Path) -> None:
-    """A step of the pruner is an evaluation; values with other tags are no evaluations."""
+    """A step of the pruner is an evaluation; values with other tags do not count."""
     expected = []
     own = optuna.create_study(pruner=optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=1))
     for curve in CURVES:
@@ -121,7 +121,7 @@ def test_trials_of_a_sweep_that_has_ended_are_done_again_once(tmp_path: Path) ->
     states = {name: study.trials[trial.number].state for name, trial in trials.items()}
     over, on = TrialState.FAIL, TrialState.RUNNING
     assert states == {"here": over, "ended": over, "alive": on, "elsewhere": on}
-    assert _study.count_trials(study) == 3  # one is finished, two are at work
+    assert _study.count_trials(study) == 3  # one is finished, two are running
     again = [study.ask(SPACE.distributions) for _ in range(3)]
     assert [t.params for t in again[:2]] == [trials["here"].params, trials["ended"].params]
     assert [t.number for t in again] == [5, 6, 7] and again[2].params != trials["here"].params
@@ -135,7 +135,7 @@ def test_trials_of_a_sweep_that_has_ended_are_done_again_once(tmp_path: Path) ->
 
 
 def test_a_lost_trial_ends_as_its_run_did(tmp_path: Path, composed: Any) -> None:
-    """Runs of a batch end one by one, and its process may die before it tells the study of any."""
+    """The runs of a batch end one by one, and its process may die before it reports any of them."""
     study, storage = open_study(tmp_path)
     trials = [ask(study, tmp_path) for _ in range(3)]
     endings: list[dict[str, Any]] = [
@@ -157,8 +157,8 @@ def test_a_lost_trial_ends_as_its_run_did(tmp_path: Path, composed: Any) -> None
     _study.close_lost_trials(study, tmp_path)
     found, over = study.trials, TrialState
     assert [t.state for t in found] == [over.COMPLETE, over.PRUNED, over.FAIL, over.WAITING] and found[0].value == 0.25
-    RunDirectory(tmp_path / "2").update_status(**endings[0])  # goes on outside the study
-    again = ask(study, tmp_path)  # was lost before it had a run of its own
+    RunDirectory(tmp_path / "2").update_status(**endings[0])  # continues outside the study
+    again = ask(study, tmp_path)  # was lost before its own run started
     assert (again.number, again.user_attrs["run"]) == (3, str(tmp_path / "2"))
     _study.close_lost_trials(study, tmp_path)
     assert [t.state for t in study.trials[2:]] == [over.FAIL, over.FAIL]
@@ -239,7 +239,7 @@ def test_a_directory_that_was_moved_keeps_its_study(tmp_path: Path) -> None:
     study, _ = open_study(moved)
     assert study.study_name == "before" and len(study.trials) == 1
     assert open_study(moved, study_name="other")[0].study_name == "other"
-    assert open_study(moved)[0].study_name == "after"  # there are two: no telling which is meant
+    assert open_study(moved)[0].study_name == "after"  # there are two, so the choice is ambiguous
     shared = f"sqlite:///{tmp_path}/all.db"
     assert [open_study(tmp_path / name, storage=shared)[0].study_name for name in ("after", "named")] == [
         "after", "named",
