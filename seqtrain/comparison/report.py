@@ -105,11 +105,11 @@ def build_report(directories: Sequence[str], split: str | None = None, metrics: 
             raise ConfigError(f"metric={metric}: neither more nor less of it is better; {suggest(metric, known)}")
         if runs and metric not in known:
             raise ConfigError(f"metric={metric}: no run has it; {suggest(metric, known)}")
-    apart = [key for key in dict.fromkeys(k for each in facts for k in each) if len({f.get(key) for f in facts}) > 1]
+    keys = [key for key in dict.fromkeys(k for each in facts for k in each) if len({f.get(key) for f in facts}) > 1]
     if len(found) > 1:
         warnings.insert(
             0,
-            f"the runs differ in {', '.join(apart)}: there are {len(found)} tables of comparable runs; do not compare "
+            f"the runs differ in {', '.join(keys)}: there are {len(found)} tables of comparable runs; do not compare "
             "scores across tables",
         )
     tables = []
@@ -119,8 +119,8 @@ def build_report(directories: Sequence[str], split: str | None = None, metrics: 
             warnings.append(f"split={chosen}: {pool[0].path} and others of its data have no scores on it; ignored")
             continue
         table = build_table(pool, chosen, metrics)
-        said = {"task", f"{chosen} size"} | ({"validation size", "test size"} if "data" in apart else set())
-        more = "; ".join(f"{key} {fact[key]}" for key in apart if key in fact and key not in said)
+        in_heading = {"task", f"{chosen} size"} | ({"validation size", "test size"} if "data" in keys else set())
+        more = "; ".join(f"{key} {fact[key]}" for key in keys if key in fact and key not in in_heading)
         table.heading += f" ({more})" if more else ""
         tables.append(table)
     return Report(tables, unfinished, warnings)
@@ -164,8 +164,8 @@ def has_metric(runs: Sequence[Run], split: str, metric: str) -> bool:
 
 def is_maximized(metric: str, runs: Sequence[Run]) -> bool:
     """Whether more of a metric is better."""
-    told = {run.maximize for run in runs if run.monitor == metric and run.maximize is not None}
-    return told.pop() if told else metric in POINT_METRICS
+    directions = {run.maximize for run in runs if run.monitor == metric and run.maximize is not None}
+    return directions.pop() if directions else metric in POINT_METRICS
 
 
 def default_metric(runs: Sequence[Run], shown: Sequence[str], split: str) -> str:
@@ -245,8 +245,8 @@ def add_pairs(table: Table, metrics: Sequence[str]) -> None:
             instead = f"; metric= may be {', '.join(known)}" if known else ""
             table.notes.append(f"no intervals of differences in {metric}: it cannot be resampled{instead}")
             continue
-        able = [each for each in table.groups if each.values("test", metric)]
-        pairs = compare_pairs(able, metric, is_maximized(metric, [run for each in able for run in each.runs]))
+        scored = [each for each in table.groups if each.values("test", metric)]
+        pairs = compare_pairs(scored, metric, is_maximized(metric, [run for each in scored for run in each.runs]))
         table.notes += pairs.notes
         if pairs.differences:
             table.pairs.append(pairs)
