@@ -109,8 +109,8 @@ def build_report(directories: Sequence[str], split: str | None = None, metrics: 
     if len(found) > 1:
         warnings.insert(
             0,
-            f"the runs differ in {', '.join(keys)}: there are {len(found)} tables of comparable runs; do not compare "
-            "scores across tables",
+            f"the runs differ in {', '.join(keys)}: there are {len(found)} tables of comparable runs; do not "
+            "compare scores across tables",
         )
     tables = []
     for pool, fact in zip(found, facts, strict=True):

@@ -26,8 +26,8 @@ NOT_IN_COMMAND_HASH = re.compile(
 def job_hash(config: Config) -> str:
     """First ten hex digits of the SHA-256 of all options that affect a job's results.
 
-    With ``budget.params`` the width is a result: a single width does not count. Several widths count, since they set the
-    ratio between them.
+    With ``budget.params`` the width is a result: a single width does not count. Several widths count, since they
+    set the ratio between them.
     """
     counted = {key: value for key, value in flatten(config) if key not in UNCOUNTED and not key.startswith("sweep.")}
     widths = [f"model.{key}" for key in config.model.widths(causal=False)] if config.budget.params is not None else []
