@@ -1,4 +1,4 @@
-"""seqtrain trains and compares sequence models from config files."""
+"""Training and comparison of sequence models, from config files."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +14,13 @@ def load(run: str | Path, checkpoint: str = "best", device: str = "auto") -> "Pr
 
     >>> seqtrain.load("outputs/<run>").predict(["a text", "another"])  # doctest: +SKIP
 
+    Args:
+        run: directory of the run.
+        checkpoint: ``best`` or ``last``.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:<index>``.
+
     Raises:
-        RunError: if the directory is no run, or its checkpoint is missing or damaged.
+        RunError: if the directory is not a run, or its checkpoint is missing or damaged.
     """
     from seqtrain.commands import predict
 

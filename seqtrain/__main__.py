@@ -1,4 +1,4 @@
-"""``python -m seqtrain``."""
+"""Entry point of ``python -m seqtrain``."""
 
 from seqtrain.cli.main import main
 

@@ -1,10 +1,15 @@
-"""Rows of cells as aligned text."""
+"""Plain-text tables with aligned columns."""
 
 from collections.abc import Collection, Sequence
 
 
-def aligned(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> list[str]:
-    """Rows as lines whose columns are of one width each; those of ``left`` stand at the left, others at the right."""
+def align_columns(rows: Sequence[Sequence[str]], left: Collection[int] = (0,)) -> list[str]:
+    """Format rows of cells as lines with columns of equal width.
+
+    Args:
+        rows: cells of each row.
+        left: columns that are aligned left; the others are aligned right.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(

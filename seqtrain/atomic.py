@@ -1,4 +1,4 @@
-"""Files that appear or are replaced whole or not at all."""
+"""Atomic writing of files: a file appears or is replaced completely, or not at all."""
 
 import os
 import threading
@@ -9,9 +9,9 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path``, which takes its place, made durable, once the block ends without an error.
+    """Yield a temporary path that replaces ``path`` when the context ends without an error.
 
-    A crash or an error leaves the old file as it was.
+    The content is synced to disk first. After a crash or an error the old file is unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -20,15 +20,15 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
-        with suppress(OSError):  # an unwritable folder: the error that led here says so
+        with suppress(OSError):  # the folder is not writable: the original error says so
             temporary.unlink(missing_ok=True)
 
 
 def create(path: Path, text: str) -> None:
-    """Make a file with this content, at once; of two processes that try, one succeeds.
+    """Create a file with its whole content at once. If two processes try, exactly one succeeds.
 
     Raises:
-        FileExistsError: if there is one already.
+        FileExistsError: if the file exists.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
     temporary.write_text(text)
@@ -36,7 +36,7 @@ def create(path: Path, text: str) -> None:
         os.link(temporary, path)
     except FileExistsError:
         raise
-    except OSError:  # a file system without links
+    except OSError:  # the file system has no hard links
         with path.open("x") as file:
             file.write(text)
     finally:

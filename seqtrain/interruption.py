@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C: the first one ends a run once its step is made and saved, the second one at once."""
+"""Handling of SIGTERM and Ctrl-C: the first signal ends a run after its step is saved, the second one at once."""
 
 import os
 import signal
@@ -12,20 +12,20 @@ SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def raise_interrupted(number: int, frame: FrameType | None) -> None:
-    """A signal handler that raises Interrupted."""
+    """Signal handler that raises Interrupted."""
     raise Interrupted(number)
 
 
 class Interruption:
-    """While it is entered, a signal is only noted, for the program to end where all is in order.
+    """Context in which a signal is only recorded, so that the program can end at a safe point.
 
-    A second signal raises Interrupted wherever the program is. Handlers are those of the process, so that only its main
-    thread notes signals.
+    A second signal raises Interrupted at once. Signal handlers belong to the process, so only its main thread records
+    signals.
     """
 
-    saying = "ending after this step, once it is saved"
+    message = "ending after this step, once it is saved"
     requested: int | None = None
-    """Number of the signal that came."""
+    """Number of the signal that was received."""
 
     def __enter__(self) -> Self:
         self.before: dict[int, Any] = {}
@@ -38,9 +38,9 @@ class Interruption:
             signal.signal(number, handler)
 
     def note(self, number: int, frame: FrameType | None) -> None:
-        """The handler. It writes by ``os.write``: the main program may be inside a print."""
+        """The signal handler. It writes with ``os.write``, because the main program may be inside a print."""
         if self.requested is not None:
             raise Interrupted(number)
         self.requested = number
         name = signal.Signals(number).name
-        os.write(2, f"seqtrain: {name}: {self.saying}; again to stop at once\n".encode())
+        os.write(2, f"seqtrain: {name}: {self.message}; again to stop at once\n".encode())

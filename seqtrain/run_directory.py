@@ -1,13 +1,13 @@
-"""The directory of one run: who may write there, what lies in it, and a status that other commands can trust.
+"""The directory of one run: exclusive access, its files, and a status that other commands can trust.
 
 config.yaml         the whole typed configuration
-status.json         starting, running, finished, interrupted, pruned, or failed and why
+status.json         starting, running, finished, interrupted, pruned, or failed, with the reason
 environment.json    versions, git commit, command line
-data.json           what the model must know of its data: the DataSpec, fingerprint, rows per split, notes
+data.json           what the model must know about its data: the DataSpec, fingerprint, rows per split, notes
 tokenizer.json      (texts) the vocabulary that the model was trained with
-conformal.json      (forecasts with task.conformal) margins of the intervals of the best checkpoint
-checkpoints/        best.pt, last.pt and, before it, previous.pt
-metrics.jsonl       every logged scalar, one line a step
+conformal.json      (forecasts with task.conformal) interval margins of the best checkpoint
+checkpoints/        best.pt, last.pt, and previous.pt, which is older than last.pt
+metrics.jsonl       every logged scalar, one line per step
 results.json        the final table: the model and the baselines on each split
 predictions/        outputs on the test split, row by row
 events.out.*        for TensorBoard
@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -40,7 +40,7 @@ PACKAGES = (
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never a part."""
+    """Write JSON atomically: a reader sees the old file or the new file, never a part."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(value, indent=2) + "\n")
 
@@ -50,23 +50,21 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text())
     except OSError as error:
-        raise RunError(
-            f"{path}: cannot be read ({error.strerror}); is {path.parent} the directory of a run?"
-        ) from error
+        raise RunError(f"{path}: cannot be read ({error.strerror}); is {path.parent} a run directory?") from error
     except ValueError as error:
         raise RunError(f"{path}: is not valid JSON ({error}); restore it or train again") from error
 
 
-def read_facts(path: Path) -> dict[str, Any]:
-    """A JSON file of a run for what it has to say; empty where there is none yet, or it is damaged."""
+def read_json_if_valid(path: Path) -> dict[str, Any]:
+    """Content of an optional JSON file of a run; empty if it is missing or damaged."""
     with suppress(RunError):
         facts = read_json(path)
         return facts if isinstance(facts, dict) else {}
     return {}
 
 
-def why(error: BaseException) -> str:
-    """An error in one line."""
+def error_line(error: BaseException) -> str:
+    """Type and first line of an error."""
     return f"{type(error).__name__}: {error}".splitlines()[0]
 
 
@@ -78,15 +76,15 @@ class RunDirectory:
 
     @classmethod
     def claim(cls, path: Path, *, exact: bool, config: str = "") -> "RunDirectory":
-        """Take a directory for a new run; of two that try at once, one gets it.
+        """Take a directory for a new run. If two processes try, exactly one gets it.
 
         Args:
-            path: the wanted directory, made if absent.
-            exact: refuse if a run is there already; otherwise append -2, -3, ... to the name.
-            config: content of config.yaml, with which the run can be resumed from its first moment on.
+            path: the wanted directory; created if absent.
+            exact: refuse a directory that holds a run. Otherwise append -2, -3, ... to the name.
+            config: content of config.yaml; with it the run can be resumed from the start.
 
         Raises:
-            RunError: if ``exact`` and the directory holds a run, or it cannot be written.
+            RunError: if ``exact`` and the directory holds a run, or if it cannot be written.
         """
         number = 1
         while True:
@@ -98,8 +96,8 @@ class RunDirectory:
             except FileExistsError:
                 if exact or not target.is_dir():
                     raise RunError(
-                        f"hydra.run.dir={path}: already holds a run; choose another directory, or go on with "
-                        f"that run by resume={path}"
+                        f"hydra.run.dir={path}: already holds a run; choose another directory, or continue that "
+                        f"run with resume={path}"
                     ) from None
                 number += 1
             except OSError as error:
@@ -107,11 +105,11 @@ class RunDirectory:
                     f"{target}: cannot be written ({error.strerror}); choose another hydra.run.dir"
                 ) from error
         run = cls(target)
-        run.begin()
+        run.initialise()
         return run
 
-    def begin(self) -> None:
-        """Give the run its identity, which a process killed at once may have left undone."""
+    def initialise(self) -> None:
+        """Create the checkpoints folder and the run's id, if a process that was killed early left them undone."""
         self.checkpoint_path("last").parent.mkdir(exist_ok=True)
         if not self.status_path.exists():
             identity = {"state": "starting", "id": uuid.uuid4().hex, "pid": os.getpid(), "started": now()}
@@ -121,13 +119,21 @@ class RunDirectory:
 
     @classmethod
     def open(cls, path: str, key: str = "run") -> "RunDirectory":
-        """An existing run, named by the user as ``key``; raises RunError if the directory is not one."""
+        """Open an existing run.
+
+        Args:
+            path: directory, as the user gave it.
+            key: name of the option in errors.
+
+        Raises:
+            RunError: if the directory is not a run.
+        """
         run = cls(Path(path).expanduser())
         if not run.path.is_dir():
             raise RunError(f"{key}={path}: no such directory")
         if not run.config_path.is_file():
             raise RunError(f"{key}={path}: is not the directory of a run (no config.yaml in it)")
-        run.begin()
+        run.initialise()
         return run
 
     @property
@@ -163,12 +169,12 @@ class RunDirectory:
         return self.path / "predictions" / "test.npz"
 
     def checkpoint_path(self, which: str) -> Path:
-        """Path of a checkpoint: ``best``, ``last``, or the ``previous`` one before that."""
+        """Path of the checkpoint ``best``, ``last`` or ``previous`` (the one before ``last``)."""
         return self.path / "checkpoints" / f"{which}.pt"
 
     @property
     def id(self) -> str:
-        """Identity of the run, also in its checkpoints."""
+        """Identity of the run, also stored in its checkpoints."""
         return read_json(self.status_path)["id"]
 
     def update_status(self, **changes: Any) -> None:
@@ -177,40 +183,35 @@ class RunDirectory:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other processes from writing to this run; the lock of a process that dies goes with it.
+        """Hold the run's lock, so that no other process writes to it.
 
         Raises:
             RunError: if another process holds it.
         """
-        lock = FileLock(self.path / ".lock", timeout=0.5)  # `is_locked` holds it for a moment
-        try:
-            lock.acquire()
-        except Timeout as error:
+
+        def refusal() -> str:
             pid = read_json(self.status_path).get("pid")
-            raise RunError(
-                f"{self.path}: is being written by another process ({pid}); wait for it or stop it"
-            ) from error
-        try:
+            return f"{self.path}: is being written by another process ({pid}); wait for it or stop it"
+
+        with holding_lock(self.path, refusal):
             yield
-        finally:
-            lock.release()
 
     @contextmanager
     def recording_outcome(self) -> Iterator[None]:
-        """Leave finished, interrupted, pruned or failed, and why, in the status, whatever happens inside."""
+        """Record in the status how the context ends: finished, interrupted, pruned or failed, and why."""
         self.update_status(state="running", pid=os.getpid(), error=None, finished=None)
         try:
             yield
         except BaseException as error:
             interrupted = isinstance(error, Interrupted | KeyboardInterrupt)
             state = "interrupted" if interrupted else "pruned" if isinstance(error, Pruned) else "failed"
-            with suppress(RunError, OSError):  # a full disk or a directory that is gone: what led here says more
-                self.update_status(state=state, error=why(error), finished=now())
+            with suppress(RunError, OSError):  # a full disk or a deleted directory: the original error says more
+                self.update_status(state=state, error=error_line(error), finished=now())
             raise
         self.update_status(state="finished", finished=now())
 
     def write_environment(self) -> None:
-        """Record what is needed to run this again: versions, git commit, command line."""
+        """Write what is needed to repeat the run: versions, git commit, command line."""
         write_json(
             self.path / "environment.json",
             {
@@ -225,8 +226,30 @@ class RunDirectory:
         )
 
 
+@contextmanager
+def holding_lock(directory: Path, refusal: Callable[[], str]) -> Iterator[None]:
+    """Hold the lock of a run or sweep directory; the lock of a process that dies is released.
+
+    Args:
+        directory: the directory.
+        refusal: gives the message of the error.
+
+    Raises:
+        RunError: if another process holds the lock.
+    """
+    lock = FileLock(directory / ".lock", timeout=0.5)  # `is_locked` of another process holds it for a moment
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise RunError(refusal()) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
 def is_locked(directory: Path) -> bool:
-    """Whether a process is writing to a run."""
+    """Whether a process holds the lock of a run or sweep directory."""
     path = directory / ".lock"
     if not path.exists():
         return False
@@ -235,7 +258,7 @@ def is_locked(directory: Path) -> bool:
         lock.acquire()
     except Timeout:
         return True
-    except OSError:  # of another user, say: there is no telling
+    except OSError:  # for example another user's file: unknown
         return False
     lock.release()
     return False
@@ -243,22 +266,26 @@ def is_locked(directory: Path) -> bool:
 
 @contextmanager
 def writing(path: Path, run: Path) -> Iterator[None]:
-    """Turn what the system has against writing a file of a run into an error that says how to go on.
+    """Turn an OSError while writing a file of a run into an error that says how to continue.
+
+    Args:
+        path: the file.
+        run: the run directory.
 
     Raises:
-        RunError: for an OSError inside.
+        RunError: for an OSError inside the context.
     """
     try:
         yield
     except OSError as error:
         raise RunError(
-            f"{path}: cannot be written ({error.strerror or error}); what was saved before is whole: make room, or the "
-            f"directory writable, and go on by resume={run}"
+            f"{path}: cannot be written ({error.strerror or error}); earlier files are intact: free some space, or "
+            f"make the directory writable, then continue with resume={run}"
         ) from error
 
 
 def now() -> str:
-    """Local time with its offset, to the second."""
+    """Local time with its UTC offset, to the second."""
     return time.strftime("%Y-%m-%dT%H:%M:%S%z")
 
 
@@ -271,7 +298,7 @@ def package_version(name: str) -> str | None:
 
 
 def git_commit() -> str | None:
-    """Commit of the source tree this package lies in (with ``-dirty`` if changed), or None."""
+    """Git commit of the source tree that contains this package, with ``-dirty`` if it was changed, or None."""
     try:
         return subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],

@@ -82,7 +82,7 @@ Compose = Callable[..., Config]
 @pytest.fixture(scope="session")
 def composed() -> Compose:
     """Compose the real conf/ with overrides into a checked Config of its own."""
-    stored: dict[str, dict[str, registry.Kind]] = {}
+    stored: dict[str, dict[str, registry.Registration]] = {}
     trees: dict[tuple[str, ...], DictConfig] = {}  # composing takes half a second
 
     def composer(*overrides: str) -> Config:

@@ -82,7 +82,7 @@ def test_compare_forecasters(tmp_path: Path) -> None:
     [
         ([], "name at least one folder"),
         (["none"], "none: no such directory"),
-        (["."], "holds no run (no status.json in it, nor one or two levels below)"),
+        (["."], "contains no run (no status.json in it, nor one or two levels below)"),
         (["outputs", "format=pdf"], "format=pdf: no such format"),
         (["outputs", "split=train"], "split='train': must be test or validation"),
         (["outputs", "metric=acc"], "metric=acc: no run has it"),

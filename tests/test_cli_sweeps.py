@@ -123,7 +123,7 @@ def test_the_same_command_runs_nothing_twice(seqtrain: Command, tmp_path: Path) 
     done = fingerprints(sweep)
     again = seqtrain("-m", "seed=1", *TINY, "model=gru,rnn", "sweep.on_error=stop")
     assert again.code == 0 and again.begun == [] and fingerprints(sweep) == done
-    assert "every job is finished; to run them anew, delete outputs/sweep-" in again.err
+    assert "every job is finished; to run them again, delete outputs/sweep-" in again.err
     assert "2 jobs: 2 finished" in again.out
 
 
@@ -131,7 +131,7 @@ def test_a_grid_that_grows_keeps_its_finished_jobs(seqtrain: Command, tmp_path: 
     assert seqtrain("-m", *TINY, "seed=1,2", "hydra.sweep.dir=s").code == 0
     done = fingerprints(tmp_path / "s")
     grown = seqtrain("-m", *TINY, "seed=3,2,1,2", "hydra.sweep.dir=s")
-    assert grown.code == 0 and grown.begun == [0] and "job 3 is job 1 again" in grown.err
+    assert grown.code == 0 and grown.begun == [0] and "job 3: ignored, since it is the same as job 1" in grown.err
     after = fingerprints(tmp_path / "s")
     assert len(after) == 3 and {name: after[name] for name in done} == done
     rows = [line.split()[:4] for line in grown.out.splitlines() if re.match(r" *\d ", line)]
@@ -151,7 +151,7 @@ def test_a_job_that_fails_leaves_the_others_alone(seqtrain: Command, reviews: Pa
     result = seqtrain("-m", *options)
     assert result.code == 1 and result.begun == [0, 2], result.err
     assert result.err.count("Traceback") == 0
-    assert "seqtrain: error: s: 4 jobs: 1 finished, 3 failed; the same command goes on" in result.err
+    assert "seqtrain: error: s: 4 jobs: 1 finished, 3 failed; the same command continues" in result.err
     assert result.out.count("trainer.lr=-1: must be above 0") + result.out.count("trainer.lr=-1.0: must be") == 2
     (failed,) = (path.parent for path in tmp_path.glob("s/*/error.txt"))
     assert "Traceback" in (failed / "error.txt").read_text()
@@ -208,7 +208,7 @@ def test_a_job_cut_off_goes_on(seqtrain: Command, tmp_path: Path, monkeypatch: p
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "train_step", stopped)
         result = seqtrain(*options, "hydra.sweep.dir=cut")
-    assert result.code == 143 and "the same command goes on with the sweep" in result.err
+    assert result.code == 143 and "the same command continues the sweep" in result.err
     assert states(tmp_path / "cut") == {"finished": 1, "interrupted": 1}
     table = seqtrain("sweep", "cut")
     assert table.code == 0 and "3 jobs: 1 finished, 1 waiting, 1 interrupted" in table.out
@@ -361,7 +361,7 @@ def test_a_sweep_in_several_processes_ends_orderly(
     _, err = two_long_jobs.communicate(timeout=120)
     assert two_long_jobs.returncode == 128 + number, err
     assert states(tmp_path / "s") == {"interrupted": 2} and len(list(tmp_path.glob("s/*/checkpoints/last.pt"))) == 2
-    assert f"{signal.Signals(number).name}; the same command goes on with the sweep" in err and "Traceback" not in err
+    assert f"{signal.Signals(number).name}; the same command continues the sweep" in err and "Traceback" not in err
 
 
 @pytest.mark.slow
@@ -371,9 +371,9 @@ def test_jobs_that_had_not_begun_survive_the_death_of_a_process(
     (first,) = tmp_path.glob("s/0-*")
     os.kill(read_json(first / "status.json")["pid"], signal.SIGKILL)
     out, err = two_long_jobs.communicate(timeout=120)
-    assert two_long_jobs.returncode == 1 and "the launcher gave up: " in err
+    assert two_long_jobs.returncode == 1 and "the launcher failed: " in err
     assert "4 jobs: 2 finished, 2 killed" in out, out
-    assert err.splitlines()[-1].endswith("the same command goes on with what is not finished")
+    assert err.splitlines()[-1].endswith("the same command continues with the unfinished jobs")
 
 
 @pytest.mark.slow

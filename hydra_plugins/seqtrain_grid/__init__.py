@@ -1,1 +1,1 @@
-"""The sweeper behind ``-m``: Hydra accepts sweepers from the package ``hydra_plugins`` alone."""
+"""The sweeper behind ``-m``. Hydra finds sweepers only in the package ``hydra_plugins``."""

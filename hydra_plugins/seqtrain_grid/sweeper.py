@@ -1,4 +1,4 @@
-"""The sweeper behind ``-m``: Hydra's grid of overrides, with a ledger of its jobs."""
+"""The sweeper behind ``-m``: Hydra's grid of overrides, with a sweep directory that records its jobs."""
 
 import logging
 import re
@@ -27,36 +27,36 @@ from seqtrain.errors import Interrupted, RunError
 from seqtrain.sweeps.identity import job_hash
 from seqtrain.sweeps.ledger import DONE, Job, Sweep, read_status
 from seqtrain.sweeps.sharing import num_cores, threads_of_children, threads_per_job
-from seqtrain.sweeps.stopping import Stopping
+from seqtrain.sweeps.stopping import SweepInterruption
 from seqtrain.sweeps.table import counts, show
 
 log = logging.getLogger(__name__)
 
 LOCAL = ("joblib", "submitit_local")
-"""Launchers whose jobs run in processes of their own on this machine."""
-STARTING_SECONDS = 30.0  # that a process may take until its job shows
+"""Launchers that run jobs in their own processes on this machine."""
+STARTING_SECONDS = 30.0  # maximum time until a launched job shows up
 
 
 @dataclass
 class GridSweeperConfig:
-    """Options of ``hydra.sweeper``, as Hydra's own sweeper has them."""
+    """Options of ``hydra.sweeper``, the same as those of Hydra's own sweeper."""
 
     _target_: str = "hydra_plugins.seqtrain_grid.sweeper.GridSweeper"
     max_batch_size: int | None = None
-    """Most jobs that are launched at once; null launches all, or as many as have room on this machine."""
+    """Maximum number of jobs launched at once; null launches all, or as many as fit on this machine."""
     params: dict[str, str] = field(default_factory=dict)
-    """Overrides to sweep over, beside those of the command line: key -> values."""
+    """Overrides to sweep over, in addition to the command line: key -> values."""
 
 
 class GridSweeper(Sweeper):
-    """Runs the jobs of a grid that are not finished, and shows the table of all of them.
+    """Runs the unfinished jobs of a grid, and prints the table of all its jobs.
 
-    Every configuration is composed and checked first. One that is refused is a failed job among the others, unless all
-    are refused or ``sweep.on_error`` is ``stop``.
+    Every configuration is composed and checked first. A refused one counts as a failed job. If all are refused, or
+    ``sweep.on_error`` is ``stop``, the sweep raises the error instead.
 
     Args:
         max_batch_size: see ``GridSweeperConfig``.
-        params: likewise.
+        params: see ``GridSweeperConfig``.
     """
 
     config: DictConfig
@@ -66,7 +66,7 @@ class GridSweeper(Sweeper):
         self.max_batch_size, self.params = max_batch_size, params
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Make the launcher."""
+        """Create the launcher."""
         require(self.max_batch_size is None or self.max_batch_size >= 1, "hydra.sweeper.max_batch_size",
                 self.max_batch_size, "at least 1, or null")  # fmt: skip
         self.config, self.loader = config, hydra_context.config_loader
@@ -78,7 +78,7 @@ class GridSweeper(Sweeper):
         """Run the grid of these overrides.
 
         Raises:
-            RunError: if a job failed or was cut off.
+            RunError: if a job failed or was interrupted.
         """
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         sweep = Sweep(Path(str(self.config.hydra.sweep.dir)))
@@ -87,18 +87,18 @@ class GridSweeper(Sweeper):
             raise refusals[0]
         with sweep.locked():
             sweep.write_plan(sys.argv[1:], jobs)
-            left = [job for job in jobs if job.error is None and sweep.standing(job).state not in DONE]
+            left = [job for job in jobs if job.error is None and sweep.job_state(job).state not in DONE]
             log.info("%s: %d of %d jobs to run", sweep.path, len(left), len(jobs))
             try:
                 self.run(sweep, left)
             except Interrupted as error:
-                error.add("the same command goes on with the sweep")
+                error.add("the same command continues the sweep")
                 raise
             show(sweep, watch=False)
-            conclude(sweep, jobs, ran=bool(left))
+            report_remaining(sweep, jobs, ran=bool(left))
 
     def plan(self, sweep: Sweep, arguments: Sequence[str]) -> tuple[list[Job], list[Exception]]:
-        """The jobs of the grid, and why configurations are refused; jobs begun before keep their directories."""
+        """The jobs of the grid, and the errors of refused configurations. Jobs started before keep their directory."""
         parser = OverridesParser.create(config_loader=self.loader)
         parsed = parser.parse_overrides([*(f"{key}={value}" for key, value in self.params.items()), *arguments])
         points = [point for batch in BasicSweeper.split_arguments(parsed, None) for point in batch]
@@ -113,11 +113,11 @@ class GridSweeper(Sweeper):
                 refusals.append(error)
                 continue
             if key in hashes:
-                log.info("job %d is job %d again, and is left out", number, hashes[key])
+                log.info("job %d: ignored, since it is the same as job %d", number, hashes[key])
                 continue
             hashes[key] = number
             jobs.append(Job(number, point, f"{name}-{key}"))
-        known = sweep.known(list(hashes))
+        known = sweep.started_jobs(list(hashes))
         return [replace(job, name=known.get(job.name.rpartition("-")[2], job.name)) for job in jobs], refusals
 
     def compose(self, number: int, point: Sequence[str]) -> tuple[str, str]:
@@ -130,7 +130,7 @@ class GridSweeper(Sweeper):
         return re.sub(r"[^A-Za-z0-9._-]+", "-", name), job_hash(loading.to_config(tree))
 
     def run(self, sweep: Sweep, jobs: Sequence[Job]) -> None:
-        """Launch jobs, in batches where they would crowd this machine.
+        """Launch jobs, in batches if they are too many for this machine.
 
         Raises:
             Interrupted: after a signal.
@@ -139,23 +139,24 @@ class GridSweeper(Sweeper):
         at_once = self.jobs_at_once(launcher, min(len(jobs), self.max_batch_size or len(jobs)))
         size = {"basic": 1, "submitit_local": at_once}.get(launcher, len(jobs))
         size = min(size, self.max_batch_size or size)
-        if launcher == "joblib":  # an idle process would die of Ctrl-C, and joblib would then kill those at work
+        if launcher == "joblib":  # Ctrl-C would kill an idle process, and joblib would then kill the busy ones
             self.launcher.joblib["n_jobs"] = at_once  # type: ignore[attr-defined]  # its options
-        apart = launcher == "submitit_local" or (launcher == "joblib" and at_once > 1)  # 1 is this process itself
-        threads = threads_per_job(num_cores(), at_once) if apart else None
-        stopping = Stopping(sweep) if apart else None
+        # With one job at a time, joblib runs it in this process.
+        in_processes = launcher == "submitit_local" or (launcher == "joblib" and at_once > 1)
+        threads = threads_per_job(num_cores(), at_once) if in_processes else None
+        interruption = SweepInterruption(sweep) if in_processes else None
         left = list(jobs)
-        with quiet_launchers(), threads_of_children(threads), stopping or nullcontext():
+        with quiet_launchers(), threads_of_children(threads), interruption or nullcontext():
             while left and not sweep.halted:
                 batch, rest = left[:size], left[size:]
                 first = batch[0].number if launcher == "basic" else len(jobs) - len(left)
                 again = self.launch(sweep, batch, first or 0)
                 left = [*again, *rest] if launcher in LOCAL and len(again) < len(batch) else rest
-        if stopping is not None and stopping.requested is not None:
-            raise Interrupted(stopping.requested)
+        if interruption is not None and interruption.requested is not None:
+            raise Interrupted(interruption.requested)
 
     def jobs_at_once(self, launcher: str, jobs: int) -> int:
-        """How many jobs share this machine."""
+        """Number of jobs that share this machine."""
         options, most = self.config.hydra.launcher, 1
         if launcher == "joblib":
             from joblib import effective_n_jobs
@@ -166,15 +167,15 @@ class GridSweeper(Sweeper):
         return max(1, min(most, jobs))
 
     def launch(self, sweep: Sweep, batch: Sequence[Job], first: int) -> list[Job]:
-        """Run a batch; returns those that have not begun, since the launcher gave up when a process died."""
+        """Run a batch; returns the jobs that never started because the launcher failed when a process died."""
         overrides = [[*job.overrides, f"hydra.sweep.subdir='{job.name}'"] for job in batch]
         try:
             for result in self.launcher.launch(overrides, initial_job_idx=first):
-                if result.status is JobStatus.FAILED:  # before it could leave its error in its directory
-                    log.error("a job could not begin: %s", result._return_value)
+                if result.status is JobStatus.FAILED:  # before it could write the error to its directory
+                    log.error("a job could not start: %s", result._return_value)
         except Exception as error:
-            log.error("the launcher gave up: %s", one_line(error).partition(". ")[0])
-            queued = type(error).__module__.startswith("submitit.")  # one job of several; the others go on
+            log.error("the launcher failed: %s", one_line(error).partition(". ")[0])
+            queued = type(error).__module__.startswith("submitit.")  # one of several jobs; the others continue
             wait_for(sweep, batch, starting=STARTING_SECONDS if queued else 0.0)
             sitting = sweep.plan()["sitting"]["id"]
             return [job for job in batch if read_status(sweep.path / job.name).get("sitting") != sitting]
@@ -183,7 +184,7 @@ class GridSweeper(Sweeper):
 
 @contextmanager
 def quiet_launchers() -> Iterator[None]:
-    """Leave out the launchers' list of jobs, whose numbers would not be those of the ledger."""
+    """Hide the launchers' own list of jobs, whose numbers differ from those of the sweep."""
     names = ("hydra._internal.core_plugins.basic_launcher", "hydra_plugins")
     loggers = [logging.getLogger(name) for name in names]
     before = [logger.level for logger in loggers]
@@ -197,23 +198,23 @@ def quiet_launchers() -> Iterator[None]:
 
 
 def wait_for(sweep: Sweep, batch: Sequence[Job], starting: float) -> None:
-    """Wait until no job of the batch runs; one that has not begun may still do so for some seconds."""
+    """Wait until no job of the batch is running. A job that has not started is given some seconds to start."""
     deadline = time.monotonic() + starting
     while True:
-        states = {sweep.standing(job).state for job in batch}
+        states = {sweep.job_state(job).state for job in batch}
         if "running" not in states and ("waiting" not in states or time.monotonic() > deadline):
             return
         time.sleep(0.5)
 
 
-def conclude(sweep: Sweep, jobs: Sequence[Job], *, ran: bool) -> None:
-    """Say what is left to do.
+def report_remaining(sweep: Sweep, jobs: Sequence[Job], *, ran: bool) -> None:
+    """Report which jobs are not finished.
 
     Raises:
-        RunError: if a job is not finished, unless another process is at it.
+        RunError: if a job is not finished and no other process runs it.
     """
-    standings = [(job, sweep.standing(job)) for job in jobs]
-    if any(standing.state not in (*DONE, "running") for _, standing in standings):
-        raise RunError(f"{sweep.path}: {counts(standings)}; the same command goes on with what is not finished")
+    job_states = [(job, sweep.job_state(job)) for job in jobs]
+    if any(job_state.state not in (*DONE, "running") for _, job_state in job_states):
+        raise RunError(f"{sweep.path}: {counts(job_states)}; the same command continues with the unfinished jobs")
     if not ran:
-        log.info("every job is finished; to run them anew, delete %s or give another hydra.sweep.dir=", sweep.path)
+        log.info("every job is finished; to run them again, delete %s or give another hydra.sweep.dir=", sweep.path)

@@ -1,4 +1,4 @@
-"""``hydra/sweeper=optuna``: Hydra accepts sweepers from the package ``hydra_plugins`` alone.
+"""``hydra/sweeper=optuna``. Hydra finds sweepers only in the package ``hydra_plugins``.
 
-Hydra imports every module here whose name has no leading underscore at each start; those import nothing heavy.
+Hydra imports every module here without a leading underscore at each start, so these import nothing slow.
 """

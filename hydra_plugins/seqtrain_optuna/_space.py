@@ -1,4 +1,4 @@
-"""The search space: overrides of ``hydra.sweeper.params`` and of the command line as distributions of Optuna."""
+"""The search space: overrides of ``hydra.sweeper.params`` and of the command line, as Optuna distributions."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -19,21 +19,21 @@ class SearchSpace:
     """What a trial may choose, and what all trials share."""
 
     distributions: dict[str, BaseDistribution]
-    """By the key of the override, a leading ``+`` included."""
+    """Key of an override, with its leading ``+`` -> distribution."""
     fixed: list[str]
     """Overrides of every trial."""
 
     @classmethod
     def read(cls, params: Mapping[str, Any], arguments: Sequence[str], loader: ConfigLoader) -> "SearchSpace":
-        """Parse the space; what the command line says of a key wins.
+        """Parse the search space; the command line takes precedence over the configuration.
 
         Args:
-            params: key -> override, of the configuration.
-            arguments: overrides of the command line.
+            params: key -> override, from the configuration.
+            arguments: overrides from the command line.
             loader: lists the options of a group, for ``glob(...)``.
 
         Raises:
-            ConfigError: for a range that Optuna has no distribution for.
+            ConfigError: for a range without an Optuna distribution.
         """
         configured = [f"{key}={v if isinstance(v, str) else Transformer.str(v)}" for key, v in params.items()]
         parsed = OverridesParser.create(config_loader=loader).parse_overrides([*configured, *arguments])
@@ -46,19 +46,19 @@ class SearchSpace:
         """The overrides of a trial with these parameters."""
         return [*self.fixed, *(f"{key}={value}" for key, value in params.items())]
 
-    def first(self) -> dict[str, Any]:
-        """A point of the space: the first choice, and the low end of every range."""
-        return {key: lowest(d) for key, d in self.distributions.items()}
+    def first_point(self) -> dict[str, Any]:
+        """One point of the space: the first choice, and the lower end of every range."""
+        return {key: lowest_value(d) for key, d in self.distributions.items()}
 
     def grid(self) -> dict[str, list[Any]]:
-        """All values of each key; raises ConfigError for a key that has infinitely many."""
+        """All values of each key; raises ConfigError for a key with infinitely many values."""
         return {key: values(key, d) for key, d in self.distributions.items()}
 
 
 def distribution(override: Override) -> BaseDistribution:
-    """The distribution that an override such as ``choice(1,2)`` or ``tag(log, interval(1e-4,1e-2))`` describes.
+    """The distribution of an override such as ``choice(1,2)`` or ``tag(log, interval(1e-4,1e-2))``.
 
-    An interval is of whole numbers after a cast by ``int(...)`` only. A range leaves out its stop, as always in Hydra.
+    An interval has integer values only after a cast with ``int(...)``. A range excludes its stop, as always in Hydra.
     """
     try:
         return build(override)
@@ -67,7 +67,7 @@ def distribution(override: Override) -> BaseDistribution:
 
 
 def build(override: Override) -> BaseDistribution:
-    """The distribution of an override; raises ValueError where there is none."""
+    """The distribution of an override; raises ValueError if there is none."""
     sweep = override.value()
     tags = sweep.tags if isinstance(sweep, Sweep) else set()
     if tags - {"log"}:
@@ -79,16 +79,16 @@ def build(override: Override) -> BaseDistribution:
             return IntDistribution(low, high, log="log" in tags)
         return FloatDistribution(low, high, log="log" in tags)
     if isinstance(sweep, RangeSweep):
-        return of_range(sweep, log="log" in tags)
+        return range_distribution(sweep, log="log" in tags)
     if tags:
         raise ValueError("tag log: a choice has no order; it is for intervals and ranges")
-    # A text stays as it was written: it is to be parsed again as an override.
+    # Text stays as written, because it will be parsed again as an override.
     choices = [x if isinstance(x, bool | int | float) else Transformer.str(x) for x in override.sweep_iterator()]
     return CategoricalDistribution(choices)
 
 
-def of_range(sweep: RangeSweep, *, log: bool) -> BaseDistribution:
-    """A range as whole numbers or floats at equal distances."""
+def range_distribution(sweep: RangeSweep, *, log: bool) -> BaseDistribution:
+    """A range as an integer or float distribution with equal steps."""
     start, step = Decimal(str(sweep.start)), Decimal(str(sweep.step))
     if step == 0:
         raise ValueError("the step must not be 0")
@@ -118,8 +118,8 @@ def values(key: str, of: BaseDistribution) -> list[Any]:
     return [float(low + i * step) for i in range(int((Decimal(str(of.high)) - low) / step) + 1)]
 
 
-def lowest(of: BaseDistribution) -> Any:
-    """The first choice or the low end of a distribution."""
+def lowest_value(of: BaseDistribution) -> Any:
+    """The first choice, or the lower end of a distribution."""
     if isinstance(of, CategoricalDistribution):
         return of.choices[0]
     assert isinstance(of, IntDistribution | FloatDistribution)

@@ -1,4 +1,4 @@
-"""A study: opened or continued, its trials lost and found, and its results."""
+"""An Optuna study: creating or continuing it, recovering lost trials, and its results."""
 
 import logging
 import math
@@ -24,38 +24,38 @@ from hydra_plugins.seqtrain_optuna.config import Direction, OptunaSweeperConfig
 from seqtrain.config.loading import from_yaml
 from seqtrain.errors import ConfigError, UserError
 from seqtrain.run_directory import is_locked
-from seqtrain.sweeps.ledger import Standing, read_standing
+from seqtrain.sweeps.ledger import JobState, read_job_state
 from seqtrain.training.pruning import build, open_storage, without_password
 
 log = logging.getLogger("seqtrain.study")
 
-BEAT_SECONDS = 60
-LOST_SECONDS = 300
-"""After which a trial without a heartbeat is taken for lost by other machines."""
+HEARTBEAT_SECONDS = 60
+LOST_TRIAL_SECONDS = 300
+"""Time without a heartbeat after which other machines regard a trial as lost."""
 
 
 def open_study(
     options: OptunaSweeperConfig, space: SearchSpace, direction: Direction, directory: Path
 ) -> tuple[Study, RDBStorage]:
-    """The study that the options name, made if it is new.
+    """Open the study that the options name, or create it.
 
     Args:
-        options: of the sweeper.
-        space: of the trials.
-        direction: of the score.
-        directory: of the sweep.
+        options: options of the sweeper.
+        space: search space of the trials.
+        direction: direction of the score.
+        directory: directory of the sweep.
 
     Raises:
-        ConfigError: if the database cannot be opened, or the study in it has the other direction.
+        ConfigError: if the database cannot be opened, or its study has the other direction.
     """
     warnings.filterwarnings("ignore", category=ExperimentalWarning)  # heartbeats
-    warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")  # `beating` gives them
+    warnings.filterwarnings("ignore", message="Heartbeat of storage is supposed")  # `sending_heartbeats` sends them
     storage = open_storage(
-        full_address(options.storage, directory),
+        absolute_url(options.storage, directory),
         "hydra.sweeper.storage",
-        heartbeat_interval=BEAT_SECONDS,
-        grace_period=LOST_SECONDS,
-        heartbeat_stale_trial_callback=do_again,
+        heartbeat_interval=HEARTBEAT_SECONDS,
+        grace_period=LOST_TRIAL_SECONDS,
+        heartbeat_stale_trial_callback=retry_lost_trial,
     )
     known = optuna.get_all_study_names(storage) if options.storage is None else []
     name = options.study_name or (known[0] if len(known) == 1 else directory.name)  # it may have been moved
@@ -64,25 +64,26 @@ def open_study(
     study = optuna.create_study(study_name=name, storage=storage, direction=wanted, pruner=pruner, load_if_exists=True)
     if study.direction is not wanted:
         raise ConfigError(
-            f"hydra.sweeper.study_name={name}: this study is to {study.direction.name.lower()} its score, and the "
-            f"monitored one is to be {direction.name}d; give another name"
+            f"hydra.sweeper.study_name={name}: this study must {study.direction.name.lower()} its score, but the "
+            f"monitored score must be {direction.name}d; give another name"
         )
     chosen = dict(options.sampler)
     if chosen["_target_"] == "optuna.samplers.GridSampler":
         study.sampler = build(optuna.samplers, chosen, "hydra.sweeper.sampler", search_space=space.grid())
     else:
-        if chosen.get("seed") is not None:  # a continued study is not to draw the same again
+        if chosen.get("seed") is not None:  # so that a continued study does not repeat its draws
             chosen["seed"] += len(study.get_trials(deepcopy=False))
         study.sampler = build(optuna.samplers, chosen, "hydra.sweeper.sampler")
     return study, storage
 
 
-def full_address(address: str | None, directory: Path) -> str:
-    """The address of a study's database as jobs in any folder find it.
+def absolute_url(address: str | None, directory: Path) -> str:
+    """URL of a study's database that is valid in any working directory.
 
     Args:
-        address: as given; a path is seen from the current folder.
-        directory: of the sweep, which has the file ``study.db`` if there is no address.
+        address: as given; paths are relative to the working directory. None means the file ``study.db`` in
+            ``directory``.
+        directory: directory of the sweep.
     """
     if address is None:
         return URL.create("sqlite", database=str(directory / "study.db")).render_as_string()
@@ -90,7 +91,7 @@ def full_address(address: str | None, directory: Path) -> str:
         url = make_url(address)
     except (ArgumentError, ValueError) as error:
         raise ConfigError(
-            f"hydra.sweeper.storage={address}: is no address of a database; give sqlite:///<file>, or one such as "
+            f"hydra.sweeper.storage={address}: not a database URL; give sqlite:///<file>, or a URL such as "
             "postgresql://host/name"
         ) from error
     if url.get_backend_name() == "sqlite":
@@ -99,21 +100,21 @@ def full_address(address: str | None, directory: Path) -> str:
         url = url.set(database=str(Path(url.database).expanduser().absolute()))
     if url.password is not None:
         log.warning(
-            "hydra.sweeper.storage=%s: the password is written to config.yaml of each run; a password file of the "
-            "database's own keeps it out",
+            "hydra.sweeper.storage=%s: the password is written to config.yaml of each run; use the database's own "
+            "password file to avoid that",
             without_password(address),
         )
     return url.render_as_string(hide_password=False)
 
 
-def mark(trial: Trial, directory: Path, pruner: dict[str, Any]) -> None:
-    """Note in a trial which sweep runs it, and by which pruner its run is to be judged."""
+def set_trial_attributes(trial: Trial, directory: Path, pruner: dict[str, Any]) -> None:
+    """Record in a trial which sweep runs it, and which pruner judges its run."""
     trial.set_user_attr("sweeper", {"host": socket.gethostname(), "directory": str(directory)})
     trial.set_user_attr("pruner", pruner)
 
 
-def counted(study: Study) -> int:
-    """Trials that count towards ``n_trials``: finished, pruned, failed by an error, or being run by someone."""
+def count_trials(study: Study) -> int:
+    """Number of trials that count towards ``n_trials``: finished, pruned, failed with an error, or running now."""
     return sum(
         trial.state in (TrialState.COMPLETE, TrialState.PRUNED)
         or (trial.state is TrialState.FAIL and "error" in trial.user_attrs)
@@ -123,56 +124,56 @@ def counted(study: Study) -> int:
 
 
 def tell(study: Study, number: int, value: float | None = None, state: TrialState | None = None) -> None:
-    """Finish a trial, unless someone else has."""
+    """Finish a trial, unless it is already finished."""
     try:
         study.tell(number, value, state, skip_if_finished=True)
     except RuntimeError as error:
-        if "Study.stop" not in str(error):  # the grid's last point: its sampler would stop `Study.optimize`
+        if "Study.stop" not in str(error):  # at the grid's last point the sampler tries to stop `Study.optimize`
             raise
 
 
-def do_again(study: Study, trial: FrozenTrial) -> None:
-    """Put the parameters of a lost trial in the queue, but not those of one that was lost twice."""
+def retry_lost_trial(study: Study, trial: FrozenTrial) -> None:
+    """Queue the parameters of a lost trial again, unless they were lost twice."""
     RetryHeartbeatStaleTrialCallback(max_retry=1)(study, trial)
 
 
-def give_up(study: Study, trials: Sequence[FrozenTrial]) -> None:
-    """Close trials that nobody tells how they end: as their run did, or else their parameters go in the queue."""
+def close_trials(study: Study, trials: Sequence[FrozenTrial]) -> None:
+    """Close trials without a reported end: by the outcome of their run, else as failed, to be tried again."""
     for trial in trials:
-        run = own_run(trial)
+        run = run_of_trial(trial)
         if run.state == "finished" and run.value is not None and math.isfinite(run.value):
             tell(study, trial.number, run.value)
         elif run.state == "pruned":
             tell(study, trial.number, state=TrialState.PRUNED)
         else:
             tell(study, trial.number, state=TrialState.FAIL)
-            do_again(study, trial)
+            retry_lost_trial(study, trial)
 
 
-def own_run(trial: FrozenTrial) -> Standing:
-    """Where a trial's run stands. Parameters that are run again still name the run of the trial before."""
+def run_of_trial(trial: FrozenTrial) -> JobState:
+    """State of a trial's run. Retried parameters still name the run of the previous trial; that run does not count."""
     path = Path(trial.user_attrs.get("run", ""))
     with suppress(UserError):
         if from_yaml(path / "config.yaml").sweep.trial == trial.number:
-            return read_standing(path)
-    return Standing("waiting")
+            return read_job_state(path)
+    return JobState("waiting")
 
 
-def give_up_lost(study: Study, directory: Path | None = None) -> None:
-    """Close the trials that nobody runs any more: without a heartbeat, or of a sweep on this machine that has ended.
+def close_lost_trials(study: Study, directory: Path | None = None) -> None:
+    """Close the trials that nobody runs any more: without a heartbeat, or of an ended sweep on this machine.
 
     Args:
         study: the study.
-        directory: of this sweep, which has no trial at work yet; None looks for heartbeats alone.
+        directory: directory of this sweep, which has no running trial yet; None checks heartbeats only.
     """
-    if directory is not None:  # first, since what Optuna fails is never told how its run ended
+    if directory is not None:  # first, since trials that Optuna fails never get the outcome of their run
         running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-        give_up(study, [trial for trial in running if is_lost(trial, directory)])
+        close_trials(study, [trial for trial in running if is_lost(trial, directory)])
     fail_stale_trials(study)
 
 
 def is_lost(trial: FrozenTrial, directory: Path) -> bool:
-    """Whether a running trial is of the sweep in this directory, or of another one on this machine that has ended."""
+    """Whether a running trial belongs to the sweep in this directory, or to an ended sweep on this machine."""
     owner = trial.user_attrs.get("sweeper", {})
     if owner.get("host") != socket.gethostname():
         return False
@@ -181,17 +182,17 @@ def is_lost(trial: FrozenTrial, directory: Path) -> bool:
 
 
 @contextmanager
-def beating(storage: RDBStorage, trials: Sequence[Trial]) -> Iterator[None]:
-    """Meanwhile the storage hears every minute that these trials are at work."""
+def sending_heartbeats(storage: RDBStorage, trials: Sequence[Trial]) -> Iterator[None]:
+    """Send a heartbeat for these trials every minute while the context is open."""
     done = threading.Event()
 
     def beat() -> None:
-        while not done.wait(BEAT_SECONDS):
+        while not done.wait(HEARTBEAT_SECONDS):
             try:
                 for trial in trials:
                     storage.record_heartbeat(trial._trial_id)
             except optuna.exceptions.StorageInternalError as error:
-                log.debug("no heartbeat: %s", error)  # the next one may get through
+                log.debug("no heartbeat: %s", error)  # the next one may succeed
 
     for trial in trials:
         storage.record_heartbeat(trial._trial_id)
@@ -205,7 +206,7 @@ def beating(storage: RDBStorage, trials: Sequence[Trial]) -> Iterator[None]:
 
 
 def summary(study: Study) -> str:
-    """How many trials there are in each state, and the best of them with its parameters."""
+    """Number of trials in each state, and the best trial with its parameters."""
     trials = study.get_trials(deepcopy=False)
     states = {"finished": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
     counts = {name: sum(trial.state is state for trial in trials) for name, state in states.items()}
@@ -218,7 +219,7 @@ def summary(study: Study) -> str:
 
 
 def save_results(study: Study, path: Path) -> None:
-    """Write the best trial as YAML, in the form of Hydra's published plugin."""
+    """Write the best trial as YAML, in the format of Hydra's published Optuna plugin."""
     if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         best = study.best_trial
         results = {"name": "optuna", "best_params": best.params, "best_value": best.value, "best_trial": best.number}

@@ -1,4 +1,4 @@
-"""Options of ``hydra/sweeper=optuna``, with the keys of Hydra's published Optuna plugin, and a pruner beside them."""
+"""Options of ``hydra/sweeper=optuna``: the keys of Hydra's published Optuna plugin, and a pruner."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -9,7 +9,7 @@ from omegaconf import MISSING
 
 
 class Direction(Enum):
-    """What is to become of the score."""
+    """Direction in which the score improves."""
 
     minimize = "minimize"
     maximize = "maximize"
@@ -17,10 +17,10 @@ class Direction(Enum):
 
 @dataclass
 class OptunaSweeperConfig:
-    """A study.
+    """Options of a study.
 
     Samplers and pruners are YAML files in conf/hydra/sweeper/: ``_target_`` names a class of ``optuna.samplers`` or
-    ``optuna.pruners``, and the rest are its arguments.
+    ``optuna.pruners``, and the other keys are its arguments.
     """
 
     defaults: list[Any] = field(default_factory=lambda: [{"sampler": "tpe"}, {"pruner": "none"}])
@@ -28,26 +28,26 @@ class OptunaSweeperConfig:
     _recursive_: bool = False  # sampler and pruner are built once the space is known
 
     sampler: dict[str, Any] = MISSING
-    """Chooses the parameters; another one is given as ``hydra/sweeper/sampler=<name>``."""
+    """Chooses the parameters; select another with ``hydra/sweeper/sampler=<name>``."""
     pruner: dict[str, Any] = MISSING
-    """Ends bad trials early; another one is given as ``hydra/sweeper/pruner=<name>``. Its steps are evaluations on
+    """Ends bad trials early; select another with ``hydra/sweeper/pruner=<name>``. Its steps are evaluations on
     validation, counted from 0."""
     direction: Direction | None = None
-    """null takes what the task's monitored metric needs; the other one is refused."""
+    """null takes the direction of the task's monitored metric; the other direction is refused."""
     storage: str | None = None
-    """Address of the database, as SQLAlchemy writes it; null makes ``study.db`` in the sweep's directory."""
+    """URL of the database, in SQLAlchemy's format; null uses ``study.db`` in the sweep's directory."""
     study_name: str | None = None
-    """Name of the study; null takes the only one in ``study.db``, or else the name of the sweep's directory."""
+    """Name of the study; null takes the only study in ``study.db``, else the name of the sweep's directory."""
     n_trials: int = 20
-    """Trials of the study, those counted that it has already."""
+    """Total number of trials of the study, including earlier ones."""
     n_jobs: int = 1
-    """Trials given to the launcher at once."""
+    """Number of trials launched at once."""
     max_failure_rate: float = 0.25
-    """The sweep ends once more than this share of ``n_trials`` has failed."""
+    """The sweep ends when more than this share of ``n_trials`` has failed."""
     params: dict[str, Any] = field(default_factory=dict)
     """The search space: key -> override."""
     custom_search_space: str | None = None
-    """``module.function``, called with the configuration and each Optuna trial, which may suggest further keys."""
+    """``module.function``, called with the configuration and each Optuna trial; it may suggest further keys."""
 
 
 ConfigStore.instance().store(group="hydra/sweeper", name="optuna", node=OptunaSweeperConfig, provider="seqtrain")

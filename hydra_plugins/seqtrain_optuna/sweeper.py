@@ -1,4 +1,4 @@
-"""The sweeper: a study of Optuna whose trials are runs."""
+"""The sweeper: an Optuna study whose trials are runs."""
 
 import logging
 import math
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
     from hydra_plugins.seqtrain_optuna._space import SearchSpace
 
-log = logging.getLogger("seqtrain.study")  # the launchers' lists, of hydra_plugins too, are kept quiet
+log = logging.getLogger("seqtrain.study")  # `quiet_launchers` silences the loggers below hydra_plugins
 
 
 class OptunaSweeper(Sweeper):
-    """Runs the trials of a study, in batches, by the launcher.
+    """Runs the trials of a study in batches, with the launcher.
 
     Args:
         options: those of ``OptunaSweeperConfig``.
@@ -43,7 +43,7 @@ class OptunaSweeper(Sweeper):
         self.failures = 0
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Check the options and make the launcher.
+        """Check the options and create the launcher.
 
         Raises:
             ConfigError: if optuna is not installed, or an option is out of range.
@@ -66,14 +66,14 @@ class OptunaSweeper(Sweeper):
         self.launch = launcher.launch
 
     def sweep(self, arguments: list[str]) -> None:
-        """Run trials until the study has ``n_trials``, and print the best.
+        """Run trials until the study has ``n_trials``, then print the best one.
 
         Args:
-            arguments: overrides of the command line, fixed or to be searched.
+            arguments: overrides from the command line, fixed or searched.
 
         Raises:
-            ConfigError: if the space, the direction or the storage is wrong.
-            RunError: once too many trials have failed, or the storage does not answer.
+            ConfigError: if the search space, the direction or the storage is wrong.
+            RunError: if too many trials have failed, or the storage does not answer.
         """
         from optuna.exceptions import StorageInternalError
 
@@ -91,76 +91,77 @@ class OptunaSweeper(Sweeper):
             try:
                 self.optimise(space, direction, sweep.path)
             except Interrupted as error:
-                error.add("the same command goes on with the study")
+                error.add("the same command continues the study")
                 raise
             except StorageInternalError as error:
                 raise RunError(
-                    f"hydra.sweeper.storage: {innermost(error)}; the same command goes on in {sweep.path}"
+                    f"hydra.sweeper.storage: {innermost(error)}; the same command continues in {sweep.path}"
                 ) from error
 
     def direction(self, space: "SearchSpace") -> Direction:
-        """The direction in which the task's monitored score gets better, as the first point of the space has it.
+        """Direction in which the task's monitored score improves, at the first point of the search space.
 
         Raises:
-            ConfigError: if another one was given.
-            HydraException: if the point does not compose: a key does not exist, say.
+            ConfigError: if the options give the other direction.
+            HydraException: if the point does not compose, for example because a key does not exist.
         """
         from seqtrain.config import registry
 
-        tree = self.loader.load_sweep_config(self.composed, space.overrides(space.first()))
+        tree = self.loader.load_sweep_config(self.composed, space.overrides(space.first_point()))
         maximize = registry.find("task", tree.task.kind).load().maximize
         needed = Direction.maximize if maximize else Direction.minimize
         given = self.options.direction
         if given not in (None, needed):
             raise ConfigError(
-                f"hydra.sweeper.direction={given.name}: the score that task={tree.task.name} monitors is to be "
-                f"{needed.name}d; leave the direction out"
+                f"hydra.sweeper.direction={given.name}: the score that task={tree.task.name} monitors must be "
+                f"{needed.name}d; omit the direction"
             )
         return needed
 
     def optimise(self, space: "SearchSpace", direction: Direction, directory: Path) -> None:
-        """Open the study and run what it lacks."""
+        """Open the study and run its remaining trials."""
         from optuna.samplers import GridSampler
 
         from hydra_plugins.seqtrain_optuna import _study
 
         study, self.storage = _study.open_study(self.options, space, direction, directory)
-        _study.give_up_lost(study, directory)
+        _study.close_lost_trials(study, directory)
         total = self.options.n_trials
         if isinstance(study.sampler, GridSampler):
             total = min(total, math.prod(len(values) for values in space.grid().values()))
-        log.info("study %s: %d of %d trials, to %s", study.study_name, _study.counted(study), total, direction.name)
-        while (left := total - _study.counted(study)) > 0:
+        count = _study.count_trials(study)
+        log.info("study %s: %d of %d trials, to %s", study.study_name, count, total, direction.name)
+        while (left := total - _study.count_trials(study)) > 0:
             self.run(study, space, directory, min(left, self.options.n_jobs))
-            _study.give_up_lost(study)
+            _study.close_lost_trials(study)
         _study.save_results(study, directory / "optimization_results.yaml")
         print(_study.summary(study))
 
     def run(self, study: "Study", space: "SearchSpace", directory: Path, count: int) -> None:
-        """Run some trials at once, and tell the study how they ended.
+        """Run some trials in parallel and report their outcomes to the study.
 
         Raises:
-            RunError: if more trials have failed than may.
+            RunError: if more trials have failed than allowed.
         """
         from optuna.exceptions import StorageInternalError
 
-        from hydra_plugins.seqtrain_optuna._study import beating, give_up
+        from hydra_plugins.seqtrain_optuna._study import close_trials, sending_heartbeats
 
         trials = [self.ask(study, space, directory) for _ in range(count)]
-        untold = {trial.number for trial in trials}
+        open_trials = {trial.number for trial in trials}
         try:
-            with beating(self.storage, trials), self.sharing(count):
+            with sending_heartbeats(self.storage, trials), self.sharing(count):
                 jobs = [self.job(trial, space, directory) for trial in trials]
                 for trial, job in zip(trials, self.launch(jobs, trials[0].number), strict=True):
                     self.tell(study, trial, job)
-                    untold.remove(trial.number)
+                    open_trials.remove(trial.number)
         except (UserError, StorageInternalError):
             raise
-        except Exception as error:  # a process died, say: there is no telling which trial it had
-            log.error("the launcher gave up", exc_info=error)
+        except Exception as error:  # for example a process died; its trial is unknown
+            log.error("the launcher failed", exc_info=error)
             self.failures, self.last_error = self.failures + 1, error
         finally:
-            give_up(study, [trial for trial in study.get_trials(deepcopy=False) if trial.number in untold])
+            close_trials(study, [trial for trial in study.get_trials(deepcopy=False) if trial.number in open_trials])
         allowed = self.options.max_failure_rate * self.options.n_trials
         if self.failures > (0 if self.composed.sweep.on_error is OnError.stop else allowed):
             raise RunError(
@@ -169,7 +170,7 @@ class OptunaSweeper(Sweeper):
             ) from self.last_error
 
     def sharing(self, count: int) -> AbstractContextManager[None]:
-        """Meanwhile trials that run at once on this machine share its cores."""
+        """Context in which parallel trials on this machine share its cores."""
         from hydra_plugins.seqtrain_grid.sweeper import LOCAL
         from seqtrain.sweeps.sharing import num_cores, threads_of_children, threads_per_job
 
@@ -177,8 +178,8 @@ class OptunaSweeper(Sweeper):
         return threads_of_children(threads_per_job(num_cores(), count) if local else None)
 
     def ask(self, study: "Study", space: "SearchSpace", directory: Path) -> "Trial":
-        """A new trial, its parameters chosen."""
-        from hydra_plugins.seqtrain_optuna._study import mark
+        """A new trial with its parameters."""
+        from hydra_plugins.seqtrain_optuna._study import set_trial_attributes
 
         try:
             trial = study.ask(space.distributions)
@@ -189,10 +190,10 @@ class OptunaSweeper(Sweeper):
             ) from error
         except ValueError as error:
             raise ConfigError(
-                f"hydra.sweeper.params: {error}; the study {study.study_name} was begun with another space: give "
-                "another hydra.sweeper.study_name"
+                f"hydra.sweeper.params: {error}; the study {study.study_name} was started with another search space: "
+                "give another hydra.sweeper.study_name"
             ) from error
-        mark(trial, directory, self.options.pruner)
+        set_trial_attributes(trial, directory, self.options.pruner)
         if self.extend is not None:
             self.extend(self.composed, trial)
         return trial
@@ -203,19 +204,19 @@ class OptunaSweeper(Sweeper):
         place = {"study": trial.study.study_name, "storage": self.storage.url}
         texts = {f"sweep.{key}": value for key, value in place.items()} | {"hydra.sweep.dir": str(directory)}
         written = cast(dict[str, Any], OmegaConf.to_container(self.composed.hydra.sweep))  # with its interpolations
-        # Jobs launched at once are numbered in turn; the numbers of trials may have gaps.
+        # Parallel jobs are numbered consecutively, but the numbers of trials may have gaps.
         texts["hydra.sweep.subdir"] = written["subdir"].replace("${hydra.job.num}", str(trial.number))
         quoted = [f"{key}={QuotedString(text, Quote.single).with_quotes()}" for key, text in texts.items()]
         return [*space.overrides(trial.params), f"sweep.trial={trial.number}", *quoted]
 
     def tell(self, study: "Study", trial: "Trial", job: JobReturn) -> None:
-        """Tell the study how a trial's run ended."""
+        """Report the outcome of a trial's run to the study."""
         from optuna.exceptions import UpdateFinishedTrialError
         from optuna.trial import TrialState
 
         from hydra_plugins.seqtrain_optuna._study import tell
 
-        outcome = job._return_value  # the property raises an error, and prints a line of its own
+        outcome = job._return_value  # the public property raises the error and prints it
         if isinstance(outcome, Pruned):
             log.info("trial %d pruned: %s", trial.number, outcome)
             tell(study, trial.number, state=TrialState.PRUNED)
@@ -224,7 +225,7 @@ class OptunaSweeper(Sweeper):
             tell(study, trial.number, outcome)
         else:
             error = outcome if isinstance(outcome, Exception) else RunError(f"the run's score is {outcome}")
-            if not isinstance(error, UserError):  # those have been shown by the job
+            if not isinstance(error, UserError):  # the job has printed those
                 log.error("trial %d failed", trial.number, exc_info=error)
             with suppress(UpdateFinishedTrialError):
                 trial.set_user_attr("error", f"{type(error).__name__}: {error}")
@@ -233,7 +234,7 @@ class OptunaSweeper(Sweeper):
 
 
 def load_function(path: str) -> Callable[..., None]:
-    """The function that ``module.function`` names; raises ConfigError if there is none."""
+    """The function that ``module.function`` names; raises ConfigError if it does not exist."""
     module, _, name = path.rpartition(".")
     try:
         return getattr(import_module(module), name)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from seqtrain.layers.products import multiply
+from seqtrain.layers.products import matmul
 
 SIZE, NUMBERS = 2048, 2**26
 
@@ -18,7 +18,7 @@ def limits_table(threads: int, repeats: int) -> str:
     source, target = torch.randn(NUMBERS), torch.empty(NUMBERS)
     flops, copied = 2e-9 * SIZE**3, 8e-9 * NUMBERS
     timed: dict[str, tuple[Callable[[], object], float, str]] = {
-        f"fp32 product of {SIZE} x {SIZE}": (lambda: multiply(single[0], single[1]), flops, "GFLOP/s"),
+        f"fp32 product of {SIZE} x {SIZE}": (lambda: matmul(single[0], single[1]), flops, "GFLOP/s"),
         "the same by torch's own choice of library": (lambda: single[0] @ single[1], flops, "GFLOP/s"),
         f"bf16 product of {SIZE} x {SIZE}": (lambda: half[0] @ half[1], flops, "GFLOP/s"),
         "copy of 256 MB, read and written": (lambda: target.copy_(source), copied, "GB/s"),

@@ -7,7 +7,7 @@ from seqtrain.config.model import Kernel
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError
 from seqtrain.kernels.compile import compilers, library, missing_compiler, unavailable
-from seqtrain.layers.fused import units_of
+from seqtrain.layers.fused import kernels_of
 from seqtrain.training.device import prepare_device
 
 log = logging.getLogger(__name__)
@@ -40,8 +40,8 @@ def prepare_kernels(config: Config, built: Built) -> None:
     """
     if built.device.type != "cpu":
         return
-    units = units_of(built.model)
-    if insists(config) and (reason := unavailable(units)):
+    names = kernels_of(built.model)
+    if insists(config) and (reason := unavailable(names)):
         raise ConfigError(f"model.kernel=fused: {reason}; mend that, or use auto")
-    for unit in units:
-        library(unit)
+    for name in names:
+        library(name)

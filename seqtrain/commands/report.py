@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from seqtrain.alignment import aligned
+from seqtrain.alignment import align_columns
 from seqtrain.tasks.base import Table
 
 
@@ -20,7 +20,7 @@ def format_table(table: Table, metrics: Sequence[str]) -> str:
         [name, *(f"{scores[s][m]:.4f}" if m in scores.get(s, {}) else "-" for s, m in columns)]
         for name, scores in table.items()
     ]
-    return "\n".join(aligned([header, *body]))
+    return "\n".join(align_columns([header, *body]))
 
 
 def beaten_line(name: str, table: Table, metric: str, maximize: bool) -> str:

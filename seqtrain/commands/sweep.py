@@ -14,10 +14,10 @@ from seqtrain.config.options import Affects, keys
 from seqtrain.config.root import Config
 from seqtrain.config.sweep import OnError
 from seqtrain.errors import Interrupted, RunError
-from seqtrain.run_directory import RunDirectory, now, why
+from seqtrain.run_directory import RunDirectory, error_line, now
 from seqtrain.sweeps.ledger import DONE, Job, Sweep, read_status, shared_overrides
 from seqtrain.sweeps.sharing import gpu_for, labelled_output
-from seqtrain.sweeps.stopping import listen_as_child
+from seqtrain.sweeps.stopping import set_child_signal_handlers
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ def run_job(config: Config, sweep: Sweep, job: Job, position: int) -> float:
     try:
         with ExitStack() as stack:
             if in_child:
-                listen_as_child()
+                set_child_signal_handlers()
                 stack.enter_context(labelled_output(f"[{job.number}] "))
             return run_alone(config, sweep, job, sitting["id"], position if in_child else None)
     except (Interrupted, KeyboardInterrupt):
@@ -100,7 +100,7 @@ def run_alone(config: Config, sweep: Sweep, job: Job, sitting: str, position: in
             value = begin_or_go_on(config, run, sitting)
         except Exception as error:
             record_failure(run, error)
-            log.error("job %s failed: %s", job.number, why(error))
+            log.error("job %s failed: %s", job.number, error_line(error))
             if config.sweep.on_error is OnError.stop:
                 sweep.halt(f"job {job.number} failed")
             return math.nan
@@ -127,7 +127,7 @@ def begin_or_go_on(config: Config, run: RunDirectory, sitting: str) -> float:
 
     begun = run.config_path.exists()
     if begun:
-        run.begin()
+        run.initialise()
     else:
         RunDirectory.claim(run.path, exact=True, config=loading.to_yaml(config))
     run.update_status(state="running", error=None, finished=None, pid=os.getpid(), sitting=sitting, since=now())
@@ -154,4 +154,4 @@ def record_failure(run: RunDirectory, error: Exception) -> None:
     """Leave the traceback and the state in the job's directory, as far as the disk allows."""
     with suppress(OSError, RunError):
         (run.path / "error.txt").write_text("".join(traceback.format_exception(error)))
-        run.update_status(state="failed", error=why(error), finished=now())
+        run.update_status(state="failed", error=error_line(error), finished=now())

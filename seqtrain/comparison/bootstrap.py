@@ -1,4 +1,4 @@
-"""Means of resampled examples: the bootstrap, in blocks where examples depend on each other.
+"""Block bootstrap: means of resampled examples, in blocks where neighbouring examples depend on each other.
 
 Shapes: N examples in order, K values of each, R resamples.
 """
@@ -13,25 +13,26 @@ Floats = NDArray[np.float64]
 
 RESAMPLES = 10_000
 MAX_BLOCKS = 50_000
-"""Blocks in a resample: more examples than that are resampled in blocks of several, which is then exact enough."""
+"""Maximum number of blocks in a resample. More examples are resampled in longer blocks, which is exact enough then."""
 CHUNK = 1 << 22
-"""Numbers in the counts of draws that are held at once, to bound memory."""
+"""Maximum number of draw counts in memory at once."""
 
 
 def resampled_means(values: Floats, block: int, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[Floats]:
-    """Means of resamples of N examples, (R', K) at a time, R in all.
+    """Means of R resamples of N examples, in chunks (R', K).
 
-    A resample is made of blocks of ``block`` neighbours that begin at examples drawn with replacement, the last block
-    cut so that it has N examples. After the last example comes the first, so that every one is drawn equally often.
-    With blocks of 1 this is Efron's bootstrap. The same N, block and seed draw the same resamples, whatever the values.
+    A resample consists of blocks of ``block`` neighbouring examples. The first example of each block is drawn with
+    replacement, and the last block is cut so that the resample has N examples. The first example follows the last one,
+    so every example is drawn equally often. With blocks of 1 this is Efron's bootstrap. The draws depend only on N,
+    block and seed, not on the values.
 
     Args:
-        values: of the examples, (N, K).
+        values: values of the examples, (N, K).
         block: length of a block, in [1, N].
-        resamples: number R of resamples.
+        resamples: R.
         seed: of the draws.
 
-    Source: Efron 1979; Künsch 1989 (moving blocks); Politis and Romano 1992 (around a circle).
+    Source: Efron 1979; Künsch 1989 (moving blocks); Politis and Romano 1992 (circular blocks).
     """
     from scipy.sparse import csr_array
 
@@ -39,7 +40,7 @@ def resampled_means(values: Floats, block: int, resamples: int = RESAMPLES, seed
     whole, rest = divmod(N, block)
     sums, last = block_sums(values, block), block_sums(values, rest) if rest else None
     rng = np.random.default_rng(seed)
-    dense = block < 8  # then most counts of draws are not 0, and a plain matrix product is faster
+    dense = block < 8  # then few draw counts are 0, and a dense matrix product is faster
     size = max(1, CHUNK // (N if dense else whole + 1))
     for first in range(0, resamples, size):
         R = min(size, resamples - first)
@@ -54,7 +55,7 @@ def resampled_means(values: Floats, block: int, resamples: int = RESAMPLES, seed
 
 
 def block_sums(values: Floats, length: int) -> Floats:
-    """Sum over the ``length`` examples from each one on, around the circle, (N, K)."""
+    """Sums over the ``length`` examples that start at each example, the first following the last, (N, K)."""
     if length == 1:
         return values
     around = np.concatenate([values, values[: length - 1]])
@@ -63,23 +64,24 @@ def block_sums(values: Floats, length: int) -> Floats:
 
 
 def block_length(differences: Floats, least: int) -> int:
-    """Length of the blocks for examples that depend on each other.
+    """Block length for examples that depend on each other.
 
     Args:
-        differences: series (N, K) whose means are to be judged.
-        least: reach of a dependence that is known, such as the overlap of windows.
+        differences: series (N, K) whose means are compared.
+        least: known reach of the dependence, such as the overlap of windows.
 
     Returns:
-        The largest of ``least`` and ``automatic_length`` of each series; at most N / 3.
+        Maximum of ``least`` and the ``automatic_length`` of each series, at most N / 3.
     """
     longest = max([least, *(math.ceil(automatic_length(series)) for series in differences.T)])
     return max(1, min(longest, len(differences) // 3))
 
 
 def automatic_length(series: Floats) -> float:
-    """Block length that is best, for large N, for the variance of a series' mean, estimated from its correlations.
+    """Block length that minimises, for large N, the error of the estimated variance of a series' mean.
 
-    With autocovariances R(k) up to twice the lag after which none matters, tapered by l(t) = min(1, 2 (1 - |t|)),
+    With autocovariances R(k) up to M, twice the lag after which no correlation is significant, tapered by l(t) = min(1,
+    2 (1 - |t|)),
 
         G = sum l(k / M) |k| R(k),   g = sum l(k / M) R(k),   b = (3 G^2 / (2 g^2))^(1/3) N^(1/3)
 
@@ -87,20 +89,20 @@ def automatic_length(series: Floats) -> float:
         series: in order, (N,).
 
     Returns:
-        b, from 1 to 3 sqrt(N); 1 for a series without variance.
+        b, clipped to [1, 3 sqrt(N)]; 1 for a constant series.
 
     Source: Politis and White 2004, section 3.2, with the correction of Patton, Politis and White 2009.
     """
     N = len(series)
     deviation = series - series.mean()
-    run = max(5, int(math.log10(N)))  # lags in a row that must not matter
+    run = max(5, int(math.log10(N)))  # consecutive lags that must be insignificant
     longest = min(math.ceil(math.sqrt(N)) + run, N - 1)
     covariance = np.array([deviation[lag:] @ deviation[: N - lag] for lag in range(longest + 1)]) / N
     if covariance[0] <= 0 or longest < 2:
         return 1.0
-    matters = np.abs(covariance[1:] / covariance[0]) >= 2 * math.sqrt(math.log10(N) / N)
-    last = 0  # the first lag that `run` lags follow which do not matter
-    while last + run <= longest and matters[last : last + run].any():
+    significant = np.abs(covariance[1:] / covariance[0]) >= 2 * math.sqrt(math.log10(N) / N)
+    last = 0  # the first lag after which `run` consecutive lags are insignificant
+    while last + run <= longest and significant[last : last + run].any():
         last += 1
     M = min(2 * max(last, 1), longest)
     lags = np.arange(1, M + 1)

@@ -1,6 +1,6 @@
-"""Figures of a comparison as SVG for a page: text stays text, and lines that are black take the page's own colour.
+"""Figures of a comparison as SVG for the HTML page: text stays text, and black becomes the page's text colour.
 
-Groups are told apart by the number that they have in the table, and by colour.
+Groups are identified by their number in the table and by colour.
 """
 
 import io
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 COLOURS = (
     *("#4269d0", "#d97a07", "#3ca951", "#e0564a", "#a463f2", "#178f9c", "#c94f94", "#9c6b4e", "#6f7c12", "#76787a"),
 )
-WIDTH = 5.0  # inches, so that letters can still be read where a phone makes the figure narrower
-BADGE = 150  # area of the circle around a group's number
+WIDTH = 5.0  # inches; text stays readable when a phone shrinks the figure
+BADGE = 150  # area of the circle around a group's number, in points^2
 GREY = "#808080"
-FAR = 1.0
-"""Baselines that lie farther from the groups than this many times their span are named, not drawn."""
+MAX_SPANS_AWAY = 1.0
+"""Baselines farther from the groups than this many times the groups' span are named in the caption instead of drawn."""
 STYLE = {
-    "svg.fonttype": "none",  # letters of the page's font
-    "svg.hashsalt": "seqtrain",  # the same page for the same runs
+    "svg.fonttype": "none",  # text in the page's font
+    "svg.hashsalt": "seqtrain",  # identical output for identical runs
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -43,24 +43,24 @@ STYLE = {
 
 
 def colour(place: int) -> str:
-    """Colour of the group at a place of the table, from 0."""
+    """Colour of the group at ``place`` in the table, from 0."""
     return COLOURS[place % len(COLOURS)]
 
 
 def to_svg(figure: "Figure") -> str:
-    """The figure as an element of a page, as wide as there is room."""
+    """The figure as an SVG element that fills the available width."""
     out = io.StringIO()
     figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Type": None})
     text = out.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r' id="(?:[a-z]+\.?[a-z]*_\d+|axes|legend)"', "", text)  # they would be the same in every figure
+    text = re.sub(r' id="(?:[a-z]+\.?[a-z]*_\d+|axes|legend)"', "", text)  # ids would repeat in every figure
     text = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r'<svg \1 role="img">', text, count=1, flags=re.DOTALL)
     return text.replace("#000000", "currentColor")
 
 
 def draw(make: Any, *arguments: Any) -> str | None:
-    """SVG of the figure that ``make`` returns, drawn in this module's style; None where it has nothing to draw."""
+    """SVG of the figure that ``make`` returns, in this module's style; None if ``make`` returns None."""
     import matplotlib
 
     with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
@@ -76,8 +76,8 @@ def canvas(height: float) -> tuple["Figure", "Axes"]:
     return figure, figure.add_subplot()
 
 
-def badge(axes: "Axes", x: float, y: float, place: int) -> None:
-    """A group's number in a circle."""
+def draw_badge(axes: "Axes", x: float, y: float, place: int) -> None:
+    """Draw a group's number in a circle."""
     axes.scatter([x], [y], s=BADGE, color=colour(place), zorder=4)
     axes.text(
         *(x, y), str(place + 1), ha="center", va="center_baseline", color="#ffffff", fontsize=8, weight="bold", zorder=5
@@ -85,7 +85,7 @@ def badge(axes: "Axes", x: float, y: float, place: int) -> None:
 
 
 def score_figure(table: Table, metric: str) -> "Figure | None":
-    """Scores of a metric: a line for each group with its mean, deviation and seeds, and the baselines across."""
+    """Scores of a metric: one line per group with mean, deviation and seeds, and vertical lines for baselines."""
     rows = [row for row in table.rows if is_finite(row.mean(metric))]
     if not rows:
         return None
@@ -96,7 +96,7 @@ def score_figure(table: Table, metric: str) -> "Figure | None":
         if deviation is not None:
             axes.errorbar(mean, line, xerr=deviation, color=colour(place), capsize=3, linewidth=1.5)
         axes.plot(row.scores[metric], [line + 0.25] * len(row.scores[metric]), ".", color=colour(place), alpha=0.7)
-        badge(axes, mean, line, place)
+        draw_badge(axes, mean, line, place)
     near = [(row.name, mean) for row in table.baselines if (mean := row.mean(metric)) is not None]
     near = [(name, mean) for name, mean in near if is_near(mean, table, metric)]
     for i, (name, mean) in enumerate(near):
@@ -113,27 +113,27 @@ def score_figure(table: Table, metric: str) -> "Figure | None":
 
 
 def is_finite(value: float | None) -> bool:
-    """Whether there is a value that can be drawn."""
+    """Whether a value exists and can be drawn."""
     return value is not None and math.isfinite(value)
 
 
 def is_near(value: float, table: Table, metric: str) -> bool:
-    """Whether a baseline's value lies close enough to the groups to be drawn with them."""
+    """Whether a baseline's value is close enough to the groups to be drawn."""
     values = [value for row in table.rows for value in row.scores.get(metric, []) if is_finite(value)]
     if not values:
         return False
     span = (max(values) - min(values)) or abs(max(values)) * 0.1 or 1.0
-    return min(values) - FAR * span <= value <= max(values) + FAR * span
+    return min(values) - MAX_SPANS_AWAY * span <= value <= max(values) + MAX_SPANS_AWAY * span
 
 
 def far_baselines(table: Table, metric: str) -> list[Row]:
-    """Baselines that have the metric, but are too far away for the figure."""
+    """Baselines that have the metric but are too far away to be drawn."""
     means = [(row, row.mean(metric)) for row in table.baselines]
     return [row for row, mean in means if mean is not None and not is_near(mean, table, metric)]
 
 
 def cost_figure(table: Table, metric: str, cost: str) -> "Figure | None":
-    """The metric of each group against what it costs: ``seconds`` or ``parameters``."""
+    """The metric of each group against its cost, ``seconds`` or ``parameters``."""
     points = []
     for place, row in enumerate(table.rows):
         x, y = getattr(row, cost), row.mean(metric)
@@ -143,7 +143,7 @@ def cost_figure(table: Table, metric: str, cost: str) -> "Figure | None":
         return None
     figure, axes = canvas(3.2)
     for x, y, place in points:
-        badge(axes, x, y, place)
+        draw_badge(axes, x, y, place)
     costs = [point[0] for point in points]
     if max(costs) > 10 * min(costs) > 0:
         axes.set_xscale("log")
@@ -156,13 +156,13 @@ def cost_figure(table: Table, metric: str, cost: str) -> "Figure | None":
 
 
 def curve_figure(table: Table, metric: str) -> "Figure | None":
-    """The metric on validation over the steps: the mean over each group's runs, and one deviation on either side."""
+    """The metric on validation over the steps: mean over each group's runs, with a band of one deviation."""
     curves = [(place, *mean_curve(group, f"val/{metric}")) for place, group in enumerate(table.groups)]
     curves = [curve for curve in curves if len(curve[1])]
     if not curves or max(len(curve[1]) for curve in curves) < 2:
         return None
     figure, axes = canvas(3.2)
-    for place, steps, mean, deviation in reversed(curves):  # the best ones on top
+    for place, steps, mean, deviation in reversed(curves):  # the best groups on top
         axes.plot(steps, mean, color=colour(place), linewidth=1.5, marker="." if len(steps) < 15 else "")
         axes.fill_between(steps, mean - deviation, mean + deviation, color=colour(place), alpha=0.15, linewidth=0)
     last, (low, high) = max(steps[-1] for _, steps, _, _ in curves), axes.get_ylim()
@@ -170,18 +170,18 @@ def curve_figure(table: Table, metric: str) -> "Figure | None":
     heights = spread([float(mean[-1]) for _, _, mean, _ in curves], 0.08 * (high - low))
     for (place, steps, mean, _), height in zip(curves, heights, strict=True):
         axes.plot([steps[-1], x], [mean[-1], height], color=colour(place), linewidth=0.7, alpha=0.6)
-        badge(axes, x, height, place)
+        draw_badge(axes, x, height, place)
     axes.set(xlabel="step", ylabel=f"validation {metric}")
     return figure
 
 
 def spread(values: Sequence[float], gap: float) -> list[float]:
-    """Values moved apart, in their order, so that neighbours are at least ``gap`` from each other."""
+    """Values moved apart in their order, so that neighbours are at least ``gap`` apart."""
     order = np.argsort(values, kind="stable")
-    clusters: list[list[float]] = []  # of values that have to share their middle
+    clusters: list[list[float]] = []  # values that are spread around their common mean
     for value in np.asarray(values)[order].tolist():
         clusters.append([value])
-        while len(clusters) > 1 and top(clusters[-2], gap) + gap > 2 * np.mean(clusters[-1]) - top(clusters[-1], gap):
+        while len(clusters) > 1 and highest(clusters[-2], gap) + gap > lowest(clusters[-1], gap):
             clusters[-2:] = [clusters[-2] + clusters[-1]]
     moved = [np.mean(cluster) + gap * (i - (len(cluster) - 1) / 2) for cluster in clusters for i in range(len(cluster))]
     result = np.empty(len(values))
@@ -189,9 +189,14 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
     return result.tolist()
 
 
-def top(cluster: list[float], gap: float) -> float:
-    """The highest place of a cluster's values once they are moved apart."""
+def highest(cluster: list[float], gap: float) -> float:
+    """Highest place of a cluster's values after they are spread ``gap`` apart around their mean."""
     return float(np.mean(cluster) + gap * (len(cluster) - 1) / 2)
+
+
+def lowest(cluster: list[float], gap: float) -> float:
+    """Lowest place of a cluster's values after they are spread ``gap`` apart around their mean."""
+    return float(2 * np.mean(cluster) - highest(cluster, gap))
 
 
 def mean_curve(group: Group, tag: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -206,7 +211,7 @@ def mean_curve(group: Group, tag: str) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
 
 def difference_figure(table: Table, pairs: Pairs) -> "Figure":
-    """How much better the best group is than each other one, with intervals; hollow where that is not shown."""
+    """Lead of the best group over each other group, with intervals; hollow markers where the interval contains 0."""
     differences: list[Difference] = pairs.with_best
     factor, words = unit(pairs.metric, pairs.task)
     figure, axes = canvas(0.8 + 0.32 * len(differences))
@@ -224,5 +229,5 @@ def difference_figure(table: Table, pairs: Pairs) -> "Figure":
 
 
 def short(name: str) -> str:
-    """A name that leaves room for the figure."""
+    """A name cut to a length that leaves room for the figure."""
     return name if len(name) <= 28 else f"{name[:27]}…"

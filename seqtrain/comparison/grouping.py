@@ -1,4 +1,4 @@
-"""Which runs may stand in one table, which of them are seeds of one configuration, and what to call each."""
+"""Grouping of runs: which may share a table, which are seeds of one configuration, and how each is labelled."""
 
 import json
 from collections import defaultdict
@@ -15,15 +15,15 @@ NAMES = tuple(f"{section}.name" for section in ("model", *(each for each in GROU
 
 @dataclass
 class Group:
-    """The runs of one configuration, a seed each."""
+    """The runs of one configuration, one per seed."""
 
     runs: list[Run]
     label: str = ""
-    """What sets it apart from the other groups of its table."""
+    """What distinguishes it from the other groups of its table."""
 
     @property
     def options(self) -> dict[str, Any]:
-        """Its configuration, without what may differ between its runs."""
+        """Its configuration, without options that may differ between its runs."""
         return configuration(self.runs[0])
 
     def values(self, split: str, metric: str) -> list[float]:
@@ -32,17 +32,17 @@ class Group:
 
 
 def configuration(run: Run) -> dict[str, Any]:
-    """The options that make a configuration."""
+    """The options that define a run's configuration."""
     return {key: value for key, value in run.options.items() if key != "seed" and key not in run.incidental}
 
 
 def identity(value: Any) -> str:
-    """A value as text by which equal ones are found; 1 and 1.0 are equal."""
+    """A value as text, so that equal values have equal texts; 1 and 1.0 are equal."""
     return json.dumps(float(value) if isinstance(value, int) and not isinstance(value, bool) else value, default=str)
 
 
 def comparable(run: Run) -> dict[str, str]:
-    """All that two runs must have in common for their scores to be compared, in words."""
+    """Facts that two runs must share for their scores to be compared: name -> value in words."""
     spec, sizes = run.data["spec"], run.data["sizes"]
     facts = {"data": f"fingerprint {str(run.data['fingerprint'])[:8]}", "task": run.task.replace("_", " ")}
     facts |= {f"{split} size": f"{sizes[split]:,}" for split in ("validation", "test") if split in sizes}
@@ -51,27 +51,28 @@ def comparable(run: Run) -> dict[str, str]:
     if spec.get("targets") == "next token":
         facts["vocabulary"] = str(spec.get("vocab_size"))
     if spec.get("targets") == "future":
-        facts["season"] = str(spec.get("season"))  # what mase and rmsse divide by depends on it
+        facts["season"] = str(spec.get("season"))  # the scale of mase and rmsse depends on it
     if spec.get("targets") == "labels" and "data.max_length" in run.options:
-        facts["data.max_length"] = str(run.options["data.max_length"])  # no step after it is scored
+        facts["data.max_length"] = str(run.options["data.max_length"])  # later steps are not scored
     return facts
 
 
-def pools(runs: Sequence[Run]) -> list[list[Run]]:
-    """Runs that may be compared with each other, together; in the order in which they come."""
+def comparable_sets(runs: Sequence[Run]) -> list[list[Run]]:
+    """Lists of runs that may be compared with each other, in the order of the runs."""
     found: dict[tuple[Any, ...], list[Run]] = defaultdict(list)
     for run in runs:
         found[(run.data["fingerprint"], *comparable(run).items())].append(run)
     return list(found.values())
 
 
-def group(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
-    """The configurations among runs of one pool, labelled.
+def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
+    """The labelled configurations among comparable runs.
 
-    Of runs that have the seed too in common the latest stands for all: a repetition says nothing of other seeds.
+    Of several runs with the same configuration and seed only the latest counts: a repetition says nothing about other
+    seeds.
 
     Returns:
-        The groups, and a line for each run that is left out.
+        The groups, and a note for each run that is ignored.
     """
     found: dict[str, dict[int, Run]] = defaultdict(dict)
     notes = []
@@ -79,7 +80,7 @@ def group(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
         seeds = found[json.dumps({key: identity(value) for key, value in sorted(configuration(run).items())})]
         if run.seed in seeds:
             notes.append(
-                f"{seeds[run.seed].path}: is left out, since {run.path} has the same configuration and seed "
+                f"{seeds[run.seed].path}: ignored, since {run.path} has the same configuration and seed "
                 f"({run.seed}) and is newer"
             )
         seeds[run.seed] = run
@@ -92,22 +93,22 @@ def group(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
 
 
 def differing(options: Sequence[dict[str, Any]]) -> list[str]:
-    """Keys that are not the same in all configurations, ``model.name`` and its like first."""
+    """Keys whose values differ between configurations, ``model.name`` and the other names first."""
     keys = dict.fromkeys([*NAMES, *(key for each in options for key in each)])
     return [key for key in keys if len({identity(each.get(key)) for each in options}) > 1]
 
 
 def distinguishing(options: Sequence[dict[str, Any]]) -> list[str]:
-    """The same without keys of a section that follow from its name.
+    """Differing keys, without keys of a section that are determined by the section's name.
 
-    That ``model=lstm`` has another cell than ``model=gru`` goes without saying.
+    For example ``model=lstm`` implies a cell other than that of ``model=gru``.
     """
     keys = differing(options)
-    return [key for key in keys if key in NAMES or not follows(key, f"{key.split('.')[0]}.name", options)]
+    return [key for key in keys if key in NAMES or not is_implied(key, f"{key.split('.')[0]}.name", options)]
 
 
-def follows(key: str, name: str, options: Sequence[dict[str, Any]]) -> bool:
-    """Whether configurations with the same ``name`` have the same ``key``, so that the one tells the other."""
+def is_implied(key: str, name: str, options: Sequence[dict[str, Any]]) -> bool:
+    """Whether all configurations with the same value of ``name`` have the same value of ``key``."""
     values = defaultdict(set)
     for each in options:
         values[each.get(name)].add(identity(each.get(key)))
@@ -115,7 +116,7 @@ def follows(key: str, name: str, options: Sequence[dict[str, Any]]) -> bool:
 
 
 def short_names(keys: Sequence[str]) -> dict[str, str]:
-    """The last parts of each key, as many as tell it from the others; ``model`` for ``model.name``."""
+    """For each key its last parts, as many as are needed to be unique; ``model`` for ``model.name``."""
     whole = {key: key.removesuffix(".name") for key in keys}
     names = {}
     for key, full in whole.items():
@@ -128,14 +129,14 @@ def short_names(keys: Sequence[str]) -> dict[str, str]:
 
 
 def label(options: dict[str, Any], names: dict[str, str]) -> str:
-    """A group in a few words: ``gru`` where only the model differs, else ``model=gru lr=0.002``."""
+    """Short label of a group: ``gru`` if only the model differs, else ``model=gru lr=0.002``."""
     if not names or list(names) == ["model.name"]:
         return str(options["model.name"])
-    return " ".join(f"{name}={shown(options.get(key))}" for key, name in names.items())
+    return " ".join(f"{name}={format_value(options.get(key))}" for key, name in names.items())
 
 
-def shown(value: Any) -> str:
-    """A value in few letters: of a path its last part."""
+def format_value(value: Any) -> str:
+    """Short text of a value; for a path its last part."""
     if value is None:
         return "null"
     if isinstance(value, bool):
@@ -143,5 +144,5 @@ def shown(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:g}"
     if isinstance(value, list):
-        return f"[{','.join(shown(part) for part in value)}]"
+        return f"[{','.join(format_value(part) for part in value)}]"
     return Path(value).name if isinstance(value, str) and "/" in value else str(value)

@@ -1,27 +1,30 @@
-"""What is known of metrics by their names: which way is better, and in which units people say how far apart two are."""
+"""Properties of metrics by name: the better direction, and the unit of a difference."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
 
-SHARES = frozenset(
+POINT_METRICS = frozenset(
     {
         *("accuracy", "top5_accuracy", "sequence_accuracy", "macro_f1", "auroc"),
         *("entity_f1", "entity_precision", "entity_recall"),
     }
 )
-"""Between 0 and 1, and more is better; a difference of 0.01 is a point. Of all others less is better."""
+"""Metrics between 0 and 1 where more is better; for all other metrics less is better.
+
+A difference of 0.01 is one point.
+"""
 
 UNRANKED = frozenset({"coverage", "conformal_coverage"})
-"""Neither more nor less is better: the nominal share is."""
+"""Metrics without a better direction: their target is the nominal share."""
 
 NATS = {"language_modelling": "nats per token", "sequence_labelling": "nats per step"}
-"""Unit of ``loss``, by kind of task; of all others nats."""
+"""Kind of task -> unit of ``loss``; nats for all others."""
 
 
 def unit(metric: str, task: str) -> tuple[float, str]:
-    """How a difference is said.
+    """Unit in which a difference of a metric is given.
 
     Args:
         metric: its name.
@@ -30,7 +33,7 @@ def unit(metric: str, task: str) -> tuple[float, str]:
     Returns:
         Factor and words: a difference of 0.012 in accuracy is 1.2 ``points of accuracy``.
     """
-    if metric in SHARES:
+    if metric in POINT_METRICS:
         return 100.0, f"points of {metric}"
     if metric == "loss":
         return 1.0, NATS.get(task, "nats")
@@ -38,17 +41,17 @@ def unit(metric: str, task: str) -> tuple[float, str]:
 
 
 def deviation(values: Sequence[float]) -> float | None:
-    """Sample standard deviation; None for fewer than two values, NaN where one is not finite."""
+    """Sample standard deviation; None for fewer than two values, NaN if a value is not finite."""
     with np.errstate(invalid="ignore"):
         return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 
 def column_decimals(values: Sequence[float]) -> int:
-    """Decimals with which the median of the values has four digits, from 0 to 6."""
+    """Number of decimals that gives the median of the values four digits, from 0 to 6."""
     sizes = [abs(value) for value in values if value and math.isfinite(value)]
     return min(6, max(0, 3 - math.floor(math.log10(np.median(sizes))))) if sizes else 4
 
 
 def width_decimals(width: float) -> int:
-    """Decimals with which an interval of this width has two digits, from 0 to 8."""
+    """Number of decimals that gives an interval's width two digits, from 0 to 8."""
     return min(8, max(0, 1 - math.floor(math.log10(width)))) if width > 0 and math.isfinite(width) else 4

@@ -1,12 +1,12 @@
-"""A report as one page of HTML that needs nothing else: no network, no other file."""
+"""A report as one self-contained HTML page, which needs no network and no other file."""
 
 from collections.abc import Sequence
 from html import escape
 
 from seqtrain.comparison import figures
-from seqtrain.comparison.grouping import shown
+from seqtrain.comparison.grouping import format_value
 from seqtrain.comparison.metrics import unit
-from seqtrain.comparison.pairs import Pairs, how_resampled, sentence
+from seqtrain.comparison.pairs import Pairs, resampling_line, sentence
 from seqtrain.comparison.report import Report, Table
 from seqtrain.comparison.style import READING, SCRIPT, STYLE
 from seqtrain.comparison.text import cells, direction_line
@@ -16,8 +16,8 @@ def page(report: Report, directories: Sequence[str]) -> str:
     """The whole page.
 
     Args:
-        report: what it shows.
-        directories: where the runs lie.
+        report: the content.
+        directories: where the runs are.
     """
     where = ", ".join(directories)
     parts = ["<h1>Comparison of runs</h1>"]
@@ -28,7 +28,7 @@ def page(report: Report, directories: Sequence[str]) -> str:
     for table in report.tables:
         parts += table_parts(table)
     if report.unfinished:
-        rows = [[str(run.path), run.state, run.why] for run in report.unfinished]
+        rows = [[str(run.path), run.state, run.reason] for run in report.unfinished]
         parts.append("<h2>Not finished, and not in any table</h2>")
         parts.append(html_table(["run", "state", "why"], rows, rows, text=3))
     if not report.tables:
@@ -44,18 +44,18 @@ def page(report: Report, directories: Sequence[str]) -> str:
     )
 
 
-def unbroken(text: str) -> str:
-    """Words for HTML, in which no line breaks before a per cent sign."""
+def escape_with_nbsp(text: str) -> str:
+    """Escape text for HTML, with no line break before a per cent sign."""
     return escape(text).replace(" %", "&nbsp;%")
 
 
 def table_parts(table: Table) -> list[str]:
-    """All that belongs to one table: its figures, differences, options and runs."""
+    """Everything that belongs to one table: scores, figures, differences, options and runs."""
     parts = [f"<h2>{escape(table.heading)}</h2>", score_table(table)]
     parts.append(f'<p class="soft">{escape(direction_line(table))}</p>')
     for pairs in table.pairs:
-        items = "".join(f"<li>{unbroken(sentence(d, pairs))}</li>" for d in pairs.with_best)
-        parts.append(f'<ul>{items}</ul>\n<p class="soft">{unbroken(how_resampled(pairs))}</p>')
+        items = "".join(f"<li>{escape_with_nbsp(sentence(d, pairs))}</li>" for d in pairs.with_best)
+        parts.append(f'<ul>{items}</ul>\n<p class="soft">{escape_with_nbsp(resampling_line(pairs))}</p>')
     parts += [f'<p class="warning">{escape(line)}</p>' for line in table.notes]
     parts.append(f'<div class="figures">{"".join(figure_parts(table))}</div>')
     for pairs in table.pairs:
@@ -67,7 +67,7 @@ def table_parts(table: Table) -> list[str]:
 
 
 def figure_parts(table: Table) -> list[str]:
-    """The figures, with what they show."""
+    """The figures of a table with their captions."""
     metrics = [pairs.metric for pairs in table.pairs]
     metrics = [table.ranked, *(metric for metric in metrics if metric != table.ranked)]
     drawn: list[tuple[str | None, str]] = []
@@ -78,7 +78,7 @@ def figure_parts(table: Table) -> list[str]:
             (figures.draw(figures.score_figure, table, metric), caption + (f" Too far away: {far}." if far else ""))
         )
     for pairs in table.pairs:
-        caption = f"Difference in {pairs.metric} from the best, with 95 % intervals; hollow where none can be shown."
+        caption = f"Difference in {pairs.metric} from the best, with 95 % intervals; hollow: the interval contains 0."
         drawn.append((figures.draw(figures.difference_figure, table, pairs), caption))
     metric = table.ranked
     drawn.append(
@@ -92,7 +92,7 @@ def figure_parts(table: Table) -> list[str]:
 
 
 def score_table(table: Table) -> str:
-    """The main table, each group with its number and colour."""
+    """The main table, with each group's number and colour."""
     header, *rows = cells(table)
     header[0] = "configuration"
     values: list[list[object]] = []
@@ -106,7 +106,7 @@ def score_table(table: Table) -> str:
 
 
 def pair_table(pairs: Pairs) -> str:
-    """Every pair of groups."""
+    """A table of every pair of groups."""
     factor, words = unit(pairs.metric, pairs.task)
     header = ["better", "worse", f"difference, {words}", "lower", "upper", "shown"]
     values: list[list[object]] = []
@@ -120,17 +120,17 @@ def pair_table(pairs: Pairs) -> str:
 
 
 def option_table(table: Table) -> str:
-    """The options by which groups differ, a row for each."""
+    """A table of the options that differ between groups, one row for each option."""
     header = ["option", *(f"{i + 1}" for i in range(len(table.groups)))]
     rows = [
-        [key, *(shown(group.options[key]) if key in group.options else "-" for group in table.groups)]
+        [key, *(format_value(group.options[key]) if key in group.options else "-" for group in table.groups)]
         for key in table.keys
     ]
     return html_table(header, rows, rows)
 
 
 def run_table(table: Table) -> str:
-    """Every run with its seed, score and directory."""
+    """A table of every run with its seed, score and directory."""
     header = ["run", "configuration", "seed", f"{table.split} {table.ranked}", "seconds"]
     rows, values = [], list[list[object]]()
     for group in table.groups:
@@ -149,14 +149,14 @@ def html_table(
     text: int = 1,
     badges: Sequence[str] = (),
 ) -> str:
-    """A table that a click on a heading sorts.
+    """A table that can be sorted by a click on a heading.
 
     Args:
-        header: of the columns.
+        header: headings of the columns.
         rows: their cells.
-        values: what the cells are sorted by; None stays at the end.
-        text: columns at the left that are words.
-        badges: before the first cell of the first rows; rows without one are of baselines, where others have one.
+        values: sort keys of the cells; None is always last.
+        text: number of columns at the left that contain words.
+        badges: HTML before the first cell of the first rows. If any are given, rows without one are baselines.
     """
     classes = [' class="text"' if column < text else "" for column in range(len(header))]
     heads = "".join(
@@ -177,5 +177,5 @@ def html_table(
 
 
 def details(summary: str, content: str) -> str:
-    """Content that is unfolded by a click."""
+    """Content that a click unfolds."""
     return f"<details><summary>{escape(summary)}</summary>{content}</details>"

@@ -1,4 +1,4 @@
-"""Differences between configurations on the same test examples, with intervals by the paired bootstrap.
+"""Differences between configurations on the same test examples, with paired bootstrap intervals.
 
 Shapes: N examples, K terms, G groups, R resamples.
 """
@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 
 from seqtrain.comparison.bootstrap import MAX_BLOCKS, RESAMPLES, block_length, resampled_means
-from seqtrain.comparison.examples import KINDS, Floats, Statistic
+from seqtrain.comparison.examples import TASK_STATISTICS, Floats, Statistic
 from seqtrain.comparison.grouping import Group
 from seqtrain.comparison.metrics import deviation, unit, width_decimals
 from seqtrain.comparison.runs import Run
@@ -21,61 +21,61 @@ from seqtrain.errors import RunError
 
 LEVEL = 0.95
 FEW_BLOCKS = 15
-"""With fewer blocks than that an interval is rough, and more likely too narrow."""
+"""With fewer blocks than this an interval is rough, and more likely too narrow."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better one group is than another; the first has the better score."""
+    """Lead of one group over another; ``better`` has the better score."""
 
     better: Group
     worse: Group
     value: float
-    """Mean over the first's seeds against that over the second's; 0 or more."""
+    """Mean over the seeds of ``better`` minus that of ``worse``, with the sign that makes it at least 0."""
     lower: float
     upper: float
     """Ends of the interval."""
     scores: tuple[list[float], list[float]]
-    """Of the runs behind it: those of the first, those of the second."""
+    """Scores of the runs of ``better``, and of ``worse``."""
 
     @property
     def is_shown(self) -> bool:
-        """Whether the interval leaves out 0."""
+        """Whether the interval excludes 0."""
         return self.lower > 0
 
 
 @dataclass
 class Pairs:
-    """Every pair of groups, by one metric."""
+    """All pairs of groups, by one metric."""
 
     metric: str
     task: str
-    """Its kind."""
+    """Kind of the task."""
     unit: str
-    """What an example is."""
+    """What one example is, in the plural."""
     examples: int
     block: int
-    """Neighbouring examples that are resampled together."""
+    """Number of neighbouring examples that are resampled together."""
     differences: list[Difference] = field(default_factory=list)
-    """Those of the best group first."""
+    """Pairs of the best group first."""
     notes: list[str] = field(default_factory=list)
-    """What was left out, and why."""
+    """Which runs were ignored, and why."""
 
     @property
     def with_best(self) -> list[Difference]:
-        """The pairs of the best group."""
+        """Differences between the best group and each other group."""
         return [d for d in self.differences if d.better is self.differences[0].better]
 
 
 @dataclass
-class Measured:
-    """What a group's runs say of the test examples."""
+class GroupStatistics:
+    """Statistics of a group's runs on the test examples."""
 
     group: Group
     scores: list[float]
-    """Of the runs whose predictions can be used."""
+    """Scores of the runs with usable predictions."""
     statistics: list[Statistic]
-    """One a run; where the metric is a mean over examples, a single one of the mean over runs."""
+    """One per run; if the metric is a mean over examples, a single one for the mean over runs."""
 
     @property
     def value(self) -> float:
@@ -86,25 +86,25 @@ class Measured:
 def compare_pairs(groups: Sequence[Group], metric: str, maximize: bool) -> Pairs:
     """Compare every pair of groups by their stored predictions on test.
 
-    The score of a group is the mean over its runs. A resample of the examples is the same for all groups, so that the
-    interval of a difference covers which examples the test split happens to have; it does not cover seeds.
+    The score of a group is the mean over its runs. All groups share the same resamples of the examples. The interval of
+    a difference therefore covers the choice of test examples. It does not cover seeds.
 
     Args:
-        groups: of one table.
-        metric: one that ``KINDS`` has for their task.
-        maximize: whether more of it is better.
+        groups: groups of one table.
+        metric: a metric in ``TASK_STATISTICS`` of their task.
+        maximize: more of the metric is better.
 
     Returns:
-        The pairs; none where fewer than two groups have usable predictions.
+        The pairs; without differences if fewer than two groups have usable predictions.
     """
     first = groups[0].runs[0]
-    kind = KINDS[first.task]
-    pairs = Pairs(metric, first.task, kind.unit, examples=0, block=1)
+    task = TASK_STATISTICS[first.task]
+    pairs = Pairs(metric, first.task, task.unit, examples=0, block=1)
     measured = measure(groups, pairs)
     if len(measured) < 2:
         return pairs
     measured.sort(key=lambda each: each.value, reverse=maximize)
-    if kind.ordered:
+    if task.ordered:
         series = np.stack([np.mean([s.terms[:, 0] for s in each.statistics], axis=0) for each in measured], axis=1)
         pairs.block = block_length(series[:, 1:] - series[:, :1], least=first.data["spec"].get("horizon") or 1)
     pairs.block = max(pairs.block, math.ceil(pairs.examples / MAX_BLOCKS))
@@ -119,10 +119,10 @@ def compare_pairs(groups: Sequence[Group], metric: str, maximize: bool) -> Pairs
     return pairs
 
 
-def measure(groups: Sequence[Group], pairs: Pairs) -> list[Measured]:
-    """Read the predictions of every run; those that cannot be used are left out, with a note.
+def measure(groups: Sequence[Group], pairs: Pairs) -> list[GroupStatistics]:
+    """Read the predictions of every run. Unusable ones are ignored, with a note in ``pairs``.
 
-    Runs whose predictions are of other examples than those of most are left out too.
+    Runs whose predictions are on other examples than those of most runs are ignored too.
     """
     read: list[list[tuple[Run, Statistic, bytes]]] = []
     for group in groups:
@@ -146,18 +146,18 @@ def measure(groups: Sequence[Group], pairs: Pairs) -> list[Measured]:
         if statistics and statistics[0].score is None:
             statistics = [Statistic(np.mean([statistic.terms for statistic in statistics], axis=0))]
         if statistics:
-            measured.append(Measured(group, scores, statistics))
+            measured.append(GroupStatistics(group, scores, statistics))
     return measured
 
 
 def read_statistic(run: Run, metric: str) -> tuple[Statistic, bytes]:
-    """A metric's terms of a run's test examples, and a digest that is the same for the same examples.
+    """The statistic of a metric on a run's test examples, and a digest that identifies the examples.
 
     Raises:
-        RunError: if the predictions cannot be used, or do not give the score that the run reported.
+        RunError: if the predictions cannot be used, or do not reproduce the score that the run reported.
     """
     with run.predictions() as outputs:
-        statistic = KINDS[run.task].statistics[metric](outputs, run.data["spec"])
+        statistic = TASK_STATISTICS[run.task].statistics[metric](outputs, run.data["spec"])
         rows = outputs["rows"]
         examples = np.concatenate([rows, outputs["lengths"]]) if "lengths" in outputs else rows
     value, reported = statistic.value(), run.scores["test"].get(metric, math.nan)
@@ -166,7 +166,7 @@ def read_statistic(run: Run, metric: str) -> tuple[Statistic, bytes]:
     return statistic, blake2b(examples.tobytes()).digest()
 
 
-def resample(measured: Sequence[Measured], block: int) -> Floats:
+def resample(measured: Sequence[GroupStatistics], block: int) -> Floats:
     """Scores of each group on every resample, (G, R)."""
     statistics = [statistic for each in measured for statistic in each.statistics]
     ends = np.cumsum([statistic.terms.shape[1] for statistic in statistics])[:-1]
@@ -192,15 +192,15 @@ def sentence(difference: Difference, pairs: Pairs) -> str:
     if difference.is_shown:
         text = f"{better} beats {worse} by {value} {words}, {interval}"
     else:
-        text = f"no difference can be shown between {better} and {worse}: {value} {words} for the first, {interval}"
+        text = f"no clear difference between {better} and {worse}: {value} {words} for the first, {interval}"
     if pairs.task == "language_modelling" and pairs.metric == "loss":
         low, high = (100 * -math.expm1(-each) for each in (difference.lower, difference.upper))
         text += f"; perplexity {100 * -math.expm1(-difference.value):.1f} % lower, {low:.1f} to {high:.1f}"
-    return f"{text} ({seeds(difference, factor, decimals)})"
+    return f"{text} ({seeds_text(difference, factor, decimals)})"
 
 
-def seeds(difference: Difference, factor: float, decimals: int) -> str:
-    """How many seeds stand behind a difference, and how much the scores vary among them."""
+def seeds_text(difference: Difference, factor: float, decimals: int) -> str:
+    """Number of seeds behind a difference, and the deviation of the scores over them."""
     counts, spreads = [len(each) for each in difference.scores], [deviation(each) for each in difference.scores]
     if counts == [1, 1]:
         return "one seed each"
@@ -209,14 +209,14 @@ def seeds(difference: Difference, factor: float, decimals: int) -> str:
     return f"{number}, sd {' and '.join(words)}"
 
 
-def how_resampled(pairs: Pairs) -> str:
-    """What the intervals are made from, and what they cover."""
+def resampling_line(pairs: Pairs) -> str:
+    """How the intervals were computed, and what they cover."""
     text = f"Intervals: paired bootstrap, {RESAMPLES:,} resamples of the {pairs.examples:,} test {pairs.unit}"
     if pairs.block > 1:
         text += f" in blocks of {pairs.block:,} neighbours"
-        if KINDS[pairs.task].ordered:
-            text += ", since those near each other in time depend on each other"
+        if TASK_STATISTICS[pairs.task].ordered:
+            text += ", since examples close in time depend on each other"
     text += ". They cover which examples are in test, not seeds."
     if pairs.examples / pairs.block < FEW_BLOCKS:
-        text += f" Test has only {pairs.examples / pairs.block:.0f} such blocks: take them as rough."
+        text += f" Test has only {pairs.examples / pairs.block:.0f} such blocks: the intervals are rough."
     return text

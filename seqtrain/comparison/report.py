@@ -1,19 +1,19 @@
-"""From run directories to the tables that a comparison shows, whatever their format."""
+"""From run directories to the tables of a comparison, in no particular output format."""
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from seqtrain.comparison.examples import KINDS
-from seqtrain.comparison.grouping import Group, comparable, differing, group, pools
-from seqtrain.comparison.metrics import SHARES, UNRANKED, deviation
+from seqtrain.comparison.examples import TASK_STATISTICS
+from seqtrain.comparison.grouping import Group, comparable, comparable_sets, differing, group_runs
+from seqtrain.comparison.metrics import POINT_METRICS, UNRANKED, deviation
 from seqtrain.comparison.pairs import Pairs, compare_pairs
-from seqtrain.comparison.runs import Run, Scores, Unfinished, read_runs
+from seqtrain.comparison.runs import Run, Scores, UnfinishedRun, read_runs
 from seqtrain.config.base import suggest
 from seqtrain.errors import ConfigError
 
 SAME_SCORE = 1e-5
-"""Relative difference up to which two scores of one baseline are the same."""
+"""Relative difference up to which two scores of one baseline count as equal."""
 
 
 @dataclass
@@ -22,34 +22,34 @@ class Row:
 
     name: str
     scores: dict[str, list[float]]
-    """By metric, one a run; of a baseline a single one."""
+    """Metric -> one score per run; a single score for a baseline."""
     group: Group | None = None
     """None for a baseline."""
 
     def mean(self, metric: str) -> float | None:
-        """Over the runs; None where no run has the metric."""
+        """Mean over the runs; None if no run has the metric."""
         values = self.scores.get(metric)
         return statistics.fmean(values) if values else None
 
     def deviation(self, metric: str) -> float | None:
-        """Sample standard deviation over the runs; None for a single one."""
+        """Sample standard deviation over the runs; None for a single run."""
         return deviation(self.scores.get(metric, []))
 
     @property
     def seconds(self) -> float | None:
-        """Mean time of training."""
+        """Mean training time in seconds."""
         known = [run.seconds for run in self.group.runs if run.seconds is not None] if self.group else []
         return statistics.fmean(known) if known else None
 
     @property
     def parameters(self) -> int | None:
-        """Trained numbers of the model."""
+        """Number of trained parameters of the model."""
         return self.group.runs[0].parameters if self.group else None
 
 
 @dataclass
 class Table:
-    """Runs that may be compared: same data, splits and task."""
+    """Comparable runs: same data, splits and task."""
 
     heading: str
     split: str
@@ -61,7 +61,7 @@ class Table:
     """Configurations, the best first."""
     baselines: list[Row]
     keys: list[str]
-    """Options by which the configurations differ, those that a name implies included."""
+    """Options that differ between configurations, including those that a name implies."""
     pairs: list[Pairs] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -73,10 +73,10 @@ class Table:
 
 @dataclass
 class Report:
-    """All that a comparison has to say."""
+    """The whole content of a comparison."""
 
     tables: list[Table]
-    unfinished: list[Unfinished]
+    unfinished: list[UnfinishedRun]
     warnings: list[str]
 
 
@@ -85,15 +85,16 @@ def build_report(directories: Sequence[str], split: str | None = None, metrics: 
 
     Args:
         directories: runs, or folders of runs.
-        split: whose scores are shown; None takes test where every run of a table has it, else validation.
-        metrics: to compare by, the first one orders the rows; none takes the one that chose the checkpoints.
+        split: split of the scores. None means test if every run of a table has it, else validation.
+        metrics: metrics to compare by; the first one orders the rows. Empty means the metric that chose the
+            checkpoints.
 
     Raises:
-        ConfigError: for a directory, split or metric that there is not.
+        ConfigError: for a directory, split or metric that does not exist.
         RunError: for a folder without runs.
     """
     runs, unfinished, warnings = read_runs(directories)
-    found = pools(runs)
+    found = comparable_sets(runs)
     facts = [comparable(pool[0]) for pool in found]
     if split is not None and runs and not any(split in run.scores for run in runs):
         splits = sorted({name for run in runs for name in run.scores})
@@ -104,42 +105,42 @@ def build_report(directories: Sequence[str], split: str | None = None, metrics: 
             raise ConfigError(f"metric={metric}: neither more nor less of it is better; {suggest(metric, known)}")
         if runs and metric not in known:
             raise ConfigError(f"metric={metric}: no run has it; {suggest(metric, known)}")
-    apart = [key for key in dict.fromkeys(k for each in facts for k in each) if len({f.get(key) for f in facts}) > 1]
+    keys = [key for key in dict.fromkeys(k for each in facts for k in each) if len({f.get(key) for f in facts}) > 1]
     if len(found) > 1:
         warnings.insert(
             0,
-            f"the runs differ in {', '.join(apart)}: each of the {len(found)} tables holds what may be compared, "
-            "and no score may be compared across tables",
+            f"the runs differ in {', '.join(keys)}: there are {len(found)} tables of comparable runs; do not "
+            "compare scores across tables",
         )
     tables = []
     for pool, fact in zip(found, facts, strict=True):
         chosen = split or ("test" if all("test" in run.scores for run in pool) else "validation")
         if not any(chosen in run.scores for run in pool):
-            warnings.append(f"split={chosen}: {pool[0].path} and others of its data have no scores on it; left out")
+            warnings.append(f"split={chosen}: {pool[0].path} and others of its data have no scores on it; ignored")
             continue
         table = build_table(pool, chosen, metrics)
-        said = {"task", f"{chosen} size"} | ({"validation size", "test size"} if "data" in apart else set())
-        more = "; ".join(f"{key} {fact[key]}" for key in apart if key in fact and key not in said)
+        in_heading = {"task", f"{chosen} size"} | ({"validation size", "test size"} if "data" in keys else set())
+        more = "; ".join(f"{key} {fact[key]}" for key in keys if key in fact and key not in in_heading)
         table.heading += f" ({more})" if more else ""
         tables.append(table)
     return Report(tables, unfinished, warnings)
 
 
 def build_table(runs: Sequence[Run], split: str, metrics: Sequence[str]) -> Table:
-    """The table of runs that may be compared; ``metrics`` as in ``build_report``."""
-    groups, notes = group(runs)
+    """The table of comparable runs; ``split`` and ``metrics`` as in ``build_report``."""
+    groups, notes = group_runs(runs)
     kept = [run for each in groups for run in each.runs]
-    shown = [m for m in dict.fromkeys(m for run in kept for m in [*run.shown, *metrics]) if has(kept, split, m)]
+    shown = [m for m in dict.fromkeys(m for run in kept for m in [*run.shown, *metrics]) if has_metric(kept, split, m)]
     wanted = [metric for metric in metrics if metric in shown]
     ranked = wanted[0] if wanted else default_metric(kept, shown, split)
-    best_first = direction(ranked, kept)
+    best_first = is_maximized(ranked, kept)
     rows = [Row(each.label, {metric: each.values(split, metric) for metric in shown}, each) for each in groups]
-    rows.sort(key=lambda row: order(row.mean(ranked), best_first))
+    rows.sort(key=lambda row: sort_key(row.mean(ranked), best_first))
     baselines, disagreements = baseline_rows(groups, split, shown)
     first = kept[0]
     names = ", ".join(dict.fromkeys(str(run.options["data.name"]) for run in kept))
     size = first.data["sizes"].get(split)
-    unit = KINDS[first.task].unit if first.task in KINDS else "rows"
+    unit = TASK_STATISTICS[first.task].unit if first.task in TASK_STATISTICS else "rows"
     rows_of_split = f", {split}" + (f" of {size:,} {unit}" if isinstance(size, int) else "")
     table = Table(
         heading=f"{names}, {first.task.replace('_', ' ')}{rows_of_split}",
@@ -156,19 +157,19 @@ def build_table(runs: Sequence[Run], split: str, metrics: Sequence[str]) -> Tabl
     return table
 
 
-def has(runs: Sequence[Run], split: str, metric: str) -> bool:
-    """Whether some run has the metric on the split."""
+def has_metric(runs: Sequence[Run], split: str, metric: str) -> bool:
+    """Whether any run has the metric on the split."""
     return any(metric in run.scores.get(split, {}) for run in runs)
 
 
-def direction(metric: str, runs: Sequence[Run]) -> bool:
+def is_maximized(metric: str, runs: Sequence[Run]) -> bool:
     """Whether more of a metric is better."""
-    told = {run.maximize for run in runs if run.monitor == metric and run.maximize is not None}
-    return told.pop() if told else metric in SHARES
+    directions = {run.maximize for run in runs if run.monitor == metric and run.maximize is not None}
+    return directions.pop() if directions else metric in POINT_METRICS
 
 
 def default_metric(runs: Sequence[Run], shown: Sequence[str], split: str) -> str:
-    """The metric that chose the checkpoints of all runs; where they do not agree, the first that all have."""
+    """The metric that chose the checkpoints of all runs; if they differ, the first metric that all runs have."""
     monitors = {run.monitor for run in runs}
     everywhere = [m for m in shown if m not in UNRANKED and all(m in run.scores.get(split, {}) for run in runs)]
     agreed = monitors.pop() if len(monitors) == 1 else None
@@ -178,22 +179,22 @@ def default_metric(runs: Sequence[Run], shown: Sequence[str], split: str) -> str
     return next(iter([*everywhere, *shown]), "loss")
 
 
-def order(mean: float | None, maximize: bool) -> float:
-    """A number by which the best comes first, and what has no score last."""
+def sort_key(mean: float | None, maximize: bool) -> float:
+    """Sort key that puts the best score first and missing scores last."""
     if mean is None or mean != mean:
         return float("inf")
     return -mean if maximize else mean
 
 
 def baseline_rows(groups: Sequence[Group], split: str, metrics: Sequence[str]) -> tuple[list[Row], list[str]]:
-    """The baselines of the runs, each once; where runs do not agree, one row for each value, and a note."""
+    """One row per baseline. If the runs disagree on a baseline, one row for each of its scores, and a note."""
     found: dict[str, list[tuple[Scores, list[str]]]] = {}
     for each in groups:
         for run in each.runs:
             for who, scores in run.baselines.items():
                 variants = found.setdefault(who, [])
                 for known, labels in variants:
-                    if same(known.get(split, {}), scores.get(split, {})):
+                    if same_scores(known.get(split, {}), scores.get(split, {})):
                         labels.append(each.label)
                         break
                 else:
@@ -201,7 +202,7 @@ def baseline_rows(groups: Sequence[Group], split: str, metrics: Sequence[str]) -
     rows, notes = [], []
     for who, variants in found.items():
         if len(variants) > 1:
-            notes.append(f"{who}: the runs do not agree on the score of this baseline, though their data is the same")
+            notes.append(f"{who}: the runs disagree on the score of this baseline, although their data is the same")
         for scores, labels in variants:
             of = "" if len(variants) == 1 else f" (of {', '.join(dict.fromkeys(labels))})"
             values = scores.get(split, {})
@@ -209,29 +210,29 @@ def baseline_rows(groups: Sequence[Group], split: str, metrics: Sequence[str]) -
     return [row for row in rows if row.scores], notes
 
 
-def same(a: dict[str, float], b: dict[str, float]) -> bool:
-    """Whether two baselines' scores are equal but for rounding."""
+def same_scores(a: dict[str, float], b: dict[str, float]) -> bool:
+    """Whether two baselines' scores are equal up to rounding."""
     return all(abs(a[m] - b[m]) <= SAME_SCORE * max(abs(a[m]), abs(b[m])) for m in a.keys() & b.keys())
 
 
 def differences_of_origin(runs: Sequence[Run]) -> list[str]:
-    """What makes times or scores of runs less comparable, though their data is the same."""
+    """Notes on different versions or machines, which make times or scores less comparable."""
     notes = []
     commits = {run.environment.get("git_commit") for run in runs}
     packages = [run.environment.get("packages") or {} for run in runs]
     versions = {(str(each.get("seqtrain")), str(each.get("torch"))) for each in packages}
     if len(commits) > 1 or len(versions) > 1:
-        notes.append("the runs were made by different versions of seqtrain or torch: see environment.json of each")
+        notes.append("the runs used different versions of seqtrain or torch: see environment.json of each run")
     machines = {
         (run.environment.get("platform"), run.environment.get("cpus"), run.options.get("device")) for run in runs
     }
     if len(machines) > 1:
-        notes.append("the runs were made on different machines or devices: do not compare their seconds")
+        notes.append("the runs used different machines or devices: do not compare their seconds")
     return notes
 
 
 def add_pairs(table: Table, metrics: Sequence[str]) -> None:
-    """Compare the configurations of a table pair by pair, by each metric that allows it; says why where none does."""
+    """Compare the configurations of a table in pairs, by each metric that can be resampled; note those that cannot."""
     task = table.groups[0].runs[0].task
     if len(table.groups) < 2:
         return
@@ -239,13 +240,13 @@ def add_pairs(table: Table, metrics: Sequence[str]) -> None:
         table.notes.append("no intervals of differences: predictions are stored for test only")
         return
     for metric in metrics:
-        known = KINDS[task].statistics if task in KINDS else {}
+        known = TASK_STATISTICS[task].statistics if task in TASK_STATISTICS else {}
         if metric not in known:
             instead = f"; metric= may be {', '.join(known)}" if known else ""
             table.notes.append(f"no intervals of differences in {metric}: it cannot be resampled{instead}")
             continue
-        able = [each for each in table.groups if each.values("test", metric)]
-        pairs = compare_pairs(able, metric, direction(metric, [run for each in able for run in each.runs]))
+        scored = [each for each in table.groups if each.values("test", metric)]
+        pairs = compare_pairs(scored, metric, is_maximized(metric, [run for each in scored for run in each.runs]))
         table.notes += pairs.notes
         if pairs.differences:
             table.pairs.append(pairs)

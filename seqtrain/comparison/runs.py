@@ -1,4 +1,4 @@
-"""Run directories as a comparison reads them: the finished ones, the unfinished ones, and those that are damaged."""
+"""Reading of run directories for a comparison: finished, unfinished and damaged runs."""
 
 import json
 import zipfile
@@ -20,12 +20,12 @@ from seqtrain.config.migrations import flat_keys, format_of, upgraded
 from seqtrain.config.options import incidental
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, RunError
-from seqtrain.run_directory import RunDirectory, is_locked, read_facts, read_json
+from seqtrain.run_directory import RunDirectory, is_locked, read_json, read_json_if_valid
 
 Scores = dict[str, dict[str, float]]
 """Split -> metric -> value."""
 
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the one in C is ten times as fast
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is ten times as fast
 
 
 @dataclass(frozen=True)
@@ -38,20 +38,20 @@ class Run:
     incidental: set[str]
     """Those of its options that make no other configuration."""
     data: dict[str, Any]
-    """Fingerprint, spec, sizes and scoring of its data.json."""
+    """Fingerprint, spec, sizes and scoring from data.json."""
     scores: Scores
-    """Of the best checkpoint."""
+    """Scores of the best checkpoint."""
     baselines: dict[str, Scores]
     parameters: int
     seconds: float | None
-    """Of training."""
+    """Training time."""
     started: str
     monitor: str | None
     """Metric that chose the checkpoint."""
     maximize: bool | None
-    """Whether more of it is better, where the run says so."""
+    """Whether more of the monitored metric is better; None if the run does not tell."""
     shown: list[str]
-    """Its metrics, the most telling ones first."""
+    """Its metrics, the most informative first."""
     environment: dict[str, Any]
 
     @property
@@ -65,24 +65,24 @@ class Run:
 
     @contextmanager
     def predictions(self) -> Iterator[Mapping[str, np.ndarray]]:
-        """Its stored outputs on test, each read when it is asked for.
+        """Its stored outputs on test; each array is read on access.
 
         Raises:
-            RunError: if there are none, one is missing, or they cannot be read; from within the block too.
+            RunError: if the file or an array is missing or cannot be read; also raised inside the ``with`` block.
         """
         path = RunDirectory(self.path).predictions_path
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as outputs:
                 yield outputs
         except FileNotFoundError as error:
-            raise RunError(f"{path}: there is no such file") from error
+            raise RunError(f"{path}: no such file") from error
         except KeyError as error:
             raise RunError(f"{path}: {error.args[0]}") from error
         except (OSError, ValueError, IndexError, EOFError, zipfile.BadZipFile) as error:
             raise RunError(f"{path}: cannot be read ({error})") from error
 
     def curve(self, tag: str) -> dict[int, float]:
-        """Values of a tag of metrics.jsonl by step; lines that are damaged are left out."""
+        """Values of a tag of metrics.jsonl by step; damaged lines are skipped."""
         values = {}
         with suppress(OSError):
             for line in RunDirectory(self.path).metrics_path.read_text(errors="replace").splitlines():
@@ -94,26 +94,26 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Unfinished:
-    """A run that has no final scores."""
+class UnfinishedRun:
+    """A run without final scores."""
 
     path: Path
     state: str
-    why: str
+    reason: str
 
 
-def read_runs(directories: Sequence[str]) -> tuple[list[Run], list[Unfinished], list[str]]:
-    """All runs in directories that people name.
+def read_runs(directories: Sequence[str]) -> tuple[list[Run], list[UnfinishedRun], list[str]]:
+    """Read all runs in the given directories.
 
     Args:
-        directories: each a run, or a folder whose runs lie one or two levels below.
+        directories: runs, or folders with runs one or two levels below.
 
     Returns:
-        The finished runs, the unfinished ones, and a line for each that is damaged.
+        The finished runs, the unfinished ones, and a note for each damaged run.
 
     Raises:
         ConfigError: if a directory does not exist.
-        RunError: if one holds no run.
+        RunError: if a directory contains no run.
     """
     finished, unfinished, damaged = [], [], []
     known = set()
@@ -125,7 +125,7 @@ def read_runs(directories: Sequence[str]) -> tuple[list[Run], list[Unfinished], 
             try:
                 run = read_run(path)
             except RunError as error:
-                damaged.append(f"{error}; this run is left out")
+                damaged.append(f"{error}; this run is ignored")
                 continue
             if isinstance(run, Run):
                 finished.append(run)
@@ -135,34 +135,34 @@ def read_runs(directories: Sequence[str]) -> tuple[list[Run], list[Unfinished], 
 
 
 def find_runs(directory: str) -> list[Path]:
-    """Run directories: this one, or those one or two levels below it, by name."""
+    """Run directories: the directory itself, or those one or two levels below it, sorted by name."""
     root = Path(directory).expanduser()
     if not root.is_dir():
         what = "is a file" if root.exists() else "no such directory"
         raise ConfigError(f"{directory}: {what}; give runs, or folders of runs")
-    names = ("status.json", "config.yaml")  # a damaged run may have lost one of them
+    names = ("status.json", "config.yaml")  # a damaged run may lack one of them
     if any((root / name).is_file() for name in names):
         return [root]
     found = {path.parent for level in ("*", "*/*") for name in names for path in root.glob(f"{level}/{name}")}
     runs = sorted(path for path in found if not path.name.startswith("."))
     if not runs:
-        raise RunError(f"{directory}: holds no run (no status.json in it, nor one or two levels below)")
+        raise RunError(f"{directory}: contains no run (no status.json in it, nor one or two levels below)")
     return runs
 
 
-def read_run(path: Path) -> Run | Unfinished:
-    """Read the files of a run; raises RunError where one of them is missing or damaged."""
+def read_run(path: Path) -> Run | UnfinishedRun:
+    """Read the files of a run; raises RunError if one of them is missing or damaged."""
     directory = RunDirectory(path)
     status = read_json(directory.status_path)
     try:
         state = str(status["state"])
         if state in ("starting", "running") and not is_locked(path):
-            return Unfinished(path, "killed", "no process is writing to it")
+            return UnfinishedRun(path, "killed", "no process is writing to it")
         if state != "finished":
-            return Unfinished(path, state, " ".join(str(status.get("error") or "").split()))
+            return UnfinishedRun(path, state, " ".join(str(status.get("error") or "").split()))
         options, unlike = read_options(directory.config_path)
         if options["debug.mode"] != DebugMode.none.name:
-            return Unfinished(path, state, f"debug={options['debug.mode']}: looks for faults, and has no scores")
+            return UnfinishedRun(path, state, f"debug={options['debug.mode']}: a debugging run has no scores")
         results, data = read_json(directory.results_path), read_json(directory.data_path)
         scores = dict(results["scores"])
         own = scores.pop(results["model"])
@@ -177,9 +177,9 @@ def read_run(path: Path) -> Run | Unfinished:
                 "sizes": {split: int(size) for split, size in data["sizes"].items()},
                 "scoring": data.get("scoring", ""),
             },
-            scores={split: checked(values) for split, values in own.items()},
+            scores={split: non_null_scores(values) for split, values in own.items()},
             baselines={
-                who.removesuffix(" (baseline)"): {split: checked(values) for split, values in splits.items()}
+                who.removesuffix(" (baseline)"): {split: non_null_scores(values) for split, values in splits.items()}
                 for who, splits in scores.items()
             },
             parameters=int(results["parameters"]),
@@ -188,7 +188,7 @@ def read_run(path: Path) -> Run | Unfinished:
             monitor=results.get("monitor") or next(iter(monitored), None),
             maximize=results.get("maximize"),
             shown=results.get("shown") or list(dict.fromkeys(m for values in own.values() for m in values)),
-            environment=read_facts(path / "environment.json"),
+            environment=read_json_if_valid(path / "environment.json"),
         )
         for key in ("seed", "task.kind", "data.name", "model.name"):
             options[key]
@@ -199,18 +199,19 @@ def read_run(path: Path) -> Run | Unfinished:
         raise RunError(f"{path}: is damaged ({error})") from error
 
 
-def checked(values: dict[str, Any]) -> dict[str, float]:
-    """Metrics whose values are numbers; one that was not finite may be null."""
+def non_null_scores(values: dict[str, Any]) -> dict[str, float]:
+    """Scores as floats, without those that are null because they were not finite."""
     return {metric: float(value) for metric, value in values.items() if value is not None}
 
 
 def read_options(path: Path) -> tuple[dict[str, Any], set[str]]:
     """A saved configuration as dotted keys, and those of them that make no other configuration.
 
-    A key that did not exist when the run was made has today's default, so that runs of different versions compare.
+    Keys that did not exist when the run was made get today's default, so that runs of different versions can be
+    compared.
 
     Raises:
-        RunError: if the file is missing or is no configuration.
+        RunError: if the file is missing or is not a configuration.
     """
     try:
         saved = yaml.load(path.read_text(), Loader=LOADER)
@@ -220,7 +221,7 @@ def read_options(path: Path) -> tuple[dict[str, Any], set[str]]:
         raise RunError(f"{path}: is not the configuration of a run")
     nodes: dict[str, Any] = {}
     for group in GROUPS:
-        with suppress(ConfigError, TypeError, KeyError):  # a kind of a plugin that is not installed
+        with suppress(ConfigError, TypeError, KeyError):  # from a plugin that is not installed
             nodes[group] = registry.find(group, saved[group]["kind"]).schema()
     defaults = replace(Config(), **nodes)
     named = {key: value.name if isinstance(value, Enum) else value for key, value in flatten(defaults)}

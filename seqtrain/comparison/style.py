@@ -1,4 +1,4 @@
-"""How the page of a comparison looks, and how its tables are sorted."""
+"""Style sheet and script of the comparison page."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1c1c; --soft: #5c5c5c; --line: #d8d8d8; --page: #ffffff; --tint: #f4f4f2; }

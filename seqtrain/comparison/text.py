@@ -1,20 +1,20 @@
-"""A report as plain text, as Markdown and as CSV."""
+"""A report as plain text, Markdown or CSV."""
 
 import csv
 import io
 from collections.abc import Sequence
 
-from seqtrain.alignment import aligned
-from seqtrain.comparison.grouping import shown
+from seqtrain.alignment import align_columns
+from seqtrain.comparison.grouping import format_value
 from seqtrain.comparison.metrics import column_decimals
-from seqtrain.comparison.pairs import how_resampled, sentence
+from seqtrain.comparison.pairs import resampling_line, sentence
 from seqtrain.comparison.report import Report, Table
 
 SEEDS = "± is the standard deviation over seeds."
 
 
 def cells(table: Table) -> list[list[str]]:
-    """Header and rows: name, runs, a column for each metric, parameters, seconds; - where there is no value."""
+    """Header and rows: name, runs, one column per metric, parameters, seconds; "-" for a missing value."""
     header = ["", "runs", *table.metrics, "parameters", "seconds"]
     rows = [*table.rows, *table.baselines]
     columns = []
@@ -37,63 +37,63 @@ def cells(table: Table) -> list[list[str]]:
 
 
 def direction_line(table: Table) -> str:
-    """Which metric orders the rows, and which way."""
+    """Which metric orders the rows, and which direction is better."""
     return f"Best {table.ranked} first ({'more' if table.maximize else 'less'} is better). {SEEDS}"
 
 
 def sentences(table: Table) -> list[str]:
-    """The best configuration against each other one, by each metric, and how the intervals were made."""
+    """Lead of the best configuration over each other one, by each metric, and how intervals were computed."""
     lines = []
     for pairs in table.pairs:
         lines += [f"{sentence(difference, pairs)}." for difference in pairs.with_best]
-        lines.append(how_resampled(pairs))
+        lines.append(resampling_line(pairs))
     return lines
 
 
 def terminal(report: Report) -> str:
-    """Aligned plain text."""
+    """The report as aligned plain text."""
     blocks = [[f"warning: {line}" for line in report.warnings]]
     for table in report.tables:
-        blocks.append([table.heading, "", *aligned(cells(table)), "", direction_line(table)])
+        blocks.append([table.heading, "", *align_columns(cells(table)), "", direction_line(table)])
         blocks.append(sentences(table))
         blocks.append([f"note: {line}" for line in table.notes])
     if report.unfinished:
-        rows = [[str(run.path), run.state, run.why] for run in report.unfinished]
-        blocks.append(["Not finished, and not in any table:", *aligned(rows, left=range(3))])
+        rows = [[str(run.path), run.state, run.reason] for run in report.unfinished]
+        blocks.append(["Not finished, and not in any table:", *align_columns(rows, left=range(3))])
     if not report.tables:
         blocks.append(["There is no finished run."])
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
 def markdown(report: Report) -> str:
-    """Markdown with a table for each set of runs that may be compared."""
-    blocks = [[f"- **Warning:** {escaped(line)}" for line in report.warnings]]
+    """The report as Markdown, with one table for each set of comparable runs."""
+    blocks = [[f"- **Warning:** {escape_markdown(line)}" for line in report.warnings]]
     for table in report.tables:
-        blocks.append([f"## {escaped(table.heading)}"])
-        blocks.append(piped(cells(table)))
-        blocks.append([escaped(direction_line(table))])
-        blocks.append([f"- {escaped(line)}" for line in [*sentences(table), *table.notes]])
+        blocks.append([f"## {escape_markdown(table.heading)}"])
+        blocks.append(markdown_table(cells(table)))
+        blocks.append([escape_markdown(direction_line(table))])
+        blocks.append([f"- {escape_markdown(line)}" for line in [*sentences(table), *table.notes]])
     if report.unfinished:
-        rows = [[str(run.path), run.state, run.why] for run in report.unfinished]
-        blocks += [["## Not finished, and not in any table"], piped([["run", "state", "why"], *rows], left=3)]
+        rows = [[str(run.path), run.state, run.reason] for run in report.unfinished]
+        blocks += [["## Not finished, and not in any table"], markdown_table([["run", "state", "why"], *rows], left=3)]
     if not report.tables:
         blocks.append(["There is no finished run."])
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
-def piped(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
-    """Rows, the first one a header, as a Markdown table."""
+def markdown_table(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
+    """Rows, of which the first is the header, as a Markdown table."""
     rule = ["---" if i < left else "---:" for i in range(len(rows[0]))]
-    return [f"| {' | '.join(escaped(cell) for cell in row)} |" for row in [rows[0], rule, *rows[1:]]]
+    return [f"| {' | '.join(escape_markdown(cell) for cell in row)} |" for row in [rows[0], rule, *rows[1:]]]
 
 
-def escaped(text: str) -> str:
-    """Text in which Markdown takes nothing for markup that occurs in names: `_`, `*`, `|`, `<`, brackets."""
+def escape_markdown(text: str) -> str:
+    """Escape the Markdown characters that occur in names."""
     return "".join(f"\\{letter}" if letter in "\\`*_|<>[]" else letter for letter in text)
 
 
 def group_csv(report: Report) -> str:
-    """A row for each configuration and baseline: table, name, the options that differ, figures in full precision."""
+    """CSV with one row per configuration and baseline: table, name, differing options, scores in full precision."""
     keys = list(dict.fromkeys(key for table in report.tables for key in table.keys))
     metrics = list(dict.fromkeys(metric for table in report.tables for metric in table.metrics))
     header = ["table", "split", "group", "is_baseline", *keys, "runs"]
@@ -103,16 +103,16 @@ def group_csv(report: Report) -> str:
         for row in [*table.rows, *table.baselines]:
             options = row.group.options if row.group else {}
             line: list[object] = [table.heading, table.split, row.name, "false" if row.group else "true"]
-            line += [shown(options[key]) if key in options else "" for key in keys]
+            line += [format_value(options[key]) if key in options else "" for key in keys]
             line.append(len(row.group.runs) if row.group else "")
             for metric in metrics:
                 line += [row.mean(metric), row.deviation(metric)]
             rows.append([*line, row.parameters, row.seconds])
-    return written([header, *rows])
+    return to_csv([header, *rows])
 
 
 def pair_csv(report: Report) -> str:
-    """A row for each pair of configurations and metric: the difference in favour of ``better``, and its interval."""
+    """CSV with one row per pair of configurations and metric: the lead of ``better`` and its interval."""
     header = ["table", "metric", "better", "worse", "difference", "lower", "upper", "is_shown", "examples", "block"]
     rows: list[list[object]] = []
     for table in report.tables:
@@ -120,11 +120,11 @@ def pair_csv(report: Report) -> str:
             for d in pairs.differences:
                 line = [table.heading, pairs.metric, d.better.label, d.worse.label, d.value, d.lower, d.upper]
                 rows.append([*line, str(d.is_shown).lower(), pairs.examples, pairs.block])
-    return written([header, *rows])
+    return to_csv([header, *rows])
 
 
-def written(rows: Sequence[Sequence[object]]) -> str:
-    """Rows as CSV; None is empty."""
+def to_csv(rows: Sequence[Sequence[object]]) -> str:
+    """Rows as CSV text; None is empty."""
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(rows)
     return out.getvalue()

@@ -18,7 +18,7 @@ from seqtrain.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Kind:
+class Registration:
     """A schema, and as ``module:Class`` what is built from it (imported only then)."""
 
     schema: type[Node]
@@ -35,15 +35,15 @@ def load_object(target: str) -> Any:
     return getattr(import_module(module), name)
 
 
-REGISTRY: dict[str, dict[str, Kind]] = {"data": {}, "task": {}, "model": {}, "trainer": {}}
+REGISTRY: dict[str, dict[str, Registration]] = {"data": {}, "task": {}, "model": {}, "trainer": {}}
 FOLDERS: list[Path] = []  # of YAML files that plugins offer beside conf/
 
 
 def register(group: str, kind: str, schema: type[Node], target: str) -> None:
     """Make ``kind`` known in a group; a YAML file names it by ``/schema/<group>/<kind>@_here_`` in its defaults."""
-    if kind in REGISTRY[group] and REGISTRY[group][kind] != Kind(schema, target):
+    if kind in REGISTRY[group] and REGISTRY[group][kind] != Registration(schema, target):
         raise ConfigError(f"{group} kind {kind!r} is registered twice: as {REGISTRY[group][kind].target} and {target}")
-    REGISTRY[group][kind] = Kind(schema, target)
+    REGISTRY[group][kind] = Registration(schema, target)
 
 
 def register_folder(folder: Path) -> None:
@@ -54,7 +54,7 @@ def register_folder(folder: Path) -> None:
         FOLDERS.append(folder)
 
 
-def find(group: str, kind: str) -> Kind:
+def find(group: str, kind: str) -> Registration:
     """The registered kind; raises ConfigError naming the known ones."""
     if kind not in REGISTRY[group]:
         raise ConfigError(f"{group}.kind={kind!r}: not a registered kind; {suggest(kind, REGISTRY[group])}")

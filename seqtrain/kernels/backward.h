@@ -6,13 +6,13 @@
 
 namespace {
 
-// Gradients of the gates of some rows in one step, from grad_h, which becomes that of the state before the step but for
-// what goes through the gates.
+// Gradients of the gates of some rows at one step, from grad_h. Afterwards grad_h holds the gradient of the previous state,
+// without the part that flows through the gates.
 template <int cell>
 void backward_gates(const Rows<cell>& b, const Buffers& m, long step, long first, long rows, const float* saved) {
     const long h_step = b.h_rows * W, slot = b.H * step * W;
     constexpr long S = saved_slots(cell);
-    const vec one = all(1.0f);
+    const vec one = broadcast(1.0f);
     for (long p = 0; p < b.H; p++) {
         vec sums[slots(cell)] = {};
         for (long r = 0; r < rows; r++) {
@@ -47,11 +47,11 @@ void backward_gates(const Rows<cell>& b, const Buffers& m, long step, long first
                 sums[2] += grad_candidate;
             } else if constexpr (cell == LSTM) {
                 const vec i = load(from), f = load(from + W), g = load(from + 2 * W), o = load(from + 3 * W);
-                const vec before = load(from + 4 * W), squashed = hyperbolic_tangent(f * before + i * g);
+                const vec before = load(from + 4 * W), tanh_value = hyperbolic_tangent(f * before + i * g);
                 float* grad_c = m.grad_c + p * h_step + r * W;
-                const vec grad_state = load(grad_c) + grad * o * (one - squashed * squashed);
+                const vec grad_state = load(grad_c) + grad * o * (one - tanh_value * tanh_value);
                 const vec grad_i = grad_state * g * i * (one - i), grad_f = grad_state * before * f * (one - f);
-                const vec grad_g = grad_state * i * (one - g * g), grad_o = grad * squashed * o * (one - o);
+                const vec grad_g = grad_state * i * (one - g * g), grad_o = grad * tanh_value * o * (one - o);
                 store(to, grad_i);
                 store(to + slot, grad_f);
                 store(to + 2 * slot, grad_g);
@@ -77,15 +77,15 @@ void backward_gates(const Rows<cell>& b, const Buffers& m, long step, long first
     }
 }
 
-// out += the product of gradients of gates, from a first panel on, with weights packed for the backward pass.
+// out += grad_gates times the weights, which are packed for the backward pass.
 template <int cell>
 void backward_product(const Rows<cell>& b, const float* grad_gates, long step, long depth, const float* weights, long rows,
                       float* out) {
     auto sums = [&](long p) { return Sums{out + p * b.h_rows * W, out + p * b.h_rows * W}; };
-    multiply(grad_gates, step * W, rows, depth, weights, b.H, W, sums, nothing);
+    multiply(grad_gates, step * W, rows, depth, weights, b.H, W, sums, no_callback);
 }
 
-// Gradient of the reset gate that acts before the product, once that of what it scales is known.
+// Gradient of a reset gate that acts before the product, from the gradient of reset * h.
 inline void backward_reset(const Rows<GRU_BEFORE>& b, const Buffers& m, long step, long first, long rows,
                            const float* saved) {
     const long h_step = b.h_rows * W, slot = b.H * step * W;
@@ -95,7 +95,7 @@ inline void backward_reset(const Rows<GRU_BEFORE>& b, const Buffers& m, long ste
             const long place = (p * step + first + r) * W;
             const vec reset = load(saved + ((p * rows + r) * 3 + 1) * W), before = load(m.before + place);
             const vec grad = load(m.grad_reset + p * h_step + r * W);
-            const vec grad_reset = grad * before * reset * (all(1.0f) - reset);
+            const vec grad_reset = grad * before * reset * (broadcast(1.0f) - reset);
             float* grad_h = m.grad_h + p * h_step + r * W;
             store(m.grad_gates + slot + place, grad_reset);
             store(m.reset_states + place, reset * before);
@@ -107,28 +107,28 @@ inline void backward_reset(const Rows<GRU_BEFORE>& b, const Buffers& m, long ste
     }
 }
 
-// The gradient of the inputs of a chunk.
+// Gradient of the inputs of a chunk.
 template <int cell>
 void backward_input(const Rows<cell>& b, const Weights& w, Buffers& m, const Chunk& chunk, long step) {
     const long panel = step * W;
     m.targets.resize(chunk.rows);
     chunk.each([&](long i, long s, long r) { m.targets[r] = b.grad_x(i, s); });
     alignas(64) static const float zero[W] = {};
-    long p = 0;  // m.x is free by now: it has the gradient of its numbers, panel by panel
+    long p = 0;  // m.x is no longer needed: its memory holds the gradient, panel by panel
     multiply(m.grad_gates, panel, chunk.rows, gates(cell) * b.H, w.ih_backward, b.I, 0,
              [&](long c) { return Sums{zero, m.x + c * panel}; },
              [&](long columns) {
                  for (; p < columns; p++)
                      for (long r = 0; r < chunk.rows; r++) {
                          float* to = m.targets[r] + p * W;
-                         const long width = in_panel(b.q.I, p);
+                         const long width = panel_width(b.q.I, p);
                          vec sum = load(m.x + p * panel + r * W);
                          if (b.d.add_grad_x) {
                              vec there{};
                              memcpy(&there, to, width * sizeof(float));
                              sum += there;
                          }
-                         store_some(to, sum, width);
+                         store_partial(to, sum, width);
                      }
              });
 }
@@ -146,16 +146,16 @@ void backward_block(const Rows<cell>& b, const Weights& w, Buffers& m) {
                    (b.q.T - b.length[i]) * b.q.I * sizeof(float));
     }
     Chunk chunk;
-    for (long begin = b.length[0], going = 0; begin > 0;) {
+    for (long begin = b.length[0], active = 0; begin > 0;) {
         const long end = begin;
         for (long taken = 0; begin > 0; begin--) {
-            long next = going;
+            long next = active;
             while (next < b.rows && b.length[next] >= begin) next++;
             if (begin < end && taken + next > BACKWARD_CHUNK) break;
             taken += next;
-            going = next;
+            active = next;
         }
-        chunk.set(begin, end, b.length, going);
+        chunk.set(begin, end, b.length, active);
         steps_left -= chunk.rows;
         chunk.each([&](long i, long s, long r) {
             to_panels(m.before + r * W, panel, s ? b.output(i, s - 1) : b.start(i), b.q.H);

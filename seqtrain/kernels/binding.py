@@ -1,6 +1,6 @@
-"""The interface of the compiled kernels: their structures, and a call.
+"""Python side of the compiled recurrence: the C structures, and the calls.
 
-Shapes: B batch, T time, D features in, H hidden.
+Shapes: B batch, T time, D features, H hidden.
 """
 
 import ctypes
@@ -16,34 +16,34 @@ POINTERS = [
     *("w_ih", "w_hh", "b_ih", "b_hh", "h0", "outputs", "h_n", "saved", "grad_outputs", "grad_h_n"),
     *("grad_x", "grad_w_ih", "grad_w_hh", "grad_b_ih", "grad_b_hh", "grad_h0"),
 ]
-FEW_ROWS = 8
-"""Rows that a thread should have to be at its best."""
+MIN_ROWS_PER_THREAD = 8
+"""Rows that a thread needs to run at full speed."""
 
 
 class Cell(StrEnum):
-    """What a recurrence computes, by the name of the unit which does."""
+    """The recurrences that have a kernel; each value is the name of the unit that compiles it."""
 
     gru_after = "gru_after"
-    """torch.nn.GRU: the reset gate acts after the product."""
+    """torch.nn.GRU: the reset gate acts after the matrix product."""
     gru_before = "gru_before"
-    """seqtrain.layers.cells.GRUCell: before."""
+    """seqtrain.layers.cells.GRUCell: the reset gate acts before the matrix product."""
     rnn_tanh = "rnn_tanh"
     rnn_relu = "rnn_relu"
     lstm = "lstm"
 
     @property
     def num_gates(self) -> int:
-        """Blocks of rows in the weights."""
+        """Number of gates, which are blocks of H rows in the weights."""
         return {Cell.rnn_tanh: 1, Cell.rnn_relu: 1, Cell.lstm: 4}.get(self, 3)
 
     @property
     def num_states(self) -> int:
-        """Vectors that a state is joined of: h, and an LSTM's c after it."""
+        """Number of vectors in a state: h, and for an LSTM also c."""
         return 2 if self is Cell.lstm else 1
 
 
 class Weights(NamedTuple):
-    """Of one direction, named and shaped as those of torch's layers."""
+    """Weights of one direction, with the shapes of torch's layers."""
 
     w_ih: Tensor
     w_hh: Tensor
@@ -52,7 +52,7 @@ class Weights(NamedTuple):
 
 
 class Direction(ctypes.Structure):
-    """One direction of a layer; see recurrence.cpp."""
+    """C structure of one direction of a layer; the fields are documented in schedule.h."""
 
     _fields_ = [
         *((name, ctypes.c_void_p) for name in POINTERS),
@@ -62,10 +62,11 @@ class Direction(ctypes.Structure):
 
 
 class Problem(ctypes.Structure):
-    """What a call is about; see recurrence.cpp."""
+    """C structure of one call; the fields are documented in schedule.h."""
 
     _fields_ = [
-        *((name, ctypes.c_int64) for name in ("B", "T", "I", "H", "directions", "threads", "parts", "apart")),
+        *((name, ctypes.c_int64) for name in ("B", "T", "I", "H")),
+        *((name, ctypes.c_int64) for name in ("directions", "threads", "parts", "parallel_directions")),
         ("lengths", ctypes.c_void_p),
         ("x", ctypes.c_void_p),
         *((f"{name}_{of}", ctypes.c_int64) for name in ("x", "outputs", "grad_outputs") for of in ("row", "step")),
@@ -73,61 +74,70 @@ class Problem(ctypes.Structure):
     ]
 
 
-def address(tensor: Tensor | None) -> int | None:
-    """Of a tensor's first number."""
+def data_pointer(tensor: Tensor | None) -> int | None:
+    """Address of a tensor's first element; None for None."""
     return None if tensor is None else tensor.data_ptr()
 
 
-def with_rows(tensor: Tensor) -> Tensor:
-    """The tensor, copied if the numbers of its last dimension are not neighbours."""
+def with_contiguous_rows(tensor: Tensor) -> Tensor:
+    """The tensor, copied if its last dimension is not contiguous."""
     return tensor if tensor.shape[-1] == 1 or tensor.stride(-1) == 1 else tensor.contiguous()
 
 
-def share(rows: int, directions: int, threads: int) -> tuple[int, bool]:
-    """Parts that a batch is dealt to, and whether the directions of a part have threads of their own."""
-    apart = directions == 2 and threads > 1 and rows < FEW_ROWS * threads
-    threads = threads // 2 if apart else threads
-    return -(-rows // -(-rows // threads)), apart
+def split_work(rows: int, directions: int, threads: int) -> tuple[int, bool]:
+    """How to split a batch among threads.
+
+    Args:
+        rows: B.
+        directions: 1 or 2.
+        threads: threads available.
+
+    Returns:
+        Number of parts of the batch, and whether both directions of a part run in parallel.
+    """
+    parallel_directions = directions == 2 and threads > 1 and rows < MIN_ROWS_PER_THREAD * threads
+    threads = threads // 2 if parallel_directions else threads
+    return -(-rows // -(-rows // threads)), parallel_directions
 
 
-def problem(
+def make_problem(
     x: Tensor,
     lengths: Tensor,
     weights: Sequence[Weights],
     reverse: Sequence[bool],
     threads: int,
     parts: int,
-    apart: bool,
+    parallel_directions: bool,
 ) -> Problem:
-    """A call without its results: the tensors must outlive it."""
+    """Arguments of one call, without its results. The tensors must stay alive until the call ends."""
     (B, T, D), H = x.shape, weights[0].w_hh.shape[1]
-    made = Problem(B=B, T=T, I=D, H=H, directions=len(weights))
-    made.threads, made.parts, made.apart = threads, parts, apart
-    made.lengths, made.x = address(lengths), address(x)
-    made.x_row, made.x_step = x.stride()[:2]
-    made.outputs_row, made.outputs_step = T * H * len(weights), H * len(weights)
-    for direction, own, back in zip(made.direction, weights, reverse, strict=False):
+    problem = Problem(B=B, T=T, I=D, H=H, directions=len(weights))
+    problem.threads, problem.parts, problem.parallel_directions = threads, parts, parallel_directions
+    problem.lengths, problem.x = data_pointer(lengths), data_pointer(x)
+    problem.x_row, problem.x_step = x.stride()[:2]
+    problem.outputs_row, problem.outputs_step = T * H * len(weights), H * len(weights)
+    for direction, own, is_reversed in zip(problem.direction, weights, reverse, strict=False):
         for name, tensor in own._asdict().items():
-            setattr(direction, name, address(tensor))
-        direction.reverse = back
-    return made
+            setattr(direction, name, data_pointer(tensor))
+        direction.reverse = is_reversed
+    return problem
 
 
 def saved_numbers(cell: Cell, hidden_size: int) -> int:
-    """Numbers that the forward pass leaves for the backward pass for each step of a row."""
+    """Numbers per step of a row that the forward pass saves for the backward pass."""
     return int(compiled(cell).saved_numbers(ctypes.c_int64(hidden_size)))
 
 
-def call(unit: str, name: str, made: ctypes.Structure) -> None:
-    """Run a unit's ``forward`` or ``backward``."""
-    compiled(unit)[name](ctypes.byref(made))
+def call(unit: str, name: str, problem: ctypes.Structure) -> None:
+    """Call the function ``name`` (``forward`` or ``backward``) of a unit."""
+    compiled(unit)[name](ctypes.byref(problem))
 
 
 def compiled(unit: str) -> ctypes.CDLL:
-    """A unit's library.
+    """Library of a unit.
 
     Raises:
-        RuntimeError: if it cannot be had.
+        RuntimeError: if it cannot be compiled here.
     """
     found = library(unit)
     if found is None:

@@ -1,7 +1,7 @@
-"""The compiled kernels: built by the system's compiler for this very CPU at first use, and cached.
+"""Compilation of the kernels: built by the system's C++ compiler for this CPU on first use, then cached.
 
-A unit is what one shared library holds: a cell, or the pooling. A run needs one or two of them. Their compilers work in
-the background while data is read.
+A unit is the content of one shared library: one recurrent cell, or the pooling. A run needs one or two units. Compilers
+run in the background while data is read.
 """
 
 import atexit
@@ -30,7 +30,7 @@ UNITS: dict[str, list[str]] = {
        for cell in ("gru_after", "gru_before", "rnn_tanh", "rnn_relu", "lstm")},
     "additive_pooling": ["pooling.cpp"],
 }  # fmt: skip
-"""Source of each unit, and what its compiler is told besides."""
+"""Unit -> source file and macro definitions for the compiler."""
 FLAGS = ["-std=c++17", "-O3", "-ffp-contract=fast", "-fPIC", "-shared"]
 TIME_LIMIT = 300  # seconds
 HINTS = {
@@ -43,28 +43,28 @@ log = logging.getLogger(__name__)
 
 
 class CompileError(Exception):
-    """Why a unit cannot be used here, in one line."""
+    """Why a unit cannot be compiled here, in one line."""
 
 
 @dataclass
 class Compilation:
-    """A compiler at work on a unit."""
+    """A running compiler."""
 
     command: list[str]
-    """Compiler and its own arguments, with which it is known again."""
+    """Compiler with its own arguments; identifies the compiler."""
     process: subprocess.Popen[str]
     folder: tempfile.TemporaryDirectory[str]
-    """Where the library is made: two processes may compile at once, and each has a file of its own."""
+    """Temporary folder for the output. Each process has its own, so several may compile at once."""
     target: Path
-    """Where it goes when it is whole."""
+    """Final place of the library in the cache."""
 
     @property
-    def made(self) -> Path:
-        """The library while it is being made."""
+    def output(self) -> Path:
+        """Path of the library while it is compiled."""
         return Path(self.folder.name, self.target.name)
 
     def stop(self) -> None:
-        """End the compiler with all that it has started, and remove what it has made so far."""
+        """Kill the compiler with all its child processes, and remove its output."""
         with suppress(ProcessLookupError):
             if os.name == "posix":
                 os.killpg(self.process.pid, signal.SIGKILL)
@@ -75,32 +75,32 @@ class Compilation:
 
 
 running: dict[str, Compilation] = {}
-"""Compilers at work in the background, by unit."""
+"""Compilers running in the background, by unit."""
 
 
 @atexit.register
-def stop_running() -> None:
-    """End the compilers of a process that ends before it needs them."""
+def stop_compilers() -> None:
+    """Kill the compilers that are still running when the process exits."""
     while running:
         running.popitem()[1].stop()
 
 
 def start(units: Iterable[str]) -> None:
-    """Begin to compile the units that are not in the cache, in the background; ``library`` waits for them."""
+    """Start compiling the units that are not cached, in the background. ``library`` waits for them."""
     commands = compilers()
     if not commands:
         return
     for unit in units:
         if unit not in running and not cached(unit, commands[0]).exists():
             try:
-                running[unit] = begin(unit, commands[0])
+                running[unit] = start_compiler(unit, commands[0])
             except OSError:
-                return  # `library` tries again, and says why
+                return  # `library` tries again and reports the error
 
 
 @cache
 def library(unit: str) -> ctypes.CDLL | None:
-    """A unit's library, compiled if it is not in the cache; None where it cannot be had, which is said once."""
+    """Library of a unit, compiled if it is not cached; None, with one warning, if it cannot be compiled."""
     found = build(unit)
     if isinstance(found, ctypes.CDLL):
         return found
@@ -110,18 +110,18 @@ def library(unit: str) -> ctypes.CDLL | None:
 
 @cache
 def warn_once(reason: str) -> None:
-    """Say why torch's layers are used."""
+    """Warn once for each reason that torch's layers replace the fused kernels."""
     log.warning("the fused kernels cannot be compiled here, and torch's own, slower layers are used: %s", reason)
 
 
 def unavailable(units: Iterable[str]) -> str | None:
-    """Why one of the units cannot be had; None where all can."""
+    """The reason why one of the units cannot be compiled; None if all can."""
     return next((found for unit in units if isinstance(found := build(unit), str)), None)
 
 
 @cache
 def build(unit: str) -> ctypes.CDLL | str:
-    """A unit's library, or why it cannot be had."""
+    """Library of a unit, or the reason why it cannot be compiled."""
     failures = []
     commands = compilers()
     if not commands:
@@ -135,14 +135,14 @@ def build(unit: str) -> ctypes.CDLL | str:
 
 
 def missing_compiler() -> str:
-    """What to do where there is no compiler."""
+    """Error message for a machine without a compiler."""
     return f"no C++ compiler is found; {HINTS.get(platform.system(), 'install g++ or clang++')}, or set CXX"
 
 
 def compilers() -> list[list[str]]:
-    """Compilers that are there, each with the arguments it always takes: $CXX, then the usual names.
+    """Commands of the installed compilers, each with its fixed arguments: $CXX first, then the usual names.
 
-    Each is asked for code for this very CPU, and if it does not know how, for that of any of its kind.
+    Each compiler is tried with code for this CPU, then with portable code.
     """
     names = [os.environ.get("CXX", ""), "c++", "g++", "clang++"]
     found = [words for name in names if (words := shlex.split(name)) and shutil.which(words[0])]
@@ -152,44 +152,44 @@ def compilers() -> list[list[str]]:
 
 
 def load(unit: str, command: list[str]) -> ctypes.CDLL:
-    """Load what this compiler makes of a unit, from the cache if it has been made before.
+    """Load a unit's library from the cache, or compile it with this compiler.
 
     Raises:
-        CompileError: if it fails.
-        OSError: if not even a temporary folder can be written.
+        CompileError: if the compiler fails.
+        OSError: if no temporary folder can be written.
     """
-    begun = running.pop(unit, None)
-    if begun is not None and begun.command != command:
-        begun.stop()
-        begun = None
+    running_compilation = running.pop(unit, None)
+    if running_compilation is not None and running_compilation.command != command:
+        running_compilation.stop()
+        running_compilation = None
     target = cached(unit, command)
     try:
-        if begun is None and target.exists():
+        if running_compilation is None and target.exists():
             return ctypes.CDLL(str(target))
     except OSError:
-        pass  # not a library, or one for another system: it is made again
-    compilation = begun or begin(unit, command)
+        pass  # damaged, or for another system: compile again
+    compilation = running_compilation or start_compiler(unit, command)
     try:
-        finish(compilation)
+        wait_for_compiler(compilation)
         try:
-            compilation.made.replace(target)
+            compilation.output.replace(target)
             return ctypes.CDLL(str(target))
-        except OSError:  # the cache cannot be written or not be loaded from
-            return ctypes.CDLL(str(compilation.made))
+        except OSError:  # the cache is not writable, or does not allow loading
+            return ctypes.CDLL(str(compilation.output))
     finally:
         compilation.folder.cleanup()
 
 
 def cached(unit: str, command: list[str]) -> Path:
-    """Where the cache has a unit's library."""
+    """Path of a unit's library in the cache."""
     return cache_directory() / "kernels" / f"{unit}-{key(unit, command)}.so"
 
 
-def begin(unit: str, command: list[str]) -> Compilation:
-    """Start a compiler.
+def start_compiler(unit: str, command: list[str]) -> Compilation:
+    """Start compiling a unit.
 
     Raises:
-        OSError: if not even a temporary folder can be written.
+        OSError: if no temporary folder can be written.
     """
     target = cached(unit, command)
     try:
@@ -206,15 +206,15 @@ def begin(unit: str, command: list[str]) -> Compilation:
     return Compilation(command, process, folder, target)
 
 
-def finish(compilation: Compilation) -> None:
-    """Wait for a compiler.
+def wait_for_compiler(compilation: Compilation) -> None:
+    """Wait until a compiler ends.
 
     Raises:
-        CompileError: if it fails.
+        CompileError: if it fails or takes too long.
     """
     name = compilation.command[0]
     if compilation.process.poll() is None:
-        log.info("waiting for %s: the kernels are compiled for this CPU, which is done once", name)
+        log.info("waiting for %s: it compiles the kernels for this CPU, once", name)
     try:
         errors = compilation.process.communicate(timeout=TIME_LIMIT)[1]
     except subprocess.TimeoutExpired as error:
@@ -222,11 +222,11 @@ def finish(compilation: Compilation) -> None:
         raise CompileError(f"{name} took over {TIME_LIMIT} s") from error
     if code := compilation.process.returncode:
         lines = [line for line in errors.splitlines() if "error" in line] or errors.splitlines()
-        raise CompileError(f"{name} fails: {lines[0] if lines else f'exit code {code}'}")
+        raise CompileError(f"{name} failed: {lines[0] if lines else f'exit code {code}'}")
 
 
 def key(unit: str, command: list[str]) -> str:
-    """Digest of all that shapes a library: sources, flags, the compiler's version and the CPU."""
+    """Hash of everything that determines a library: sources, flags, compiler version and CPU."""
     source, *defines = UNITS[unit]
     parts = [path.read_text() for path in [FOLDER / source, *sorted(FOLDER.glob("*.h"))]]
     parts += [*FLAGS, *defines, *command, version(tuple(command)), cpu()]
@@ -235,13 +235,13 @@ def key(unit: str, command: list[str]) -> str:
 
 @cache
 def version(command: tuple[str, ...]) -> str:
-    """What a compiler says of itself."""
+    """Output of the compiler's ``--version``."""
     return subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=TIME_LIMIT).stdout
 
 
 @cache
 def cpu() -> str:
-    """Model of the CPU and what it can do."""
+    """Model and features of the CPU."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

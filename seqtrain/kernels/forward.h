@@ -6,7 +6,7 @@
 
 namespace {
 
-// The input's part of the gates for a chunk of steps, biases included.
+// The input product W_ih x of a chunk of steps, biases included.
 template <int cell>
 void project(const Rows<cell>& b, const Weights& w, const Buffers& m, const Chunk& chunk, long step) {
     const long panel = step * W;
@@ -15,7 +15,7 @@ void project(const Rows<cell>& b, const Weights& w, const Buffers& m, const Chun
              [&](long c) {
                  return Sums{w.bias + c * W, m.gates + slot<cell>(c / gates(cell), c % gates(cell)) * panel};
              },
-             nothing);
+             no_callback);
     if constexpr (cell == GRU_AFTER)
         for (long p = 0; p < b.H; p++) {
             float* state = m.gates + slot<cell>(p, 3) * panel;
@@ -23,7 +23,7 @@ void project(const Rows<cell>& b, const Weights& w, const Buffers& m, const Chun
         }
 }
 
-// The product of the state with the weights, and the gates of some rows as soon as those of a panel are there.
+// One step of some rows: the recurrent product W_hh h, and the gates of each panel as soon as its product is computed.
 template <int cell>
 void forward_step(const Rows<cell>& b, const Weights& w, const Buffers& m, long step, long first, long rows, float* saved,
                   float* const* outputs) {
@@ -32,17 +32,17 @@ void forward_step(const Rows<cell>& b, const Weights& w, const Buffers& m, long 
     auto gate = [&](long p, long s) { return sums + slot<cell>(p, s) * panel; };
     auto finish = [&](long p, long r, vec h) {
         store(m.next + p * h_step + r * W, h);
-        store_some(outputs[r] + p * W, h, in_panel(b.q.H, p));
+        store_partial(outputs[r] + p * W, h, panel_width(b.q.H, p));
     };
-    // Units that are not there have weights of 0, which times an infinite number are no 0.
+    // Padding units have zero weights, but zero times infinity is NaN: reset their sums to zero.
     auto clear_padding = [&](long p) {
         for (long s = 0; s < slots(cell); s++)
             for (long r = 0; r < rows; r++) {
                 float* at = gate(p, s) + r * W;
-                for (long i = in_panel(b.q.H, p); i < W; i++) at[i] = 0;
+                for (long i = panel_width(b.q.H, p); i < W; i++) at[i] = 0;
             }
     };
-    // Call work(panel) once for each panel, when its sums over count gates, from slot from on, are there.
+    // Call work(panel) for each panel when its sums of `count` gates, in the slots after `from`, are computed.
     auto product = [&](const float* state, const float* weights, long from, long count, auto work) {
         long p = 0;
         multiply(state, h_step, rows, b.H, weights, count * b.H, W,
@@ -126,7 +126,7 @@ void forward_step(const Rows<cell>& b, const Weights& w, const Buffers& m, long 
             const float* sum_of = gate(p, 0);
             for (long r = 0; r < rows; r++) {
                 const vec sum = load(sum_of + r * W);
-                finish(p, r, cell == RNN_TANH ? hyperbolic_tangent(sum) : at_least(sum, 0.0f));
+                finish(p, r, cell == RNN_TANH ? hyperbolic_tangent(sum) : clamp_min(sum, 0.0f));
             }
         });
     }
@@ -143,29 +143,29 @@ void forward_block(const Rows<cell>& b, const Weights& w, Buffers& m) {
     }
     std::vector<float*> outputs(b.rows);
     Chunk chunk;
-    long going = b.rows, steps_done = 0;
-    auto end_rows = [&](long s) {  // rows with no step after s steps
-        for (; going && b.length[going - 1] <= s; going--) {
-            from_panels(b.state(b.d.h_n, going - 1), m.h + (going - 1) * W, h_step, b.q.H);
-            if (cell == LSTM) from_panels(b.state(b.d.h_n, going - 1, 1), m.c + (going - 1) * W, h_step, b.q.H);
+    long active = b.rows, steps_done = 0;
+    auto end_rows = [&](long s) {  // store the state of rows that have no more than s steps
+        for (; active && b.length[active - 1] <= s; active--) {
+            from_panels(b.state(b.d.h_n, active - 1), m.h + (active - 1) * W, h_step, b.q.H);
+            if (cell == LSTM) from_panels(b.state(b.d.h_n, active - 1, 1), m.c + (active - 1) * W, h_step, b.q.H);
         }
     };
     end_rows(0);
-    while (going) {
-        long end = chunk.end + 1, taken = going;
-        for (long next = going; end < b.length[0]; end++, taken += next) {
+    while (active) {
+        long end = chunk.end + 1, taken = active;
+        for (long next = active; end < b.length[0]; end++, taken += next) {
             while (b.length[next - 1] <= end) next--;
             if (taken + next > FORWARD_CHUNK) break;
         }
-        chunk.set(chunk.end, end, b.length, going);
+        chunk.set(chunk.end, end, b.length, active);
         project<cell>(b, w, m, chunk, step);
         for (long k = 0; k < chunk.end - chunk.begin; k++) {
             const long s = chunk.begin + k;
-            for (long i = 0; i < going; i++) outputs[i] = b.output(i, s);
-            forward_step<cell>(b, w, m, step, chunk.first[k], going, b.d.saved ? b.saved(steps_done) : nullptr,
+            for (long i = 0; i < active; i++) outputs[i] = b.output(i, s);
+            forward_step<cell>(b, w, m, step, chunk.first[k], active, b.d.saved ? b.saved(steps_done) : nullptr,
                                outputs.data());
             std::swap(m.h, m.next);
-            steps_done += going;
+            steps_done += active;
             end_rows(s + 1);
         }
     }

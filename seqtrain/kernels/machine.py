@@ -1,4 +1,4 @@
-"""What this CPU offers, asked of the machine: width of its vectors, products in bf16, an LSTM in bf16."""
+"""Capabilities of this CPU: vector instructions, bf16 products and a bf16 LSTM."""
 
 import os
 import platform
@@ -7,31 +7,32 @@ from functools import cache
 import torch
 from torch import nn
 
-LESS_THAN_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
-"""Instruction sets that oneDNN can be held to and that lack products in bf16."""
+INSTRUCTION_SETS_WITHOUT_BF16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
+"""Values of oneDNN's instruction set limit that exclude bf16 products."""
 
 
 def instruction_set() -> str:
-    """The vectors that torch uses here: ``AVX512``, ``AVX2``, ``DEFAULT`` and the like."""
+    """The vector instructions that torch uses here: ``AVX512``, ``AVX2``, ``DEFAULT`` and the like."""
     return torch.backends.cpu.get_cpu_capability()
 
 
 def bf16_products() -> bool:
-    """Whether products of bf16 numbers are faster here than those of fp32: the CPU must have instructions for them.
+    """Whether bf16 products are faster than fp32 products here, which needs CPU instructions for them.
 
-    Without, oneDNN computes them number by number: 60 to 200 times slower than in fp32, measured on Zen 3.
+    Without such instructions oneDNN computes bf16 products number by number: 60 to 200 times slower than in fp32,
+    measured on Zen 3.
     """
-    held_to = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "")).upper()
-    if held_to in LESS_THAN_BF16:
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", os.environ.get("DNNL_MAX_CPU_ISA", "")).upper()
+    if limit in INSTRUCTION_SETS_WITHOUT_BF16:
         return False
     if platform.machine().lower() in ("arm64", "aarch64"):
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return bool(torch.cpu._is_avx512_bf16_supported())  # AMX comes with it
+    return bool(torch.cpu._is_avx512_bf16_supported())  # CPUs with AMX have it too
 
 
 @cache
 def bf16_lstm() -> bool:
-    """Whether torch can run and train an LSTM in bf16 on this CPU: oneDNN has one for some instruction sets only."""
+    """Whether torch can train an LSTM in bf16 on this CPU; oneDNN supports it on some instruction sets only."""
     if not bf16_products():
         return False
     layer = nn.LSTM(16, 16, batch_first=True)

@@ -1,4 +1,4 @@
-// Memory for the calls of a thread.
+// Scratch memory of a thread, reused from call to call.
 
 #pragma once
 
@@ -12,14 +12,14 @@
 
 namespace {
 
-// Memory for one call, kept for the next: all of it comes from one block, once the size is known from a first call. Where
-// the system has huge pages the block lies in them, without which a tenth or two of the speed is lost. Under the address
-// sanitizer each piece is a block of its own, so that a step past its end is seen.
+// Scratch memory for one call, kept for the next call. After a first call the total size is known, and all memory comes
+// from one block. The block uses huge pages where the system has them: without, kernels are 10 to 20 % slower. Under the
+// address sanitizer each piece is a block of its own, so that an access past its end is detected.
 class Arena {
   public:
     ~Arena() { release(); }
 
-    // Forget what was handed out.
+    // Free all pieces for the next call.
     void reset() {
         const size_t size = total;
         if (blocks.size() != 1 || CHECKED) release();
@@ -28,7 +28,7 @@ class Arena {
     }
 
     float* floats(long count) {
-        const size_t size = (count * sizeof(float) + 127) / 64 * 64;  // a line apart, so that threads share none
+        const size_t size = (count * sizeof(float) + 127) / 64 * 64;  // so that pieces never share a cache line
         total += size;
         if (CHECKED || blocks.empty() || used + size > blocks.back().size) grow(CHECKED ? count * sizeof(float) : size);
         float* place = (float*)(blocks.back().start + used);

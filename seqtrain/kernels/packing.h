@@ -1,4 +1,4 @@
-// What surrounds the blocks of one call: memory, packed weights, the gradients of weights.
+// Work before and after the blocks of a call: scratch memory, packed weights, gradients of the weights.
 
 #pragma once
 
@@ -10,8 +10,8 @@ struct Place {
     long gate, panel;
 };
 
-// Pieces of work that pack the columns of the product with W^T, one for each group; W is (rows of gates, depth), and
-// place(column) says which gate's panel of rows a column is.
+// Add a piece of work for each group of columns that packs W^T for the forward product. W is (rows of gates, depth), and
+// place(column) gives the gate and the panel of its rows.
 template <class ColumnPlace>
 void pack_forward(std::vector<Packing>& work, float* to, const Problem& q, const float* weight, long depth, long columns,
                   ColumnPlace place) {
@@ -22,13 +22,13 @@ void pack_forward(std::vector<Packing>& work, float* to, const Problem& q, const
         for (long c = 0; c < piece.columns; c++) {
             const Place at = place(first + c);
             piece.from[c] = weight + (at.gate * q.H + at.panel * W) * depth;
-            piece.width[c] = in_panel(q.H, at.panel);
+            piece.width[c] = panel_width(q.H, at.panel);
         }
         work.push_back(piece);
     }
 }
 
-// The same for the product with W, whose rows are those of the given gates one after the other.
+// Add pieces of work that pack W for the backward product; its rows are those of the given gates, in this order.
 void pack_backward(std::vector<Packing>& work, float* to, const Problem& q, const float* weight, long width,
                    const std::vector<long>& gates) {
     const ColumnGroups groups(panels(width));
@@ -39,7 +39,7 @@ void pack_backward(std::vector<Packing>& work, float* to, const Problem& q, cons
                           1, width, q.H, depth};
             for (long c = 0; c < columns; c++) {
                 piece.from[c] = weight + gates[s] * q.H * width + (first + c) * W;
-                piece.width[c] = in_panel(width, first + c);
+                piece.width[c] = panel_width(width, first + c);
             }
             work.push_back(piece);
         }
@@ -81,8 +81,8 @@ Weights pack(const Problem& q, const Direction& d, Arena& arena, std::vector<Pac
         auto of = [&](const float* bias, long gate) { return bias && i < q.H ? bias[gate * q.H + i] : 0.0f; };
         for (long s = 0; s < G; s++) {
             const long gate = input_gate(cell, s);
-            const bool apart = cell == GRU_AFTER && s == 0;  // n: the reset gate scales the bias of the state's part
-            w.bias[(i / W * G + s) * W + i % W] = of(d.b_ih, gate) + (apart ? 0.0f : of(d.b_hh, gate));
+            const bool separate = cell == GRU_AFTER && s == 0;  // n: the reset gate scales the recurrent bias
+            w.bias[(i / W * G + s) * W + i % W] = of(d.b_ih, gate) + (separate ? 0.0f : of(d.b_hh, gate));
         }
         w.bias_state[i] = cell == GRU_AFTER ? of(d.b_hh, 2) : 0.0f;
     }
@@ -123,7 +123,7 @@ void allocate_sums(const Problem& q, Arena& arena, Buffers& m) {
     m.sums_bias = arena.floats(slots(cell) * H);
 }
 
-// Gradients of one direction's weights: the sums of the jobs that ran it.
+// Gradients of one direction's weights: the total over the jobs that ran it.
 template <int cell>
 void gather_gradients(const Problem& q, const Direction& d, const std::vector<Buffers>& jobs) {
     const long H = panels(q.H), G = gates(cell);
@@ -136,10 +136,10 @@ void gather_gradients(const Problem& q, const Direction& d, const std::vector<Bu
     auto bias = [&](float* to, long slot, long gate, long p) {
         vec sum{};
         for (const Buffers& m : jobs) sum += load(m.sums_bias + (slot * H + p) * W);
-        if (to) store_some(to + gate * q.H + p * W, sum, in_panel(q.H, p));
+        if (to) store_partial(to + gate * q.H + p * W, sum, panel_width(q.H, p));
     };
     parallel(q.threads, G * H, [&](long i) {
-        const long slot = i / H, p = i % H, there = in_panel(q.H, p), gate = input_gate(cell, slot);
+        const long slot = i / H, p = i % H, there = panel_width(q.H, p), gate = input_gate(cell, slot);
         if (d.grad_w_ih) {
             unpack_gradient(d.grad_w_ih + (gate * q.H + p * W) * q.I, ih, G * H, i, there, q.I);
             float* to = d.grad_w_hh + (slot * q.H + p * W) * q.H;

@@ -1,9 +1,9 @@
-// Additive attention pooling on the CPU, forward and backward, in 32-bit numbers:
+// Additive attention pooling on the CPU, forward and backward, in fp32:
 //
 //   u_t = tanh(W h_t + b);  s_t = v u_t;  a = softmax of s over the real steps of a row;  pooled = sum_t a_t h_t
 //
-// The real steps of all rows, laid end to end, are taken in chunks: product, tanh and score of a chunk follow one another
-// while it is in the cache, and in the backward pass so do all its gradients. Chunks, and then rows, are dealt to threads.
+// The real steps of all rows are concatenated and split into chunks. Product, tanh and score of a chunk are computed while
+// it is in the cache, and so are all its gradients in the backward pass. Threads share the chunks, and then the rows.
 
 #include <algorithm>
 #include <cmath>
@@ -18,23 +18,23 @@ struct Pooling {
     int64_t B, T, M, threads;
     const int64_t* lengths;           // (B)
     const float *states, *weight, *bias, *query;  // h (B, T, M), W (M, M), b (M), v (M)
-    int64_t states_row, states_step;  // from one row or step to the next
-    float *pooled, *weights;          // (B, M) and a (B, T), which is zero on padding
-    float* saved;                     // u, saved_numbers(M) for each real step, or none
+    int64_t states_row, states_step;  // strides of row and step
+    float *pooled, *weights;          // (B, M), and a (B, T), zero on padding
+    float* saved;                     // u, saved_numbers(M) for each real step, or null
     const float* grad_pooled;         // (B, M)
-    float* grad_states;               // (B, T, M), or none, as all gradients where they are not wanted
-    float *grad_weight, *grad_bias, *grad_query;  // all or none
+    float* grad_states;               // (B, T, M); gradients from here on may be null if they are not needed
+    float *grad_weight, *grad_bias, *grad_query;  // all or none of them
 };
 }
 
 namespace {
 
 constexpr long CHUNK = 128;            // steps
-constexpr long STEP = CHUNK + 8;       // rows of a buffer of panels: see buffer_rows in schedule.h
+constexpr long STEP = CHUNK + 8;       // rows of a buffer of panels, see buffer_rows in schedule.h
 
-// The real steps of a batch, laid end to end.
+// The real steps of a batch, concatenated.
 struct Steps {
-    std::vector<long> row, time, first;  // of each step, and the first step of each row
+    std::vector<long> row, time, first;  // row and time of each step, and the first step of each row
     long count = 0, chunks = 0;
 
     explicit Steps(const Pooling& q) {
@@ -58,7 +58,7 @@ struct Steps {
     long size(long chunk) const { return std::min(CHUNK, count - chunk * CHUNK); }
 };
 
-// The weights and vectors of a call, packed.
+// Packed weights of a call.
 struct Packed {
     float *weight, *bias, *query;
 
@@ -76,7 +76,7 @@ struct Packed {
                           q.M, padded};
             for (long c = 0; c < piece.columns; c++) {
                 piece.from[c] = q.weight + (first + c) * W * (backward ? 1 : q.M);
-                piece.width[c] = in_panel(q.M, first + c);
+                piece.width[c] = panel_width(q.M, first + c);
             }
             piece();
         });
@@ -91,7 +91,7 @@ float total(vec x) {
     return sum;
 }
 
-// The product of two rows of n numbers.
+// Dot product of two vectors of n numbers.
 float inner(const float* a, const float* b, long n) {
     vec sum{};
     long i = 0;
@@ -104,11 +104,11 @@ float inner(const float* a, const float* b, long n) {
 // to += factor x, n numbers.
 void add(float* to, float factor, const float* x, long n) {
     long i = 0;
-    for (; i + W <= n; i += W) store(to + i, load(to + i) + all(factor) * load(x + i));
+    for (; i + W <= n; i += W) store(to + i, load(to + i) + broadcast(factor) * load(x + i));
     for (; i < n; i++) to[i] += factor * x[i];
 }
 
-// u of a chunk, as panels of its steps, and their scores in place of their weights.
+// Compute u of a chunk, in panels, and store the scores where the weights will be.
 void score(const Pooling& q, const Packed& w, const Steps& steps, long chunk, float* x, float* u) {
     const long rows = steps.size(chunk), M = panels(q.M);
     vec sums[CHUNK] = {};
@@ -121,18 +121,18 @@ void score(const Pooling& q, const Packed& w, const Steps& steps, long chunk, fl
                      const vec query = load(w.query + p * W);
                      for (long r = 0; r < rows; r++) {
                          float* at = u + (p * rows + r) * W;
-                         // units that are not there have weights of 0, which times an infinite number are no 0
-                         for (long i = in_panel(q.M, p); i < W; i++) at[i] = 0;
-                         const vec squashed = hyperbolic_tangent(load(at));
-                         store(at, squashed);
-                         sums[r] += query * squashed;
+                         // padding units have zero weights, but zero times infinity is NaN
+                         for (long i = panel_width(q.M, p); i < W; i++) at[i] = 0;
+                         const vec tanh_value = hyperbolic_tangent(load(at));
+                         store(at, tanh_value);
+                         sums[r] += query * tanh_value;
                      }
                  }
              });
     steps.each(chunk, [&](long r, long i, long t) { q.weights[i * q.T + t] = total(sums[r]); });
 }
 
-// Scores of a row to weights, and the states by them.
+// Turn the scores of a row into weights, and sum the weighted states.
 void pool(const Pooling& q, long i) {
     float *weights = q.weights + i * q.T, *pooled = q.pooled + i * q.M, highest = -INFINITY, sum = 0;
     const long length = q.lengths[i];
@@ -143,7 +143,7 @@ void pool(const Pooling& q, long i) {
     memset(weights + length, 0, (q.T - length) * sizeof(float));
 }
 
-// The gradients of a row's scores: a_t (g h_t - sum_k a_k g h_k).
+// Gradients of a row's scores: a_t (g h_t - sum_k a_k g h_k).
 void score_gradients(const Pooling& q, long i, float* to) {
     const float *grad = q.grad_pooled + i * q.M, *weights = q.weights + i * q.T;
     float mean = 0;
@@ -151,26 +151,26 @@ void score_gradients(const Pooling& q, long i, float* to) {
     for (long t = 0; t < q.lengths[i]; t++) to[t] = weights[t] * (to[t] - mean);
 }
 
-// What one thread of the backward pass works with.
+// Scratch memory of one thread of the backward pass.
 struct Buffers {
     float *x, *g, *out, *weight, *bias, *query;
 };
 
-// All gradients of a chunk, from those of its scores.
+// All gradients of a chunk, from the gradients of its scores.
 void backward_chunk(const Pooling& q, const Packed& w, const Steps& steps, long chunk, const float* grad_scores,
                     const Buffers& m) {
     const long rows = steps.size(chunk), M = panels(q.M), panel = STEP * W;
     const float* u = q.saved + chunk * CHUNK * M * W;
     grad_scores += chunk * CHUNK;
     for (long p = 0; p < M; p++) {
-        const vec query = load(w.query + p * W), one = all(1.0f);
+        const vec query = load(w.query + p * W), one = broadcast(1.0f);
         vec bias = load(m.bias + p * W), by_query = load(m.query + p * W);
         for (long r = 0; r < rows; r++) {
-            const vec squashed = load(u + (p * rows + r) * W), grad = all(grad_scores[r]);
-            const vec before = grad * query * (one - squashed * squashed);
+            const vec tanh_value = load(u + (p * rows + r) * W), grad = broadcast(grad_scores[r]);
+            const vec before = grad * query * (one - tanh_value * tanh_value);
             store(m.g + p * panel + r * W, before);
             bias += before;
-            by_query += grad * squashed;
+            by_query += grad * tanh_value;
         }
         store(m.bias + p * W, bias);
         store(m.query + p * W, by_query);
@@ -181,7 +181,7 @@ void backward_chunk(const Pooling& q, const Packed& w, const Steps& steps, long 
     }
     if (!q.grad_states) return;
     alignas(64) static const float zero[W] = {};
-    multiply(m.g, panel, rows, M, w.weight, M, 0, [&](long c) { return Sums{zero, m.out + c * panel}; }, nothing);
+    multiply(m.g, panel, rows, M, w.weight, M, 0, [&](long c) { return Sums{zero, m.out + c * panel}; }, no_callback);
     steps.each(chunk, [&](long r, long i, long t) {
         float* to = q.grad_states + (i * q.T + t) * q.M;
         from_panels(to, m.out + r * W, panel, q.M);
@@ -189,7 +189,7 @@ void backward_chunk(const Pooling& q, const Packed& w, const Steps& steps, long 
     });
 }
 
-// Chunks [first, last) of a part.
+// A part's range of chunks, [first, last).
 struct Part {
     long first, last;
     Part(const Steps& steps, long part, long parts)
@@ -258,15 +258,15 @@ void backward(const Pooling* problem) {
     std::vector<float*> sums;
     for (const Buffers& m : buffers) sums.push_back(m.weight);
     parallel(q.threads, panels(q.M), [&](long p) {
-        const long there = in_panel(q.M, p);
+        const long there = panel_width(q.M, p);
         unpack_gradient(q.grad_weight + p * W * q.M, sums, panels(q.M), p, there, q.M);
         vec bias{}, query{};
         for (const Buffers& m : buffers) {
             bias += load(m.bias + p * W);
             query += load(m.query + p * W);
         }
-        store_some(q.grad_bias + p * W, bias, there);
-        store_some(q.grad_query + p * W, query, there);
+        store_partial(q.grad_bias + p * W, bias, there);
+        store_partial(q.grad_query + p * W, query, there);
     });
 }
 }

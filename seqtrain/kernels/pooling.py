@@ -1,6 +1,7 @@
 """Additive attention pooling on the CPU by a fused kernel, with gradients.
 
-Product, tanh, score, softmax and weighted sum are made piece by piece in the cache, and padding costs nothing.
+Product, tanh, score, softmax and weighted sum of a chunk of steps are computed while the chunk is in the cache. Padding
+costs nothing.
 
 Shapes: B batch, T time, M features.
 """
@@ -12,13 +13,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from seqtrain.kernels.binding import address, call, compiled, with_rows
+from seqtrain.kernels.binding import call, compiled, data_pointer, with_contiguous_rows
 
 UNIT = "additive_pooling"
 
 
 class Problem(ctypes.Structure):
-    """What a call is about; see pooling.cpp."""
+    """C structure of one call; the fields are documented in pooling.cpp."""
 
     _fields_ = [
         *((name, ctypes.c_int64) for name in ("B", "T", "M", "threads")),
@@ -30,17 +31,17 @@ class Problem(ctypes.Structure):
 
 
 def run(name: str, states: Tensor, lengths: Tensor, **tensors: Tensor | None) -> None:
-    """Run ``forward`` or ``backward`` on tensors by the names of their fields."""
+    """Call ``forward`` or ``backward``. Keywords are the structure's fields and their tensors."""
     B, T, M = states.shape
     row, step = states.stride()[:2]
-    made = Problem(B=B, T=T, M=M, threads=torch.get_num_threads(), states_row=row, states_step=step)
+    problem = Problem(B=B, T=T, M=M, threads=torch.get_num_threads(), states_row=row, states_step=step)
     for field, tensor in {"states": states, "lengths": lengths, **tensors}.items():
-        setattr(made, field, address(tensor))
-    call(UNIT, name, made)
+        setattr(problem, field, data_pointer(tensor))
+    call(UNIT, name, problem)
 
 
 class AdditivePooling(torch.autograd.Function):
-    """See ``additive_pooling``."""
+    """Autograd function of ``additive_pooling``."""
 
     @staticmethod
     def forward(
@@ -73,7 +74,7 @@ class AdditivePooling(torch.autograd.Function):
 def additive_pooling(
     states: Tensor, lengths: Tensor, weight: Tensor, bias: Tensor, query: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The states of each row, weighted by how well each answers to a learned query.
+    """Weighted mean of the states of each row, with weights from a learned query.
 
     u_t = tanh(W h_t + b);  s_t = v u_t;  a = softmax of s over the real steps;  pooled = sum_t a_t h_t.
 
@@ -85,10 +86,10 @@ def additive_pooling(
         query: v, (M,).
 
     Returns:
-        Pooled states, (B, M), and the weights a, (B, T), 0 on padding; no gradient flows through the weights.
+        Pooled states (B, M), and the weights a (B, T), 0 on padding. No gradient flows through the weights.
 
     Raises:
-        ValueError: if a tensor has another type, device or shape.
+        ValueError: if a tensor has another dtype, device or shape.
         RuntimeError: if the kernel cannot be compiled here.
     """
     B, T, M = states.shape
@@ -104,4 +105,4 @@ def additive_pooling(
         raise ValueError(f"lengths: must be {B} numbers from 1 to {T}")
     keep = torch.is_grad_enabled() and any(tensor.requires_grad for tensor in named.values())
     contiguous = [tensor.contiguous() for tensor in (weight, bias, query)]
-    return AdditivePooling.apply(keep, lengths.long().contiguous(), with_rows(states), *contiguous)
+    return AdditivePooling.apply(keep, lengths.long().contiguous(), with_contiguous_rows(states), *contiguous)

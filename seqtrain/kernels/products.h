@@ -1,4 +1,4 @@
-// Matrix products of panels.
+// Matrix products of matrices in panels.
 
 #pragma once
 
@@ -8,13 +8,13 @@
 
 namespace {
 
-// A product keeps ROWS x COLUMNS vectors of sums in registers, beside COLUMNS of weights and one number of the rows: 8 x 3
-// where there are 32 registers, 6 x 2 where there are 16. The gradient of a matrix keeps GATES x INPUTS, 8 x 3 or 4 x 6 of 32
-// registers, 4 x 3 of 16.
+// Register tiles. A product keeps ROWS x COLUMNS vectors of sums in registers, with COLUMNS vectors of weights and one
+// broadcast number: 8 x 3 with 32 registers, 6 x 2 with 16. The gradient of a weight matrix keeps GATES x INPUTS vectors of
+// sums: 8 x 3 or 4 x 6 with 32 registers, 4 x 3 with 16.
 constexpr int COLUMNS = REGISTERS == 32 ? 3 : 2, ROWS = REGISTERS == 32 ? 8 : 6;
 constexpr int GATES = REGISTERS == 32 && W >= 8 ? 8 : 4, INPUTS = REGISTERS == 32 ? 24 / GATES : 3;
 
-// Panels of a matrix in groups of at most SIZE, as even as can be: the columns that a product takes at a time.
+// Panels of a matrix, split as evenly as possible into groups of at most SIZE: a product handles one group at a time.
 template <long SIZE>
 struct Groups {
     long total, count;
@@ -25,12 +25,12 @@ struct Groups {
 typedef Groups<COLUMNS> ColumnGroups;
 typedef Groups<INPUTS> InputGroups;
 
-// A group of columns of a matrix, row after row, for a product.
+// Copies a group of columns of a matrix, row after row, into the order in which a product reads it.
 struct Packing {
     float* to;
     long columns;                // panels
     const float* from[COLUMNS];  // first number of each panel
-    long width[COLUMNS];         // columns of each panel that are there; the others are zero
+    long width[COLUMNS];         // columns of each panel; the rest is padded with zeros
     long column_step, row_step, rows, padded_rows;
 
     void operator()() const {
@@ -44,22 +44,22 @@ struct Packing {
     }
 };
 
-// Where the sums of one panel of a product begin and end up, those of a row W after those of the row before.
+// Initial and final sums of one panel of a product; consecutive rows are W numbers apart.
 struct Sums {
     const float* start;
     float* out;
 };
 
-// A product with a group of columns: out = start + a b.
+// Arguments of a product with a group of columns: out = start + a b.
 struct Factors {
-    const float* a;       // panels of the rows, a_step apart, depth of them
+    const float* a;       // depth panels, a_step apart
     long a_step, depth;
     const float* b;       // packed, W * depth rows
-    long start_row;       // from the start of a row to that of the next: W, or 0 where all have the same
+    long start_row;       // distance between the initial sums of two rows: W, or 0 if all rows share them
     Sums sums[COLUMNS];
 };
 
-// R rows of a product from row r on. Meanwhile the lines from next on, of weights that come after these, are fetched.
+// Compute R rows of a product, from row r on. Prefetches the weights of the next group, from next on.
 template <int R, int C>
 void tile(const Factors& f, long r, const float* next) {
     vec sum[R][C];
@@ -80,7 +80,7 @@ void tile(const Factors& f, long r, const float* next) {
                 for (int c = 0; c < C; c++) weight[c] = *(const vec*)(b + c * W);
 #pragma GCC unroll 8
                 for (int i = 0; i < R; i++) {
-                    const vec x = all(a[i * W + k]);
+                    const vec x = broadcast(a[i * W + k]);
 #pragma GCC unroll 3
                     for (int c = 0; c < C; c++) sum[i][c] += x * weight[c];
                 }
@@ -108,8 +108,8 @@ inline Tile tile_of(long rows, long columns) {
     return columns == 1 ? tile_of_rows<1>(rows) : columns == 2 ? tile_of_rows<2>(rows) : tile_of_rows<COLUMNS>(rows);
 }
 
-// The product of rows with a matrix of so many panels of columns, group after group.
-//   sums_of(c): of panel c;  done(c): called when the panels before c are there.
+// The product of rows with a matrix of `columns` panels, group after group.
+//   sums_of(c): the sums of panel c.  done(c): called when all panels before c are computed.
 template <class SumsOf, class Done>
 void multiply(const float* a, long a_step, long rows, long depth, const float* b, long columns, long start_row,
               SumsOf sums_of, Done done) {
@@ -128,7 +128,7 @@ void multiply(const float* a, long a_step, long rows, long depth, const float* b
     }
 }
 
-inline void nothing(long) {}
+inline void no_callback(long) {}
 
 // sums += g^T x over all rows, for GATES columns of g and C panels of x.
 template <int C>
@@ -145,7 +145,7 @@ void gradient_tile(const float* g, const float* x, long x_step, long rows, float
         for (int c = 0; c < C; c++) value[c] = *(const vec*)(x + c * x_step + k * W);
 #pragma GCC unroll 8
         for (int r = 0; r < GATES; r++) {
-            const vec gate = all(g[k * W + r]);
+            const vec gate = broadcast(g[k * W + r]);
 #pragma GCC unroll 6
             for (int c = 0; c < C; c++) sum[r][c] += gate * value[c];
         }
@@ -165,8 +165,8 @@ inline GradientTile gradient_tile_of(long columns) {
     return tiles[columns - 1];
 }
 
-// The gradient of a weight matrix over a chunk: sums += g^T x, for panels of g and of x that are step apart. The sums lie
-// tile after tile, in the order in which they are made: groups of x's panels, panels of g, GATES of its columns.
+// The gradient of a weight matrix over a chunk: sums += g^T x, for panels of g and x that are step apart. The sums are
+// stored tile after tile in the order of computation: groups of x's panels, panels of g, GATES of its columns.
 inline void add_gradient(const float* g, long g_panels, const float* x, long x_panels, long step, long rows, float* sums) {
     const InputGroups groups(x_panels);
     for (long group = 0; group < groups.count; group++) {
@@ -180,8 +180,8 @@ inline void add_gradient(const float* g, long g_panels, const float* x, long x_p
     }
 }
 
-// The sums of add_gradient for one panel of g, added up over parts and laid out as the rows of the matrix.
-//   to: the first of the panel's rows, width numbers each;  there: rows of the panel that are there.
+// Add the sums of add_gradient for one panel of g over all parts, and store them as rows of the matrix.
+//   to: the panel's first row, of width numbers.  there: rows of the panel without padding.
 inline void unpack_gradient(float* to, const std::vector<float*>& parts, long g_panels, long panel, long there, long width) {
     const InputGroups groups(panels(width));
     for (long group = 0; group < groups.count; group++) {
@@ -191,7 +191,7 @@ inline void unpack_gradient(float* to, const std::vector<float*>& parts, long g_
             for (long c = 0; c < columns; c++) {
                 vec sum{};
                 for (const float* part : parts) sum += load(part + start + (r * columns + c) * W);
-                store_some(to + r * width + (first + c) * W, sum, in_panel(width, first + c));
+                store_partial(to + r * width + (first + c) * W, sum, panel_width(width, first + c));
             }
     }
 }

@@ -1,17 +1,18 @@
-// Recurrent layers of one direction or two on the CPU, forward and backward, in 32-bit numbers.
+// Recurrent layers in one or two directions on the CPU, forward and backward, in fp32.
 //
-// The rows of a batch are dealt to parts, one for each thread, and a part to blocks of at most BLOCK rows. A block runs
-// through all its steps alone, longest rows first, so that a step takes the rows that are still going and no other. Steps
-// are taken in chunks: the input's product is made for a chunk at once, and in the backward pass its gradient and those of
-// the weights, so that what lies between stays in the cache. "Step s" of a row is its s-th in the order of the direction.
+// The rows of a batch are split into parts, one for each thread, and a part into blocks of at most BLOCK rows. A block runs
+// through all its steps alone. Its longest rows come first, so each step computes a prefix of the rows: those that have not
+// ended. Steps are grouped in chunks. The input product is computed for a whole chunk, and so are, in the backward pass, the
+// gradients of inputs and weights, so that intermediate values stay in the cache. "Step s" of a row is the s-th step in the
+// order of the direction.
 //
-// Gates stand in slots, a vector of each after the other:
-//   GRU_AFTER   n, r, z, and the state's part of n; the input has the first three, the state the last three
+// Gates are stored in slots, a vector of each in turn:
+//   GRU_AFTER   n, r, z, and the recurrent part of n; the input product has the first three, the recurrent the last three
 //   GRU_BEFORE  z, r, candidate
 //   LSTM        i, f, g, o
 //   RNN_*       the state before its nonlinearity
 //
-// CELL, which is given to the compiler, is the one that a library is for.
+// The macro CELL selects the cell of a library; it is defined on the compiler's command line.
 
 #include "backward.h"
 #include "forward.h"
@@ -24,15 +25,15 @@ void run(const Problem& q, bool backward) {
     static thread_local Arena arena;
     arena.reset();
     const Plan plan(q);
-    const long jobs = q.apart ? q.parts * q.directions : q.parts;
+    const long jobs = q.parallel_directions ? q.parts * q.directions : q.parts;
     const long H = panels(q.H) * W, I = panels(q.I) * W;
     std::vector<Packing> packing;
     Weights weights[2];
-    std::vector<Buffers> buffers[2];  // of each direction
+    std::vector<Buffers> buffers[2];  // for each direction
     for (long i = 0; i < q.directions; i++) {
         weights[i] = pack<cell>(q, q.direction[i], arena, packing, backward);
         for (long part = 0; part < q.parts; part++) {
-            const bool shared = i && !q.apart;  // a job runs one direction after the other
+            const bool shared = i && !q.parallel_directions;  // then a job runs both directions in turn
             buffers[i].push_back(shared ? buffers[0][part] : allocate<cell>(q, plan, arena, backward));
             if (backward) allocate_sums<cell>(q, arena, buffers[i].back());
         }
@@ -40,7 +41,7 @@ void run(const Problem& q, bool backward) {
     parallel(q.threads, packing.size(), [&](long i) { packing[i](); });
     parallel(q.threads, jobs, [&](long job) {
         const FlushDenormals flush;
-        const long first = q.apart ? job / q.parts : 0, last = q.apart ? first + 1 : q.directions;
+        const long first = q.parallel_directions ? job / q.parts : 0, last = q.parallel_directions ? first + 1 : q.directions;
         for (long i = first; i < last; i++) {
             const Direction& d = q.direction[i];
             Buffers& m = buffers[i][job % q.parts];

@@ -1,9 +1,9 @@
-// Threads of torch's own pool.
+// Parallel loops on the threads of torch's own pool.
 
 #pragma once
 
-// torch's own OpenMP runtime, found among what the process has loaded, so that no second pool of threads is started. Its
-// functions are called by name, which works whichever compiler and flags made this file; without them all runs serially.
+// torch's own OpenMP runtime, which the process has already loaded: no second pool of threads is started. The functions are
+// weak symbols, so this works with any compiler and flags. Without the runtime everything runs serially.
 extern "C" {
 void GOMP_parallel(void (*)(void*), void*, unsigned, unsigned) __attribute__((weak));
 int omp_get_thread_num() __attribute__((weak));
@@ -12,8 +12,8 @@ int omp_get_num_threads() __attribute__((weak));
 
 namespace {
 
-// Call work(0), ..., work(jobs - 1), side by side in a team of threads. The team is always of the size that torch's is: the
-// runtime would end the threads that a smaller one leaves over, and start them again for torch.
+// Call work(0), ..., work(jobs - 1) in parallel in a team of threads. The team always has the size of torch's: for a smaller
+// team the runtime would end the spare threads, and start them again for torch.
 template <class Work>
 void parallel(long threads, long jobs, Work work) {
     struct Team {

@@ -1,6 +1,6 @@
-"""Attention over a memory, by any score, and how to see its weights.
+"""Attention layers: queries attend to a memory by a score. Their weights can be recorded.
 
-Shapes: B batch, T queries, S memory steps, Q and M their features, N heads.
+Shapes: B batch, T queries, S steps of the memory, Q query features, M memory features, N heads, d features of a head.
 """
 
 from collections.abc import Iterator
@@ -17,23 +17,48 @@ from seqtrain.layers.fused import Fusible, can_fuse_pooling
 from seqtrain.layers.masks import real_steps
 from seqtrain.layers.products import Linear
 
-CHUNK_NUMBERS = 2**23  # most numbers of an additive score that are in memory at once: 32 MB in fp32
+MAX_CHUNK_SCORES = 2**23
+"""Numbers that a chunk of an additive score may hold; 32 MB in fp32."""
 
 
 class Attention(nn.Module):
-    """The base of every attention layer: hands its weights to ``recorded_weights`` while that is open."""
+    """Base class of every attention layer. ``recorded_weights`` collects the weights of all layers derived from it."""
 
     recorder: list[Tensor] | None = None
 
     def record(self, weights: Tensor) -> None:
-        """Keep weights, if anybody wants them."""
+        """Append a copy of the weights to the recorder, if one is set."""
         if self.recorder is not None:
             self.recorder.append(weights.detach())
+
+    def attend_heads(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float, p: float) -> Tensor:
+        """Dot-product attention of N heads, whose outputs are concatenated; records the mean weights of the heads.
+
+        Args:
+            q: queries, (B, N, T, d).
+            k: keys, (B, N, S, d).
+            v: values, (B, N, S, d).
+            mask: true where a query sees a step, (B, T, S) or (B, 1, S).
+            scale: factor of the scores.
+            p: probability of dropping a weight in training.
+
+        Returns:
+            (B, T, N * d).
+        """
+        mask = mask[:, None]
+        out = dot_attention(q, k, v, mask, scale, p if self.training else 0.0)
+        if self.recorder is not None:
+            self.record(dot_weights(q, k, mask, scale).mean(1))
+        return out.transpose(1, 2).flatten(2)
 
 
 @contextmanager
 def recorded_weights(module: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
-    """Collect the weights of every attention layer inside ``module``, by name, one tensor a call, while open."""
+    """Collect the weights of every attention layer inside ``module`` while the context is open.
+
+    Yields:
+        Name of the layer -> its weights, one tensor for each call of the layer.
+    """
     layers = {name: layer for name, layer in module.named_modules() if isinstance(layer, Attention)}
     weights: dict[str, list[Tensor]] = {}
     for name, layer in layers.items():
@@ -46,9 +71,18 @@ def recorded_weights(module: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
 
 
 def dot_weights(q: Tensor, k: Tensor, mask: Tensor, scale: float) -> Tensor:
-    """softmax(q k^T * scale) over what a query sees: (B, N, T, S) of queries (B, N, T, d) and keys (B, N, S, d).
+    """Attention weights softmax(q k^T * scale) over the visible steps of the memory.
 
-    Under autocast the product alone is in its type.
+    Under autocast only the product is computed in the lower precision.
+
+    Args:
+        q: queries, (B, N, T, d).
+        k: keys, (B, N, S, d).
+        mask: true where a query sees a step, broadcastable to (B, N, T, S).
+        scale: factor of the scores.
+
+    Returns:
+        (B, N, T, S).
     """
     scores = q @ k.transpose(-1, -2)
     scores = scores.to(torch.promote_types(scores.dtype, torch.float32)) * scale
@@ -56,25 +90,37 @@ def dot_weights(q: Tensor, k: Tensor, mask: Tensor, scale: float) -> Tensor:
 
 
 def dot_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float, p: float) -> Tensor:
-    """The weights, with numbers of them dropped with probability p, times the values (B, N, S, d'): (B, N, T, d')."""
+    """Attention output softmax(q k^T * scale) v, with dropout on the weights.
+
+    Args:
+        q: queries, (B, N, T, d).
+        k: keys, (B, N, S, d).
+        v: values, (B, N, S, d').
+        mask: true where a query sees a step, broadcastable to (B, N, T, S).
+        scale: factor of the scores.
+        p: probability of dropping a weight.
+
+    Returns:
+        (B, N, T, d').
+    """
     if p == 0 or q.device.type != "cpu":
         return F.scaled_dot_product_attention(q, k, v, mask, dropout_p=p, scale=scale)
-    # With dropout torch's own makes the whole weights on the CPU too.
+    # With dropout torch's function also stores all weights on the CPU, so nothing is lost here.
     return dropout(dot_weights(q, k, mask, scale), p).to(v.dtype) @ v
 
 
 class DotAttention(Attention):
-    """Attention by products of queries and keys: a = softmax(q k^T * scale), output a v.
+    """Dot-product attention: weights a = softmax(q k^T * scale), output a v.
 
     Args:
-        score: ``dot`` (scale 1), ``scaled_dot`` (scale 1/sqrt of the key size), ``general`` (q^T W k, scale 1) or
-            ``multihead`` (N heads of M/N features each, with learned maps of queries, keys, values and output).
+        score: ``dot`` (scale 1), ``scaled_dot`` (scale 1/sqrt(M)), ``general`` (q^T W k, scale 1) or ``multihead`` (N
+            heads of M/N features, with learned projections of queries, keys, values and output).
         query_size: Q.
-        memory_size: M, also the size of the output.
+        memory_size: M, also the output size.
         num_heads: N, for ``multihead``.
-        project: learned maps of queries, keys and values for ``dot`` and ``scaled_dot`` too. Without them keys and
-            values are the memory itself, and queries are mapped only where Q is not M.
-        dropout: on the weights.
+        project: also learn projections of queries, keys and values for ``dot`` and ``scaled_dot``. Without them the
+            memory itself serves as keys and values, and queries are projected only if Q differs from M.
+        dropout: probability of dropping a weight.
 
     Raises:
         ValueError: if N does not divide M.
@@ -99,46 +145,42 @@ class DotAttention(Attention):
         self.output_size = memory_size
         self.dropout = dropout
         project = project or score == "multihead"
-        maps_query = project or score == "general" or query_size != memory_size
-        self.query = xavier_linear(query_size, memory_size) if maps_query else nn.Identity()
+        projects_query = project or score == "general" or query_size != memory_size
+        self.query = xavier_linear(query_size, memory_size) if projects_query else nn.Identity()
         self.key = xavier_linear(memory_size, memory_size) if project else nn.Identity()
         self.value = xavier_linear(memory_size, memory_size) if project else nn.Identity()
         self.output = xavier_linear(memory_size, memory_size) if score == "multihead" else nn.Identity()
 
     def forward(self, query: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        """Attend.
+        """Attend to the memory.
 
         Args:
             query: (B, T, Q).
             memory: (B, S, M).
-            mask: memory steps that each query sees, at least one, (B, T, S), or (B, 1, S) where all see the same.
+            mask: true where a query sees a step of the memory, (B, T, S), or (B, 1, S) if all queries see the same.
+                Each query must see at least one step.
 
         Returns:
             (B, T, M).
         """
-        q, k, v = (self.heads(x) for x in (self.query(query), self.key(memory), self.value(memory)))
-        p = self.dropout if self.training else 0.0
-        mask = mask[:, None]
-        out = dot_attention(q, k, v, mask, self.scale, p)
-        if self.recorder is not None:
-            self.record(dot_weights(q, k, mask, self.scale).mean(1))
-        return self.output(out.transpose(1, 2).flatten(2))
+        q, k, v = (self.split_heads(x) for x in (self.query(query), self.key(memory), self.value(memory)))
+        return self.output(self.attend_heads(q, k, v, mask, self.scale, self.dropout))
 
-    def heads(self, x: Tensor) -> Tensor:
-        """(B, S, M) to (B, N, S, M / N)."""
+    def split_heads(self, x: Tensor) -> Tensor:
+        """Split the features into heads: (B, S, M) to (B, N, S, M / N)."""
         return x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
 
 
 class AdditiveAttention(Attention):
-    """Attention by a small network: a_ts = softmax over s of v^T tanh(W [q_t; k_s] + b), output sum_s a_ts k_s.
+    """Additive attention: a_ts = softmax over s of v^T tanh(W [q_t; k_s] + b), output sum_s a_ts k_s.
 
-    The scores of all pairs take B * T * S * M numbers, gigabytes at T = 400: queries are taken in chunks, and backward
-    computes each chunk again instead of keeping it.
+    The scores of all pairs take B * T * S * M numbers, which is gigabytes at T = 400. Queries are therefore processed
+    in chunks, and the backward pass recomputes each chunk instead of storing it.
 
     Args:
         query_size: Q.
         memory_size: M, also the size of the output and of the hidden layer.
-        dropout: on the weights.
+        dropout: probability of dropping a weight.
 
     Source: Bahdanau et al. 2015, appendix A.1.2; W is split into its halves for query and memory.
     """
@@ -154,10 +196,10 @@ class AdditiveAttention(Attention):
         nn.init.zeros_(self.key.bias)
 
     def forward(self, query: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        """Attend; see DotAttention."""
+        """Attend to the memory; arguments and result as in ``DotAttention.forward``."""
         q, k = self.query(query), self.key(memory)
         mask = mask.expand(-1, query.shape[1], -1)
-        size = max(1, CHUNK_NUMBERS // k.numel())
+        size = max(1, MAX_CHUNK_SCORES // k.numel())
         outputs: list[Tensor] = []
         weights: list[Tensor] = []
         for start in range(0, q.shape[1], size):
@@ -173,20 +215,21 @@ class AdditiveAttention(Attention):
         return torch.cat(outputs, dim=1)
 
     def attend(self, q: Tensor, k: Tensor, values: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Outputs (B, C, M) and weights (B, C, S) of a chunk of C mapped queries."""
+        """Outputs (B, C, M) and weights (B, C, S) of a chunk of C projected queries."""
         scores = self.score(torch.tanh(q[:, :, None] + k[:, None])).squeeze(-1)
         weights = scores.masked_fill(~mask, -torch.inf).softmax(-1).to(values.dtype)
         return dropout(weights, self.dropout, self.training) @ values, weights
 
 
 class AdditiveSelfPooling(Attention, Fusible):
-    """The states of a sequence, weighted by how well each answers to a learned query.
+    """Weighted mean of the states of a sequence, with weights from a learned query.
 
     u_t = tanh(W h_t + b);  s_t = v^T u_t;  a = softmax of s over the real steps;  output sum_t a_t h_t.
 
     Args:
         size: M.
-        kernel: what computes the pooling of whole rows: ``torch``, ``auto`` or ``fused``, see seqtrain.layers.fused.
+        kernel: implementation of the pooling of whole rows: ``torch``, ``auto`` or ``fused``, see
+            seqtrain.layers.fused.
 
     Source: Yang et al. 2016, "Hierarchical attention networks", eq. 5-7 (there v is the context vector u_w).
     """
@@ -200,46 +243,63 @@ class AdditiveSelfPooling(Attention, Fusible):
         nn.init.zeros_(self.hidden.bias)
 
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
-        """One vector for each sequence: states (B, S, M), of which the first ``lengths`` (B,) are real, to (B, M)."""
+        """Pool each row to one vector.
+
+        Args:
+            states: (B, S, M), padded on the right.
+            lengths: real steps of each row, (B,).
+
+        Returns:
+            (B, M).
+        """
         if can_fuse_pooling(states, self.kernel):
             assert self.hidden.bias is not None
             own = (self.hidden.weight, self.hidden.bias, self.query.weight.squeeze(0))
             pooled, weights = additive_pooling(states, lengths, *own)
             self.record(weights)
             return pooled
-        weights = self.weights(states, real_steps(lengths, states.shape[1])[:, None]).squeeze(1)
+        weights = self.attention_weights(states, real_steps(lengths, states.shape[1])[:, None]).squeeze(1)
         self.record(weights)
         return torch.bmm(weights[:, None], states).squeeze(1)
 
-    def units(self) -> list[str]:
+    def kernels(self) -> list[str]:
         return [] if self.kernel == "torch" else [UNIT]
 
-    def running(self, states: Tensor, mask: Tensor) -> Tensor:
-        """One vector for each of T steps, over those of S states that it sees by ``mask`` (B, T, S): (B, T, M)."""
-        weights = self.weights(states, mask)
+    def pool_each_step(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Pool at each of T steps over the states that the step sees.
+
+        Args:
+            states: (B, S, M).
+            mask: true where a step sees a state, (B, T, S).
+
+        Returns:
+            (B, T, M).
+        """
+        weights = self.attention_weights(states, mask)
         self.record(weights)
         return torch.bmm(weights, states)
 
-    def weights(self, states: Tensor, mask: Tensor) -> Tensor:
-        """Weights of the states for each step, (B, T, S)."""
+    def attention_weights(self, states: Tensor, mask: Tensor) -> Tensor:
+        """Weights of the states at each step, (B, T, S), by ``mask`` (B, T, S)."""
         scores = self.query(torch.tanh(self.hidden(states))).transpose(1, 2)
         return scores.masked_fill(~mask, -torch.inf).softmax(-1).to(states.dtype)
 
 
 def xavier_linear(input_size: int, output_size: int) -> Linear:
-    """A Xavier-uniform linear map without bias."""
+    """A linear layer without bias, initialised Xavier-uniform."""
     layer = Linear(input_size, output_size, bias=False)
     nn.init.xavier_uniform_(layer.weight)
     return layer
 
 
-class AttentionSlot(nn.Module):
-    """An attention layer where it stands in a model.
+class AttentionBlock(nn.Module):
+    """An attention layer with its residual connection, as it stands in a model.
 
     Args:
-        attention: attends a memory with queries of ``query_size`` features.
+        attention: attends to a memory with queries of Q features.
         query_size: Q.
-        residual: add what was attended to the query, mapped to its size where they differ; else it takes its place.
+        residual: output query + attended, with a projection of the attended features if their size is not Q. Without it
+            the output is the attended features.
     """
 
     def __init__(self, attention: DotAttention | AdditiveAttention, query_size: int, residual: bool):
@@ -248,9 +308,9 @@ class AttentionSlot(nn.Module):
         self.residual = residual
         self.output_size = query_size if residual else attention.output_size
         fits = attention.output_size == self.output_size
-        self.map = nn.Identity() if fits else xavier_linear(attention.output_size, query_size)
+        self.projection = nn.Identity() if fits else xavier_linear(attention.output_size, query_size)
 
     def forward(self, query: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        """Features (B, T, output_size); see DotAttention."""
-        attended = self.map(self.attention(query, memory, mask))
+        """Features (B, T, output_size); arguments as in ``DotAttention.forward``."""
+        attended = self.projection(self.attention(query, memory, mask))
         return query + attended if self.residual else attended

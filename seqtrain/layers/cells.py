@@ -1,10 +1,10 @@
-"""Recurrent cells that torch has no layer for: each one step function, run over time by ``CellLayer``.
+"""Recurrent cells that torch has no layer for, and ``CellLayer``, which runs a cell over time.
 
-A cell splits its work as the fast kernels do: ``project`` multiplies all inputs by the input matrix at once, ``step``
-does what depends on the step before. Its parameters are named and shaped as those of torch's layers (gates stacked on
-the first axis), so that they are initialised alike.
+A cell splits its work like the fused kernels. ``project`` multiplies the inputs of all steps by the input matrix at
+once. ``step`` computes what depends on the previous step. Parameters have the names and shapes of torch's layers (gates
+stacked on the first axis), so both are initialised by the same code.
 
-Shapes: B batch, T time, D features in, H hidden, G gates.
+Shapes: B batch, T time, D features, H hidden, G gates.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ from seqtrain.layers.products import linear
 
 
 class Cell(nn.Module, ABC):
-    """The base of a cell with G gates: ``weight_ih`` (G * H, D), ``weight_hh`` (G * H, H) and ``bias`` (G * H).
+    """Base class of a cell with G gates: ``weight_ih`` (G * H, D), ``weight_hh`` (G * H, H) and ``bias`` (G * H).
 
     Args:
         input_size: D.
@@ -35,28 +35,28 @@ class Cell(nn.Module, ABC):
         self.bias = nn.Parameter(torch.empty(self.num_gates * hidden_size))
 
     def project(self, x: Tensor) -> Tensor:
-        """W x + b of every gate and step: (B, T, D) to (B, T, G * H)."""
+        """Compute W x + b of all gates at all steps: (B, T, D) to (B, T, G * H)."""
         return linear(x, self.weight_ih, self.bias)
 
     def initial_state(self, like: Tensor) -> Any:
-        """The state before the first step, zeros (B, H), of the device and type of ``like``."""
+        """State before the first step: zeros (B, H), with the device and dtype of ``like``."""
         return like.new_zeros(like.shape[0], self.hidden_size)
 
     @abstractmethod
     def step(self, projected: Tensor, state: Any) -> tuple[Tensor, Any]:
-        """One step.
+        """Compute one time step.
 
         Args:
-            projected: ``project`` of the step's input, (B, G * H).
-            state: after the step before.
+            projected: result of ``project`` at this step, (B, G * H).
+            state: state after the previous step.
 
         Returns:
-            The output, (B, H), and the state after the step.
+            The output (B, H) and the new state.
         """
 
 
 class CellLayer(nn.Module):
-    """Runs a cell over time, with the interface of torch's layers with ``batch_first``.
+    """Runs a cell over time, with the interface of torch's recurrent layers with ``batch_first``.
 
     Args:
         cell: the cell.
@@ -68,7 +68,7 @@ class CellLayer(nn.Module):
         self.hidden_size = cell.hidden_size
 
     def forward(self, x: Tensor, state: Any = None) -> tuple[Tensor, Any]:
-        """Outputs (B, T, H) of inputs (B, T, D), and the state after step T."""
+        """Run the cell over inputs (B, T, D): outputs (B, T, H), and the state after step T."""
         projected = self.cell.project(x)
         state = self.cell.initial_state(projected) if state is None else state
         outputs = []
@@ -79,13 +79,13 @@ class CellLayer(nn.Module):
 
 
 class GRUCell(Cell):
-    """Gated recurrent unit whose reset gate acts before the product.
+    """Gated recurrent unit whose reset gate acts before the matrix product.
 
     z = sigmoid(W_z x + U_z h + b_z);  r = sigmoid(W_r x + U_r h + b_r);
     h~ = tanh(W x + U (r * h) + b);  h' = (1 - z) * h + z * h~.  Gates are stacked z, r, h~.
 
     Source: Cho et al. 2014, eq. 5-8, with z and 1 - z as in Chung et al. 2014, section 3.2. torch.nn.GRU differs in two
-    ways: its reset gate acts on U h + b after the product, and its z is this 1 - z.
+    ways: its reset gate acts on U h + b after the product, and its z is 1 - z here.
     """
 
     num_gates = 3
@@ -100,7 +100,7 @@ class GRUCell(Cell):
 
 
 class CandidateGRUCell(Cell):
-    """A form seen in print: the candidate recurs on the candidate before it, and there is no reset gate.
+    """GRU variant found in print: the candidate depends on the previous candidate, and there is no reset gate.
 
     z = sigmoid(W_z x + U_z h + b_z);  h~' = tanh(W x + U h~ + b);  h' = (1 - z) * h + z * h~'.
     Gates are stacked z, h~; the state is (h, h~).
@@ -122,7 +122,7 @@ class CandidateGRUCell(Cell):
 
 
 class CoupledGRUCell(Cell):
-    """A form seen in print: the update gate also scales what the candidate sees of the state.
+    """GRU variant found in print: the update gate also scales the recurrent input of the candidate.
 
     z, r as in GRUCell;  h' = (1 - z) * r * tanh(W x + (1 - z) * (U h) + b) + z * h.  Gates are stacked z, r, candidate.
     """

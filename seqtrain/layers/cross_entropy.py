@@ -1,10 +1,10 @@
-"""Softmax cross-entropy of a linear layer over a large vocabulary, without the logits of all rows in memory.
+"""Softmax cross-entropy of a linear layer over a large vocabulary, without storing all logits.
 
-The logits of N rows over V tokens are N * V numbers, 93 MB for a segment of 700 WikiText-2 words, written and read
-several times by the usual linear layer and cross-entropy. Here the vocabulary is taken in blocks that stay in the
-processor's cache: one pass gives the normaliser, and backward computes each block again.
+The logits of N rows over V tokens are N * V numbers: 93 MB for a segment of 700 WikiText-2 words. A linear layer
+followed by cross-entropy reads and writes them several times. Here the vocabulary is processed in blocks that fit in
+the processor's cache. One pass computes the normaliser, and the backward pass recomputes each block.
 
-Shapes: N rows, E features, V tokens.
+Shapes: N rows, D features, V vocabulary.
 """
 
 from typing import Any, NamedTuple
@@ -13,54 +13,55 @@ import torch
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 
-from seqtrain.layers.products import multiply
+from seqtrain.layers.products import matmul
 
-BLOCK_NUMBERS = 2**20  # logits in a block: 4 MB in fp32
+BLOCK_LOGITS = 2**20
+"""Logits in a block; 4 MB in fp32."""
 
 
 class TokenScores(NamedTuple):
-    """How well each target was predicted, (N,) each."""
+    """How well each target token is predicted; all fields are (N,)."""
 
     nats: Tensor
-    """Negative log-probability."""
+    """Negative log-probability of the target, in nats."""
     rank: Tensor
-    """Tokens that were more probable: 0 for a right prediction."""
+    """Number of tokens with a higher probability than the target; 0 for a correct prediction."""
     confidence: Tensor
     """Probability of the most probable token."""
 
 
-def blocks(rows: int, vocab_size: int) -> list[tuple[int, int]]:
-    """First and last (exclusive) token of each block of the vocabulary."""
-    size = min(max(BLOCK_NUMBERS // max(rows, 1), 256), vocab_size)
+def vocab_blocks(rows: int, vocab_size: int) -> list[tuple[int, int]]:
+    """Blocks of the vocabulary as (first token, last token + 1)."""
+    size = min(max(BLOCK_LOGITS // max(rows, 1), 256), vocab_size)
     return [(start, min(start + size, vocab_size)) for start in range(0, vocab_size, size)]
 
 
 def block_logits(x: Tensor, weight: Tensor, bias: Tensor, start: int, end: int) -> Tensor:
-    """Logits of a block of tokens in the type of the bias, (N, end - start); the product is in that of x."""
-    return multiply(x, weight[start:end].to(x.dtype).t()) + bias[start:end]
+    """Logits (N, end - start) of a block of tokens, in the dtype of the bias; the product is in the dtype of x."""
+    return matmul(x, weight[start:end].to(x.dtype).t()) + bias[start:end]
 
 
 def target_columns(targets: Tensor, start: int, end: int) -> tuple[Tensor, Tensor]:
-    """Rows whose target is in a block, and its column there."""
+    """Rows whose target lies in a block, and the column of each target within the block."""
     rows = ((targets >= start) & (targets < end)).nonzero().squeeze(1)
     return rows, targets[rows] - start
 
 
 def compute_type(x: Tensor) -> torch.dtype:
-    """Type of the products: that of autocast, where it is on."""
+    """Dtype of the products: autocast's where autocast is on, else that of x."""
     device = x.device.type
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
 class LinearCrossEntropy(torch.autograd.Function):
-    """-log softmax(x W^T + b) of each row's target."""
+    """Autograd function -log softmax(x W^T + b) of each row's target."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
-        """Nats of each row, (N,); products in the type of x, sums in that of the bias."""
+        """Loss of each row in nats, (N,); products are in the dtype of x, sums in that of the bias."""
         normalisers = []
         hit = bias.new_zeros(len(x))
-        for start, end in blocks(len(x), len(weight)):
+        for start, end in vocab_blocks(len(x), len(weight)):
             logits = block_logits(x, weight, bias, start, end)
             rows, columns = target_columns(targets, start, end)
             hit[rows] = logits[rows, columns]
@@ -71,36 +72,36 @@ class LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        """Gradients of x, W and b from that of each row's nats."""
+        """Gradients of x, W and b from the gradient of each row's loss."""
         x, weight, bias, targets, normaliser = ctx.saved_tensors
         grad_x = bias.new_zeros(x.shape)
         grad_weight, grad_bias = torch.empty_like(weight), torch.empty_like(bias)
-        for start, end in blocks(len(x), len(weight)):
+        for start, end in vocab_blocks(len(x), len(weight)):
             difference = block_logits(x, weight, bias, start, end).sub_(normaliser[:, None]).exp_()
             rows, columns = target_columns(targets, start, end)
             difference[rows, columns] -= 1
             difference *= grad[:, None]
             grad_bias[start:end] = difference.sum(0)
             difference = difference.to(x.dtype)
-            grad_x += multiply(difference, weight[start:end].to(x.dtype))
-            grad_weight[start:end] = multiply(difference.t(), x)
+            grad_x += matmul(difference, weight[start:end].to(x.dtype))
+            grad_weight[start:end] = matmul(difference.t(), x)
         return grad_x.to(x.dtype), grad_weight, grad_bias, None
 
 
 def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
     """Negative log-probability of each target under softmax(x W^T + b), in nats.
 
-    The same as ``F.cross_entropy(F.linear(x, weight, bias), targets, reduction="none")``, with N * V / 2^20 times less
-    memory; under autocast the products are in its type and all sums in that of the parameters.
+    Equals ``F.cross_entropy(F.linear(x, weight, bias), targets, reduction="none")`` with N * V / 2^20 times less
+    memory. Under autocast the products are in its dtype and all sums in the dtype of the parameters.
 
     Args:
-        x: features, (N, E).
-        weight: W, (V, E).
+        x: features, (N, D).
+        weight: W, (V, D).
         bias: b, (V,).
         targets: (N,).
 
     Returns:
-        (N,), in the type of the parameters.
+        (N,), in the dtype of the parameters.
     """
     x = x.to(compute_type(x))
     with torch.autocast(x.device.type, enabled=False):
@@ -109,15 +110,16 @@ def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, targets: Tenso
 
 @torch.no_grad()
 def token_scores(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> TokenScores:
-    """The same with the target's rank and the highest probability; see ``linear_cross_entropy``."""
+    """Loss, rank and highest probability of each row; arguments as in ``linear_cross_entropy``."""
     x = x.to(compute_type(x))
     with torch.autocast(x.device.type, enabled=False):
-        # The target's logit by a product of its own is compared with no copy of itself: its column is taken out below.
+        # This product may round differently from the block's. The target's column is masked below, so that the target
+        # is never compared with itself.
         hit = (x.to(bias.dtype) * weight[targets].to(x.dtype)).sum(-1) + bias[targets]
         rank = torch.zeros_like(targets)
         highest = hit.clone()
         normalisers = [hit]
-        for start, end in blocks(len(x), len(weight)):
+        for start, end in vocab_blocks(len(x), len(weight)):
             logits = block_logits(x, weight, bias, start, end)
             rows, columns = target_columns(targets, start, end)
             logits[rows, columns] = -torch.inf

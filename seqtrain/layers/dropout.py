@@ -1,17 +1,25 @@
-"""Dropout: of single numbers, of features for all steps at once, of whole words, of recurrent weights."""
+"""Dropout of single numbers, of features for all steps of a sequence, of whole words and of recurrent weights.
+
+Shapes: B batch, T time, D features.
+"""
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-LEVELS = 2**16
+LEVELS = 2**16  # probabilities that 16 random bits can represent
 
 
 def dropout_factors(shape: tuple[int, ...], p: float, like: Tensor) -> Tensor:
-    """Independent factors that are 0 with probability p, else 1 / (1 - p), in the type and on the device of ``like``.
+    """Random factors for dropout: 0 with probability p, else 1 / (1 - p).
 
-    On the CPU four are made of the bits of one random number, with p in steps of 2^-16: torch draws a number for each,
-    which takes a tenth of a training step.
+    On the CPU, four factors are made from the 64 bits of one random integer, so p is rounded to a multiple of 2^-16.
+    torch draws one number for each factor, which takes a tenth of a training step.
+
+    Args:
+        shape: shape of the factors.
+        p: probability of 0.
+        like: gives the dtype and the device.
     """
     if like.device.type != "cpu":
         return torch.empty(shape, device=like.device, dtype=like.dtype).bernoulli_(1 - p).div_(1 - p)
@@ -23,14 +31,14 @@ def dropout_factors(shape: tuple[int, ...], p: float, like: Tensor) -> Tensor:
 
 
 def dropout(x: Tensor, p: float, training: bool = True) -> Tensor:
-    """torch.nn.functional.dropout, with the CPU's random numbers from ``dropout_factors``."""
+    """Equivalent of torch.nn.functional.dropout that takes its random factors on the CPU from ``dropout_factors``."""
     if x.device.type != "cpu":
         return F.dropout(x, p, training)
     return x * dropout_factors(x.shape, p, x) if training and p > 0 else x
 
 
 class Dropout(nn.Dropout):
-    """torch.nn.Dropout by ``dropout``."""
+    """torch.nn.Dropout that computes with ``dropout``."""
 
     def forward(self, input: Tensor) -> Tensor:
         return dropout(input, self.p, self.training)
@@ -40,7 +48,7 @@ class LockedDropout(nn.Module):
     """Dropout with one mask for all steps of a sequence.
 
     Args:
-        p: probability of zeroing a feature of a sequence.
+        p: probability of dropping a feature of a sequence.
 
     Source: Gal and Ghahramani 2016, "A theoretically grounded application of dropout in recurrent neural networks".
     """
@@ -50,14 +58,14 @@ class LockedDropout(nn.Module):
         self.p = p
 
     def forward(self, x: Tensor) -> Tensor:
-        """Drop features of x, (B, T, D), by a mask (B, 1, D), and scale the others up; the identity in evaluation."""
+        """In training drop features of x (B, T, D) by a mask (B, 1, D) and scale the others up; else return x."""
         if not self.training or self.p == 0:
             return x
         return x * dropout_factors((x.shape[0], 1, x.shape[2]), self.p, x)
 
 
 class WordDropout(nn.Module):
-    """Dropout of whole words: a word that is dropped has the vector zero wherever it stands in the batch.
+    """Dropout of whole words: a dropped word gets a zero vector wherever it occurs in the batch.
 
     Args:
         p: probability of dropping a word of the vocabulary.
@@ -70,16 +78,22 @@ class WordDropout(nn.Module):
         self.p = p
 
     def forward(self, vectors: Tensor, tokens: Tensor, vocab_size: int) -> Tensor:
-        """Vectors (B, T, D) of tokens (B, T), those that are kept scaled up; the identity in evaluation."""
+        """In training drop words and scale the vectors of the others up; else return the vectors.
+
+        Args:
+            vectors: (B, T, D).
+            tokens: token of each vector, (B, T).
+            vocab_size: number of tokens.
+        """
         if not self.training or self.p == 0:
             return vectors
         return vectors * dropout_factors((vocab_size,), self.p, vectors)[tokens][..., None]
 
 
 def dropped_recurrent_weights(layer: nn.Module, p: float) -> dict[str, Tensor]:
-    """The parameters of a recurrent layer by name, with numbers of its recurrent matrices dropped (DropConnect).
+    """Parameters of a recurrent layer by name, with dropout on its recurrent matrices (DropConnect).
 
-    All are views of one buffer in the order of the layer's parameters, which is what cuDNN wants.
+    All tensors are views of one buffer in the order of the layer's parameters, as cuDNN needs it.
 
     Source: Wan et al. 2013; Merity et al. 2018, "Regularizing and optimizing LSTM language models", section 2.
     """

@@ -1,8 +1,10 @@
-"""Which layers the fused kernels of the CPU serve, and how they are run by them.
+"""Which layers can run on the fused CPU kernels, and how to run them.
 
-The layers stay torch's own (or a cell's), with their parameters: only who computes changes, so that a checkpoint moves
-freely between kernels and devices. ``kernel`` is ``torch`` for torch's own operators, ``auto`` for the fused kernels
-where they can be used and are faster, or ``fused`` for them wherever they can be used.
+A layer stays a torch layer (or a ``CellLayer``) with its own parameters. Only the implementation changes, so
+checkpoints work with every kernel and device. The option ``kernel`` is ``torch`` (torch's operators), ``fused`` (the
+fused kernels wherever they can run) or ``auto`` (the fused kernels where they can run and are faster).
+
+Shapes: B batch, T time, D features, H hidden.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,14 +21,15 @@ from seqtrain.kernels.recurrence import recurrence
 from seqtrain.layers.cells import CellLayer, GRUCell
 
 State = Any
-"""As the layer itself takes it: h (1, B, H), (h, c) of an LSTM, or (B, H) of a cell."""
+"""A state as the layer takes it: h (1, B, H), (h, c) for an LSTM, or (B, H) for a ``CellLayer``."""
 
-FEW_STEPS = 32
-"""Below so many, of all rows together, torch's layer is faster: the kernels lay out the weights anew at each call."""
+MIN_FUSED_STEPS = 32
+"""Below this number of steps (rows * time) torch's layer is faster, since the kernels repack the weights at each call.
+"""
 
 
 def kernel_cell(layer: nn.Module) -> Cell | None:
-    """What the kernels call the recurrence of a layer; None where they have none for it."""
+    """The kernel for a layer's recurrence; None if there is none."""
     if type(layer) is nn.GRU:
         return Cell.gru_after
     if type(layer) is nn.LSTM and layer.proj_size == 0:
@@ -38,52 +41,57 @@ def kernel_cell(layer: nn.Module) -> Cell | None:
     return None
 
 
-def in_fp32(x: Tensor) -> bool:
-    """Whether numbers are of the kernels' device and type, or autocast would choose their type."""
+def runs_in_fp32(x: Tensor) -> bool:
+    """Whether the kernels can take a tensor: on the CPU, and in fp32 or under autocast."""
     return x.device.type == "cpu" and (x.dtype is torch.float32 or torch.is_autocast_enabled("cpu"))
 
 
 def can_fuse(layer: nn.Module, x: Tensor, kernel: str) -> bool:
-    """Whether the kernels run a layer over these inputs (B, T, D).
+    """Whether the fused kernels run a layer over inputs x (B, T, D).
 
-    Under bf16 autocast they compute in fp32, which is faster than torch's GRU and RNN in bf16, but not than its LSTM,
-    where this CPU has one.
+    Under bf16 autocast the kernels compute in fp32. That is faster than torch's GRU and RNN in bf16, but slower than
+    its LSTM on CPUs that have a bf16 LSTM.
     """
     cell = kernel_cell(layer)
-    if kernel == "torch" or cell is None or not in_fp32(x):
+    if kernel == "torch" or cell is None or not runs_in_fp32(x):
         return False
-    few = x.shape[0] * x.shape[1] < FEW_STEPS
+    few = x.shape[0] * x.shape[1] < MIN_FUSED_STEPS
     slower = cell is Cell.lstm and torch.is_autocast_enabled("cpu") and bf16_lstm()
     return (kernel == "fused" or not (few or slower)) and library(cell) is not None
 
 
 def can_fuse_pooling(states: Tensor, kernel: str) -> bool:
-    """Whether the kernel pools these states; under bf16 autocast torch's products are faster."""
-    usable = kernel != "torch" and in_fp32(states) and not torch.is_autocast_enabled("cpu")
+    """Whether the fused kernel pools these states; under bf16 autocast torch's products are faster."""
+    usable = kernel != "torch" and runs_in_fp32(states) and not torch.is_autocast_enabled("cpu")
     return usable and library(POOLING) is not None
 
 
 class Fusible(nn.Module):
-    """A module that a compiled kernel can compute."""
+    """Base class of modules that a fused kernel can compute."""
 
-    def units(self) -> Iterable[str]:
-        """The kernels that it uses on the CPU, by the names of their units."""
+    def kernels(self) -> Iterable[str]:
+        """Names of the kernels that the module uses on the CPU."""
         raise NotImplementedError
 
 
-def units_of(model: nn.Module) -> set[str]:
-    """The kernels that a model uses on the CPU."""
-    return {unit for module in model.modules() if isinstance(module, Fusible) for unit in module.units()}
+def kernels_of(model: nn.Module) -> set[str]:
+    """Names of the kernels that a model uses on the CPU."""
+    return {name for module in model.modules() if isinstance(module, Fusible) for name in module.kernels()}
 
 
-def cell_units(layer: nn.Module, kernel: str) -> list[str]:
-    """The kernel of a recurrent layer, if it uses one."""
+def cell_kernels(layer: nn.Module, kernel: str) -> list[str]:
+    """Name of the kernel that a recurrent layer uses, as a list; empty if it uses none."""
     cell = kernel_cell(layer)
     return [] if kernel == "torch" or cell is None else [cell]
 
 
 def kernel_weights(layer: nn.Module, named: Mapping[str, Tensor]) -> Weights:
-    """The weights as the kernels take them, of a layer's parameters by name."""
+    """Parameters of a layer in the form that the kernels take.
+
+    Args:
+        layer: the layer.
+        named: its parameters by name.
+    """
     if isinstance(layer, CellLayer):
         return Weights(named["cell.weight_ih"], named["cell.weight_hh"], named["cell.bias"], None)
     return Weights(
@@ -98,17 +106,19 @@ def run_fused(
     lengths: Tensor | None,
     state: State = None,
 ) -> tuple[Tensor, State]:
-    """Run a layer in one direction, or two layers of one kind, the second from each row's last real step.
+    """Run a recurrent layer with the fused kernels, in one direction or in both.
 
     Args:
-        layers: the layer of each direction.
-        parameters: of each layer, by name.
+        layers: the forward layer and, for both directions, the backward layer, which starts at each row's last valid
+            step.
+        parameters: parameters of each layer, by name.
         x: inputs, (B, T, D).
-        lengths: real steps of each row, (B,); None for T each.
-        state: before the first step; None is zero.
+        lengths: real steps of each row, (B,); None means T.
+        state: state before the first step; None means zeros.
 
     Returns:
-        Outputs in fp32, those of the directions joined, 0 on padding; and the state after each row's last real step.
+        Outputs in fp32, (B, T, H) for each direction, concatenated on the last axis, 0 on padding; and the state after
+        each row's last real step.
     """
     cell = kernel_cell(layers[0])
     assert cell is not None

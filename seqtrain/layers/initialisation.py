@@ -1,11 +1,11 @@
-"""Initial weights of recurrent layers, torch's own and those of ``cells`` alike."""
+"""Initial weights of recurrent layers: torch's own and those of seqtrain.layers.cells."""
 
 import torch
 from torch import Tensor, nn
 
 from seqtrain.layers.cells import CandidateGRUCell, CellLayer, CoupledGRUCell, GRUCell
 
-# Where the gate that keeps the state stands among the gates, and whether a higher value keeps (+1) or forgets (-1).
+# Index of the gate that keeps the state, and +1 if a higher gate value keeps the state, -1 if it forgets.
 KEEPING_GATE: dict[type, tuple[int, int]] = {
     nn.LSTM: (1, +1),
     nn.GRU: (1, +1),
@@ -19,17 +19,17 @@ KEEPING_GATE: dict[type, tuple[int, int]] = {
 def initialise(
     layer: nn.Module, recurrent: str = "orthogonal", forget_bias: float = 1.0, chrono: int | None = None
 ) -> None:
-    """Set the weights of one direction of a recurrent layer; all biases that are not named here are 0.
+    """Initialise one direction of a recurrent layer. Biases without an option below are set to 0.
 
     Args:
-        layer: torch.nn.RNN, LSTM or GRU with one layer and direction, or a CellLayer.
-        recurrent: recurrent matrices, gate by gate: ``orthogonal`` (Saxe et al. 2014), ``xavier`` (Glorot and Bengio
-            2010) or ``uniform`` in +-1/sqrt(H), torch's default. Input matrices are Xavier-uniform, gate by gate, or
-            with ``uniform`` as torch has them.
-        forget_bias: of an LSTM's forget gate (Gers et al. 2000).
-        chrono: longest dependency expected (steps): the bias of the gate that keeps the state is log u, with u drawn
-            from [1, chrono - 1], and of an LSTM's input gate the opposite (Tallec and Ollivier 2018, eq. 16). None
-            leaves ``forget_bias``. Cells without such a gate are left as they are.
+        layer: torch.nn.RNN, LSTM or GRU with one layer and one direction, or a CellLayer.
+        recurrent: initialisation of the recurrent matrices, gate by gate: ``orthogonal`` (Saxe et al. 2014), ``xavier``
+            (Glorot and Bengio 2010) or ``uniform`` in +-1/sqrt(H), torch's default. Input matrices are Xavier-uniform
+            gate by gate, or uniform too with ``uniform``.
+        forget_bias: bias of an LSTM's forget gate (Gers et al. 2000).
+        chrono: longest expected dependency (steps). The bias of the gate that keeps the state becomes log u, with u
+            uniform in [1, chrono - 1]; the bias of an LSTM's input gate becomes -log u (Tallec and Ollivier 2018, eq.
+            16). None uses ``forget_bias``. Cells without such a gate are not affected.
     """
     owner = layer.cell if isinstance(layer, CellLayer) else layer
     hidden_size = int(owner.hidden_size)  # type: ignore[arg-type]
@@ -54,5 +54,5 @@ def initialise(
 
 
 def first_bias(layer: nn.Module) -> Tensor:
-    """The bias that is set; torch's layers have a second one, which stays 0."""
+    """The bias to set. torch's layers have a second bias, which stays 0."""
     return next(parameter for name, parameter in layer.named_parameters() if name.startswith("bias"))

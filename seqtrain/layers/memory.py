@@ -1,4 +1,4 @@
-"""What a causal model carries from segment to segment: recurrent states, and steps that attention looks back to."""
+"""State that a causal model carries from segment to segment: recurrent states, and past steps for attention."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 
 
-def remember(before: Tensor | None, new: Tensor, keep: int) -> tuple[Tensor, Tensor]:
-    """Join a segment to what is remembered, and say what to remember next.
+def append_steps(before: Tensor | None, new: Tensor, keep: int) -> tuple[Tensor, Tensor]:
+    """Append the steps of a segment to the stored steps, and select the steps to store for the next segment.
 
     Args:
-        before: remembered steps, (B, M, ...), or None.
+        before: stored steps, (B, M, ...), or None.
         new: steps of the segment, (B, T, ...).
-        keep: steps to remember.
+        keep: number of steps to store.
 
     Returns:
         All M + T steps, and the last ``keep`` of them.
@@ -22,13 +22,13 @@ def remember(before: Tensor | None, new: Tensor, keep: int) -> tuple[Tensor, Ten
     return steps, steps[:, max(steps.shape[1] - keep, 0) :]
 
 
-def restarted(state: Tensor, restarts: Tensor) -> Tensor:
-    """A recurrent state (..., B, H), zero in the rows of ``restarts`` (B,)."""
+def zero_rows(state: Tensor, restarts: Tensor) -> Tensor:
+    """A recurrent state (..., B, H) with zeros in the rows where ``restarts`` (B,) is true."""
     return state * (~restarts)[:, None]
 
 
 def map_tensors(state: Any, function: Callable[[Tensor], Tensor]) -> Any:
-    """Apply a function to every tensor of a state: nested lists, tuples and dicts."""
+    """Apply a function to every tensor of a state of nested lists, tuples and dicts."""
     if isinstance(state, Tensor):
         return function(state)
     if isinstance(state, list | tuple):

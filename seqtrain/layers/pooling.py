@@ -1,6 +1,6 @@
-"""From the states of a sequence to one vector; padding never counts.
+"""Pooling: from the states of a sequence to one vector. Padding never counts.
 
-Shapes: B batch, T time, H features.
+Shapes: B batch, T time, H hidden, S steps of the memory.
 """
 
 import torch
@@ -11,14 +11,15 @@ from seqtrain.layers.masks import real_steps
 
 
 class Pooling(nn.Module):
-    """Pool states over the real steps of each row.
+    """Pool the states over the real steps of each row.
 
     Args:
-        kind: ``last`` (the state after the last real step; of a bidirectional layer's backward half, after the
-            first), ``mean``, ``max``, ``attention`` (see AdditiveSelfPooling) or ``attention_max`` (both, joined).
+        kind: ``last`` (the state after the last real step; for the backward half of a bidirectional layer, the state
+            at the first step), ``mean``, ``max``, ``attention`` (see AdditiveSelfPooling) or ``attention_max`` (both,
+            concatenated).
         size: H.
-        bidirectional: whether the second half of the features runs backward.
-        kernel: what computes the attention: ``torch``, ``auto`` or ``fused``, see seqtrain.layers.fused.
+        bidirectional: the second half of the features runs backward.
+        kernel: implementation of the attention: ``torch``, ``auto`` or ``fused``, see seqtrain.layers.fused.
     """
 
     def __init__(self, kind: str, size: int, bidirectional: bool, kernel: str = "torch"):
@@ -29,7 +30,7 @@ class Pooling(nn.Module):
         self.output_size = 2 * size if kind == "attention_max" else size
 
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
-        """Pool (B, T, H) with ``lengths`` (B,) to (B, output_size)."""
+        """Pool states (B, T, H) with ``lengths`` (B,) to (B, output_size)."""
         if self.kind == "last":
             last = states[torch.arange(len(states), device=states.device), lengths - 1]
             if not self.bidirectional:
@@ -46,8 +47,10 @@ class Pooling(nn.Module):
         return torch.cat(parts, dim=-1) if len(parts) > 1 else parts[0]
 
 
-class RunningPooling(nn.Module):
-    """For tasks with a prediction at each step: beside each state, the attention pooling of the steps it may see.
+class StepwisePooling(nn.Module):
+    """Attention pooling for tasks with one prediction per step.
+
+    The output at a step is its state, concatenated with the pooled states that the step sees.
 
     Args:
         size: H.
@@ -59,9 +62,15 @@ class RunningPooling(nn.Module):
         self.output_size = 2 * size
 
     def forward(self, states: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        """States (B, T, H), of which each sees states of ``memory`` (B, S, H) by ``mask``, to (B, T, 2 H).
+        """Append to each state the pooled states of the memory.
 
-        ``mask`` is (B, T, S), or (B, 1, S) where all steps see the same.
+        Args:
+            states: (B, T, H).
+            memory: states to pool, (B, S, H).
+            mask: true where a step sees a state of the memory, (B, T, S), or (B, 1, S) if all steps see the same.
+
+        Returns:
+            (B, T, 2 H).
         """
-        pooled = self.attention.running(memory, mask).expand_as(states)
+        pooled = self.attention.pool_each_step(memory, mask).expand_as(states)
         return torch.cat([states, pooled], dim=-1)

@@ -1,8 +1,10 @@
-"""Matrix products at the speed of the machine.
+"""Matrix products on the CPU with oneDNN.
 
-On CPU torch hands products of fp32 matrices to MKL, which reaches less than half of what oneDNN does on processors that
-are not Intel's (190 against 440 GFLOP/s on two AVX-512 cores of an EPYC). torch's own compiler calls oneDNN by the
-operator used here; where a build of torch lacks it, the plain product serves.
+torch computes fp32 matrix products on the CPU with MKL. On processors not made by Intel, MKL reaches less than half the
+speed of oneDNN (190 against 440 GFLOP/s on two AVX-512 cores of an EPYC). The operator used here is the one that
+torch's compiler calls for oneDNN. If a build of torch lacks it, the plain product is used.
+
+Shapes: N rows, D input features, M output features.
 """
 
 from typing import Any
@@ -12,21 +14,21 @@ from torch import Tensor, nn
 from torch.autograd.function import FunctionCtx, once_differentiable
 from torch.nn import functional as F
 
-FEW_PRODUCTS, NARROW = 2**20, 16
-"""With fewer multiplications, or a side shorter than this, torch's own product is as fast."""
+MIN_MULTIPLICATIONS, MIN_SIDE = 2**20, 16
+"""With fewer multiplications, or a shorter side, torch's own product is as fast."""
 CHUNK_ROWS = 1024
-"""Rows of which the gradient of a weight is made at a time: over tens of thousands oneDNN falls to half its speed."""
+"""Rows in a chunk of a weight's gradient: over tens of thousands of rows at once, oneDNN falls to half its speed."""
 
 
-def multiply(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
-    """Product of matrices (N, K) and (K, M) of one type, plus a bias (M,); without gradients on the CPU in fp32."""
+def matmul(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Matrix product a b + bias, of a (N, D), b (D, M) and bias (M,) in one dtype; no gradient on the CPU in fp32."""
     if a.device.type == "cpu" and a.dtype is torch.float32 and HAS_ONEDNN:
         return torch.ops.mkldnn._linear_pointwise(a, b.t(), bias, "none", [], "")
     return a @ b if bias is None else torch.addmm(bias, a, b)
 
 
 def has_onednn() -> bool:
-    """Whether oneDNN's product is there and can be called."""
+    """Whether torch has oneDNN's product and it runs on this machine."""
     try:
         torch.ops.mkldnn._linear_pointwise(torch.ones(1, 1), torch.ones(1, 1), None, "none", [], "")
     except (AttributeError, RuntimeError, TypeError):
@@ -38,13 +40,13 @@ HAS_ONEDNN = has_onednn()
 
 
 class LinearProduct(torch.autograd.Function):
-    """x W^T + b for matrices, with gradients."""
+    """Autograd function x W^T + b of matrices."""
 
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """(N, M) of x (N, D), W (M, D) and b (M,)."""
+        """(N, M), from x (N, D), W (M, D) and b (M,)."""
         ctx.save_for_backward(x, weight)
-        return multiply(x, weight.t(), bias)
+        return matmul(x, weight.t(), bias)
 
     @staticmethod
     @once_differentiable
@@ -52,17 +54,17 @@ class LinearProduct(torch.autograd.Function):
         """Gradients of x, W and b."""
         x, weight = ctx.saved_tensors
         wants_x, wants_weight, wants_bias = ctx.needs_input_grad
-        grad_x = multiply(grad, weight) if wants_x else None
+        grad_x = matmul(grad, weight) if wants_x else None
         grad_weight = None
         if wants_weight:
             grad_weight = torch.zeros_like(weight)
             for part, rows in zip(grad.split(CHUNK_ROWS), x.split(CHUNK_ROWS), strict=True):
-                grad_weight += multiply(part.t(), rows)
+                grad_weight += matmul(part.t(), rows)
         return grad_x, grad_weight, grad.sum(0) if wants_bias else None
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """torch.nn.functional.linear, by oneDNN where x is in fp32 on the CPU and the product large.
+    """Equivalent of torch.nn.functional.linear that uses oneDNN for large fp32 products on the CPU.
 
     Args:
         x: (..., D).
@@ -73,7 +75,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         x W^T + b, (..., M).
     """
     M, D = weight.shape
-    large = min(M, D) >= NARROW and x.numel() * M >= FEW_PRODUCTS
+    large = min(M, D) >= MIN_SIDE and x.numel() * M >= MIN_MULTIPLICATIONS
     plain = x.device.type != "cpu" or x.dtype is not torch.float32 or torch.is_autocast_enabled("cpu")
     if plain or not large or not HAS_ONEDNN:
         return F.linear(x, weight, bias)
@@ -82,7 +84,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
 
 
 class Linear(nn.Linear):
-    """torch.nn.Linear by ``linear``."""
+    """torch.nn.Linear that computes with ``linear``."""
 
     def forward(self, input: Tensor) -> Tensor:
         return linear(input, self.weight, self.bias)

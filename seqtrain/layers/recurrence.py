@@ -1,6 +1,6 @@
 """Recurrent layers over right-padded rows, without packing.
 
-Shapes: B batch, T time, D features in, H hidden.
+Shapes: B batch, T time, D features, H hidden.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,30 +13,41 @@ from torch.autograd.function import FunctionCtx
 from torch.func import functional_call
 
 from seqtrain.layers.dropout import Dropout, LockedDropout, dropped_recurrent_weights
-from seqtrain.layers.fused import Fusible, State, can_fuse, cell_units, run_fused
-from seqtrain.layers.memory import map_tensors, restarted
+from seqtrain.layers.fused import Fusible, State, can_fuse, cell_kernels, run_fused
+from seqtrain.layers.memory import map_tensors, zero_rows
 
-MakeLayer = Callable[[int, int], nn.Module]
-Run = Callable[[Tensor, State, Tensor | None], tuple[Tensor, State]]  # of inputs, state and lengths
-Restarts = list[tuple[int, Tensor]]  # steps before which the state of some rows is zero, and which rows, (B,)
+MakeLayer = Callable[[int, int], nn.Module]  # (input_size, hidden_size) -> one direction of a layer
+RunLayer = Callable[[Tensor, State, Tensor | None], tuple[Tensor, State]]  # (x, state, lengths) -> (outputs, state)
+Restarts = list[tuple[int, Tensor]]  # a step before which the state of some rows is reset to zero, and the rows, (B,)
 
 
-def reversal(lengths: Tensor, num_steps: int) -> Tensor:
-    """Index that reverses each row's real steps and leaves padding at its end, over rows laid end to end, (B * T,)."""
+def reversal_index(lengths: Tensor, num_steps: int) -> Tensor:
+    """Index that reverses the real steps of each row and leaves padding where it is.
+
+    Args:
+        lengths: real steps of each row, (B,).
+        num_steps: T.
+
+    Returns:
+        Index into the B * T steps of all rows, (B * T,).
+    """
     step = torch.arange(num_steps, device=lengths.device)
     source = torch.where(step < lengths[:, None], lengths[:, None] - 1 - step, step)
     return (source + torch.arange(len(lengths), device=lengths.device)[:, None] * num_steps).flatten()
 
 
 def find_restarts(restarts: Tensor | None) -> Restarts:
-    """The steps of a mask (B, T) before which any row starts anew, in order."""
+    """Steps at which the mask ``restarts`` (B, T) resets any row, in order, with the rows."""
     if restarts is None:
         return []
     return [(step, restarts[:, step]) for step in restarts.any(0).nonzero().flatten().tolist()]
 
 
-class Permute(torch.autograd.Function):
-    """Reorder the steps of (B, T, D) by a permutation that is its own inverse, so that backward is a gather too."""
+class PermuteSteps(torch.autograd.Function):
+    """Autograd function that reorders the steps of (B, T, D) by a permutation that is its own inverse.
+
+    The backward pass is then a gather too, which is faster than a scatter.
+    """
 
     @staticmethod
     def forward(ctx: FunctionCtx, x: Tensor, index: Tensor) -> Tensor:
@@ -46,17 +57,18 @@ class Permute(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        """The same reordering of the gradient."""
+        """Gradient of x: the gradient of the output, reordered by the same index."""
         (index,) = ctx.saved_tensors
         return grad.reshape(-1, grad.shape[-1]).index_select(0, index).view(grad.shape), None
 
 
 class RecurrentLayer(Fusible):
-    """One recurrent layer, in one direction or both.
+    """One recurrent layer, in one direction or in both.
 
-    The backward direction runs over each row reversed in place: h_t then depends on x_t, ..., x_{length-1} alone. On
-    real steps the outputs equal those of torch's own layer on packed input; on padding they mean nothing. The fused
-    kernels reverse nothing and leave padding out, and a state is then that after a row's last real step.
+    The backward direction runs over each row with its real steps reversed, so h_t depends only on x_t, ...,
+    x_{length-1}. On real steps the outputs equal those of torch's layer on packed input; on padding they have no
+    meaning. The fused kernels need no reversal and skip padding: the state they return is the one after a row's last
+    real step.
 
     Args:
         make: builds one direction from D and H: a module with the interface of torch.nn.GRU with ``batch_first``.
@@ -64,7 +76,7 @@ class RecurrentLayer(Fusible):
         hidden_size: H, per direction.
         bidirectional: also run from the end.
         weight_drop: probability of zeroing a weight of the recurrent matrices for a whole batch, in training.
-        kernel: what computes the layer: ``torch``, ``auto`` or ``fused``, see seqtrain.layers.fused.
+        kernel: implementation: ``torch``, ``auto`` or ``fused``, see seqtrain.layers.fused.
     """
 
     def __init__(
@@ -79,8 +91,8 @@ class RecurrentLayer(Fusible):
         super().__init__()
         self.weight_drop, self.kernel = weight_drop, kernel
         self.output_size = hidden_size * (2 if bidirectional else 1)
-        self.ahead = make(input_size, hidden_size)
-        self.back = make(input_size, hidden_size) if bidirectional else None
+        self.forward_layer = make(input_size, hidden_size)
+        self.backward_layer = make(input_size, hidden_size) if bidirectional else None
 
     def forward(
         self, x: Tensor, lengths: Tensor, state: State = None, restarts: Restarts | None = None
@@ -90,38 +102,38 @@ class RecurrentLayer(Fusible):
         Args:
             x: inputs, (B, T, D), padded on the right.
             lengths: real steps of each row, (B,).
-            state: state before the first step; None is zero.
-            restarts: steps at which rows start from a zero state; the rows are run in pieces between them.
+            state: state before the first step; None means zeros.
+            restarts: steps at which rows restart from a zero state. The batch is run in pieces between them.
 
         Returns:
-            Outputs, (B, T, output_size), and the state after step T, which is a row's own only where its length is T;
-            None for a bidirectional layer, which has no state to carry.
+            Outputs, (B, T, output_size), and the state after step T, which belongs to a row only if its length is T. A
+            bidirectional layer has no state to carry and returns None.
         """
-        if self.back is not None and can_fuse(self.ahead, x, self.kernel):
-            both = [self.ahead, self.back]
+        if self.backward_layer is not None and can_fuse(self.forward_layer, x, self.kernel):
+            both = [self.forward_layer, self.backward_layer]
             return run_fused(both, [self.weights(layer) for layer in both], x, lengths)[0], None
-        run = self.runner(self.ahead, x)
+        run = self.runner(self.forward_layer, x)
         pieces = []
         start = 0
         for step, rows in restarts or []:
             if step > start:
                 piece, state = run(x[:, start:step], state, (lengths - start).clamp(0, step - start))
                 pieces.append(piece)
-            state = map_tensors(state, partial(restarted, restarts=rows))
+            state = map_tensors(state, partial(zero_rows, restarts=rows))
             start = step
         outputs, state = run(x[:, start:], state, (lengths - start).clamp(min=0))
         outputs = torch.cat([*pieces, outputs], dim=1) if pieces else outputs
-        if self.back is None:
+        if self.backward_layer is None:
             return outputs, state
-        reverse = reversal(lengths, x.shape[1])
-        backward, _ = self.runner(self.back, x)(Permute.apply(x, reverse), None, None)
-        return torch.cat([outputs, Permute.apply(backward, reverse)], dim=-1), None
+        reverse = reversal_index(lengths, x.shape[1])
+        backward, _ = self.runner(self.backward_layer, x)(PermuteSteps.apply(x, reverse), None, None)
+        return torch.cat([outputs, PermuteSteps.apply(backward, reverse)], dim=-1), None
 
-    def units(self) -> list[str]:
-        return cell_units(self.ahead, self.kernel)
+    def kernels(self) -> list[str]:
+        return cell_kernels(self.forward_layer, self.kernel)
 
-    def runner(self, layer: nn.Module, x: Tensor) -> Run:
-        """One direction over such inputs, with a fresh choice of dropped weights in training."""
+    def runner(self, layer: nn.Module, x: Tensor) -> RunLayer:
+        """A function that runs one direction over inputs like x, with newly drawn dropped weights in training."""
         weights = self.weights(layer)
         if can_fuse(layer, x, self.kernel):
             return lambda x, state, lengths: run_fused([layer], [weights], x, lengths, state)
@@ -130,24 +142,24 @@ class RecurrentLayer(Fusible):
         return lambda x, state, _: functional_call(layer, weights, (x, state))
 
     def weights(self, layer: nn.Module) -> dict[str, Tensor]:
-        """Parameters of one direction by name, in training with a fresh choice of dropped recurrent weights."""
+        """Parameters of one direction by name, with newly drawn dropped recurrent weights in training."""
         if not self.training or self.weight_drop == 0:
             return dict(layer.named_parameters())
         return dropped_recurrent_weights(layer, self.weight_drop)
 
 
 class RecurrentStack(nn.Module):
-    """Recurrent layers one above the other.
+    """A stack of recurrent layers.
 
     Args:
         make: builds one direction of a layer, see RecurrentLayer.
         input_size: D.
-        hidden_sizes: H of each layer, from below.
+        hidden_sizes: H of each layer, first layer first.
         bidirectional: every layer runs in both directions.
-        dropout: on the input of every layer but the first.
-        locked: one dropout mask for all steps (LockedDropout).
+        dropout: on the input of every layer except the first.
+        locked: use one dropout mask for all steps (LockedDropout).
         layer_norm: normalise the output of every layer.
-        residual: add a layer's input to its output, from the second layer on, where they are of one size.
+        residual: add a layer's input to its output, from the second layer on, where both have the same size.
         weight_drop: see RecurrentLayer.
         kernel: see RecurrentLayer.
     """
@@ -187,8 +199,8 @@ class RecurrentStack(nn.Module):
         Args:
             x: inputs, (B, T, D), padded on the right.
             lengths: real steps of each row, (B,).
-            state: of each layer before the first step; None is zero.
-            restarts: steps at which a row starts from a zero state, (B, T); None for none.
+            state: state of each layer before the first step; None means zeros.
+            restarts: true where a row restarts from a zero state, (B, T); None means nowhere.
 
         Returns:
             Outputs of the last layer, (B, T, output_size), and the state of each layer after step T.

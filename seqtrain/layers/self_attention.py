@@ -1,6 +1,6 @@
-"""Self-attention blocks in place of recurrence.
+"""Self-attention blocks, which can replace recurrent layers.
 
-Shapes: B batch, T time, D features.
+Shapes: B batch, T time, S steps of the memory, D features, N heads, d features of a head.
 """
 
 import math
@@ -9,16 +9,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from seqtrain.layers.attention import Attention, dot_attention, dot_weights, xavier_linear
+from seqtrain.layers.attention import Attention, xavier_linear
 from seqtrain.layers.dropout import Dropout
-from seqtrain.layers.memory import remember
+from seqtrain.layers.memory import append_steps
 from seqtrain.layers.products import Linear
 
 
-def sinusoids(num_steps: int, size: int, device: torch.device) -> Tensor:
-    """Positions as sines and cosines of wavelengths from 2 pi to 10000 * 2 pi, (T, D).
+def sinusoidal_positions(num_steps: int, size: int, device: torch.device) -> Tensor:
+    """Sines and cosines of the positions, with wavelengths from 2 pi to 10000 * 2 pi, (T, D).
 
-    Source: Vaswani et al. 2017, section 3.5; here the sines stand before the cosines instead of in turn.
+    Source: Vaswani et al. 2017, section 3.5. Here all sines stand before all cosines; in the paper they alternate.
     """
     half = (size + 1) // 2
     rate = torch.exp(torch.arange(half, device=device) * (-math.log(10_000.0) / half))
@@ -26,12 +26,17 @@ def sinusoids(num_steps: int, size: int, device: torch.device) -> Tensor:
     return torch.cat([angle.sin(), angle.cos()], dim=-1)[:, :size]
 
 
-def rotate(x: Tensor, first: int) -> Tensor:
-    """Queries or keys (B, N, T, d), turned by angles in proportion to their positions ``first``, ``first`` + 1, ...
+def apply_rotary(x: Tensor, first: int) -> Tensor:
+    """Rotate queries or keys by angles in proportion to their positions (rotary position embedding).
 
-    The product of a query and a key then depends on their distance alone.
+    The product of a query and a key then depends only on the distance between them.
 
-    Source: Su et al. 2021, "RoFormer", eq. 34, with the two numbers of a pair half of d apart; an odd last one stays.
+    Args:
+        x: (B, N, T, d).
+        first: position of the first step.
+
+    Source: Su et al. 2021, "RoFormer", eq. 34. Here the two numbers of a pair are d/2 apart; if d is odd, the last
+    number stays as it is.
     """
     half = x.shape[-1] // 2
     rate = torch.exp(torch.arange(half, device=x.device) * (-math.log(10_000.0) / max(half, 1)))
@@ -42,17 +47,17 @@ def rotate(x: Tensor, first: int) -> Tensor:
 
 
 class SelfAttentionBlock(Attention):
-    """x + attention(norm x), then x + feed-forward(norm x).
+    """Pre-norm transformer block: y = x + attention(norm(x)), output y + feed_forward(norm(y)).
 
-    Queries, keys and values are learned maps of the normalised input, with tanh after them if asked for.
+    Queries, keys and values are linear maps of the normalised input, optionally followed by tanh.
 
     Args:
         size: D.
         num_heads: heads of D / num_heads features each.
         feed_forward_size: hidden size of the feed-forward part.
-        qkv_tanh: tanh on queries, keys and values.
-        rotary: turn queries and keys by their positions (see ``rotate``).
-        dropout: on the weights, on both parts' outputs and inside the feed-forward part.
+        qkv_tanh: apply tanh to queries, keys and values.
+        rotary: rotate queries and keys by their positions (see ``apply_rotary``).
+        dropout: on the attention weights, on the outputs of both parts and inside the feed-forward part.
 
     Raises:
         ValueError: if num_heads does not divide D.
@@ -75,12 +80,15 @@ class SelfAttentionBlock(Attention):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
-        """Features (B, T, D) of features (B, T, D).
+        """Apply the block.
 
         Args:
             x: (B, T, D).
-            memory: what is attended, (B, S, D); its last T steps are x itself.
-            mask: see DotAttention.
+            memory: steps to attend to, (B, S, D); the last T steps are x itself.
+            mask: see ``DotAttention.forward``.
+
+        Returns:
+            (B, T, D).
         """
         T = x.shape[1]
         qkv = self.qkv(self.norm_attention(memory))
@@ -88,27 +96,23 @@ class SelfAttentionBlock(Attention):
         q, k, v = qkv.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         q = q[:, :, -T:]
         if self.rotary:
-            q, k = rotate(q, memory.shape[1] - T), rotate(k, 0)
-        p = self.dropout.p if self.training else 0.0
-        mask, scale = mask[:, None], q.shape[-1] ** -0.5
-        attended = dot_attention(q, k, v, mask, scale, p)
-        if self.recorder is not None:
-            self.record(dot_weights(q, k, mask, scale).mean(1))
-        x = x + self.dropout(self.output(attended.transpose(1, 2).flatten(2)))
+            q, k = apply_rotary(q, memory.shape[1] - T), apply_rotary(k, 0)
+        attended = self.attend_heads(q, k, v, mask, q.shape[-1] ** -0.5, self.dropout.p)
+        x = x + self.dropout(self.output(attended))
         return x + self.dropout(self.feed_forward(self.norm_feed_forward(x)))
 
 
 class SelfAttentionStack(nn.Module):
-    """Positions, blocks, and a last normalisation; stands where a RecurrentStack may stand.
+    """Position information, self-attention blocks and a final layer normalisation; an alternative to RecurrentStack.
 
     Args:
         size: D.
-        num_layers: blocks.
+        num_layers: number of blocks.
         num_heads, feed_forward_size, qkv_tanh, dropout: of each block.
-        positions: without them the order of the steps is not seen. With ``causal`` queries and keys are turned (see
-            ``rotate``), so that distances count wherever a segment begins; else sinusoids are added to the input, times
-            sqrt(D) (Vaswani et al. 2017, section 3.4).
-        causal: steps are attended by later ones only, and carried to the segments that follow.
+        positions: give the model the order of the steps. With ``causal`` by ``apply_rotary``, so that only distances
+            count, wherever a segment begins. Otherwise sinusoids are added to the input * sqrt(D) (Vaswani et al. 2017,
+            section 3.4).
+        causal: a step is seen only by itself and later steps, and past steps are carried to the next segments.
     """
 
     bidirectional = False
@@ -141,20 +145,20 @@ class SelfAttentionStack(nn.Module):
 
         Args:
             x: inputs, (B, T, D).
-            mask: see DotAttention.
-            memories: steps before x that each block has read, (B, M, D); S is M + T.
-            keep: steps to remember.
+            mask: see ``DotAttention.forward``.
+            memories: earlier inputs of each block, (B, M, D); then S = M + T.
+            keep: number of steps to store for the next segment.
 
         Returns:
-            Features (B, T, D), and the last ``keep`` steps that each block has read.
+            Features (B, T, D), and the last ``keep`` inputs of each block.
 
         Source: the memory is that of Dai et al. 2019, "Transformer-XL", section 3.2.
         """
         if self.adds_positions:
-            x = x * x.shape[2] ** 0.5 + sinusoids(x.shape[1], x.shape[2], x.device).to(x.dtype)
+            x = x * x.shape[2] ** 0.5 + sinusoidal_positions(x.shape[1], x.shape[2], x.device).to(x.dtype)
         kept = []
         for i, block in enumerate(self.blocks):
-            memory, remembered = remember(memories[i] if memories else None, x, keep)
+            memory, remembered = append_steps(memories[i] if memories else None, x, keep)
             kept.append(remembered)
             x = block(x, memory, mask)
         return self.norm(x), kept

@@ -1,6 +1,6 @@
-"""Encoder and decoder: one recurrence reads the window, another runs over the horizon and attends to what was read.
+"""Encoder-decoder forecaster: one recurrence reads the window, another decodes the horizon with attention.
 
-Shapes: B rows, L lookback, S horizon, D features of an embedded step, F features known for the future, H of a state.
+Shapes: B batch, T lookback, S horizon, D embedding features, F features known for the future, H hidden.
 """
 
 from typing import Any, cast
@@ -12,7 +12,7 @@ from seqtrain.config.model import EncoderDecoderConfig
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.data.series.dataset import ForecastBatch
 from seqtrain.errors import ConfigError
-from seqtrain.layers.attention import AttentionSlot
+from seqtrain.layers.attention import AttentionBlock
 from seqtrain.layers.masks import real_steps
 from seqtrain.layers.recurrence import RecurrentStack
 from seqtrain.models.recurrent import build_stack
@@ -20,25 +20,27 @@ from seqtrain.models.sequence import SequenceModel, build_attention, build_embed
 
 
 class EncoderDecoderModel(SequenceModel):
-    """Embedding -> encoder -> decoder, from the encoder's last state -> (attention over the encoder's states).
+    """Embedding -> encoder -> decoder, started from the encoder's last state -> (attention over the encoder's states).
 
-    The decoder reads a learned vector for each place of the horizon, joined to a linear map of what is known of that
-    step. It sees no forecast, so that all steps are decoded in one call; step s depends on the future up to s alone.
+    At each step of the horizon the decoder reads a learned position embedding, concatenated with a projection of the
+    features known for that step. It never reads a forecast, so all steps are decoded in one call. Step s depends on the
+    known features up to step s only.
 
     Args:
         config: dropout and penalties.
-        embedding: features (B, L, .) to vectors (B, L, D).
-        encoder: in one direction.
-        decoder: from vectors (B, S, D), or (B, S, 2 D) where there is a future; its layers are of the encoder's sizes.
-        attention: of the decoder's states over the encoder's, or None.
+        embedding: features of the window to vectors (B, T, D).
+        encoder: runs in one direction.
+        decoder: reads vectors (B, S, D), or (B, S, 2 D) with known features; its layers have the encoder's sizes.
+        attention: attention of the decoder's states over the encoder's, or None.
         dropout: on the features.
         horizon: S.
         num_future: F.
 
     Source: Bahdanau et al. 2015, "Neural machine translation by jointly learning to align and translate", and Luong et
     al. 2015, "Effective approaches to attention-based neural machine translation". As in Luong, section 3.1, the query
-    is the state after the step, and no context enters the recurrence; but the context is added to the state instead of
-    joined with it under a tanh (eq. 5). Unlike both, no output is fed back (parallel decoding, as in SegmentModel).
+    is the state after the step, and no context enters the recurrence. But the context is added to the state, where
+    Luong joins both under a tanh (eq. 5). Unlike in both papers, the decoder is not autoregressive (parallel decoding,
+    as in SegmentModel).
     """
 
     encoder: RecurrentStack
@@ -49,7 +51,7 @@ class EncoderDecoderModel(SequenceModel):
         embedding: nn.Module,
         encoder: RecurrentStack,
         decoder: RecurrentStack,
-        attention: AttentionSlot | None,
+        attention: AttentionBlock | None,
         dropout: float,
         horizon: int,
         num_future: int,
@@ -59,17 +61,18 @@ class EncoderDecoderModel(SequenceModel):
         self.decoder = decoder
         self.num_segments = horizon
         size = config.embedding.embed_dim
-        self.place = nn.Parameter(torch.randn(horizon, size))
-        self.known = nn.Linear(num_future, size) if num_future else None
+        self.position_embedding = nn.Parameter(torch.randn(horizon, size))
+        self.future_projection = nn.Linear(num_future, size) if num_future else None
 
     @classmethod
     def from_config(
         cls, config: EncoderDecoderConfig, spec: DataSpec, *, causal: bool, pooled: bool
     ) -> "EncoderDecoderModel":
-        """Build the model that a config describes, for windows of a series.
+        """Build the model that a config describes.
 
         Raises:
-            ConfigError: if the data has no windows of a series, the task feeds forecasts back, or heads do not divide.
+            ConfigError: if the data is not a series, the task is recursive, or num_heads does not divide the memory
+                size.
         """
         if spec.horizon is None:
             raise ConfigError(f"model={config.name}: forecasts series; choose another model for this data")
@@ -85,21 +88,21 @@ class EncoderDecoderModel(SequenceModel):
         return cls(config, embedding, encoder, decoder, attention, dropout, spec.horizon, spec.num_future)
 
     def forward(self, batch: Batch, state: Any = None) -> tuple[Tensor, None]:
-        """Features of each step of the horizon, (B, S, H), of windows that all have L real steps."""
+        """Features of each step of the horizon, (B, S, H); every window must have T real steps."""
         states, last = self.encoder(self.embed(batch.inputs), batch.lengths)
-        steps = self.steps(cast(ForecastBatch, batch))
+        steps = self.decoder_inputs(cast(ForecastBatch, batch))
         decoded, _ = self.decoder(steps, torch.full_like(batch.lengths, self.num_segments), last)
         if self.output_attention is not None:
             mask = real_steps(batch.lengths, states.shape[1])[:, None]
             decoded = self.output_attention(decoded, states, mask)
-        return self.finish(decoded), None
+        return self.apply_output_dropout(decoded), None
 
-    def steps(self, batch: ForecastBatch) -> Tensor:
-        """What the decoder reads, (B, S, D or 2 D)."""
+    def decoder_inputs(self, batch: ForecastBatch) -> Tensor:
+        """Inputs of the decoder, (B, S, D) or (B, S, 2 D)."""
         rows = len(batch.inputs)
-        place = self.place.expand(rows, -1, -1)
-        if self.known is None:
-            return place
-        # The future stands there once a window; a window with a row for each variable has them one after the other.
-        known = self.known(batch.future).repeat_interleave(rows // len(batch.future), dim=0)
-        return torch.cat([place, known], dim=-1)
+        position = self.position_embedding.expand(rows, -1, -1)
+        if self.future_projection is None:
+            return position
+        # The known features stand once per window; with independent variables a window has several consecutive rows.
+        known = self.future_projection(batch.future).repeat_interleave(rows // len(batch.future), dim=0)
+        return torch.cat([position, known], dim=-1)

@@ -1,6 +1,6 @@
-"""Linear forecasters: the floor that a network should be above.
+"""Linear forecasters, a baseline that every network should beat.
 
-Shapes: B rows, L steps of the lookback.
+Shapes: B batch, T lookback.
 """
 
 from typing import Any
@@ -15,16 +15,16 @@ from seqtrain.errors import ConfigError
 
 
 class LinearModel(nn.Module):
-    """The window of one variable as it is, or its moving average and what is left; the head is the linear map.
+    """Passes on the window of one variable, or its moving average and the remainder; the head is the linear map.
 
-    With ``decompose`` the head's one matrix over both parts is the sum of a matrix for each, as DLinear has it. With
-    ``window.norm=subtract_last`` it is NLinear. Covariates are left out.
+    With ``decompose`` the head's one matrix over both parts is equivalent to DLinear's matrix for each part. With
+    ``window.norm=subtract_last`` the model is NLinear. Covariates are not used.
 
     Args:
-        window: what the forecasting head does with a window.
-        lookback: L.
-        decompose: split the window in two.
-        kernel_size: steps of the moving average; at the ends the first and the last value are repeated.
+        window: how the forecasting head scales a window.
+        lookback: T.
+        decompose: split the window into moving average and remainder.
+        kernel_size: steps of the moving average. At both ends the first and the last value are repeated.
 
     Source: Zeng et al. 2023, "Are transformers effective for time series forecasting?", section 4.
     """
@@ -40,7 +40,7 @@ class LinearModel(nn.Module):
         """Build the model that a config describes.
 
         Raises:
-            ConfigError: if the data has no windows of a series, or the task feeds forecasts back.
+            ConfigError: if the data is not a series, or the task is recursive.
         """
         if spec.lookback is None:
             raise ConfigError(f"model={config.name}: forecasts series; choose another model for this data")
@@ -49,7 +49,7 @@ class LinearModel(nn.Module):
         return cls(config.window, spec.lookback, config.decompose, config.kernel_size)
 
     def forward(self, batch: Batch, state: Any = None) -> tuple[Tensor, None]:
-        """Features (B, L), or (B, 2 L) of both parts."""
+        """Features (B, T), or (B, 2 T) of both parts."""
         x = batch.inputs[:, :, 0]
         if not self.decompose:
             return x, None

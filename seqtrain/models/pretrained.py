@@ -1,6 +1,6 @@
-"""Word vectors from a GloVe or word2vec text file.
+"""Pretrained word vectors from a GloVe or word2vec text file.
 
-A line is a word and its numbers, separated by spaces; word2vec's first line, the counts, is recognised and skipped.
+Each line is a word and its numbers, separated by spaces. The first line of a word2vec file holds counts and is skipped.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,14 +14,14 @@ from seqtrain.errors import ConfigError
 
 
 def check_vectors(path: str, embed_dim: int) -> None:
-    """Raise ConfigError at once if a file of vectors is missing or its first vector has another width."""
+    """Raise ConfigError if a file of vectors is missing or its first vector does not have ``embed_dim`` numbers."""
     for _ in read_vectors(path, embed_dim):
         return
     raise ConfigError(f"model.embedding.path={path}: holds no vectors")
 
 
 def load_vectors(embedding: nn.Embedding, tokens: Sequence[str], path: str) -> int:
-    """Set the vectors of the tokens that a file has; the others, and padding, stay as they are.
+    """Set the vectors of all tokens that a file contains. Other tokens, and padding, keep their vectors.
 
     Args:
         embedding: (V, D).
@@ -29,10 +29,10 @@ def load_vectors(embedding: nn.Embedding, tokens: Sequence[str], path: str) -> i
         path: the file.
 
     Returns:
-        How many tokens the file has.
+        Number of tokens found in the file.
 
     Raises:
-        ConfigError: if the file is missing, the line of a token has not D numbers, or no token is found.
+        ConfigError: if the file is missing, a token's line does not have D numbers, or no token is found.
     """
     index = {token: i for i, token in enumerate(tokens) if i != embedding.padding_idx}
     found = 0
@@ -46,7 +46,16 @@ def load_vectors(embedding: nn.Embedding, tokens: Sequence[str], path: str) -> i
 
 
 def read_vectors(path: str, embed_dim: int, wanted: dict[str, int] | None = None) -> Iterator[tuple[str, np.ndarray]]:
-    """Words with their vectors (D,), float32; only the ``wanted`` ones, where given, each once."""
+    """Yield the words of a file with their vectors (D,), float32.
+
+    Args:
+        path: the file.
+        embed_dim: D.
+        wanted: words to yield, as keys. A caller may remove words while iterating. None yields all words.
+
+    Raises:
+        ConfigError: if the file cannot be read, or a line is not a word with D numbers.
+    """
     try:
         with Path(path).expanduser().open(encoding="utf-8", errors="replace") as file:
             width = None
@@ -54,7 +63,7 @@ def read_vectors(path: str, embed_dim: int, wanted: dict[str, int] | None = None
                 parts = line.rstrip().rsplit(" ", embed_dim)
                 if number == 1 and len(line.split()) == 2 and line.replace(" ", "").strip().isdecimal():
                     continue  # word2vec's counts
-                # Later words may hold spaces; the first one tells how wide the vectors are.
+                # Later words may contain spaces, so the first line gives the number of values.
                 width = len(line.split()) - 1 if width is None else width
                 if width == embed_dim and wanted is not None and len(parts) == embed_dim + 1 and parts[0] not in wanted:
                     continue
@@ -66,7 +75,7 @@ def read_vectors(path: str, embed_dim: int, wanted: dict[str, int] | None = None
                     raise ConfigError(
                         f"model.embedding.path={path}: line {number} is not a word with {embed_dim} numbers "
                         f"(model.embedding.embed_dim) but with {len(line.split()) - 1} fields; "
-                        "set embed_dim to the file's width, or mend the line"
+                        "set embed_dim to the size of the vectors in the file, or correct the line"
                     )
                 yield parts[0], vector
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Recurrent models, with attention before or after the recurrence or as pooling."""
+"""Recurrent models, with optional attention before the recurrence, after it, or as pooling."""
 
 from functools import partial
 
@@ -15,7 +15,7 @@ from seqtrain.models.sequence import SequenceModel, build_attention, build_embed
 
 
 def make_layer(config: RecurrentConfig, input_size: int, hidden_size: int) -> nn.Module:
-    """One direction of a recurrent layer, initialised: torch's own where there is one, else a cell run over time."""
+    """One initialised direction of a recurrent layer: torch's layer for rnn, lstm and gru, else a ``CellLayer``."""
     layer: nn.Module
     match config.cell:
         case Cell.rnn:
@@ -35,7 +35,14 @@ def make_layer(config: RecurrentConfig, input_size: int, hidden_size: int) -> nn
 
 
 def build_stack(config: RecurrentConfig, input_size: int, dropout: float, *, bidirectional: bool) -> RecurrentStack:
-    """The recurrent layers that a config describes."""
+    """The recurrent layers that a config describes.
+
+    Args:
+        config: the options.
+        input_size: D.
+        dropout: between the layers.
+        bidirectional: every layer runs in both directions.
+    """
     return RecurrentStack(
         partial(make_layer, config),
         input_size,
@@ -60,11 +67,12 @@ class RecurrentModel(SequenceModel):
         Args:
             config: the options.
             spec: of the data.
-            causal: the task predicts the next step, so no feature may depend on later ones.
+            causal: the task predicts the next step, so no feature may depend on later steps.
             pooled: the task makes one prediction per sequence.
 
         Raises:
-            ConfigError: if the config asks for both directions under a causal task, or heads that do not divide.
+            ConfigError: if the config sets bidirectional for a causal task, or num_heads does not divide the memory
+                size.
         """
         if causal and config.bidirectional:
             raise ConfigError("model.bidirectional=True: this task predicts the next step; use false or null")
@@ -76,7 +84,7 @@ class RecurrentModel(SequenceModel):
         attend_inputs = config.output_attention.memory is Memory.inputs
         memory_size = embed_dim if attend_inputs else encoder.output_size
         after = build_attention(config.output_attention, encoder.output_size, memory_size, "model.output_attention")
-        pools_first = pooled and config.pooling is PoolingKind.last  # then the pooled state attends
+        pools_first = pooled and config.pooling is PoolingKind.last  # then the pooled state is the query
         size = encoder.output_size if after is None or pools_first else after.output_size
         return cls(
             config,

@@ -1,6 +1,6 @@
-"""SegRNN: a GRU over segments of the window instead of its steps, and all segments of the horizon decoded at once.
+"""SegRNN: a GRU that reads segments of the window instead of steps, and decodes all segments of the horizon at once.
 
-Shapes: B rows (one variable of a window each), L lookback, S horizon, w steps of a segment, H hidden, C variables.
+Shapes: B batch (one variable of a window per row), T lookback, S horizon, w steps of a segment, H hidden, C variables.
 """
 
 from typing import Any
@@ -12,25 +12,26 @@ from seqtrain.config.model import SegmentConfig, WindowConfig
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.dropout import Dropout
-from seqtrain.layers.fused import Fusible, can_fuse, cell_units, run_fused
+from seqtrain.layers.fused import Fusible, can_fuse, cell_kernels, run_fused
 from seqtrain.layers.products import Linear
 
 
 class SegmentModel(Fusible):
-    """Segments -> linear, ReLU -> GRU -> one step of the GRU for each segment of the horizon.
+    """Segments -> linear, ReLU -> GRU -> one GRU step for each segment of the horizon.
 
-    The input of that step is a learned vector for the place of the segment joined to one for the variable. Rows are
-    laid out variable by variable within each window, as the forecasting head has them. Covariates are left out.
+    The input of a decoding step is a learned position embedding of the segment, concatenated with a learned embedding
+    of the variable. Rows are ordered variable by variable within each window, as the forecasting head orders them.
+    Covariates are not used.
 
     Args:
-        window: what the forecasting head does with a window.
-        lookback: L.
+        window: how the forecasting head scales a window.
+        lookback: T.
         horizon: S.
         num_variables: C.
         segment_length: w.
         hidden_size: H.
         dropout: on the features.
-        kernel: what computes the GRU: ``torch``, ``auto`` or ``fused``, see seqtrain.layers.fused.
+        kernel: implementation of the GRU: ``torch``, ``auto`` or ``fused``, see seqtrain.layers.fused.
 
     Source: Lin et al. 2023, "SegRNN: segment recurrent neural network for long-term time series forecasting", sections
     4.2 (segments) and 4.3 (parallel decoding, PMF).
@@ -54,16 +55,17 @@ class SegmentModel(Fusible):
         self.output_size = hidden_size
         self.embedding = nn.Sequential(Linear(segment_length, hidden_size), nn.ReLU())
         self.encoder = nn.GRU(hidden_size, hidden_size, batch_first=True)
-        self.place = nn.Parameter(torch.randn(self.num_segments, hidden_size // 2))
-        self.variable = nn.Parameter(torch.randn(num_variables, hidden_size // 2))
+        self.position_embedding = nn.Parameter(torch.randn(self.num_segments, hidden_size // 2))
+        self.variable_embedding = nn.Parameter(torch.randn(num_variables, hidden_size // 2))
         self.dropout = Dropout(dropout)
 
     @classmethod
     def from_config(cls, config: SegmentConfig, spec: DataSpec, *, causal: bool, pooled: bool) -> "SegmentModel":
-        """Build the model that a config describes, for windows of a series.
+        """Build the model that a config describes.
 
         Raises:
-            ConfigError: if the segments do not divide lookback and horizon, or the data has no windows of a series.
+            ConfigError: if the data is not a series, the task is recursive, or segments do not divide lookback and
+                horizon.
         """
         if spec.lookback is None or spec.horizon is None or spec.num_targets is None:
             raise ConfigError(f"model={config.name}: forecasts series; choose another model for this data")
@@ -81,19 +83,19 @@ class SegmentModel(Fusible):
         """Features of each segment of the horizon, (B, S / w, H)."""
         segments = batch.inputs[:, :, 0].unflatten(1, (-1, self.segment_length))
         last = self.final_state(self.embedding(segments))
-        # Each row's GRU makes one step from its last state for each place: rows and places are decoded side by side.
+        # The GRU makes one step for each row and segment of the horizon, from the row's last state, all in one batch.
         B = segments.shape[0]
-        place = self.place.expand(B, -1, -1)
-        variable = self.variable.repeat(B // self.num_variables, 1)[:, None].expand_as(place)
-        inputs = torch.cat([place, variable], dim=-1).flatten(0, 1)[:, None]
+        position = self.position_embedding.expand(B, -1, -1)
+        variable = self.variable_embedding.repeat(B // self.num_variables, 1)[:, None].expand_as(position)
+        inputs = torch.cat([position, variable], dim=-1).flatten(0, 1)[:, None]
         decoded = self.final_state(inputs, last.repeat_interleave(self.num_segments, dim=1))
         return self.dropout(decoded.view(B, self.num_segments, -1)), None
 
-    def units(self) -> list[str]:
-        return cell_units(self.encoder, self.kernel)
+    def kernels(self) -> list[str]:
+        return cell_kernels(self.encoder, self.kernel)
 
     def final_state(self, x: Tensor, state: Tensor | None = None) -> Tensor:
-        """The GRU's state (1, B, H) after steps (B, T, H)."""
+        """State of the GRU (1, B, H) after steps x (B, time, H)."""
         if can_fuse(self.encoder, x, self.kernel):
             return run_fused([self.encoder], [dict(self.encoder.named_parameters())], x, None, state)[1]
         last: Tensor = self.encoder(x, state)[1]

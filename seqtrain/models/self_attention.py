@@ -1,4 +1,4 @@
-"""Models without recurrence: self-attention blocks over embedded tokens."""
+"""Models without recurrence: self-attention blocks over the embedded inputs."""
 
 from seqtrain.config.model import SelfAttentionConfig
 from seqtrain.data.base import DataSpec
@@ -13,7 +13,7 @@ class SelfAttentionModel(SequenceModel):
     def from_config(
         cls, config: SelfAttentionConfig, spec: DataSpec, *, causal: bool, pooled: bool
     ) -> "SelfAttentionModel":
-        """Build the model that a config describes; see RecurrentModel.from_config."""
+        """Build the model that a config describes; arguments as in ``RecurrentModel.from_config``."""
         dropout = dropout_rate(config, spec)
         encoder = SelfAttentionStack(
             config.embedding.embed_dim,

@@ -1,6 +1,6 @@
-"""The composition that all models share: embedding, attention before, encoder, attention after, pooling.
+"""The model that most families share: embedding, attention, encoder, attention, pooling.
 
-Shapes: B batch, T time, D features of the inputs, H of the states.
+Shapes: B batch, T time, S steps of an attention's memory, D features of an embedded input, H hidden.
 """
 
 from typing import Any, cast
@@ -11,50 +11,51 @@ from torch import Tensor, nn
 from seqtrain.config.model import AttentionConfig, Channels, Score, SequenceConfig
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.errors import ConfigError
-from seqtrain.layers.attention import AdditiveAttention, Attention, AttentionSlot, DotAttention
+from seqtrain.layers.attention import AdditiveAttention, Attention, AttentionBlock, DotAttention
 from seqtrain.layers.dropout import Dropout, LockedDropout, WordDropout
 from seqtrain.layers.masks import causal_window, real_steps
-from seqtrain.layers.memory import remember
-from seqtrain.layers.pooling import Pooling, RunningPooling
+from seqtrain.layers.memory import append_steps
+from seqtrain.layers.pooling import Pooling, StepwisePooling
 from seqtrain.layers.products import Linear
 from seqtrain.layers.recurrence import RecurrentStack
 from seqtrain.layers.self_attention import SelfAttentionStack
 
 TEXT_DROPOUT, FORECAST_DROPOUT = 0.5, 0.1
-EMBEDDING_STD = 0.1  # of the initial vectors; torch's 1.0 saturates the gates
+EMBEDDING_STD = 0.1  # of initial token vectors; torch's default of 1.0 saturates the gates of a recurrent cell
 
 
 class SequenceModel(nn.Module):
-    """Features of a sequence: one vector a row if it is pooled, else one a step.
+    """Features of a sequence: one vector per row if it is pooled, else one per step.
 
     Args:
-        config: dropout of whole words, of the vectors and of the features; activation penalties; context length.
-        embedding: tokens (B, T), or features (B, T, F), to vectors (B, T, D).
+        config: word dropout, embedding dropout, output dropout, activation penalties and context length.
+        embedding: tokens (B, T) or features (B, T, F) to vectors (B, T, D).
         encoder: vectors to states (B, T, H).
-        pooling: states to one vector a row (Pooling) or a step (RunningPooling), or None for the states themselves.
-        dropout: on the features, unless the config says otherwise.
-        locked: dropout has one mask for all steps (LockedDropout).
-        input_attention: of the vectors over themselves, before the encoder.
-        output_attention: of the states over themselves or the vectors.
-        attend_inputs: the output attention's memory is the vectors.
-        causal: no feature may depend on a later step, and the state can be carried from segment to segment: segments
-            of a sequence then have the features that they have in the whole of it.
+        pooling: states to one vector per row (Pooling) or per step (StepwisePooling), or None for the states
+            themselves.
+        dropout: on the features, unless the config sets output_dropout.
+        locked: use one dropout mask for all steps (LockedDropout).
+        input_attention: attention of the vectors over themselves, before the encoder.
+        output_attention: attention of the states over themselves or over the vectors.
+        attend_inputs: the memory of the output attention is the vectors, else the states.
+        causal: no feature depends on a later step, and the state can be carried from segment to segment. A sequence cut
+            into segments then has the same features as the whole sequence.
     """
 
     penalty: Tensor | None = None
-    """In training: what the activations of the last call add to the mean loss; None where no penalty is asked for."""
+    """Activation penalties of the last call in training, to add to the mean loss; None without penalties."""
 
     def __init__(
         self,
         config: SequenceConfig,
         embedding: nn.Module,
         encoder: RecurrentStack | SelfAttentionStack,
-        pooling: Pooling | RunningPooling | None,
+        pooling: Pooling | StepwisePooling | None,
         dropout: float,
         *,
         locked: bool = False,
-        input_attention: AttentionSlot | None = None,
-        output_attention: AttentionSlot | None = None,
+        input_attention: AttentionBlock | None = None,
+        output_attention: AttentionBlock | None = None,
         attend_inputs: bool = False,
         causal: bool = False,
     ):
@@ -76,7 +77,7 @@ class SequenceModel(nn.Module):
         self.context_length = config.context_length
         parts = (input_attention, encoder, output_attention, pooling)
         self.attends = any(isinstance(m, Attention) for part in parts if part is not None for m in part.modules())
-        # With `last` the one state that is read is pooled first, and attends alone.
+        # With `last` only one state is used: it is pooled first and is then the only query.
         self.pools_first = isinstance(pooling, Pooling) and pooling.kind == "last" and output_attention is not None
         last = (output_attention if self.pools_first else pooling) or output_attention or encoder
         self.output_size = int(last.output_size)
@@ -85,20 +86,20 @@ class SequenceModel(nn.Module):
         """Run over a batch.
 
         Args:
-            batch: the batch; rows start anew where its ``restarts`` say so.
-            state: what an earlier call returned, to go on from there; None to begin.
+            batch: the batch. Rows restart from a zero state where ``restarts`` is true.
+            state: state that the call on the previous segment returned; None at the start.
 
         Returns:
             Features (B, output_size), or (B, T, output_size) without pooling; and the state after step T, a dict of the
-            encoder's state and of the steps that attention may look back to.
+            encoder's state and of the past steps that attention may see.
         """
         lengths = batch.lengths
         before: dict[str, Any] = state or {}
         after: dict[str, Any] = {}
-        mask, keep = self.sight(batch, before, after)
+        mask, keep = self.attention_mask(batch, before, after)
 
         def recall(name: str, steps: Tensor) -> Tensor:
-            memory, after[name] = remember(before.get(name), steps, keep)
+            memory, after[name] = append_steps(before.get(name), steps, keep)
             return memory
 
         inputs = self.embed(batch.inputs)
@@ -111,52 +112,65 @@ class SequenceModel(nn.Module):
         attended = inputs if self.attend_inputs else states
         if self.pools_first:
             query = cast(Pooling, self.pooling)(states, lengths)[:, None]
-            features = cast(AttentionSlot, self.output_attention)(query, attended, mask).squeeze(1)
-            return self.finish(features), after
+            features = cast(AttentionBlock, self.output_attention)(query, attended, mask).squeeze(1)
+            return self.apply_output_dropout(features), after
         if self.output_attention is not None:
             states = self.output_attention(states, recall("attended", attended), mask)
         if self.pooling is None:
             features = states
-        elif isinstance(self.pooling, RunningPooling):
+        elif isinstance(self.pooling, StepwisePooling):
             features = self.pooling(states, recall("pooled", states), mask)
         else:
             features = self.pooling(states, lengths)
-        return self.finish(features), after
+        return self.apply_output_dropout(features), after
 
-    def finish(self, features: Tensor) -> Tensor:
-        """Dropout on the features, and in training their penalty."""
+    def apply_output_dropout(self, features: Tensor) -> Tensor:
+        """Apply dropout to the features and, in training, set ``penalty``."""
         dropped = self.dropout(features)
         self.penalty = self.penalise(features, dropped) if self.training else None
         return dropped
 
     def embed(self, inputs: Tensor) -> Tensor:
-        """Vectors of the inputs, (B, T, D), after dropout of words and of features."""
+        """Vectors of the inputs, (B, T, D), with dropout of words and of features."""
         vectors = self.embedding(inputs)
         if isinstance(self.embedding, nn.Embedding):
             vectors = self.word_dropout(vectors, inputs, self.embedding.num_embeddings)
         return self.embedding_dropout(vectors)
 
-    def sight(self, batch: Batch, before: dict[str, Any], after: dict[str, Any]) -> tuple[Tensor, int]:
-        """What each step may attend to, as a mask (B, T or 1, S), and the number of steps to remember for the next."""
+    def attention_mask(self, batch: Batch, before: dict[str, Any], after: dict[str, Any]) -> tuple[Tensor, int]:
+        """Mask of the steps that each query may attend to.
+
+        For a causal model it depends on the documents: the stored document numbers are read and updated.
+
+        Args:
+            batch: the batch.
+            before: state before the segment.
+            after: state after the segment, to which the document numbers are added.
+
+        Returns:
+            The mask, (B, T, S) or (B, 1, S), and the number of steps to store for the next segment.
+        """
         T = batch.inputs.shape[1]
         if not self.causal or not self.attends:
             return real_steps(batch.lengths, T)[:, None], 0
-        # Steps of one document have one number; those of an earlier document in the row are out of sight.
+        # All steps of a document have the same number. Steps of earlier documents in the row are masked.
         remembered = before.get("documents")
         number = torch.zeros(batch.inputs.shape[:2], dtype=torch.long, device=batch.inputs.device)
         if batch.restarts is not None:
             number = batch.restarts.cumsum(1)
         if remembered is not None:
             number = number + remembered[:, -1:]
-        documents, after["documents"] = remember(remembered, number, max(self.context_length - 1, 1))
+        documents, after["documents"] = append_steps(remembered, number, max(self.context_length - 1, 1))
         keep = self.context_length - 1
         return causal_window(documents[:, -(keep + T) :], T, self.context_length), keep
 
     def penalise(self, features: Tensor, dropped: Tensor) -> Tensor | None:
-        """Penalty: alpha * mean of h_t^2 (after dropout) + beta * mean of (h_{t+1} - h_t)^2 (before it).
+        """Activation penalties: alpha * mean of h_t^2 + beta * mean of (h_{t+1} - h_t)^2; None without penalties.
 
-        Source: Merity et al. 2017, "Revisiting activation regularization for language RNNs", with the squared norm's
-        mean over features as in its code.
+        The first term is computed after dropout, the second before it.
+
+        Source: Merity et al. 2017, "Revisiting activation regularization for language RNNs", with the mean of squares
+        over features as in its code.
         """
         penalty = None
         if self.activation_penalty:
@@ -168,9 +182,10 @@ class SequenceModel(nn.Module):
 
 
 def build_embedding(config: SequenceConfig, spec: DataSpec) -> nn.Embedding | Linear:
-    """Vectors of tokens, normal with a small deviation; that of padding, if there is one, is zero and stays so.
+    """An embedding of tokens or, for numeric inputs, a linear layer over each step's features.
 
-    For inputs that are numbers, a linear map of each step's features.
+    Vectors of tokens are drawn from a normal distribution with a small standard deviation. The vector of padding is
+    zero and stays zero.
     """
     if spec.num_features is not None:
         return Linear(window_features(config, spec), config.embedding.embed_dim)
@@ -184,25 +199,31 @@ def build_embedding(config: SequenceConfig, spec: DataSpec) -> nn.Embedding | Li
 
 
 def dropout_rate(config: SequenceConfig, spec: DataSpec) -> float:
-    """Dropout between layers and on the features; forecasters, which see few numbers, bear less of it."""
+    """Dropout between layers and on the features; forecasters see fewer numbers and have a lower default."""
     if config.dropout is not None:
         return config.dropout
     return FORECAST_DROPOUT if spec.horizon is not None else TEXT_DROPOUT
 
 
 def window_features(config: SequenceConfig, spec: DataSpec) -> int:
-    """Features of a step: of one variable with all covariates, where variables are independent, else all."""
+    """Input features of a step: all features, or with independent variables one variable and all covariates."""
     assert spec.num_features is not None
     if spec.num_targets is not None and config.window.channels is Channels.independent:
         return 1 + spec.num_features - spec.num_targets
     return spec.num_features
 
 
-def build_attention(config: AttentionConfig, query_size: int, memory_size: int, key: str) -> AttentionSlot | None:
-    """The attention layer that a config describes, or None; ``key`` names it in errors.
+def build_attention(config: AttentionConfig, query_size: int, memory_size: int, key: str) -> AttentionBlock | None:
+    """The attention that a config describes, or None without one.
+
+    Args:
+        config: the options.
+        query_size: Q.
+        memory_size: M.
+        key: name of the options in errors.
 
     Raises:
-        ConfigError: if the heads do not divide the size of the memory.
+        ConfigError: if num_heads does not divide the memory size.
     """
     if config.score is Score.none:
         return None
@@ -216,14 +237,14 @@ def build_attention(config: AttentionConfig, query_size: int, memory_size: int, 
     else:
         score, heads = config.score.value, config.num_heads
         attention = DotAttention(score, query_size, memory_size, heads, config.project, config.dropout)
-    return AttentionSlot(attention, query_size, config.residual)
+    return AttentionBlock(attention, query_size, config.residual)
 
 
 def build_pooling(
     config: SequenceConfig, size: int, *, bidirectional: bool, pooled: bool
-) -> Pooling | RunningPooling | None:
-    """The pooling of a config: over the sequence where the task is pooled, else, if it attends, at each step."""
+) -> Pooling | StepwisePooling | None:
+    """The pooling that a config describes: over the sequence if ``pooled``, else at each step if it is attention."""
     kind = config.pooling.value
     if pooled:
         return Pooling(kind, size, bidirectional, config.kernel.value)
-    return RunningPooling(size) if kind.startswith("attention") else None
+    return StepwisePooling(size) if kind.startswith("attention") else None

@@ -1,1 +1,1 @@
-"""Sweeps: which jobs they have, where each stands, and how jobs share a machine. Nothing here imports torch."""
+"""Sweeps: their jobs, the state of each job, and how jobs share a machine. Nothing here imports torch."""

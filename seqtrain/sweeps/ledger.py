@@ -1,11 +1,13 @@
-"""The ledger of a sweep: which jobs it has, and where each of them stands.
+"""The directory of a sweep: its jobs, and the state of each job.
 
-    sweep.json      the command, the process that runs it, and its jobs; written before the first of them begins
-    <job>/          the run directory of a job; its name ends with the hash of its configuration
-    halted          written where no further job is to begin
+    sweep.json      the command, the process that runs it, and its jobs; written before the first job starts
+    <job>/          run directory of a job; its name ends with the hash of its configuration
+    halted          exists if no further job may start
 
-Where a job stands is read from its own run directory and written nowhere else. So jobs in many processes share no file,
-and a sweep that is killed at any moment leaves nothing behind that is wrong.
+The state of a job is read from its run directory and stored nowhere else. Jobs in several processes therefore share no
+file, and a sweep that is killed at any moment leaves nothing inconsistent behind.
+
+A sitting is one invocation of a sweep's command.
 """
 
 import json
@@ -20,11 +22,9 @@ from os import getpid
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from seqtrain.config import loading
-from seqtrain.errors import RunError, UserError
-from seqtrain.run_directory import RunDirectory, is_locked, now, read_facts, read_json, write_json
+from seqtrain.errors import UserError
+from seqtrain.run_directory import RunDirectory, holding_lock, is_locked, now, read_json, read_json_if_valid, write_json
 from seqtrain.sweeps.identity import job_hash
 
 DONE = ("finished", "pruned")
@@ -33,31 +33,31 @@ ENDED = (*DONE, "failed", "interrupted", "killed")
 
 @dataclass(frozen=True)
 class Job:
-    """A job that a sweep has."""
+    """A job of a sweep."""
 
     number: int | None
-    """Its place in the grid; None for a run that the latest command does not have."""
+    """Its position in the grid; None for a run that the latest command does not include."""
     overrides: list[str]
-    """Its point of the grid."""
+    """Its overrides in the grid."""
     name: str = ""
-    """Of its directory in that of the sweep."""
+    """Name of its directory within the sweep's."""
     error: str | None = None
-    """What its configuration is refused for."""
+    """Why its configuration was refused."""
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where a job stands."""
+class JobState:
+    """State of a job."""
 
     state: str
-    """waiting, running, killed, or as its status has it: finished, pruned, failed, interrupted."""
+    """waiting, running or killed, or as in its status: finished, pruned, failed, interrupted."""
     metric: str | None = None
-    """The monitored one."""
+    """The monitored metric."""
     maximize: bool | None = None
     value: float | None = None
-    """The best one on validation so far."""
+    """Its best value on validation so far."""
     seconds: float | None = None
-    """Of training where the job is finished, else since it was started or taken up again."""
+    """Training time of a finished job, else the time since it was started or resumed."""
     step: int | None = None
     total_steps: int | None = None
     error: str | None = None
@@ -82,7 +82,7 @@ class Sweep:
         return read_json(self.plan_path)
 
     def write_plan(self, arguments: Sequence[str], jobs: Sequence[Job]) -> None:
-        """Begin a sitting: write which command this process runs, and its jobs."""
+        """Start a sitting: write the command of this process and its jobs."""
         began = self.plan()["began"] if self.plan_path.exists() else now()
         sitting = {"id": uuid.uuid4().hex, "pid": getpid(), "started": now()}
         plan = {"arguments": list(arguments), "directory": str(Path.cwd()), "began": began, "sitting": sitting}
@@ -91,7 +91,7 @@ class Sweep:
         self.halted_path.unlink(missing_ok=True)
 
     def planned(self) -> list[Job]:
-        """The jobs of the latest command; none where the directory has no plan."""
+        """Jobs of the latest command; empty if the directory has no plan."""
         return [Job(**job) for job in self.plan()["jobs"]] if self.plan_path.is_file() else []
 
     def find(self, name: str) -> Job | None:
@@ -104,15 +104,15 @@ class Sweep:
         others = sorted({path.parent.name for path in self.path.glob("*/config.yaml")} - {job.name for job in planned})
         return [*planned, *(Job(None, [], name) for name in others)]
 
-    def standing(self, job: Job) -> Standing:
-        """Where a job stands now."""
-        return Standing("failed", error=job.error) if job.error is not None else read_standing(self.path / job.name)
+    def job_state(self, job: Job) -> JobState:
+        """Current state of a job."""
+        return JobState("failed", error=job.error) if job.error is not None else read_job_state(self.path / job.name)
 
-    def known(self, wanted: Sequence[str]) -> dict[str, str]:
-        """Directories of jobs that were begun before: hash -> name, of the wanted hashes.
+    def started_jobs(self, wanted: Sequence[str]) -> dict[str, str]:
+        """Directories of jobs that were started before: hash -> name, for the given hashes.
 
-        A job is known by the end of its directory's name or, since a later version of seqtrain may have more options
-        and so other hashes, by its saved configuration.
+        A job is identified by the end of its directory's name. If that fails it is identified by its saved
+        configuration, since a later version of seqtrain may have more options and therefore other hashes.
         """
         names = sorted(path.name for path in self.path.glob("[!.]*") if path.is_dir())
         ends = {name.rpartition("-")[2]: name for name in names}
@@ -126,7 +126,7 @@ class Sweep:
         return found
 
     def halt(self, why: str) -> None:
-        """Let no further job begin in this sitting."""
+        """Prevent further jobs of this sitting from starting."""
         self.halted_path.write_text(f"{why}\n")
 
     @property
@@ -135,38 +135,30 @@ class Sweep:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """One process runs a sweep at a time.
+        """Hold the sweep's lock: only one process may run a sweep.
 
         Raises:
-            RunError: if another one does.
+            RunError: if another process holds it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / ".lock", timeout=0.5)  # whoever looks whether it is free holds it for a moment
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise RunError(
-                f"{self.path}: this sweep is being run by another process; follow it by: seqtrain sweep {self.path}"
-            ) from error
-        try:
+        refusal = f"{self.path}: another process runs this sweep; follow it with: seqtrain sweep {self.path}"
+        with holding_lock(self.path, lambda: refusal):
             yield
-        finally:
-            lock.release()
 
 
 def shared_overrides(jobs: Sequence[Job]) -> set[str]:
-    """The overrides that all planned jobs have, and that tell none from another."""
+    """Overrides that all planned jobs share, and that therefore distinguish none of them."""
     points = [set(job.overrides) for job in jobs if job.number is not None]
     return set.intersection(*points) if len(points) > 1 else set()
 
 
 def read_status(path: Path) -> dict[str, Any]:
-    """status.json of a run; empty where there is none yet, or it is damaged."""
-    return read_facts(path / "status.json")
+    """Content of a run's status.json; empty if it is missing or damaged."""
+    return read_json_if_valid(path / "status.json")
 
 
-def read_standing(path: Path) -> Standing:
-    """Where the run of a directory stands."""
+def read_job_state(path: Path) -> JobState:
+    """State of the job in a run directory."""
     status = read_status(path)
     state = str(status.get("state", "waiting"))
     if state not in DONE:
@@ -184,16 +176,16 @@ def read_standing(path: Path) -> Standing:
         value, step = read_progress(run.metrics_path, metric, maximize)
         seconds = elapsed(status, run.metrics_path, running=state == "running")
     error = status.get("error") if state in ("failed", "interrupted", "pruned") else None
-    return Standing(state, metric, maximize, value, seconds, step, total, error)
+    return JobState(state, metric, maximize, value, seconds, step, total, error)
 
 
 def read_progress(path: Path, metric: str | None, maximize: bool | None) -> tuple[float | None, int | None]:
-    """The best value of a metric so far, and the last step that was logged."""
+    """Best value of a metric so far, and the last logged step."""
     values, step = [], None
     with suppress(OSError):
         for line in path.read_text(errors="replace").splitlines():
             found = re.match(r'\{"step": (\d+)', line)
-            if found is None:  # cut short by a crash
+            if found is None:  # truncated by a crash
                 continue
             step = int(found[1])
             if metric is not None and f'"{metric}"' in line:
@@ -206,7 +198,7 @@ def read_progress(path: Path, metric: str | None, maximize: bool | None) -> tupl
 
 
 def elapsed(status: dict[str, Any], metrics: Path, running: bool) -> float | None:
-    """Seconds from the beginning of the latest sitting to its end, to now, or to the last sign of life."""
+    """Seconds from the start of the latest sitting to its end, to now, or to the last change of the run's files."""
     began = status.get("since") or status.get("started")
     if began is None:
         return None
@@ -219,5 +211,5 @@ def elapsed(status: dict[str, Any], metrics: Path, running: bool) -> float | Non
 
 
 def timestamp(text: str) -> float:
-    """Seconds since the epoch of a time as status.json has it."""
+    """Seconds since the epoch, of a time as status.json has it."""
     return datetime.fromisoformat(text).timestamp()

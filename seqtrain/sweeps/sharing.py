@@ -1,4 +1,4 @@
-"""How jobs that run at once share the cores and GPUs of a machine, and the terminal."""
+"""How parallel jobs share the cores and GPUs of a machine, and the terminal."""
 
 import io
 import logging
@@ -10,31 +10,31 @@ from typing import TextIO
 
 
 def num_cores() -> int:
-    """Cores that this process may use."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def threads_per_job(cores: int, jobs: int) -> int:
-    """Threads for each of so many jobs at once: together they take no more than all cores."""
+    """Threads for each of several parallel jobs: together they use at most all cores."""
     return max(1, cores // jobs)
 
 
 def gpu_for(device: str, position: int, num_gpus: int) -> int | None:
-    """Index of the GPU that a job takes, in turn; None leaves the choice to ``device``.
+    """Index of the GPU for a job, assigned in turn; None leaves the choice to ``device``.
 
     Args:
-        device: the job's ``device`` option; any but ``auto`` stands as it is.
-        position: of the job among those launched.
-        num_gpus: that the job sees.
+        device: the job's ``device`` option; only ``auto`` is assigned a GPU.
+        position: position of the job among those launched.
+        num_gpus: number of GPUs visible to the job.
     """
     return position % num_gpus if device == "auto" and num_gpus > 1 else None
 
 
 @contextmanager
 def threads_of_children(threads: int | None) -> Iterator[None]:
-    """Processes started meanwhile get so many threads, unless OMP_NUM_THREADS was given; None changes nothing.
+    """Set the number of threads of processes that are started in this context.
 
-    It has to stand in their environment before they load torch.
+    The number must be in their environment before they load torch. None, or a given OMP_NUM_THREADS, changes nothing.
     """
     if threads is None or "OMP_NUM_THREADS" in os.environ:
         yield
@@ -46,12 +46,12 @@ def threads_of_children(threads: int | None) -> Iterator[None]:
         del os.environ["OMP_NUM_THREADS"]
 
 
-class Labelled(io.TextIOBase):
-    """Writes whole lines to a stream, each behind a label.
+class LabelledStream(io.TextIOBase):
+    """Text stream that writes whole lines to another stream, each with a label in front.
 
     Args:
-        stream: where to.
-        label: what every line begins with.
+        stream: the other stream.
+        label: start of every line.
     """
 
     def __init__(self, stream: TextIO, label: str):
@@ -70,9 +70,9 @@ class Labelled(io.TextIOBase):
 
 @contextmanager
 def labelled_output(label: str) -> Iterator[None]:
-    """Let every line on stdout and stderr, and of the log, begin with a label: several processes share them."""
+    """Put a label in front of every line on stdout, on stderr and in the log, which several processes share."""
     before = sys.stdout, sys.stderr
-    streams = {stream: Labelled(stream, label) for stream in before}
+    streams = {stream: LabelledStream(stream, label) for stream in before}
     handlers = [h for h in logging.getLogger().handlers if isinstance(h, logging.StreamHandler)]
     logged = {handler: handler.setStream(streams.get(handler.stream, handler.stream)) for handler in handlers}
     sys.stdout, sys.stderr = streams[sys.stdout], streams[sys.stderr]

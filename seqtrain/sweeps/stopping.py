@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C for a sweep whose jobs run in processes of their own."""
+"""Handling of SIGTERM and Ctrl-C in a sweep whose jobs run in their own processes."""
 
 import os
 import signal
@@ -11,50 +11,50 @@ from seqtrain.run_directory import is_locked
 from seqtrain.sweeps.ledger import Sweep, read_status
 
 
-class Stopping(Interruption):
-    """While it is entered, a signal lets no further job begin, and has the running ones save themselves and end.
+class SweepInterruption(Interruption):
+    """In this context a signal stops further jobs from starting, and asks running jobs to save and end.
 
-    A second one raises Interrupted wherever the program is.
+    A second signal raises Interrupted at once.
 
     Args:
-        sweep: the one that this process runs.
+        sweep: the sweep that this process runs.
     """
 
-    saying = "ending once the running jobs are saved"
+    message = "ending once the running jobs are saved"
 
     def __init__(self, sweep: Sweep):
         self.sweep = sweep
-        self.over = threading.Event()
-        self.teller = threading.Thread(target=self.tell, daemon=True)
+        self.finished = threading.Event()
+        self.notifier = threading.Thread(target=self.notify_jobs, daemon=True)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        self.over.set()
+        self.finished.set()
         super().__exit__(kind, error, at)
         if self.requested is not None:
-            self.teller.join()
+            self.notifier.join()
 
     def note(self, number: int, frame: FrameType | None) -> None:
         super().note(number, frame)
         self.sweep.halt(signal.Signals(number).name)
-        self.teller.start()
+        self.notifier.start()
 
-    def tell(self) -> None:
-        """Pass SIGTERM on to the processes of running jobs, once to each; one that is only starting is found later."""
-        sitting, told = self.sweep.plan()["sitting"], set()
+    def notify_jobs(self) -> None:
+        """Send SIGTERM once to the process of each running job. Jobs still starting are found in a later round."""
+        sitting, notified = self.sweep.plan()["sitting"], set()
         while True:
             for job in self.sweep.planned():
                 path = self.sweep.path / job.name
                 status = read_status(path)
-                mine = status.get("sitting") == sitting["id"]  # so that the number is that of a live process of ours
-                if mine and job.name not in told and status.get("pid") != sitting["pid"] and is_locked(path):
-                    told.add(job.name)
+                mine = status.get("sitting") == sitting["id"]  # then pid is a live process of this sweep
+                if mine and job.name not in notified and status.get("pid") != sitting["pid"] and is_locked(path):
+                    notified.add(job.name)
                     with suppress(OSError):
                         os.kill(int(status["pid"]), signal.SIGTERM)
-            if self.over.wait(0.5):
+            if self.finished.wait(0.5):
                 return
 
 
-def listen_as_child() -> None:
-    """In the process of a job: leave Ctrl-C to the sweep's process, and let its SIGTERM raise Interrupted."""
+def set_child_signal_handlers() -> None:
+    """In the process of a job: ignore Ctrl-C, which the sweep's process handles; raise Interrupted on SIGTERM."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, raise_interrupted)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from seqtrain.config.trainer import Average, TrainerConfig
+from seqtrain.models.state_names import current_names
 
 
 class Averaging:
@@ -64,7 +65,7 @@ class Averaging:
         """Go back to a saved state."""
         self.started, self.scores = state["started"], state["scores"]
         if self.averaged is not None:
-            self.averaged.load_state_dict(state["averaged"])
+            self.averaged.load_state_dict(current_names(state["averaged"], self.averaged.state_dict()))
 
 
 def exponential_mean(decay: float) -> Any:

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from seqtrain.errors import RunError
+from seqtrain.models.state_names import current_names
 from seqtrain.run_directory import RunDirectory
 
 log = logging.getLogger(__name__)
@@ -101,8 +102,8 @@ def last_checkpoint(run: RunDirectory) -> dict[str, Any]:
 def load_weights(model: nn.Module, head: nn.Module, checkpoint: dict[str, Any]) -> None:
     """Set the weights of a model and its head; raises RunError if they are not of its shape."""
     try:
-        model.load_state_dict(checkpoint["model"])
-        head.load_state_dict(checkpoint["head"])
+        for name, module in (("model", model), ("head", head)):
+            module.load_state_dict(current_names(checkpoint[name], module.state_dict()))
     except (RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RunError(

@@ -106,7 +106,7 @@ def test_names_what_a_checkpoint_forgets(
 
 def test_its_runs_are_not_listed_among_others(compose_for: Compose, tmp_path: Path) -> None:
     check_resume(compose_for("forecasting", "nlinear"), 1, tmp_path)
-    with pytest.raises(RunError, match="holds no run"):
+    with pytest.raises(RunError, match="contains no run"):
         find_runs(str(tmp_path))
 
 

@@ -16,7 +16,7 @@ from seqtrain.data.base import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.kernels import machine
 from seqtrain.kernels.compile import UNITS
-from seqtrain.layers.fused import units_of
+from seqtrain.layers.fused import kernels_of
 from seqtrain.run_directory import RunDirectory, read_json
 from seqtrain.training import device
 from seqtrain.training.ranks import SOLO
@@ -66,7 +66,7 @@ def test_fused_is_refused_where_it_cannot_be_compiled(
 )
 def test_what_a_config_announces_is_what_its_model_uses(composed: Compose, overrides: str, expected: set[str]) -> None:
     config = composed(*overrides.split(), "device=cpu")
-    assert set(config.model.kernels()) == units_of(build_model(config, SPEC).model) == expected
+    assert set(config.model.kernels()) == kernels_of(build_model(config, SPEC).model) == expected
     assert expected <= UNITS.keys()
 
 

@@ -7,7 +7,7 @@ import torch
 from seqtrain.commands.sweep import going_on, record_failure, run_trial, share_machine
 from seqtrain.config.loading import differences
 from seqtrain.run_directory import RunDirectory
-from seqtrain.sweeps.ledger import Sweep, read_standing
+from seqtrain.sweeps.ledger import Sweep, read_job_state
 
 
 def test_jobs_at_once_take_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,6 +57,6 @@ def test_a_failure_is_recorded_as_far_as_the_disk_allows(tmp_path: Path) -> None
     except ValueError as error:
         record_failure(run, error)
         record_failure(RunDirectory(tmp_path / "gone"), error)
-    standing = read_standing(run.path)
-    assert (standing.state, standing.error) == ("failed", "ValueError: one line")
+    job_state = read_job_state(run.path)
+    assert (job_state.state, job_state.error) == ("failed", "ValueError: one line")
     assert 'raise ValueError("one line' in (run.path / "error.txt").read_text()

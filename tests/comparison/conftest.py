@@ -1,4 +1,4 @@
-"""Run directories as training leaves them, written by hand: no model, and any scores and predictions."""
+"""Run directories like those of training, written without a model, with any scores and predictions."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ SHOWN = {
 
 
 def schema(group: str, kind: str, name: str, values: dict[str, Any]) -> Any:
-    """A node of the configuration."""
+    """One node of the configuration."""
     node = registry.find(group, kind).schema()
     for key, value in {"kind": kind, "name": name, **values}.items():
         assert hasattr(node, key)
@@ -32,7 +32,7 @@ def schema(group: str, kind: str, name: str, values: dict[str, Any]) -> Any:
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
-    """Write a run directory; keyword arguments say what differs from a plain one."""
+    """Write a run directory; keyword arguments give what differs from the default."""
 
     def make(
         name: str,
@@ -99,7 +99,7 @@ Classifier = Callable[[np.ndarray], dict[str, Any]]
 
 @pytest.fixture
 def classifier() -> Classifier:
-    """Scores and predictions of two classes that are right where ``hits`` says so, for ``make_run``."""
+    """Scores and predictions of two classes for ``make_run``, correct where ``hits`` is true."""
 
     def make(hits: np.ndarray) -> dict[str, Any]:
         targets = np.arange(len(hits)) % 2

@@ -1,4 +1,4 @@
-"""Resampling: against a second implementation, against SciPy, and by how often intervals cover the truth."""
+"""Resampling against a second implementation and against SciPy, and how often intervals cover the truth."""
 
 import math
 from functools import cache
@@ -43,7 +43,7 @@ def test_resamples_are_those_of_a_plain_loop(block: int) -> None:
 
 
 def test_every_example_is_drawn_equally_often_in_blocks() -> None:
-    """The mean over resamples is that of the sample: around the circle, the ends are not drawn less often."""
+    """The mean over resamples is that of the sample, since circular blocks draw the ends as often as the middle."""
     values = np.arange(50.0)[:, None] ** 2
     means = all_means(values, 8, 20_000)
     assert abs(means.mean() - values.mean()) < 4 * means.std() / math.sqrt(20_000)
@@ -73,7 +73,7 @@ def covered(series: np.ndarray, block: int, truth: float) -> bool:
 
 
 def test_intervals_of_independent_examples_cover_the_truth() -> None:
-    """Two classifiers right on 80 % and 75 % of examples, not independently of each other."""
+    """Two classifiers, correct on 80 % and 75 % of the examples, with dependent errors."""
     rng, hits = np.random.default_rng(4), 0
     for _ in range(400):
         hard = rng.random(250)
@@ -89,7 +89,7 @@ def share_below(level: float) -> float:
 
 
 def test_blocks_are_needed_where_examples_depend_on_each_other() -> None:
-    """Errors that are correlated by 0.7 from step to step: blocks of the automatic length nearly reach 95 %."""
+    """Errors with a correlation of 0.7 between neighbours: blocks of the automatic length nearly reach 95 %."""
     rng = np.random.default_rng(6)
     alone, blocks = [], []
     for _ in range(200):
@@ -101,7 +101,7 @@ def test_blocks_are_needed_where_examples_depend_on_each_other() -> None:
 
 
 def politis_white(series: np.ndarray) -> float:
-    """Politis and White 2004 as it is written, lag by lag, with the constant of 2009."""
+    """Politis and White 2004 as printed, lag by lag, with the constant of 2009."""
     N = len(series)
     mean = sum(series) / N
 

@@ -1,4 +1,4 @@
-"""What stored predictions say of each example: the scores that tasks report, of the whole split and of resamples."""
+"""Statistics of stored predictions equal the scores that tasks report, on the whole split and on resamples."""
 
 from dataclasses import asdict
 from typing import Any
@@ -9,8 +9,8 @@ import torch
 from sklearn.metrics import f1_score
 from torch import nn
 
-from seqtrain.comparison.examples import KINDS, Statistic
-from seqtrain.comparison.metrics import SHARES
+from seqtrain.comparison.examples import TASK_STATISTICS, Statistic
+from seqtrain.comparison.metrics import POINT_METRICS
 from seqtrain.config import registry
 from seqtrain.config.task import (
     ForecastingConfig,
@@ -87,7 +87,7 @@ class AsItIs(nn.Module):
 
 
 def forecast(loss: ForecastLoss, missing: bool) -> tuple[Evaluation, np.ndarray]:
-    """Scores of 12 windows, and what was to be forecast, NaN where it was not observed."""
+    """Scores of 12 windows, and their targets, NaN where not observed."""
     truth = np.zeros((12, 3, 2))
     S, C, P = 3, 2, {ForecastLoss.mse: 1, ForecastLoss.gaussian: 2, ForecastLoss.quantile: 5}[loss]
     spec = DataSpec(
@@ -114,11 +114,11 @@ def forecast(loss: ForecastLoss, missing: bool) -> tuple[Evaluation, np.ndarray]
 
 
 def statistics(kind: str, result: Evaluation, spec: DataSpec | None = None) -> dict[str, Statistic]:
-    """Every statistic of a kind whose metric the result has."""
+    """Every statistic of a kind of task whose metric the result has."""
     described = asdict(spec or DataSpec())
     return {
         metric: read(result.outputs, described)
-        for metric, read in KINDS[kind].statistics.items()
+        for metric, read in TASK_STATISTICS[kind].statistics.items()
         if metric in result.metrics
     }
 
@@ -155,7 +155,7 @@ def test_scores_of_the_whole_split_are_those_that_tasks_report() -> None:
     }
     for kind, (result, described) in results.items():
         found = statistics(kind, result, described)
-        assert set(found) == set(KINDS[kind].statistics), kind
+        assert set(found) == set(TASK_STATISTICS[kind].statistics), kind
         for metric, statistic in found.items():
             assert statistic.value() == pytest.approx(result.metrics[metric], rel=1e-5), (kind, metric)
 
@@ -171,7 +171,7 @@ def test_macro_f1_of_resamples_is_scikit_learns() -> None:
 
 
 def test_entity_f1_and_accuracy_of_resampled_sequences() -> None:
-    """Sequences are the examples: a resample has whole ones, and longer ones count for more steps."""
+    """Examples are whole sequences, also in a resample; longer ones count for more steps."""
     result, spec = labelled()
     outputs = result.outputs
     ends = np.cumsum(outputs["lengths"])[:-1]
@@ -190,13 +190,13 @@ def test_entity_f1_and_accuracy_of_resampled_sequences() -> None:
 
 def test_a_missing_output_is_named() -> None:
     with pytest.raises(KeyError, match="log_probabilities"):
-        KINDS["sequence_labelling"].statistics["loss"]({"lengths": np.ones(2, dtype=int)}, {})
+        TASK_STATISTICS["sequence_labelling"].statistics["loss"]({"lengths": np.ones(2, dtype=int)}, {})
 
 
 def test_every_task_is_known_and_the_better_direction_is_its_own() -> None:
-    assert set(KINDS) == set(registry.REGISTRY["task"])
+    assert set(TASK_STATISTICS) == set(registry.REGISTRY["task"])
     for kind, entry in registry.REGISTRY["task"].items():
         task: Any = entry.load()
         assert issubclass(task, Task)
-        assert (task.monitor in SHARES) == task.maximize
-        assert task.monitor in KINDS[kind].statistics
+        assert (task.monitor in POINT_METRICS) == task.maximize
+        assert task.monitor in TASK_STATISTICS[kind].statistics

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from seqtrain.comparison.pairs import how_resampled, sentence
+from seqtrain.comparison.pairs import resampling_line, sentence
 from seqtrain.comparison.report import Table, build_report
 
 MakeRun = Callable[..., Path]
@@ -15,7 +15,7 @@ Classifier = Callable[[np.ndarray], dict[str, Any]]
 
 
 def the_table(tmp_path: Path, *metrics: str) -> Table:
-    """The one table of the runs in a folder."""
+    """The only table of the runs in a folder."""
     report = build_report([str(tmp_path)], metrics=metrics)
     assert not report.warnings
     (table,) = report.tables
@@ -23,7 +23,7 @@ def the_table(tmp_path: Path, *metrics: str) -> Table:
 
 
 def test_seeds_are_averaged_example_by_example(make_run: MakeRun, classifier: Classifier, tmp_path: Path) -> None:
-    """Two seeds against one, by a second implementation of the interval."""
+    """Two seeds against one, with a second implementation of the interval."""
     rng = np.random.default_rng(0)
     hits = {("gru", 0): 0.80, ("gru", 1): 0.84, ("rnn", 0): 0.70}
     right = {run: rng.random(400) < share for run, share in hits.items()}
@@ -42,7 +42,7 @@ def test_seeds_are_averaged_example_by_example(make_run: MakeRun, classifier: Cl
     assert text.startswith(f"gru beats rnn by {100 * difference.value:.1f} points of accuracy, 95 % interval ")
     deviation = 100 * abs(right["gru", 0].mean() - right["gru", 1].mean()) / np.sqrt(2)
     assert text.endswith(f" (2 and 1 seeds, sd {deviation:.1f} and -)")
-    assert "10,000 resamples of the 400 test rows. They cover which examples are in test" in how_resampled(pairs)
+    assert "10,000 resamples of the 400 test rows. They cover which examples are in test" in resampling_line(pairs)
 
 
 def test_a_difference_that_chance_explains_is_not_shown(
@@ -56,7 +56,7 @@ def test_a_difference_that_chance_explains_is_not_shown(
     (pairs,) = the_table(tmp_path).pairs
     (difference,) = pairs.differences
     assert not difference.is_shown and difference.lower < 0 < difference.value
-    assert sentence(difference, pairs).startswith("no difference can be shown between gru and rnn: ")
+    assert sentence(difference, pairs).startswith("no clear difference between gru and rnn: ")
 
 
 def test_equal_predictions(make_run: MakeRun, classifier: Classifier, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def language_model(nats: np.ndarray) -> dict[str, Any]:
 
 def test_language_models_are_compared_in_nats_and_by_ratio(make_run: MakeRun, tmp_path: Path) -> None:
     rng = np.random.default_rng(2)
-    base = 4 + np.repeat(rng.normal(size=100), 20)  # what a text is about goes on for a while
+    base = 4 + np.repeat(rng.normal(size=100), 20)  # the topic of a text lasts for several tokens
     make_run("a", model="lstm", **language_model(base))
     make_run("b", model="gru", **language_model(base + 0.1 + np.repeat(rng.normal(size=100) * 0.3, 20)))
     table = the_table(tmp_path)
@@ -107,7 +107,7 @@ def test_language_models_are_compared_in_nats_and_by_ratio(make_run: MakeRun, tm
     ratio = 100 * (1 - np.exp(-difference.value))
     assert f"lstm beats gru by {difference.value:.3f} nats" in text and text.endswith(" (one seed each)")
     assert "nats per token" in text and f"; perplexity {ratio:.1f} % lower" in text
-    assert f"in blocks of {pairs.block} neighbours" in how_resampled(pairs)
+    assert f"in blocks of {pairs.block} neighbours" in resampling_line(pairs)
     # 100 topics of 20 tokens: the error of the mean is that of 100 draws, not of 2,000
     half = (difference.upper - difference.lower) / 2
     assert half == pytest.approx(1.96 * 0.3 / np.sqrt(100), rel=0.35)
@@ -123,7 +123,7 @@ def test_windows_are_resampled_in_blocks_of_at_least_the_horizon(make_run: MakeR
                  spec={"horizon": 24})  # fmt: skip
     (pairs,) = the_table(tmp_path).pairs
     assert pairs.block == 24 and pairs.differences[0].better.label == "gru"
-    assert "Test has only 12 such blocks" in how_resampled(pairs)
+    assert "Test has only 12 such blocks" in resampling_line(pairs)
 
 
 def test_many_examples_are_resampled_in_blocks(
@@ -135,7 +135,7 @@ def test_many_examples_are_resampled_in_blocks(
     for model, each in right.items():
         make_run(model, model=model, **classifier(each))
     (pairs,) = the_table(tmp_path).pairs
-    assert pairs.block == 3 and "in blocks of 3 neighbours. They" in how_resampled(pairs)
+    assert pairs.block == 3 and "in blocks of 3 neighbours. They" in resampling_line(pairs)
     (difference,) = pairs.differences
     error = (right["gru"] * 1.0 - right["rnn"]).std() / np.sqrt(500)
     assert difference.upper - difference.lower == pytest.approx(2 * 1.96 * error, rel=0.15)

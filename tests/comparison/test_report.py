@@ -1,4 +1,4 @@
-"""Which runs stand together, what they are called, and the tables made of them."""
+"""Which runs share a table, their labels, and the content of the tables."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ import pytest
 
 from seqtrain.commands.compare import compare
 from seqtrain.comparison.figures import spread
-from seqtrain.comparison.grouping import distinguishing, short_names, shown
+from seqtrain.comparison.grouping import distinguishing, format_value, short_names
 from seqtrain.comparison.metrics import column_decimals, width_decimals
 from seqtrain.comparison.report import build_report
 from seqtrain.comparison.text import group_csv, markdown, terminal
@@ -69,7 +69,7 @@ def test_names_of_keys() -> None:
     assert short_names(keys) == {"model.dropout": "model.dropout", "model.embedding.dropout": "embedding.dropout"}
     assert short_names(["model.name", "trainer.lr"]) == {"model.name": "model", "trainer.lr": "lr"}
     values = [None, True, 1e-05, [1, 2], "/some/where/glove.txt", "bf16"]
-    assert [shown(v) for v in values] == ["null", "true", "1e-05", "[1,2]", "glove.txt", "bf16"]
+    assert [format_value(v) for v in values] == ["null", "true", "1e-05", "[1,2]", "glove.txt", "bf16"]
 
 
 def test_badges_are_moved_apart() -> None:
@@ -90,7 +90,7 @@ def test_decimals() -> None:
 
 
 def test_a_key_of_a_later_version_has_its_default(make_run: MakeRun, tmp_path: Path) -> None:
-    """A run made before an option existed is of the same configuration as one made with its default."""
+    """A run older than an option has the same configuration as a run with the option's default."""
     old = make_run("old", seed=0)
     make_run("new", seed=1)
     text = (old / "config.yaml").read_text()
@@ -145,7 +145,7 @@ def test_unfinished_and_damaged_runs_are_named_and_not_averaged(make_run: MakeRu
     (table,) = report.tables
     assert table.rows[0].scores["accuracy"] == [0.5]
     assert {(run.path.name, run.state) for run in report.unfinished} == {("failed", "failed"), ("running", "killed")}
-    assert len(report.warnings) == 5 and all("left out" in line for line in report.warnings)
+    assert len(report.warnings) == 5 and all("ignored" in line for line in report.warnings)
     text = terminal(report)
     for part in (
         "failed",
@@ -170,7 +170,7 @@ def test_directories(make_run: MakeRun, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="config.yaml: is a file"):
         build_report([str(run / "config.yaml")])
     (tmp_path / "empty/deep/deeper").mkdir(parents=True)
-    with pytest.raises(RunError, match="holds no run"):
+    with pytest.raises(RunError, match="contains no run"):
         build_report([str(tmp_path / "empty")])
 
 
@@ -179,7 +179,7 @@ def test_a_repeated_run_counts_once(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("new", scores={"accuracy": 0.9}, started="2026-01-02T00:00:00+0000")
     (table,) = build_report([str(tmp_path)]).tables
     assert table.rows[0].scores["accuracy"] == [0.9]
-    assert "old: is left out" in table.notes[0] and "seed (0)" in table.notes[0]
+    assert "old: ignored" in table.notes[0] and "seed (0)" in table.notes[0]
 
 
 def test_baselines_stand_below_and_must_agree(make_run: MakeRun, tmp_path: Path) -> None:
@@ -187,14 +187,14 @@ def test_baselines_stand_below_and_must_agree(make_run: MakeRun, tmp_path: Path)
     make_run("b", model="rnn", baselines={"majority": {"accuracy": 0.2}, "bayes": {"accuracy": 0.7}})
     (table,) = build_report([str(tmp_path)]).tables
     assert [row.name for row in table.baselines] == ["majority", "bayes (of gru)", "bayes (of rnn)"]
-    assert table.notes[0] == "bayes: the runs do not agree on the score of this baseline, though their data is the same"
+    assert table.notes[0] == "bayes: the runs disagree on the score of this baseline, although their data is the same"
 
 
 def test_runs_without_test_or_with_other_metrics(make_run: MakeRun, tmp_path: Path) -> None:
     make_run("a", splits=("validation",), scores={"accuracy": 0.6, "new_metric": 3.0})
     old = make_run("b", model="rnn", splits=("validation",), scores={"accuracy": 0.7})
     results = json.loads((old / "results.json").read_text())
-    for key in ("shown", "monitor", "maximize"):  # as earlier versions left it
+    for key in ("shown", "monitor", "maximize"):  # as earlier versions wrote it
         del results[key]
     (old / "results.json").write_text(json.dumps(results))
     (table,) = build_report([str(tmp_path)]).tables
@@ -241,7 +241,7 @@ def test_markdown_and_csv(make_run: MakeRun, classifier: Classifier, tmp_path: P
 
 
 class Page(HTMLParser):
-    """Checks that elements nest, and keeps their attributes and the text."""
+    """Checks that elements are nested correctly, and collects attributes and text."""
 
     def __init__(self) -> None:
         super().__init__()

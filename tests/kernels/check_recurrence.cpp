@@ -7,14 +7,14 @@
 
 struct Case {
     int cell;
-    long B, T, I, H, directions, threads, parts, apart;
+    long B, T, I, H, directions, threads, parts, parallel_directions;
     std::vector<int64_t> lengths;
     std::vector<int64_t> reverse;
 };
 
 static double sigma(double x) { return 1 / (1 + std::exp(-x)); }
 
-// Outputs (B, T, directions H) and last states (directions, B, states H) of inputs x, h0 and four weights a direction.
+// Outputs (B, T, directions H) and last states (directions, B, states H) for x, h0 and four weights per direction.
 static void reference(const Case& c, const std::vector<Doubles>& in, Doubles& outputs, Doubles& last) {
     const long G = gates(c.cell), H = c.H, S = states(c.cell);
     outputs.assign(c.B * c.T * c.directions * H, 0.0);
@@ -81,7 +81,7 @@ static void check(Case c, const std::string& name) {
     Floats saved(N * steps * panels(H) * W * saved_slots(cell) + 1), grad_x(N * in[0].size(), NAN);
     Problem q{};
     q.B = c.B, q.T = c.T, q.I = c.I, q.H = H, q.directions = N;
-    q.threads = c.threads, q.parts = c.parts, q.apart = c.apart;
+    q.threads = c.threads, q.parts = c.parts, q.parallel_directions = c.parallel_directions;
     q.lengths = c.lengths.data(), q.x = in[0].data();
     q.x_row = c.T * c.I, q.x_step = c.I;
     q.outputs_row = q.grad_outputs_row = c.T * N * H, q.outputs_step = q.grad_outputs_step = N * H;
@@ -92,14 +92,16 @@ static void check(Case c, const std::string& name) {
         one.h0 = &in[1][d * c.B * S * H], one.h_n = &last[d * c.B * S * H];
         one.outputs = &outputs[d * H], one.grad_outputs = &by_output[d * H];
         one.saved = &saved[d * (saved.size() / N)], one.grad_h_n = &by_state[d * c.B * S * H];
-        one.grad_x = &grad_x[c.apart ? d * in[0].size() : 0], one.add_grad_x = d && !c.apart;
+        one.grad_x = &grad_x[c.parallel_directions ? d * in[0].size() : 0];
+        one.add_grad_x = d && !c.parallel_directions;
         one.grad_w_ih = grads[2 + 4 * d].data(), one.grad_w_hh = grads[3 + 4 * d].data();
         one.grad_b_ih = grads[4 + 4 * d].data(), one.grad_b_hh = grads[5 + 4 * d].data();
         one.grad_h0 = &grads[1][d * c.B * S * H], one.reverse = c.reverse[d];
     }
     run<cell>(q, false);
     run<cell>(q, true);
-    for (size_t i = 0; i < in[0].size(); i++) grads[0][i] = grad_x[i] + (c.apart ? grad_x[in[0].size() + i] : 0);
+    for (size_t i = 0; i < in[0].size(); i++)
+        grads[0][i] = grad_x[i] + (c.parallel_directions ? grad_x[in[0].size() + i] : 0);
 
     std::vector<Doubles> point;
     for (const Floats& tensor : in) point.emplace_back(tensor.begin(), tensor.end());
@@ -129,7 +131,7 @@ static void check_cells(const Case& c, const std::string& name) {
     check<LSTM>(c, "lstm, " + name);
 }
 
-// An infinite input leaves a row's later steps finite where the formula does: units that are not there stay out of it.
+// After an infinite input a row's later steps are finite where the formula is: padding units must not contribute.
 template <int cell>
 static void check_infinity() {
     const long B = 2, T = 3, I = 2, H = 5, G = gates(cell);
@@ -154,7 +156,7 @@ int main() {
     check_cells({0, 3, 4, 2, 5, 1, 1, 1, 0, {4, 0, 2}, {1}}, "reversed, an empty row");
     check_cells({0, 1, 1, 1, 1, 1, 1, 1, 0, {1}, {0}}, "one of each");
     check_cells({0, 5, 7, 33, 20, 2, 2, 2, 0, {7, 1, 3, 7, 2}, {0, 1}}, "two directions");
-    check_cells({0, 4, 6, 9, 31, 2, 2, 1, 1, {6, 6, 2, 4}, {0, 1}}, "two directions apart");
+    check_cells({0, 4, 6, 9, 31, 2, 2, 1, 1, {6, 6, 2, 4}, {0, 1}}, "two directions in parallel");
     check_cells({0, 70, 3, 5, 16, 1, 1, 1, 0, std::vector<int64_t>(70, 3), {0}}, "more rows than a block");
     check_cells({0, 9, 40, 3, 50, 1, 1, 1, 0, {40, 39, 2, 17, 40, 1, 5, 33, 40}, {1}}, "more steps than a chunk");
     check_infinity<GRU_AFTER>();

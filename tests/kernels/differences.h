@@ -1,4 +1,4 @@
-// Checks of a kernel against the same formula in 64-bit numbers: its results, and its gradients by central differences.
+// Checks of a kernel against the formula in float64: its results, and its gradients by central differences.
 
 #pragma once
 
@@ -28,7 +28,7 @@ inline void require(bool holds, const std::string& what) {
     exit(1);
 }
 
-// Whether numbers are those of a reference, to 1e-5 of the largest.
+// Whether numbers equal a reference, to 1e-5 of the largest.
 inline void require_close(const Floats& found, const Doubles& expected, const std::string& what) {
     require(found.size() == expected.size(), what + ": another size");
     double largest = 1e-6, error = 0;
@@ -40,13 +40,13 @@ inline void require_close(const Floats& found, const Doubles& expected, const st
     require(error <= 1e-5 * largest, what + ": off by " + std::to_string(error / largest));
 }
 
-// A named input of a kernel, and the gradient that the kernel finds for it.
+// A named input of a kernel, and the gradient that the kernel computes for it.
 struct Input {
     std::string name;
     Floats *value, *gradient;
 };
 
-// Whether gradients are the changes of a loss: each of a few numbers, or along random directions of many.
+// Whether gradients match the differences of a loss: number by number, or along random directions if there are many.
 inline void require_gradients(std::vector<Input> inputs, const std::function<double(const std::vector<Doubles>&)>& loss,
                               const std::string& what) {
     std::vector<Doubles> point;

@@ -1,4 +1,4 @@
-"""Compiling at first use, and going on without."""
+"""Compilation of the kernels on first use, and what happens if it fails."""
 
 import logging
 import os
@@ -11,14 +11,15 @@ import pytest
 import torch
 
 from seqtrain.kernels import compile as compiling
-from seqtrain.kernels.recurrence import gru
+from seqtrain.kernels.binding import Cell, Weights
+from seqtrain.kernels.recurrence import recurrence
 
 TINY = 'extern "C" int answer() { return ANSWER; }\n'
 
 
 @pytest.fixture
 def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A source that compiles fast instead of the kernels, and an empty cache."""
+    """A source that compiles fast, in place of the kernels, and an empty cache."""
     source = tmp_path / "tiny.cpp"
     source.write_text(TINY)
     monkeypatch.setattr(compiling, "FOLDER", tmp_path)
@@ -26,7 +27,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("SEQTRAIN_CACHE_DIR", str(tmp_path / "cache"))
     forget()
     yield source
-    compiling.stop_running()
+    compiling.stop_compilers()
     forget()
 
 
@@ -49,7 +50,7 @@ def test_it_is_compiled_once(tiny: Path, tmp_path: Path, monkeypatch: pytest.Mon
     assert answer() == 42
     (made,) = cached_files(tmp_path)
     forget()
-    monkeypatch.setattr(compiling, "begin", lambda *_: pytest.fail("compiled again"))
+    monkeypatch.setattr(compiling, "start_compiler", lambda *_: pytest.fail("compiled again"))
     assert answer() == 42
     assert cached_files(tmp_path) == [made]
 
@@ -91,8 +92,8 @@ def test_two_processes_at_once(tiny: Path, tmp_path: Path) -> None:
 def test_units_are_compiled_in_the_background(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiling.start(["tiny", "other"])
     assert set(compiling.running) == {"tiny", "other"}
-    compiling.start(["tiny"])  # is at work already
-    monkeypatch.setattr(compiling, "begin", lambda *_: pytest.fail("compiled twice"))
+    compiling.start(["tiny"])  # is running already
+    monkeypatch.setattr(compiling, "start_compiler", lambda *_: pytest.fail("compiled twice"))
     assert (answer("tiny"), answer("other")) == (42, 1)
     assert len(cached_files(tmp_path)) == 2 and not compiling.running
     compiling.start(["tiny", "other"])
@@ -109,7 +110,7 @@ def test_a_process_that_ends_leaves_no_compiler_behind(
     monkeypatch.setattr(compiling, "version", lambda _: "")
     compiling.start(["tiny"])
     process = compiling.running["tiny"].process
-    compiling.stop_running()
+    compiling.stop_compilers()
     assert process.poll() is not None and cached_files(tmp_path) == []
 
 
@@ -152,4 +153,4 @@ def test_without_a_compiler_it_is_said_once(
     assert len(caplog.records) == 1
     assert "no C++ compiler is found" in caplog.text and "torch's own" in caplog.text
     with pytest.raises(RuntimeError, match="not compiled"):
-        gru(torch.zeros(1, 1, 1), torch.zeros(3, 1), torch.zeros(3, 1))
+        recurrence(Cell.gru_after, torch.zeros(1, 1, 1), [Weights(torch.zeros(3, 1), torch.zeros(3, 1), None, None)])

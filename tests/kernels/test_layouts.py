@@ -1,4 +1,4 @@
-"""The kernels' own checks against float64, compiled for the vectors and registers of other machines, and run on Arm."""
+"""Checks of the kernels against float64, compiled for other vector widths and numbers of registers, and run on Arm."""
 
 import platform
 import shutil
@@ -17,7 +17,7 @@ LAYOUTS = {
     "SSE": ["-DVECTOR_BYTES=16", "-DREGISTERS=16"],
 }
 OTHER = "AVX2" if instruction_set() == "AVX512" else "AVX-512"
-"""The layout that is checked by default: that of this machine is what all other tests run."""
+"""Layout that is checked by default; all other tests use this machine's layout."""
 NATIVE = "-mcpu=native" if platform.machine() in ("arm64", "aarch64") else "-march=native"
 
 

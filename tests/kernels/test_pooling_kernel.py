@@ -1,4 +1,4 @@
-"""The pooling kernel against the formula by torch, in float64 and in float32."""
+"""The pooling kernel against the formula computed by torch, in float64 and float32."""
 
 import pytest
 import torch
@@ -49,7 +49,7 @@ def test_values_and_gradients(lengths: list[int], M: int, two_threads: None) -> 
         assert_close(pooled, expected)
         assert_close(weights, expected_weights)
         expected_gradients = torch.autograd.grad(expected, others, by_pooled.to(kind))
-        if M > 1:  # of one feature and one step the weights have no gradient
+        if M > 1:  # with one feature the weights have no gradient
             for found, wanted in zip(gradients, expected_gradients, strict=True):
                 assert_close(found, wanted)
 
@@ -67,7 +67,7 @@ def test_padding_is_not_read_and_has_no_gradient() -> None:
 
 
 def test_an_infinite_state_counts_as_by_torch() -> None:
-    """tanh is 1 there; features that only fill up a vector stay out of it."""
+    """tanh saturates at 1; padding features of a vector must not contribute."""
     own = tuple(tensor.detach() for tensor in inputs(1, 3, 5))
     own[0][0, 1, 2] = torch.inf
     weights = additive_pooling(own[0], torch.tensor([3]), *own[1:])[1]

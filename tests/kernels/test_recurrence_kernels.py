@@ -1,6 +1,5 @@
-"""The fused kernels against torch's layers, in float32 and in float64, row by row without padding."""
+"""The fused kernels against torch's layers in float32 and float64, row by row without padding."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.kernels.binding import Cell, Weights
-from seqtrain.kernels.recurrence import gru, lstm, recurrence, rnn
+from seqtrain.kernels.recurrence import recurrence
 from seqtrain.layers.cells import CellLayer, GRUCell
 
 SHORT = [4, 1, 9, 9, 2, 6, 1, 3, 8, 5]  # of 12 steps: the last three are padding in all rows
@@ -17,7 +16,7 @@ TOLERANCE = 1e-5  # of the largest number
 
 @pytest.fixture
 def two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For the kernels alone: torch itself stays at one, which is faster on tensors so small."""
+    """Two threads for the kernels only; torch itself uses one, which is faster on such small tensors."""
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
 
 
@@ -35,14 +34,22 @@ def make_layer(cell: Cell, input_size: int, hidden_size: int) -> nn.Module:
 
 
 def weights_of(layer: nn.Module) -> Weights:
-    parameters: list[Any] = [*layer.parameters(), None]
+    parameters: list[Any] = [*layer.parameters(), None, None]
     return Weights(*parameters[:4])
+
+
+def run(
+    cell: Cell, x: Tensor, weights: Weights, h0: Tensor | None = None, lengths: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """Run one direction, with states (B, H), or (B, 2 H) for an LSTM."""
+    outputs, h_n = recurrence(cell, x, [weights], None if h0 is None else h0[None], lengths, [False])
+    return outputs, h_n[0]
 
 
 def reference(
     layers: list[nn.Module], x: Tensor, h0: Tensor, lengths: Tensor, reverse: list[bool]
 ) -> tuple[Tensor, Tensor]:
-    """Each row's real steps alone, in each direction; an LSTM's h and c are joined."""
+    """Run each row's real steps separately, in each direction; an LSTM's h and c are concatenated."""
     outputs, states = [], []
 
     def run(layer: nn.Module, steps: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,7 +85,7 @@ def assert_close(found: Tensor | None, expected: Tensor | None, name: str, toler
 def compare(
     cell: Cell, input_size: int, hidden_size: int, lengths: list[int], steps: int, reverse: list[bool], seed: int = 0
 ) -> None:
-    """Outputs, final states and all gradients against the reference in float64 and in float32."""
+    """Compare outputs, final states and all gradients with the reference in float64 and in float32."""
     torch.manual_seed(seed)
     layers = [make_layer(cell, input_size, hidden_size) for _ in reverse]
     rows, real = len(lengths), torch.tensor(lengths)
@@ -121,7 +128,7 @@ def test_a_large_layer(cell: Cell) -> None:
 
 @pytest.mark.parametrize("cell", Cell)
 def test_both_directions(cell: Cell, two_threads: None) -> None:
-    """With few rows each direction has a thread of its own; with many a thread runs one after the other."""
+    """With few rows each direction has its own thread; with many rows a thread runs both directions in turn."""
     compare(cell, 5, 33, [4, 1, 7], 7, reverse=[False, True])
     compare(cell, 5, 20, [1 + i % 6 for i in range(37)], 7, reverse=[False, True])
 
@@ -154,7 +161,7 @@ def test_gradients_are_differences(cell: Cell) -> None:
 
 @pytest.mark.parametrize("cell", Cell)
 def test_many_rows_and_many_steps(cell: Cell) -> None:
-    """More rows than a block holds, and more steps than a chunk."""
+    """More rows than a block and more steps than a chunk."""
     compare(cell, 2, 5, [1 + i % 3 for i in range(150)], 3, reverse=[False])
     compare(cell, 3, 9, [300, 210, 299], 300, reverse=[True])
 
@@ -174,25 +181,26 @@ def test_thread_counts_agree(cell: Cell, two_threads: None, monkeypatch: pytest.
         assert_close(a, b, str(i), 1e-6)
 
 
-def test_rows_that_are_no_neighbours_in_memory() -> None:
+def test_rows_that_are_not_contiguous() -> None:
     layer = nn.GRU(6, 8, batch_first=True)
     weights = weights_of(layer)
     wide = torch.randn(5, 9, 14)
     turned = torch.randn(6, 9, 5).permute(2, 1, 0)
     for x in (wide[:, 2:7, 4:10], wide.transpose(0, 1)[..., :6], turned, torch.randn(1, 1, 6).expand(4, 3, 6)):
-        found, expected = gru(x, *weights), layer(x)
+        found, expected = run(Cell.gru_after, x, weights), layer(x)
         assert_close(found[0], expected[0], "outputs")
         ours, torchs = (torch.autograd.grad(out[0].sum(), weights.w_hh)[0] for out in (found, expected))
         assert_close(ours, torchs, "weight_hh")
     transposed = torch.empty(8, 24).copy_(weights.w_hh.t()).t()
-    assert_close(gru(wide[..., :6], weights.w_ih, transposed, *weights[2:])[0], layer(wide[..., :6])[0], "outputs")
+    outputs, _ = run(Cell.gru_after, wide[..., :6], weights._replace(w_hh=transposed))
+    assert_close(outputs, layer(wide[..., :6])[0], "outputs")
 
 
-def test_gradients_that_are_not_wanted() -> None:
+def test_gradients_that_are_not_needed() -> None:
     layer = nn.RNN(4, 6, batch_first=True)
     weights = weights_of(layer)
     x = torch.randn(3, 5, 4)
-    rnn(x, *weights)[1].sum().backward()  # through the final state alone, and none of x
+    run(Cell.rnn_tanh, x, weights)[1].sum().backward()  # through the final state only, without a gradient of x
     found = [parameter.grad for parameter in layer.parameters()]
     layer.zero_grad()
     layer(x)[1].sum().backward()
@@ -200,49 +208,47 @@ def test_gradients_that_are_not_wanted() -> None:
         assert_close(grad, parameter.grad, "parameter")
     x.requires_grad_()
     fixed = Weights(*(weight.detach() for weight in weights))  # type: ignore[union-attr]
-    (only_x,) = torch.autograd.grad(rnn(x, *fixed)[0].square().sum(), x)
+    (only_x,) = torch.autograd.grad(run(Cell.rnn_tanh, x, fixed)[0].square().sum(), x)
     assert_close(only_x, torch.autograd.grad(layer(x)[0].square().sum(), x)[0], "x")
 
 
-LAYERS: dict[type[nn.RNNBase], Callable[..., Any]] = {nn.GRU: gru, nn.LSTM: lstm, nn.RNN: rnn}
+LAYERS = {nn.GRU: Cell.gru_after, nn.LSTM: Cell.lstm, nn.RNN: Cell.rnn_tanh}
 
 
 @pytest.mark.parametrize("kind", LAYERS)
 def test_without_biases_and_without_gradients(kind: Any) -> None:
     layer, x = kind(4, 6, bias=False, batch_first=True), torch.randn(3, 5, 4)
     with torch.no_grad():
-        outputs, after = LAYERS[kind](x, *layer.parameters())
+        outputs, after = run(LAYERS[kind], x, weights_of(layer))
     expected, state = layer(x)
     assert not outputs.requires_grad
     assert_close(outputs, expected, "outputs")
-    assert_close(LAYERS[kind](x, *layer.parameters())[0], outputs, "with gradients")
-    for found, wanted in zip(*((s if isinstance(s, tuple) else (s,)) for s in (after, state)), strict=True):
-        assert_close(found, wanted[0], "state")
+    assert_close(run(LAYERS[kind], x, weights_of(layer))[0], outputs, "with gradients")
+    assert_close(after, (torch.cat(state, -1) if kind is nn.LSTM else state)[0], "state")
 
 
 def test_the_state_of_an_lstm() -> None:
     layer, x = nn.LSTM(4, 6, batch_first=True), torch.randn(3, 5, 4)
     h, c = torch.randn(2, 3, 6).unbind()
-    outputs, after = lstm(x, *weights_of(layer), state=(h, c))
+    outputs, after = run(Cell.lstm, x, weights_of(layer), torch.cat([h, c], -1))
     expected, state = layer(x, (h[None], c[None]))
     assert_close(outputs, expected, "outputs")
-    for name, found, wanted in zip("hc", after, state, strict=True):
+    for name, found, wanted in zip("hc", after.chunk(2, -1), state, strict=True):
         assert_close(found, wanted[0], name)
 
 
 @pytest.mark.parametrize("kind", LAYERS)
-def test_saturated_and_unfinite_numbers(kind: Any) -> None:
+def test_saturated_and_non_finite_numbers(kind: Any) -> None:
     layer = kind(3, 5, batch_first=True)
     x = torch.randn(2, 4, 3) * torch.tensor([[[1e3]], [[1e30]]])
     x.requires_grad_()
-    outputs = LAYERS[kind](x, *weights_of(layer))[0]
+    outputs = run(LAYERS[kind], x, weights_of(layer))[0]
     assert_close(outputs, layer(x)[0], "outputs")
     assert torch.isfinite(torch.autograd.grad(outputs.sum(), x)[0]).all()
     x = torch.randn(2, 4, 3)
     x[0, 1, 0] = torch.nan
-    outputs, after = LAYERS[kind](x, *weights_of(layer))
-    for state in after if isinstance(after, tuple) else (after,):
-        assert state[0].isnan().all() and state[1].isfinite().all()
+    outputs, after = run(LAYERS[kind], x, weights_of(layer))
+    assert after[0].isnan().all() and after[1].isfinite().all()
     assert outputs[0, 1:].isnan().all()
     assert outputs[0, 0].isfinite().all() and outputs[1].isfinite().all()
 
@@ -250,12 +256,12 @@ def test_saturated_and_unfinite_numbers(kind: Any) -> None:
 @pytest.mark.parametrize("kind", LAYERS)
 @pytest.mark.parametrize("hidden_size", [5, 33])
 def test_an_infinite_input_stays_where_it_is(kind: Any, hidden_size: int) -> None:
-    """Units that only fill up a vector have weights of 0, and infinity times 0 is not a number."""
+    """Padding units of a vector have zero weights, and infinity times zero is NaN."""
     torch.manual_seed(0)
     layer = kind(3, hidden_size, batch_first=True)
     x = torch.randn(2, 6, 3)
     x[0, 1, 0] = torch.inf
-    outputs, expected = LAYERS[kind](x, *weights_of(layer))[0], layer(x)[0]
+    outputs, expected = run(LAYERS[kind], x, weights_of(layer))[0], layer(x)[0]
     assert expected.isfinite().all()
     assert_close(outputs, expected, "outputs")
     ours, torchs = (torch.autograd.grad(out.sum(), layer.weight_hh_l0)[0] for out in (outputs, expected))
@@ -263,14 +269,14 @@ def test_an_infinite_input_stays_where_it_is(kind: Any, hidden_size: int) -> Non
     assert_close(ours, torchs, "weight_hh")
 
 
-def test_what_does_not_fit_is_refused() -> None:
+def test_wrong_shapes_and_dtypes_are_refused() -> None:
     layer = nn.GRU(3, 5, batch_first=True)
     x, weights = torch.randn(2, 4, 3), weights_of(layer)
-    with pytest.raises(ValueError, match="w_ih: has the shape"):
-        gru(x[..., :2], *weights)
-    with pytest.raises(ValueError, match="x: is torch.float64"):
-        gru(x.double(), *weights)
+    with pytest.raises(ValueError, match="w_ih: must have the shape"):
+        run(Cell.gru_after, x[..., :2], weights)
+    with pytest.raises(ValueError, match="x: must be float32 on the CPU, got torch.float64"):
+        run(Cell.gru_after, x.double(), weights)
     with pytest.raises(ValueError, match="lengths: must be 2 numbers from 0 to 4"):
-        gru(x, *weights, lengths=torch.tensor([5, 1]))
-    with pytest.raises(ValueError, match="h0: has the shape"):
-        gru(x, *weights, h0=torch.zeros(3, 5))
+        run(Cell.gru_after, x, weights, lengths=torch.tensor([5, 1]))
+    with pytest.raises(ValueError, match="h0: must have the shape"):
+        run(Cell.gru_after, x, weights, h0=torch.zeros(3, 5))

@@ -1,4 +1,4 @@
-"""Every attention against its equation in float64, forward and gradient, and with its weights recorded."""
+"""Every attention against its equation in float64: forward pass, gradients and recorded weights."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,13 +13,13 @@ from seqtrain.layers import attention
 from seqtrain.layers.attention import (
     AdditiveAttention,
     AdditiveSelfPooling,
-    AttentionSlot,
+    AttentionBlock,
     DotAttention,
     dot_attention,
     recorded_weights,
 )
 from seqtrain.layers.masks import causal_window, real_steps
-from seqtrain.layers.self_attention import SelfAttentionBlock, SelfAttentionStack, rotate, sinusoids
+from seqtrain.layers.self_attention import SelfAttentionBlock, SelfAttentionStack, apply_rotary, sinusoidal_positions
 
 B, T, Q, M = 3, 5, 6, 8
 LENGTHS = torch.tensor([5, 2, 1])
@@ -27,12 +27,12 @@ REAL = real_steps(LENGTHS, T)
 
 
 def mask_of(causal: bool, steps: int = T) -> Tensor:
-    """What each query sees: real steps, or those up to its own (a real query then sees no padding)."""
+    """Mask of what each query sees: the real steps, or the steps up to its own (then a real query sees no padding)."""
     return torch.ones(B, steps, steps, dtype=torch.bool).tril() if causal else REAL[:, None]
 
 
 def rowwise(values: Tensor, causal: bool, scores: Callable[[int, int, int], Tensor]) -> tuple[Tensor, Tensor]:
-    """softmax(scores) times values, query by query over the steps that it may see: outputs and weights."""
+    """Outputs and weights of softmax(scores) times values, query by query over the steps that it sees."""
     out, weights = [], torch.zeros(B, T, T, dtype=values.dtype)
     for b in range(B):
         for t in range(T):
@@ -45,7 +45,7 @@ def rowwise(values: Tensor, causal: bool, scores: Callable[[int, int, int], Tens
 
 
 def dot_rows(q: Tensor, k: Tensor, v: Tensor, scale: float, causal: bool) -> tuple[Tensor, Tensor]:
-    """softmax(q k^T scale) v."""
+    """Reference of softmax(q k^T scale) v."""
     return rowwise(v, causal, lambda b, t, seen: (k[b, :seen] * q[b, t]).sum(-1) * scale)
 
 
@@ -79,8 +79,8 @@ CASES: dict[str, tuple[Callable[[], nn.Module], Callable[..., tuple[Tensor, Tens
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.parametrize("causal", [False, True])
 def test_equation(name: str, causal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In fp32 against float64: outputs, weights, and gradients of inputs and parameters, on real queries."""
-    monkeypatch.setattr(attention, "CHUNK_NUMBERS", 2 * B * T * M)  # two queries a chunk
+    """Compare fp32 with float64: outputs, weights, and gradients of inputs and parameters, on real queries."""
+    monkeypatch.setattr(attention, "MAX_CHUNK_SCORES", 2 * B * T * M)  # two queries a chunk
     make, equation, scale = CASES[name]
     torch.manual_seed(0)
     layer: Any = make()
@@ -119,14 +119,14 @@ def test_additive_scores_stay_within_the_chunk(monkeypatch: pytest.MonkeyPatch) 
         return original(q, *others)
 
     monkeypatch.setattr(layer, "attend", attend)
-    monkeypatch.setattr(attention, "CHUNK_NUMBERS", 300)
+    monkeypatch.setattr(attention, "MAX_CHUNK_SCORES", 300)
     query, memory = torch.randn(2, 20, Q), torch.randn(2, 20, M)
     mask = torch.ones(2, 1, 20, dtype=torch.bool)
     few = layer(query, memory, mask)
     assert len(sizes) == 20 and max(sizes) == 2 * 20 * M  # one query at a time, though even that is over 300
     few.sum().backward()
-    assert len(sizes) == 40  # each chunk is computed again, not kept
-    monkeypatch.setattr(attention, "CHUNK_NUMBERS", 10**9)
+    assert len(sizes) == 40  # each chunk is recomputed, not stored
+    monkeypatch.setattr(attention, "MAX_CHUNK_SCORES", 10**9)
     torch.testing.assert_close(few, layer(query, memory, mask))
     assert len(sizes) == 41
 
@@ -135,31 +135,31 @@ def test_running_pooling_is_the_pooling_of_each_prefix() -> None:
     torch.manual_seed(0)
     layer = AdditiveSelfPooling(M)
     states = torch.randn(B, T, M) * 5
-    running = layer.running(states, mask_of(True))
+    running = layer.pool_each_step(states, mask_of(True))
     for b, length in enumerate(LENGTHS.tolist()):
         for t in range(length):
             prefix = states[b : b + 1, : t + 1]
             torch.testing.assert_close(running[b, t], layer(prefix, torch.tensor([t + 1]))[0])
     with recorded_weights(layer) as weights:
-        assert torch.equal(layer.running(states, mask_of(True)), running)
+        assert torch.equal(layer.pool_each_step(states, mask_of(True)), running)
     ((recorded,),) = weights.values()
     torch.testing.assert_close(recorded.sum(-1)[REAL], torch.ones(int(LENGTHS.sum())))
     assert (recorded.triu(1) == 0).all()
 
 
 def test_running_pooling_keeps_small_early_weights() -> None:
-    """Scores 200 apart: by running sums in float32 the first step's share of its own prefix would be 0 / 0."""
+    """Scores 200 apart: with running sums in float32 the weight of the first step in its own prefix would be 0 / 0."""
     layer = AdditiveSelfPooling(1)
     with torch.no_grad():
         layer.hidden.weight.fill_(10.0)
         layer.query.weight.fill_(100.0)
     states = torch.tensor([[[-1.0], [1.0]]])
-    running = layer.running(states, torch.ones(1, 2, 2, dtype=torch.bool).tril())
+    running = layer.pool_each_step(states, torch.ones(1, 2, 2, dtype=torch.bool).tril())
     torch.testing.assert_close(running, torch.tensor([[[-1.0], [1.0]]]))
 
 
 def test_causal_window() -> None:
-    """Five memory steps of two documents, of which the last three are queries with a context of three."""
+    """Five steps of memory in two documents; the last three are queries with a context of three."""
     documents = torch.tensor([[4, 4, 5, 5, 5], [0, 0, 0, 0, 0]])
     expected = [
         [[0, 0, 1, 0, 0], [0, 0, 1, 1, 0], [0, 0, 1, 1, 1]],
@@ -171,25 +171,25 @@ def test_causal_window() -> None:
 def test_rotated_products_depend_on_the_distance_alone() -> None:
     torch.manual_seed(0)
     q, k = torch.randn(1, 2, 4, 7), torch.randn(1, 2, 4, 7)
-    products = [rotate(q, first) @ rotate(k, first).transpose(-1, -2) for first in (0, 3, 200)]
+    products = [apply_rotary(q, first) @ apply_rotary(k, first).transpose(-1, -2) for first in (0, 3, 200)]
     for product in products[1:]:
         torch.testing.assert_close(product, products[0], atol=1e-4, rtol=1e-4)
-    assert torch.equal(rotate(q, 0)[:, :, 0], q[:, :, 0])
-    angle = 2.0 * 10_000 ** (-1 / 3)  # of the second of three pairs, at position 2
+    assert torch.equal(apply_rotary(q, 0)[:, :, 0], q[:, :, 0])
+    angle = 2.0 * 10_000 ** (-1 / 3)  # angle of the second of three pairs, at position 2
     a, b = q[0, 0, 2, 1], q[0, 0, 2, 4]
-    np.testing.assert_allclose(rotate(q, 0)[0, 0, 2, 1], a * np.cos(angle) - b * np.sin(angle), atol=1e-6)
-    np.testing.assert_allclose(rotate(q, 0)[0, 0, 2, 4], a * np.sin(angle) + b * np.cos(angle), atol=1e-6)
+    np.testing.assert_allclose(apply_rotary(q, 0)[0, 0, 2, 1], a * np.cos(angle) - b * np.sin(angle), atol=1e-6)
+    np.testing.assert_allclose(apply_rotary(q, 0)[0, 0, 2, 4], a * np.sin(angle) + b * np.cos(angle), atol=1e-6)
 
 
 @pytest.mark.parametrize(("residual", "query_size", "size"), [(True, Q, Q), (True, M, M), (False, Q, M)])
 def test_slot(residual: bool, query_size: int, size: int) -> None:
     layer = DotAttention("general", query_size, M)
-    slot = AttentionSlot(layer, query_size, residual)
+    block = AttentionBlock(layer, query_size, residual)
     query, memory = torch.randn(B, T, query_size), torch.randn(B, T, M)
-    attended = slot.map(layer(query, memory, mask_of(False)))
-    assert isinstance(slot.map, nn.Linear) == (residual and query_size != M)
-    torch.testing.assert_close(slot(query, memory, mask_of(False)), query + attended if residual else attended)
-    assert slot.output_size == size == attended.shape[-1]
+    attended = block.projection(layer(query, memory, mask_of(False)))
+    assert isinstance(block.projection, nn.Linear) == (residual and query_size != M)
+    torch.testing.assert_close(block(query, memory, mask_of(False)), query + attended if residual else attended)
+    assert block.output_size == size == attended.shape[-1]
 
 
 @pytest.mark.parametrize("qkv_tanh", [False, True])
@@ -215,7 +215,7 @@ def test_self_attention_block_equals_its_equation(qkv_tanh: bool, causal: bool) 
 
 
 def test_positions_tell_the_order() -> None:
-    table = sinusoids(50, 7, torch.device("cpu"))
+    table = sinusoidal_positions(50, 7, torch.device("cpu"))
     assert table.shape == (50, 7) and len(torch.unique(table, dim=0)) == 50
     np.testing.assert_allclose(table[3, 0], np.sin(3), atol=1e-6)
     np.testing.assert_allclose(table[3, 4 + 1], np.cos(3 / 10_000 ** (1 / 4)), atol=1e-6)
@@ -234,12 +234,12 @@ def test_heads_must_divide() -> None:
 
 
 def test_gradients_in_float64() -> None:
-    """Of what is checked forward only above, by central differences."""
+    """Gradients, by central differences, of the layers whose forward pass is checked above."""
     torch.manual_seed(0)
     pooling = AdditiveSelfPooling(M).double()
     states = torch.randn(B, T, M, dtype=torch.double, requires_grad=True)
     assert torch.autograd.gradcheck(lambda x: pooling(x, LENGTHS), states)
-    assert torch.autograd.gradcheck(lambda x: pooling.running(x, mask_of(True))[REAL], states)
+    assert torch.autograd.gradcheck(lambda x: pooling.pool_each_step(x, mask_of(True))[REAL], states)
     for causal in (False, True):
         block = SelfAttentionBlock(M, 2, 16, True, rotary=False, dropout=0.0).double()
         assert torch.autograd.gradcheck(lambda x, b=block, c=causal: b(x, x, mask_of(c))[REAL], states)
@@ -251,7 +251,7 @@ def test_gradients_in_float64() -> None:
 
 @pytest.mark.parametrize("causal", [False, True])
 def test_dot_attention_with_dropout(causal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What drops nothing gives torch's own attention; what drops gives it in the mean."""
+    """Without dropout the result equals torch's attention; with dropout it does so on average."""
     q, k, v = (torch.randn(B, 2, T, 4, requires_grad=True) for _ in range(3))
     mask, weight = mask_of(causal)[:, None], torch.randn(B, 2, T, 4)
     expected = F.scaled_dot_product_attention(q, k, v, mask, scale=0.7)

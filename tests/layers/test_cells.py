@@ -1,4 +1,4 @@
-"""Every cell against its equation in float64, forward and gradient, and against torch's own layers."""
+"""Every cell against its equation in float64, forward pass and gradients, and against torch's layers."""
 
 import numpy as np
 import pytest
@@ -61,7 +61,7 @@ def made(cell_class: type[Cell]) -> CellLayer:
 
 @pytest.mark.parametrize(("cell_class", "reference"), CASES)
 def test_equation(cell_class: type[Cell], reference) -> None:  # type: ignore[no-untyped-def]
-    """Forward, and the gradient of every parameter and input by central differences of the equation."""
+    """Forward pass, and the gradient of every parameter and input by central differences of the equation."""
     layer = made(cell_class)
     x = torch.randn(B, T, D, requires_grad=True)
     out, _ = layer(x)
@@ -99,7 +99,7 @@ def test_split_with_carried_state_equals_whole(cell_class: type[Cell]) -> None:
 
 
 def test_gru_equals_torch_where_the_two_forms_agree() -> None:
-    """With r = 1 both forms are one, but for z and 1 - z exchanged: the weights of z are negated."""
+    """With r = 1 both forms are equal, up to z and 1 - z: the weights of z are negated."""
     layer, reference = made(GRUCell), nn.GRU(D, H, batch_first=True)
     cell = layer.cell
     with torch.no_grad():
@@ -119,7 +119,7 @@ def test_gru_equals_torch_where_the_two_forms_agree() -> None:
 
 
 def test_torch_gru_is_the_reset_after_form() -> None:
-    """r * (U h + b_u) and h' = (1 - z) n + z h, in float64, from torch's own weights."""
+    """r * (U h + b_u) and h' = (1 - z) n + z h in float64, with torch's weights."""
     layer = nn.GRU(D, H, batch_first=True).double()
     x = torch.randn(1, T, D, dtype=torch.double)
     w, u, b, c = (p.detach().numpy() for p in layer.parameters())
@@ -157,7 +157,7 @@ def test_initialisation(make) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_chrono_initialisation_keeps_the_state() -> None:
-    """The keeping gate starts at u / (1 + u) for u in [1, T - 1]: about 1/u of the state is lost a step."""
+    """The gate that keeps the state starts at u / (1 + u) for u in [1, T - 1]: a step loses about 1/u of the state."""
     lstm, gru = nn.LSTM(3, 500), nn.GRU(3, 500)
     cell, coupled = CellLayer(GRUCell(3, 500)), CellLayer(CoupledGRUCell(3, 500))
     for layer in (lstm, gru, cell, coupled):

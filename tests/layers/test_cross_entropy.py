@@ -1,4 +1,4 @@
-"""The blockwise cross-entropy against torch's on whole logits, and what it needs of memory."""
+"""Blockwise cross-entropy against torch's on whole logits, and its memory use."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from seqtrain.layers import cross_entropy, products
-from seqtrain.layers.cross_entropy import blocks, linear_cross_entropy, token_scores
-from seqtrain.layers.products import multiply
+from seqtrain.layers.cross_entropy import linear_cross_entropy, token_scores, vocab_blocks
+from seqtrain.layers.products import matmul
 
-SIZES = {  # N, E, V, numbers in a block; a block has 256 tokens at least
+SIZES = {  # N, D, V, logits in a block; a block has at least 256 tokens
     "one block": (7, 5, 50, 2**20),
     "blocks of 256, the last of 88": (7, 5, 600, 1),
     "blocks of 300, the last full": (4, 3, 900, 1200),
@@ -24,7 +24,7 @@ SIZES = {  # N, E, V, numbers in a block; a block has 256 tokens at least
 
 
 def make(N: int, E: int, V: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Features, W, b, and targets that stand on both sides of every border of a block."""
+    """Features, W, b, and targets on both sides of every block boundary."""
     torch.manual_seed(N + V)
     x, weight, bias = (torch.randn(size).requires_grad_() for size in ((N, E), (V, E), (V,)))
     edges = [token for token in (0, V - 1, 255, 256, 299, 300, 511, 512) if token < V]
@@ -37,7 +37,7 @@ def copies(*tensors: Tensor) -> list[Tensor]:
 
 @pytest.fixture(params=[True, False], ids=["oneDNN", "plain"])
 def product(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both ways to multiply."""
+    """Run with and without oneDNN."""
     if request.param and not products.HAS_ONEDNN:
         pytest.skip("this build of torch has no oneDNN")
     monkeypatch.setattr(products, "HAS_ONEDNN", request.param)
@@ -46,9 +46,9 @@ def product(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize("case", SIZES)
 @pytest.mark.usefixtures("product")
 def test_equals_torch(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nats and the three gradients; rows weigh differently, some nothing."""
+    """Loss and all three gradients; the rows have different weights, some of them zero."""
     N, E, V, numbers = SIZES[case]
-    monkeypatch.setattr(cross_entropy, "BLOCK_NUMBERS", numbers)
+    monkeypatch.setattr(cross_entropy, "BLOCK_LOGITS", numbers)
     x, weight, bias, targets = make(N, E, V)
     inputs, others = [x, weight, bias], copies(x, weight, bias)
     nats = linear_cross_entropy(x, weight, bias, targets)
@@ -64,7 +64,7 @@ def test_equals_torch(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_gradient_of_a_mean_and_of_views() -> None:
-    """What comes in is no whole tensor of its own: an expanded gradient, features that are a slice of others."""
+    """The inputs are not contiguous: an expanded gradient, and features that are a slice."""
     x, weight, bias, targets = make(6, 5, 40)
     wide = torch.randn(6, 10).requires_grad_()
     other_wide, other_weight, other_bias = copies(wide, weight, bias)
@@ -76,13 +76,13 @@ def test_gradient_of_a_mean_and_of_views() -> None:
 
 def test_blocks_cover_the_vocabulary() -> None:
     for rows, vocab_size in ((1, 1), (64, 20_000), (700, 33_278), (10**7, 300), (0, 5)):
-        parts = blocks(rows, vocab_size)
+        parts = vocab_blocks(rows, vocab_size)
         assert [start for start, _ in parts] == [0, *(end for _, end in parts[:-1])] and parts[-1][1] == vocab_size
-        assert all(end - start <= max(cross_entropy.BLOCK_NUMBERS // max(rows, 1), 256) for start, end in parts)
+        assert all(end - start <= max(cross_entropy.BLOCK_LOGITS // max(rows, 1), 256) for start, end in parts)
 
 
 def test_autocast_multiplies_in_bf16_and_keeps_parameters_in_fp32(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cross_entropy, "BLOCK_NUMBERS", 1)
+    monkeypatch.setattr(cross_entropy, "BLOCK_LOGITS", 1)
     x, weight, bias, targets = make(9, 16, 600)
     inputs, others = [x, weight, bias], copies(x, weight, bias)
     expected = F.cross_entropy(F.linear(*others), targets, reduction="none")
@@ -101,7 +101,7 @@ def test_autocast_multiplies_in_bf16_and_keeps_parameters_in_fp32(monkeypatch: p
 
 
 class Largest(TorchDispatchMode):
-    """Numbers in the largest tensor that any operation gave."""
+    """Number of elements of the largest tensor that any operation returned."""
 
     numbers = 0
 
@@ -116,7 +116,7 @@ class Largest(TorchDispatchMode):
 @pytest.mark.usefixtures("product")
 def test_the_logits_of_all_rows_are_never_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     N, V, E, block = 64, 20_000, 8, 2**17
-    monkeypatch.setattr(cross_entropy, "BLOCK_NUMBERS", block)
+    monkeypatch.setattr(cross_entropy, "BLOCK_LOGITS", block)
     x, weight, bias, targets = make(N, E, V)
     with Largest() as whole:
         F.linear(x, weight, bias)
@@ -131,7 +131,7 @@ def test_the_logits_of_all_rows_are_never_in_memory(monkeypatch: pytest.MonkeyPa
 @pytest.mark.usefixtures("product")
 def test_token_scores_equal_brute_force(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     N, E, V, numbers = SIZES[case]
-    monkeypatch.setattr(cross_entropy, "BLOCK_NUMBERS", numbers)
+    monkeypatch.setattr(cross_entropy, "BLOCK_LOGITS", numbers)
     x, weight, bias, targets = make(N, E, V)
     logits = (x @ weight.T + bias).detach().double().numpy()
     targets[::2] = torch.from_numpy(logits.argmax(1))[::2]  # half of the predictions are right
@@ -148,8 +148,8 @@ def test_token_scores_equal_brute_force(case: str, monkeypatch: pytest.MonkeyPat
 
 
 def test_extreme_logits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 10,000 and -10,000: exact where they decide, and finite everywhere."""
-    monkeypatch.setattr(cross_entropy, "BLOCK_NUMBERS", 1)
+    """Logits of 10,000 and -10,000: the loss is exact where they decide it, and finite everywhere."""
+    monkeypatch.setattr(cross_entropy, "BLOCK_LOGITS", 1)
     x = torch.tensor([[1.0], [1.0], [-1.0]], requires_grad=True)
     weight = torch.zeros(600, 1)
     weight[300], weight[10] = 1e4, -1e4
@@ -178,6 +178,6 @@ def test_multiply(dtype: torch.dtype) -> None:
         rights = [b, b.t().contiguous().t(), torch.cat([b, b])[:K], torch.cat([b, b], 1)[:, M:]]
         for left in lefts:
             for right in rights:
-                out = multiply(left, right)
+                out = matmul(left, right)
                 assert out.dtype is dtype
                 torch.testing.assert_close(out, expected, atol=tolerance, rtol=tolerance)

@@ -1,4 +1,4 @@
-"""What each dropout drops together, and what it leaves as it is."""
+"""What each kind of dropout drops together, and what it keeps."""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ LENGTHS = torch.full((B,), T)
 @pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
 def test_dropout_drops_numbers_independently(p: float) -> None:
     torch.manual_seed(0)
-    x = torch.full((400, 1003), 2.0, requires_grad=True)  # no multiple of four
+    x = torch.full((400, 1003), 2.0, requires_grad=True)  # not a multiple of four
     dropped = Dropout(p)(x)
     zero = dropped == 0
     assert zero.double().mean().item() == pytest.approx(p, abs=0.003)
@@ -42,7 +42,7 @@ def test_dropout_drops_numbers_independently(p: float) -> None:
     assert dropped[~zero].unique().item() == pytest.approx(2 / (1 - p), rel=1e-4)
     dropped.sum().backward()
     assert x.grad is not None and torch.equal(x.grad, dropped.detach() / 2)
-    # Numbers that share the bits of one draw, and those of neighbouring rows, know nothing of each other.
+    # Factors made from the bits of one draw, and those of neighbouring rows, are independent.
     for shifted in (zero[:, 1:], zero[:, 2:], zero[:, 3:], zero[1:]):
         first = zero[: shifted.shape[0], : shifted.shape[1]]
         both = (first & shifted).double().mean().item()
@@ -71,7 +71,7 @@ def test_locked_dropout_drops_a_feature_of_a_row_at_all_steps() -> None:
     for factor in factors.unique():
         assert factor == 0 or factor.item() == pytest.approx(1 / 0.7, rel=1e-5)
     assert 0.25 < (factors == 0).float().mean() < 0.35
-    assert len(torch.unique(factors[:, 0] > 0, dim=0)) == 5  # rows have their own masks
+    assert len(torch.unique(factors[:, 0] > 0, dim=0)) == 5  # each row has its own mask
     assert LockedDropout(0.0)(x) is x and dropout.eval()(x) is x
 
 
@@ -124,7 +124,7 @@ def test_only_recurrent_matrices_are_dropped_and_all_lie_in_one_buffer(kind: str
 
 @pytest.fixture
 def kept(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[dict[str, Tensor]]]:
-    """The weights that each direction was run with; a warning is an error inside of functional_call too."""
+    """The weights with which each direction was run; warnings are errors inside functional_call too."""
     seen: list[dict[str, Tensor]] = []
 
     def record(layer: nn.Module, p: float) -> dict[str, Tensor]:
@@ -152,7 +152,7 @@ def test_gradient_reaches_the_parameters_but_for_the_dropped_numbers(
     outputs.square().sum().backward()
     layers: list[nn.Module] = []
     for part in stack.layers:
-        layers += [part.ahead, part.back] if bidirectional else [part.ahead]  # type: ignore[list-item]
+        layers += [part.forward_layer, part.backward_layer] if bidirectional else [part.forward_layer]  # type: ignore[list-item]
     assert len(kept) == len(layers)
     for layer, weights in zip(layers, kept, strict=True):
         for name, parameter in layer.named_parameters():
@@ -168,7 +168,7 @@ def test_gradient_reaches_the_parameters_but_for_the_dropped_numbers(
 def test_dropped_weights_are_used_in_training_and_the_whole_ones_in_evaluation(
     kind: str, bidirectional: bool, kept: list[dict[str, Tensor]]
 ) -> None:
-    """In training the outputs are those of a layer that has the dropped weights; evaluation comes before and after."""
+    """In training the outputs equal those of a layer with the dropped weights; evaluation runs before and after."""
     torch.manual_seed(0)
     stack = RecurrentStack(MAKES[kind], D, [H], bidirectional, weight_drop=0.5)
     plain = RecurrentStack(MAKES[kind], D, [H], bidirectional)
@@ -179,7 +179,7 @@ def test_dropped_weights_are_used_in_training_and_the_whole_ones_in_evaluation(
     first, second = (stack.train()(x, LENGTHS)[0] for _ in range(2))
     assert not torch.allclose(first, second) and not torch.allclose(first, expected)
     assert torch.equal(stack.eval()(x, LENGTHS)[0], expected)
-    directions = ("ahead", "back") if bidirectional else ("ahead",)
+    directions = ("forward_layer", "backward_layer") if bidirectional else ("forward_layer",)
     dropped = {
         f"layers.0.{direction}.{name}": weight.detach()
         for direction, weights in zip(directions, kept, strict=False)

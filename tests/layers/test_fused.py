@@ -1,4 +1,4 @@
-"""The fused kernels in the place of torch's layers: the same model, whoever computes it."""
+"""The fused kernels in place of torch's layers: the model computes the same either way."""
 
 from collections.abc import Callable
 from functools import partial
@@ -36,7 +36,7 @@ MAKES: dict[str, Callable[[int, int], nn.Module]] = {
 
 
 def pair(kind: str, bidirectional: bool, weight_drop: float = 0.0) -> tuple[RecurrentStack, RecurrentStack]:
-    """One stack by the fused kernels and its copy by torch's layers."""
+    """A stack on the fused kernels, and its copy on torch's layers."""
     torch.manual_seed(0)
     ours, torchs = (
         RecurrentStack(MAKES[kind], 6, [5, 4], bidirectional, weight_drop=weight_drop, kernel=kernel)
@@ -62,10 +62,10 @@ def test_outputs_and_gradients(kind: str, bidirectional: bool, weight_drop: floa
     x = torch.randn(5, 7, 6).requires_grad_()
     y = x.detach().clone().requires_grad_()
     weight = torch.randn(5, 7, ours.output_size)
-    assert can_fuse(ours.layers[0].ahead, x, "auto")  # type: ignore[arg-type]
+    assert can_fuse(ours.layers[0].forward_layer, x, "auto")  # type: ignore[arg-type]
     results = []
     for stack, inputs in ((ours, x), (torchs, y)):
-        torch.manual_seed(1)  # the same weights are dropped
+        torch.manual_seed(1)  # so that the same weights are dropped
         outputs = stack(inputs, LENGTHS)[0] * mask
         (outputs * weight).sum().backward()
         results.append(outputs)
@@ -81,7 +81,7 @@ def test_restarts_and_carried_states(kind: str) -> None:
     x = torch.randn(4, 18, 6).requires_grad_()
     y = x.detach().clone().requires_grad_()
     lengths = torch.full((4,), 9)
-    assert can_fuse(ours.layers[0].ahead, x[:, :9], "auto")  # type: ignore[arg-type]
+    assert can_fuse(ours.layers[0].forward_layer, x[:, :9], "auto")  # type: ignore[arg-type]
     results = []
     for stack, inputs in ((ours, x), (torchs, y)):
         first, state = stack(inputs[:, :9], lengths, None, restarts)
@@ -108,7 +108,7 @@ def test_under_autocast_the_recurrence_stays_in_fp32(
 ) -> None:
     monkeypatch.setattr(fused, "bf16_lstm", lambda: False)
     ours, _ = pair(kind, bidirectional)
-    half = torch.randn(5, 7, 6).bfloat16()  # what a linear layer before it gives under autocast
+    half = torch.randn(5, 7, 6).bfloat16()  # what a preceding linear layer returns under autocast
     x, y = half.clone().requires_grad_(), half.float().requires_grad_()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         outputs, after = ours(x, LENGTHS)

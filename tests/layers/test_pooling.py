@@ -13,12 +13,12 @@ LENGTHS = torch.tensor([4, 1, 3])
 def states() -> torch.Tensor:
     torch.manual_seed(0)
     x = torch.randn(3, 4, 6)
-    x[~real_steps(LENGTHS, 4)] = 100.0  # padding that would show
+    x[~real_steps(LENGTHS, 4)] = 100.0  # padding that would change the result
     return x
 
 
 def reference_attention(layer: AdditiveSelfPooling, row: np.ndarray) -> np.ndarray:
-    """Yang et al. 2016, eq. 5-7, in float64, on real steps only."""
+    """Reference: Yang et al. 2016, eq. 5-7, in float64, on real steps only."""
     w, b, v = (p.detach().double().numpy() for p in (layer.hidden.weight, layer.hidden.bias, layer.query.weight[0]))
     scores = np.tanh(row @ w.T + b) @ v
     weights = np.exp(scores) / np.exp(scores).sum()

@@ -1,4 +1,4 @@
-"""Linear maps by oneDNN against torch's own in float64."""
+"""Linear layers on oneDNN against torch's in float64."""
 
 import pytest
 import torch
@@ -6,20 +6,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqtrain.layers import products
-from seqtrain.layers.products import CHUNK_ROWS, FEW_PRODUCTS, Linear, linear
+from seqtrain.layers.products import CHUNK_ROWS, MIN_MULTIPLICATIONS, Linear, linear
 
 needs_onednn = pytest.mark.skipif(not products.HAS_ONEDNN, reason="this build of torch has no oneDNN product")
 
 
 def is_fast(out: Tensor) -> bool:
-    """Whether an output, or what it is a view of, was made by oneDNN."""
+    """Whether oneDNN computed an output, or the base of which it is a view."""
     assert out.grad_fn is not None
     functions = [out.grad_fn, *(function for function, _ in out.grad_fn.next_functions)]
     return any(type(function).__name__ == "LinearProductBackward" for function in functions)
 
 
 def check(x: Tensor, size: int, bias: bool) -> None:
-    """Output and gradients, to 1e-5 of the largest number."""
+    """Compare output and gradients, to 1e-5 of the largest number."""
     torch.manual_seed(0)
     layer = Linear(x.shape[-1], size, bias=bias)
     exact = nn.Linear(x.shape[-1], size, bias=bias).double()
@@ -63,7 +63,7 @@ def test_gradients_that_are_not_wanted() -> None:
 
 
 def test_where_torch_multiplies(monkeypatch: pytest.MonkeyPatch) -> None:
-    x, weight = torch.randn(FEW_PRODUCTS // 1024, 32), torch.randn(32, 32, requires_grad=True)
+    x, weight = torch.randn(MIN_MULTIPLICATIONS // 1024, 32), torch.randn(32, 32, requires_grad=True)
     assert is_fast(linear(x, weight)) == products.HAS_ONEDNN
     for other, matrix in ((x[:-1], weight), (x.double(), weight.double()), (x.repeat(8, 1), weight[:15])):
         assert not is_fast(linear(other, matrix))
@@ -72,4 +72,4 @@ def test_where_torch_multiplies(monkeypatch: pytest.MonkeyPatch) -> None:
         assert linear(x, weight).dtype is torch.bfloat16
     monkeypatch.setattr(products, "HAS_ONEDNN", False)
     assert torch.equal(linear(x, weight), F.linear(x, weight))
-    assert torch.equal(products.multiply(x, weight, x[0]), torch.addmm(x[0], x, weight))
+    assert torch.equal(products.matmul(x, weight, x[0]), torch.addmm(x[0], x, weight))

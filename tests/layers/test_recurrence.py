@@ -8,7 +8,7 @@ from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from seqtrain.layers.dropout import LockedDropout
 from seqtrain.layers.masks import real_steps
-from seqtrain.layers.recurrence import Permute, RecurrentLayer, RecurrentStack, reversal
+from seqtrain.layers.recurrence import PermuteSteps, RecurrentLayer, RecurrentStack, reversal_index
 
 LAYERS: dict[str, Callable[..., nn.Module]] = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 GRU = partial(nn.GRU, batch_first=True)
@@ -21,29 +21,29 @@ def padded(size: int, fill: float = 0.0) -> Tensor:
 
 
 def test_reversal_is_its_own_inverse_and_leaves_padding() -> None:
-    index = reversal(LENGTHS, 7)
+    index = reversal_index(LENGTHS, 7)
     steps = torch.arange(5 * 7).view(5, 7, 1).float()
-    turned = Permute.apply(steps, index)
+    turned = PermuteSteps.apply(steps, index)
     assert turned[2, :, 0].tolist() == [17, 16, 15, 14, 18, 19, 20]
     assert turned[1, :, 0].tolist() == list(range(7, 14))
-    torch.testing.assert_close(Permute.apply(turned, index), steps)
+    torch.testing.assert_close(PermuteSteps.apply(turned, index), steps)
 
 
 def test_permute_has_the_gradient_of_a_gather() -> None:
     x = torch.randn(5, 7, 3, dtype=torch.double, requires_grad=True)
-    assert torch.autograd.gradcheck(lambda x: Permute.apply(x, reversal(LENGTHS, 7)), x)
+    assert torch.autograd.gradcheck(lambda x: PermuteSteps.apply(x, reversal_index(LENGTHS, 7)), x)
 
 
 @pytest.mark.parametrize("cell", LAYERS)
 def test_bidirectional_equals_torch_on_packed_input(cell: str) -> None:
-    """Outputs on real steps, and gradients of inputs and parameters; what stands in padding does not matter."""
+    """Outputs on real steps, and gradients of inputs and parameters; padding does not matter."""
     layer = RecurrentLayer(partial(LAYERS[cell], batch_first=True), 6, 5, bidirectional=True)
     reference = LAYERS[cell](6, 5, batch_first=True, bidirectional=True)
-    assert layer.back is not None
-    ahead, back = dict(layer.ahead.named_parameters()), dict(layer.back.named_parameters())
+    assert layer.backward_layer is not None
+    forward, backward = dict(layer.forward_layer.named_parameters()), dict(layer.backward_layer.named_parameters())
     with torch.no_grad():
         for name, parameter in reference.named_parameters():
-            source = back[name.removesuffix("_reverse")] if name.endswith("_reverse") else ahead[name]
+            source = backward[name.removesuffix("_reverse")] if name.endswith("_reverse") else forward[name]
             parameter.copy_(source)
     x = padded(6, fill=3.0).requires_grad_()
     y = x.detach().clone().requires_grad_()
@@ -58,7 +58,7 @@ def test_bidirectional_equals_torch_on_packed_input(cell: str) -> None:
     (expected * weight).sum().backward()
     torch.testing.assert_close(x.grad, y.grad, atol=1e-5, rtol=1e-5)
     for name, parameter in reference.named_parameters():
-        own = back[name.removesuffix("_reverse")] if name.endswith("_reverse") else ahead[name]
+        own = backward[name.removesuffix("_reverse")] if name.endswith("_reverse") else forward[name]
         torch.testing.assert_close(own.grad, parameter.grad, atol=1e-5, rtol=1e-4)
 
 
@@ -101,6 +101,6 @@ def test_layer_norm_and_residual() -> None:
     torch.testing.assert_close(normed(x, lengths)[0].mean(-1), torch.zeros(2, 5), atol=1e-6, rtol=0)
     stack = RecurrentStack(GRU, 4, [4, 4, 3], bidirectional=False, residual=True)
     first, second, third = stack.layers
-    h = first(x, lengths)[0]  # the first layer has no residual: it is not between two
+    h = first(x, lengths)[0]  # the first layer has no residual connection
     h = h + second(h, lengths)[0]
-    torch.testing.assert_close(stack(x, lengths)[0], third(h, lengths)[0])  # nor has one that changes the size
+    torch.testing.assert_close(stack(x, lengths)[0], third(h, lengths)[0])  # nor has a layer that changes the size

@@ -1,4 +1,4 @@
-"""What every model config must keep, whatever is in it; on the device of SEQTRAIN_TEST_DEVICE, else the CPU."""
+"""Properties that every model config must have; on the device SEQTRAIN_TEST_DEVICE, else the CPU."""
 
 import os
 from collections.abc import Callable
@@ -61,7 +61,7 @@ def config(request: pytest.FixtureRequest, composed: Compose) -> Config:
 
 
 def steps_model(config: Config, causal: bool) -> nn.Module:
-    """The model for a task with a prediction at each step, without dropout."""
+    """The model for a task with one prediction per step, without dropout."""
     seed_everything(0)
     model_class = registry.find("model", config.model.kind).load()
     model: nn.Module = model_class.from_config(config.model, SPEC, causal=causal, pooled=False)
@@ -195,7 +195,7 @@ def test_attention_weights_are_a_distribution_over_real_steps(config: Config) ->
 
 
 def check_weights(weights: dict[str, list[Tensor]], real: Tensor) -> None:
-    """One call each; over real memory steps they sum to one, on padding they are zero. Of padded queries nothing."""
+    """Weights of one call: they sum to one over the real steps, and are zero on padding. Padded queries are free."""
     for (call,) in weights.values():
         rows = call if call.dim() == 3 else call[:, None]
         queries = real if rows.shape[1] == real.shape[1] else real.new_ones(rows.shape[:2])
@@ -229,7 +229,7 @@ def test_causal_models_ignore_the_future(config: Config) -> None:
 
 
 def in_segments(model: nn.Module, rows: Tensor, restarts: Tensor | None, ends: list[int]) -> Tensor:
-    """Features of rows read segment by segment, the state carried."""
+    """Features of rows that are read segment by segment, with the carried state."""
     state, parts = None, []
     for start, end in zip([0, *ends], [*ends, rows.shape[1]], strict=True):
         batch = batch_of(list(rows[:, start:end]))
@@ -241,7 +241,7 @@ def in_segments(model: nn.Module, rows: Tensor, restarts: Tensor | None, ends: l
 
 @pytest.mark.parametrize("context_length", [1, 4, 256])
 def test_segments_with_carried_state_equal_the_whole(config: Config, context_length: int) -> None:
-    """Of any lengths, attention included, and where rows start anew in the middle."""
+    """Segments of any length, with attention, and with rows that restart in the middle."""
     cast(SequenceConfig, config.model).context_length = context_length
     model = steps_model(config, causal=True)
     rows = torch.stack(tokens([12, 12]))
@@ -267,19 +267,19 @@ def test_heads_that_do_not_divide(composed: Compose) -> None:
         ConfigError, match=r"model\.num_heads=3: must be a divisor of model\.embedding\.embed_dim \(128\)"
     ):
         composed("model=self_attn", "model.num_heads=3")
-    for slot in ("input_attention", "output_attention"):
-        config = composed("model=gru", f"model.{slot}.score=multihead", f"model.{slot}.num_heads=3")
-        with pytest.raises(ConfigError, match=rf"model\.{slot}\.num_heads=3: must divide"):
+    for place in ("input_attention", "output_attention"):
+        config = composed("model=gru", f"model.{place}.score=multihead", f"model.{place}.num_heads=3")
+        with pytest.raises(ConfigError, match=rf"model\.{place}\.num_heads=3: must divide"):
             build(config)
 
 
 def test_named_configs_are_what_they_say(composed: Compose) -> None:
-    """The parts that each name stands for, read off the built model."""
+    """The built model has the parts that its name promises."""
     models: dict[str, Any] = {name: build(composed(f"model={name}", "device=cpu")).model for name in MODELS}
 
     def layer(name: str) -> nn.Module:
-        ahead: nn.Module = models[name].encoder.layers[0].ahead
-        return ahead.cell if isinstance(ahead, CellLayer) else ahead
+        layer: nn.Module = models[name].encoder.layers[0].forward_layer
+        return layer.cell if isinstance(layer, CellLayer) else layer
 
     kinds = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
     for cell, kind in kinds.items():
@@ -287,10 +287,10 @@ def test_named_configs_are_what_they_say(composed: Compose) -> None:
             assert type(layer(name)) is kind
             assert models[name].pooling.kind == ("attention" if name.endswith("attn") else "last")
     assert type(layer("gru_candidate")) is CandidateGRUCell and type(layer("gru_coupled")) is CoupledGRUCell
-    assert [stack.ahead.hidden_size for stack in models["stacked_gru"].encoder.layers] == [128, 64]
+    assert [stack.forward_layer.hidden_size for stack in models["stacked_gru"].encoder.layers] == [128, 64]
     residual = models["gru_residual_attn"]
     assert residual.attend_inputs and residual.output_attention.residual
-    assert isinstance(residual.output_attention.map, nn.Linear)  # inputs of 128 features added to states of 256
+    assert isinstance(residual.output_attention.projection, nn.Linear)  # inputs of 128 features added to states of 256
     first = models["attn_gru"].input_attention
     assert first.attention.scale == 128**-0.5 and isinstance(first.attention.value, nn.Linear) and not first.residual
     multihead = models["lstm_multihead_attn"]

@@ -1,4 +1,4 @@
-"""The encoder-decoder forecaster: its equations, what each step sees, rows of single variables, and its errors."""
+"""The encoder-decoder forecaster: equations, what each step sees, independent variables, and errors."""
 
 from collections.abc import Callable
 from typing import cast
@@ -101,11 +101,11 @@ def test_shapes_and_gradients(config: Compose, options: str, channels: Channels,
 
 
 def run_cells(stack: nn.Module, cell: str, x: Tensor, states: list[list[Tensor]]) -> tuple[Tensor, list[list[Tensor]]]:
-    """A stack's outputs (T, H) for one row x (T, D), cell by cell and step by step."""
+    """Outputs (T, H) of a stack for one row x (T, D), computed cell by cell and step by step."""
     outputs = []
     cells = []
     for layer in cast(nn.ModuleList, stack.layers):
-        named = cast(nn.Module, layer.ahead).state_dict()
+        named = cast(nn.Module, layer.forward_layer).state_dict()
         weights = {name.removesuffix("_l0"): weight for name, weight in named.items()}
         made = CELLS[cell](weights["weight_ih"].shape[1], weights["weight_hh"].shape[1]).double()
         made.load_state_dict(weights)
@@ -123,21 +123,21 @@ def run_cells(stack: nn.Module, cell: str, x: Tensor, states: list[list[Tensor]]
 
 
 def attended(model: EncoderDecoderModel, score: str, query: Tensor, memory: Tensor) -> Tensor:
-    """Query (H,) plus what it attends to in memory (L, H), written out."""
-    slot = {name: weight.double() for name, weight in cast(nn.Module, model.output_attention).state_dict().items()}
+    """Query (H,) plus the result of its attention to the memory (T, H), written out."""
+    attention = {name: weight.double() for name, weight in cast(nn.Module, model.output_attention).state_dict().items()}
     if score == "multihead":
         contexts = []
-        q, k, v = (slot[f"attention.{name}.weight"] @ x for name, x in
+        q, k, v = (attention[f"attention.{name}.weight"] @ x for name, x in
                    (("query", query[:, None]), ("key", memory.T), ("value", memory.T)))  # fmt: skip
         for head in torch.arange(H).chunk(4):
             weights = (q[head].T @ k[head] / len(head) ** 0.5).softmax(-1)[0]
             contexts.append(v[head] @ weights)
-        return query + slot["attention.output.weight"] @ torch.cat(contexts)
+        return query + attention["attention.output.weight"] @ torch.cat(contexts)
     if score == "additive":
-        hidden = slot["attention.query.weight"] @ query + memory @ slot["attention.key.weight"].T
-        scores = torch.tanh(hidden + slot["attention.key.bias"]) @ slot["attention.score.weight"][0]
+        hidden = attention["attention.query.weight"] @ query + memory @ attention["attention.key.weight"].T
+        scores = torch.tanh(hidden + attention["attention.key.bias"]) @ attention["attention.score.weight"][0]
     elif score == "general":
-        scores = memory @ (slot["attention.query.weight"] @ query)
+        scores = memory @ (attention["attention.query.weight"] @ query)
     else:
         scores = memory @ query
     return query + scores.softmax(0) @ memory
@@ -147,7 +147,7 @@ def attended(model: EncoderDecoderModel, score: str, query: Tensor, memory: Tens
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("num_future", [0, 2])
 def test_equations(config: Compose, score: str, cell: str, num_future: int) -> None:
-    """Two layers, row by row and step by step in float64."""
+    """Two layers against a computation in float64, row by row and step by step."""
     built = build(
         config(f"model.attention.score={score}", f"model.cell={cell}", "model.num_layers=2"), spec_of(num_future)
     )
@@ -159,10 +159,13 @@ def test_equations(config: Compose, score: str, cell: str, num_future: int) -> N
             embedding = cast(nn.Linear, model.embedding)
             vectors = batch.inputs[row].double() @ embedding.weight.double().T + embedding.bias.double()
             memory, last = run_cells(model.encoder, cell, vectors, zeros)
-            places = model.place.double()
+            places = model.position_embedding.double()
             if num_future:
-                assert model.known is not None
-                known = batch.future[row].double() @ model.known.weight.double().T + model.known.bias.double()
+                assert model.future_projection is not None
+                known = (
+                    batch.future[row].double() @ model.future_projection.weight.double().T
+                    + model.future_projection.bias.double()
+                )
                 places = torch.cat([places, known], -1)
             decoded, _ = run_cells(model.decoder, cell, places, last)
             if score != "none":
@@ -186,7 +189,7 @@ def test_a_step_sees_the_future_up_to_itself(config: Compose, channels: Channels
             torch.testing.assert_close(after[others], before[others])
             torch.testing.assert_close(after[2, :step], before[2, :step])
             moved = (after[2, step:] - before[2, step:]).abs()
-            assert (moved.amax(-1) > 1e-6).all()  # the model reads it, not the head alone: later steps move too
+            assert (moved.amax(-1) > 1e-6).all()  # not only the head but the model reads it: later steps change too
 
 
 def test_independent_channels_are_each_variable_alone(config: Compose) -> None:
@@ -208,7 +211,7 @@ def test_recorded_weights(config: Compose, score: str) -> None:
     built = build(config(f"model.attention.score={score}", "model.window.channels=independent"), spec_of())
     head, batch = cast(ForecastHead, built.head), windows()
     encoded = head.encode(batch)
-    encoded.lengths = encoded.lengths - 3  # the last steps of the lookback are out of sight
+    encoded.lengths = encoded.lengths - 3  # the last steps of the lookback are masked
     with torch.no_grad(), recorded_weights(built.model) as weights:
         built.model(encoded)
     assert list(weights) == ["output_attention.attention"]
@@ -219,7 +222,7 @@ def test_recorded_weights(config: Compose, score: str) -> None:
 
 def test_bf16_stays_close(config: Compose) -> None:
     for cell in CELLS:
-        if cell == "lstm" and not bf16_lstm():  # a decoder's single steps are torch's
+        if cell == "lstm" and not bf16_lstm():  # torch computes the decoder's single steps
             continue
         built, batch = build(config(f"model.cell={cell}"), spec_of()), windows()
         with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Activation penalties and the dropouts of a model with a prediction at each step."""
+"""Activation penalties and dropout of a model with one prediction per step."""
 
 from collections.abc import Callable
 from typing import cast
@@ -35,7 +35,7 @@ def batch(steps: int = T) -> Batch:
 
 
 def recorded(model: RecurrentModel) -> list[Tensor]:
-    """A list that gets the features before the last dropout in each call."""
+    """A list to which each call appends the features before the last dropout."""
     seen: list[Tensor] = []
     model.dropout.register_forward_hook(lambda module, args, output: seen.append(args[0]))
     return seen
@@ -44,7 +44,7 @@ def recorded(model: RecurrentModel) -> list[Tensor]:
 @pytest.mark.parametrize(("alpha", "beta"), [(2.0, 0.0), (0.0, 1.5), (2.0, 1.5)])
 @pytest.mark.parametrize("dropout", [0.0, 0.4])
 def test_penalties_equal_their_equations(composed: Compose, alpha: float, beta: float, dropout: float) -> None:
-    """The activations' after dropout, their change's before it; in float64."""
+    """Penalty in float64: of the activations after dropout, of their change before dropout."""
     model = build(
         composed,
         *NO_DROPOUT,
@@ -77,13 +77,13 @@ def test_no_penalty_where_none_is_asked_for_or_trained(composed: Compose) -> Non
     assert model.penalty is None
     model = build(composed, "model.change_penalty=1")
     model(batch(steps=1))
-    assert model.penalty is None  # one step does not change
+    assert model.penalty is None  # a single step has no change
 
 
 @pytest.mark.parametrize("attention", ["none", "general"])
 @pytest.mark.parametrize("pooling", ["last", "mean"])
 def test_penalty_of_pooled_features(composed: Compose, pooling: str, attention: str) -> None:
-    """Be they pooled before or after the output attention."""
+    """The features may be pooled before or after the output attention."""
     options = [f"model.pooling={pooling}", f"model.output_attention.score={attention}", "model.activation_penalty=3"]
     model = build(composed, *options, pooled=True)
     features, _ = model(batch())
@@ -129,13 +129,13 @@ def test_locked_dropout_has_one_mask_for_all_steps_of_the_features(composed: Com
         zero = model(batch())[0] == 0
         assert zero.any() and torch.equal(zero, zero[:, :1].expand_as(zero)) == locked
     model = build(composed, *options, "model.locked_dropout=true", pooled=True)
-    assert isinstance(model.dropout, nn.Dropout)  # of one vector a row
+    assert isinstance(model.dropout, nn.Dropout)  # one vector per row
     assert isinstance(model.embedding_dropout, LockedDropout)
     assert (model(batch())[0] == 0).any()
 
 
 def test_word_dropout_by_config(composed: Compose) -> None:
-    """A dropped word is zero wherever it stands, and the recurrence is what reads it."""
+    """A dropped word is zero wherever it occurs, in the input of the recurrence."""
     model = build(composed, *NO_DROPOUT, "model.embedding.word_dropout=0.4")
     read: list[Tensor] = []
     model.encoder.register_forward_pre_hook(lambda module, args: read.append(args[0]))

@@ -13,7 +13,7 @@ from seqtrain.sweeps.identity import command_hash, job_hash
 
 
 def leaves(node: Any, prefix: str = "") -> list[tuple[Any, str, str]]:
-    """Every option below a node: its owner, its name, its dotted key."""
+    """Owner, name and dotted key of every option below a node."""
     found = []
     for f in fields(node):
         value = getattr(node, f.name)

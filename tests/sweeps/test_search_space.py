@@ -1,4 +1,4 @@
-"""The search space as Optuna's distributions, against Hydra's own reading of the same overrides."""
+"""The search space as Optuna distributions, against Hydra's own parsing of the same overrides."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -80,7 +80,7 @@ def test_the_command_line_wins(loader: ConfigLoader) -> None:
     space = SearchSpace.read(params, arguments, loader)
     assert space.distributions == {"++seed": IntDistribution(5, 9)}
     assert space.fixed == ["trainer.lr=0.5", "trainer.epochs=3", "trainer.patience=null", "+experiment=x", "~device"]
-    assert space.overrides({"++seed": 6})[-1] == "++seed=6" and space.first() == {"++seed": 5}
+    assert space.overrides({"++seed": 6})[-1] == "++seed=6" and space.first_point() == {"++seed": 5}
 
 
 @pytest.mark.parametrize(
@@ -167,4 +167,4 @@ def test_every_search_composes_at_its_first_point(loader: ConfigLoader, path: An
     assert f"+hparams_search={path.stem}" in path.read_text()
     space = SearchSpace.read(tree.hydra.sweeper.params, [f"+hparams_search={path.stem}"], loader)
     assert len(space.distributions) >= 2
-    to_config(compose("train", space.overrides(space.first())))
+    to_config(compose("train", space.overrides(space.first_point())))

@@ -30,7 +30,7 @@ def test_threads_stand_in_the_environment_of_children_only(monkeypatch: pytest.M
     assert "OMP_NUM_THREADS" not in os.environ
     with threads_of_children(None):
         assert "OMP_NUM_THREADS" not in os.environ
-    monkeypatch.setenv("OMP_NUM_THREADS", "7")  # a person's own
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")  # given by the user
     with threads_of_children(3):
         assert os.environ["OMP_NUM_THREADS"] == "7"
     assert os.environ["OMP_NUM_THREADS"] == "7"

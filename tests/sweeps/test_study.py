@@ -1,4 +1,4 @@
-"""Trials that report and are pruned, and trials that are lost, against Optuna's own loop."""
+"""Trials that report, are pruned or are lost, against Optuna's own loop."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def open_study(folder: Path, **options: Any) -> tuple[optuna.Study, optuna.stora
 
 def ask(study: optuna.Study, folder: Path) -> optuna.Trial:
     trial = study.ask(SPACE.distributions)
-    _study.mark(trial, folder, MEDIAN)
+    _study.set_trial_attributes(trial, folder, MEDIAN)
     return trial
 
 
@@ -46,7 +46,7 @@ CURVES = [[5.0, 3.0, 2.0], [4.0, 3.5, 1.0], [4.5, 3.6, 3.0], [6.0, 2.9, 2.5], [9
 
 
 def test_trials_are_pruned_where_optunas_own_loop_prunes_them(tmp_path: Path) -> None:
-    """A step of the pruner is an evaluation; values with other tags are no evaluations."""
+    """A step of the pruner is an evaluation; values with other tags do not count."""
     expected = []
     own = optuna.create_study(pruner=optuna.pruners.MedianPruner(n_startup_trials=2, n_warmup_steps=1))
     for curve in CURVES:
@@ -117,17 +117,17 @@ def test_trials_of_a_sweep_that_has_ended_are_done_again_once(tmp_path: Path) ->
     trials["elsewhere"].set_user_attr("sweeper", {"host": "other", "directory": str(folders["elsewhere"])})
     study.tell(ask(study, folders["here"]), 1.0)
     with FileLock(folders["alive"] / ".lock"):
-        _study.give_up_lost(study, folders["here"])
+        _study.close_lost_trials(study, folders["here"])
     states = {name: study.trials[trial.number].state for name, trial in trials.items()}
     over, on = TrialState.FAIL, TrialState.RUNNING
     assert states == {"here": over, "ended": over, "alive": on, "elsewhere": on}
-    assert _study.counted(study) == 3  # one is finished, two are at work
+    assert _study.count_trials(study) == 3  # one is finished, two are running
     again = [study.ask(SPACE.distributions) for _ in range(3)]
     assert [t.params for t in again[:2]] == [trials["here"].params, trials["ended"].params]
     assert [t.number for t in again] == [5, 6, 7] and again[2].params != trials["here"].params
     for trial in again:
-        _study.mark(trial, folders["here"], MEDIAN)
-    _study.give_up_lost(
+        _study.set_trial_attributes(trial, folders["here"], MEDIAN)
+    _study.close_lost_trials(
         study, folders["here"]
     )  # 5 and 6 for the second time, 7 and the one that was alive for the first
     waiting = [t for t in study.trials if t.state is TrialState.WAITING]
@@ -135,7 +135,7 @@ def test_trials_of_a_sweep_that_has_ended_are_done_again_once(tmp_path: Path) ->
 
 
 def test_a_lost_trial_ends_as_its_run_did(tmp_path: Path, composed: Any) -> None:
-    """Runs of a batch end one by one, and its process may die before it tells the study of any."""
+    """The runs of a batch end one by one, and its process may die before it reports any of them."""
     study, storage = open_study(tmp_path)
     trials = [ask(study, tmp_path) for _ in range(3)]
     endings: list[dict[str, Any]] = [
@@ -152,27 +152,27 @@ def test_a_lost_trial_ends_as_its_run_did(tmp_path: Path, composed: Any) -> None
 
     for trial, status in zip(trials, endings, strict=True):
         write_run(trial, **status)
-    with _study.beating(storage, trials), storage.engine.begin() as connection:
+    with _study.sending_heartbeats(storage, trials), storage.engine.begin() as connection:
         connection.execute(text("UPDATE trial_heartbeats SET heartbeat = datetime('now', '-1 hour')"))
-    _study.give_up_lost(study, tmp_path)
+    _study.close_lost_trials(study, tmp_path)
     found, over = study.trials, TrialState
     assert [t.state for t in found] == [over.COMPLETE, over.PRUNED, over.FAIL, over.WAITING] and found[0].value == 0.25
-    RunDirectory(tmp_path / "2").update_status(**endings[0])  # goes on outside the study
-    again = ask(study, tmp_path)  # was lost before it had a run of its own
+    RunDirectory(tmp_path / "2").update_status(**endings[0])  # continues outside the study
+    again = ask(study, tmp_path)  # was lost before its own run started
     assert (again.number, again.user_attrs["run"]) == (3, str(tmp_path / "2"))
-    _study.give_up_lost(study, tmp_path)
+    _study.close_lost_trials(study, tmp_path)
     assert [t.state for t in study.trials[2:]] == [over.FAIL, over.FAIL]
 
 
 def test_trials_without_a_heartbeat_are_done_again(tmp_path: Path) -> None:
     study, storage = open_study(tmp_path)
     trials = [ask(study, tmp_path) for _ in range(3)]
-    with _study.beating(storage, trials[:2]):
+    with _study.sending_heartbeats(storage, trials[:2]):
         pass
     with storage.engine.begin() as connection:
         hour_ago = text("UPDATE trial_heartbeats SET heartbeat = datetime('now', '-1 hour') WHERE trial_id = :id")
         connection.execute(hour_ago, {"id": trials[0]._trial_id})
-    _study.give_up_lost(study)
+    _study.close_lost_trials(study)
     states = [t.state for t in study.trials]
     assert states == [TrialState.FAIL, TrialState.RUNNING, TrialState.RUNNING, TrialState.WAITING]
     assert study.trials[3].params == trials[0].params
@@ -197,14 +197,14 @@ def test_a_continued_study_does_not_draw_the_same_again(tmp_path: Path) -> None:
 
 def test_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     monkeypatch.chdir(tmp_path)
-    full: Callable[..., str] = _study.full_address
+    full: Callable[..., str] = _study.absolute_url
     assert full(None, tmp_path / "a b") == f"sqlite:///{tmp_path}/a b/study.db"
     assert full("sqlite:///x.db", tmp_path) == f"sqlite:///{tmp_path}/x.db"
     assert full("postgresql://user@host/name", tmp_path) == "postgresql://user@host/name" and not caplog.records
     assert full("mysql+pymysql://user:pass@host/name", tmp_path) == "mysql+pymysql://user:pass@host/name"
     assert "user:***@host" in caplog.text and "pass@" not in caplog.text
     for wrong, message in {
-        "study.db": "is no address of a database",
+        "study.db": "not a database URL",
         "sqlite://": "jobs cannot reach it",
         "sqlite:///:memory:": "jobs cannot reach it",
     }.items():
@@ -227,7 +227,7 @@ def test_databases_that_cannot_be_opened(tmp_path: Path, address: str, message: 
 
 def test_a_study_of_the_other_direction(tmp_path: Path) -> None:
     optuna.create_study(study_name="s", storage=f"sqlite:///{tmp_path}/study.db", direction="maximize")
-    with pytest.raises(ConfigError, match="study_name=s: this study is to maximize its score"):
+    with pytest.raises(ConfigError, match="study_name=s: this study must maximize its score"):
         open_study(tmp_path, study_name="s")
 
 
@@ -239,7 +239,7 @@ def test_a_directory_that_was_moved_keeps_its_study(tmp_path: Path) -> None:
     study, _ = open_study(moved)
     assert study.study_name == "before" and len(study.trials) == 1
     assert open_study(moved, study_name="other")[0].study_name == "other"
-    assert open_study(moved)[0].study_name == "after"  # there are two: no telling which is meant
+    assert open_study(moved)[0].study_name == "after"  # there are two, so the choice is ambiguous
     shared = f"sqlite:///{tmp_path}/all.db"
     assert [open_study(tmp_path / name, storage=shared)[0].study_name for name in ("after", "named")] == [
         "after", "named",

@@ -89,9 +89,10 @@ class Forecasting(Task):
         head, batch = cast(ForecastHead, head), cast(ForecastBatch, batch)
         if not self.recursive:
             return model(head.encode(batch), None)
-        return (self.taught(model, head, batch) if model.training else self.fed_back(model, head, batch)), None
+        forecast = self.teacher_forced if model.training else self.autoregressive
+        return forecast(model, head, batch), None
 
-    def taught(self, model: nn.Module, head: ForecastHead, batch: ForecastBatch) -> Tensor:
+    def teacher_forced(self, model: nn.Module, head: ForecastHead, batch: ForecastBatch) -> Tensor:
         """Features of the horizon's steps, each seeing the true values before it (teacher forcing)."""
         C = head.num_variables
         values = torch.cat([batch.inputs[:, :, :C], batch.targets[:, :-1]], dim=1)
@@ -101,7 +102,7 @@ class Forecasting(Task):
         inputs = torch.cat([head.normalised(values, batch), others], dim=-1)
         return model(head.rows(batch, inputs), None)[0][:, -head.horizon :]
 
-    def fed_back(self, model: nn.Module, head: ForecastHead, batch: ForecastBatch) -> Tensor:
+    def autoregressive(self, model: nn.Module, head: ForecastHead, batch: ForecastBatch) -> Tensor:
         """Features of the horizon's steps, each seeing the forecasts before it; the state is carried."""
         features, state = model(head.encode(batch), None)
         steps = [features[:, -1:]]

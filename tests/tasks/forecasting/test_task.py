@@ -180,8 +180,8 @@ def test_recursive_forecasts_feed_themselves(series: Compose, options: str, chan
         expected = head.restored(values[:, -8:, :, None], batch)[..., 0]
     torch.testing.assert_close(forecasts, expected, atol=1e-4, rtol=1e-4)
     built.model.train()
-    taught = task.features(built.model, head, batch, None)[0]
-    assert taught.shape[1] == 8
+    teacher_forced = task.features(built.model, head, batch, None)[0]
+    assert teacher_forced.shape[1] == 8
 
 
 def test_losses(series: Compose) -> None:
