@@ -160,17 +160,9 @@ def test_a_failed_run_says_why(seqtrain: Run, fails: Fails, tmp_path: Path) -> N
     fails(seqtrain("eval", "run=run"), "data.json: cannot be read")
 
 
-def test_help_and_hydras_own_flags(seqtrain: Run, tmp_path: Path) -> None:
-    text = seqtrain("--help").stdout
-    assert "model: attn_gru, bahdanau_attn, dlinear, gru, " in text and "data: adding, ag_news, copy_memory" in text
-    assert "seqtrain eval run=" in seqtrain("eval", "--help").stdout
+def test_hydras_own_flags(seqtrain: Run, tmp_path: Path) -> None:
     assert "hidden_size: 128" in seqtrain("--cfg", "job", "model=lstm").stdout
     assert seqtrain("--info", "searchpath").returncode == 0
     (tmp_path / "own/model").mkdir(parents=True)
     (tmp_path / "own/model/wide.yaml").write_text("defaults: [gru, _self_]\nname: wide\nhidden_size: 999\n")
     assert "hidden_size: 999" in seqtrain("--config-dir", "own", "--cfg", "job", "model=wide").stdout
-    for line in ("seqtrain model=self_", "seqtrain train model=self_"):
-        completion = seqtrain("-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
-        assert completion.stdout.split() == ["model=self_attn"], completion.stderr
-    completion = seqtrain("-sc", "install=bash")
-    assert completion.returncode == 0 and "complete" in completion.stdout

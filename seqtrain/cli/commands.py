@@ -143,7 +143,7 @@ def generate(arguments: Sequence[str]) -> None:
 
 
 def compare(arguments: Sequence[str]) -> None:
-    """Compare runs: a table of configurations, with paired intervals of their differences on the test examples.
+    """Compare runs, with paired intervals of their differences on the same test examples.
 
     seqtrain compare <run or folder> ... [format=terminal|markdown|csv|html] [output=<file>]
         [split=test|validation] [metric=<name>,...]

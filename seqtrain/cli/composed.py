@@ -16,7 +16,7 @@ from seqtrain.errors import ConfigError
 
 
 def lr_find(arguments: Sequence[str]) -> None:
-    """Find a learning rate: train while it rises, and see where the loss falls and where it explodes.
+    """Find a learning rate: train while it rises, and see where the loss falls.
 
     seqtrain lr-find [group=option] [key=value] ... [low=1e-6] [high=10] [steps=150]
 

@@ -91,13 +91,6 @@ def store_sweepers() -> None:
     Plugins.instance().register(OptunaSweeper)
 
 
-def option_groups() -> str:
-    """The groups and their options, a line each, for --help."""
-    loader = GlobalHydra.instance().config_loader()
-    groups = [*loading.GROUPS, "debug", "experiment", "hparams_search"]
-    return "\n".join(f"  {group}: {', '.join(loader.get_group_options(group)) or '(none)'}" for group in groups)
-
-
 def train(arguments: Sequence[str]) -> None:
     """Compose by Hydra, and train once or, with --multirun, many times."""
     if several_processes() and {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments):
@@ -105,17 +98,27 @@ def train(arguments: Sequence[str]) -> None:
     compose(sweep_arguments(arguments), train_job)
 
 
-def compose(arguments: Sequence[str], job: Callable[[DictConfig], Any]) -> None:
-    """Call a job with what Hydra composes of the arguments."""
+def prepare(arguments: Sequence[str]) -> None:
+    """Give Hydra all that seqtrain and its plugins add to it."""
     store_schemas()
     add_plugin_folders()
     store_sweepers()
-    OmegaConf.register_new_resolver("option_groups", option_groups, replace=True)
     name = command_hash(arguments)
     OmegaConf.register_new_resolver("command_hash", lambda: name, replace=True)
+
+
+def composed_tree(overrides: Sequence[str]) -> DictConfig:
+    """What Hydra composes of overrides, without running anything."""
+    prepare(overrides)
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(str(conf_directory()), version_base="1.3"):
+        return hydra.compose("train", overrides=list(overrides))
+
+
+def compose(arguments: Sequence[str], job: Callable[[DictConfig], Any]) -> None:
+    """Call a job with what Hydra composes of the arguments."""
+    prepare(arguments)
     sys.argv = [sys.argv[0], *arguments]
-    if "COMP_LINE" in os.environ:  # shell completion: Hydra knows no word `train`
-        os.environ["COMP_LINE"] = os.environ["COMP_LINE"].replace(" train ", " ", 1)
     hydra.main(config_path=str(conf_directory()), config_name="train", version_base="1.3")(job)()
 
 

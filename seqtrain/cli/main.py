@@ -9,11 +9,15 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import seqtrain
 from seqtrain.cli import commands
+from seqtrain.cli.completion import complete
 from seqtrain.cli.composed import check_resume, lr_find
 from seqtrain.cli.composing import JobFailed, train
 from seqtrain.cli.head_start import share_the_machine
+from seqtrain.cli.node_help import describe
 from seqtrain.cli.one_line import EXPECTED, one_line
+from seqtrain.cli.overview import overview
 from seqtrain.config import registry
 from seqtrain.config.base import suggest
 from seqtrain.errors import ConfigError, Interrupted
@@ -59,19 +63,29 @@ def main() -> None:
 
 def dispatch(arguments: list[str]) -> None:
     """Run the command that the first word names; without one, train or resume."""
+    if arguments[:1] == ["--version"]:
+        return print(f"seqtrain {seqtrain.__version__}")
     registry.load_plugins()
+    if "COMP_LINE" in os.environ and not complete(COMMANDS):
+        return None
     if arguments and re.fullmatch(r"[a-z-]+", arguments[0]) and not arguments[0].startswith("-"):
         command, arguments = arguments[0], arguments[1:]
     else:
         command = "train"
     if command == "train" and any(a.startswith("resume=") for a in arguments):
         command = "resume"
+    flags = {"-h", "--help"} & set(arguments)
     if command == "train":
-        return train(arguments)
+        return show_help([a for a in arguments if a not in flags]) if flags else train(arguments)
     if command not in COMMANDS:
         raise ConfigError(f"{command}: no such command; {suggest(command, ['train', *COMMANDS])}")
-    if {"-h", "--help"} & set(arguments):
+    if flags:
         print(inspect.getdoc(COMMANDS[command]))
         return None
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
     return COMMANDS[command](arguments)
+
+
+def show_help(arguments: list[str]) -> None:
+    """Print the overview, or what there is to say of the nodes that are named."""
+    print(describe(arguments) if arguments else overview(COMMANDS))
