@@ -44,8 +44,16 @@ def last(key: str) -> str:
 
 
 def did_you_mean(names: Collection[str], value: str | None = None) -> str:
-    """A question that offers names, with a value to give them; names of the top level are said to be there."""
+    """A question that offers names, with a value to give them."""
     given = "" if value is None else f"={value}"
-    question = f"did you mean {' or '.join(f'{name}{given}' for name in names)}?"
-    (first, *_) = names
-    return question if "." in first or value is None else f"{question} ({first} is at the top level)"
+    return f"did you mean {' or '.join(f'{name}{given}' for name in names)}?"
+
+
+def no_such_key(key: str, value: str | None, keys: Iterable[str]) -> str | None:
+    """One line for a key that does not exist, with what may be meant; None where nothing is like it."""
+    near = nearest(key, keys)
+    if not near:
+        return None
+    written = key if value is None else f"{key}={value}"
+    place = f" ({near[0]} is at the top level)" if "." in key and "." not in near[0] else ""
+    return f"{written}: no such key; {did_you_mean(near, value)}{place}"

@@ -6,12 +6,10 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from omegaconf import OmegaConf
-
-from seqtrain.cli.composing import composed_tree, conf_directory
 from seqtrain.cli.descriptions import Key, keys_of
+from seqtrain.cli.hydra_setup import composed_config, conf_directory, option_names
 from seqtrain.cli.key_search import all_keys, did_you_mean, nearest
-from seqtrain.cli.overview import GROUPS, WIDTH, options
+from seqtrain.cli.overview import GROUPS, WIDTH
 from seqtrain.config import registry
 from seqtrain.errors import ConfigError
 
@@ -37,20 +35,20 @@ def describe_node(name: str, overrides: Sequence[str]) -> str:
     """What the help says of one node or key."""
     first, _, rest = name.partition(".")
     option, _, inner = rest.partition(".")
-    if option in options(first):
+    if option in option_names(first):
         if first in ("experiment", "hparams_search"):
             return recipe(first, option)
         overrides, name = [*overrides, f"{first}={option}"], f"{first}.{inner}".rstrip(".")
     elif first in ("experiment", "hparams_search") and not rest:
-        return f"{first}: one of {', '.join(options(first))}; seqtrain --help {first}.<option> shows what it sets"
+        return f"{first}: one of {', '.join(option_names(first))}; seqtrain --help {first}.<option> shows what it sets"
     # A mandatory value that is missing stays in the objects as "???".
-    config = OmegaConf.to_object(composed_tree(overrides))
+    config = composed_config(overrides)
     known = set(all_keys(config))
     if name not in known:
-        near = nearest(name, known) or nearest(name, (f"{group}.{each}" for group in GROUPS for each in options(group)))
-        raise ConfigError(
-            f"--help {name}: no such node or key; {did_you_mean(near) if near else 'known: ' + ', '.join(GROUPS)}"
-        )
+        choices = (f"{group}.{each}" for group in GROUPS for each in option_names(group))
+        near = nearest(name, known) or nearest(name, choices)
+        hint = did_you_mean(near) if near else f"known: {', '.join(GROUPS)}"
+        raise ConfigError(f"--help {name}: no such node or key; {hint}")
     parent, _, key_name = name.rpartition(".")
     owner = descend(config, parent)
     (key,) = [key for key in keys_of(owner) if key.name == key_name]
@@ -85,7 +83,7 @@ def node_text(name: str, key: Key, has_options: bool) -> str:
         if inner.name not in ("kind", "name"):
             lines += key_lines(name, inner)
     if has_options:
-        lines += ["", *textwrap.wrap(f"Options of {name}: {', '.join(options(name))}", width())]
+        lines += ["", *textwrap.wrap(f"Options of {name}: {', '.join(option_names(name))}", width())]
     return "\n".join(lines)
 
 

@@ -5,8 +5,8 @@ import textwrap
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from seqtrain.cli.composing import conf_directory
 from seqtrain.cli.descriptions import docstrings
+from seqtrain.cli.hydra_setup import option_names
 from seqtrain.config import registry
 from seqtrain.config.root import Config
 
@@ -39,7 +39,7 @@ def overview(commands: Mapping[str, Callable[..., Any]]) -> str:
         *columns({"train": "Train a model; the word itself may be left out.", **told}, 14),
         "",
         "Groups and their options (data brings its task and trainer; experiment and hparams_search take a +):",
-        *columns({group: ", ".join(options(group)) or "(none)" for group in GROUPS}, 16),
+        *columns({group: ", ".join(option_names(group)) or "(none)" for group in GROUPS}, 16),
         "",
         "Keys met first (seqtrain --help <node> has all keys of a node, with types and values):",
     ]
@@ -54,12 +54,6 @@ def overview(commands: Mapping[str, Callable[..., Any]]) -> str:
             "The composed configuration: seqtrain ... --cfg job. Shell completion: seqtrain -sc install=bash",
         ]
     )
-
-
-def options(group: str) -> list[str]:
-    """Names of the YAML files of a group, those of plugins included."""
-    folders = [conf_directory(), *registry.FOLDERS]
-    return sorted({path.stem for folder in folders for path in (folder / group).glob("*.yaml")})
 
 
 def columns(rows: Mapping[str, str], first: int, whole: bool = True) -> list[str]:

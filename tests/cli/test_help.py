@@ -10,7 +10,7 @@ import pytest
 import seqtrain as package
 from seqtrain.cli.composing import conf_directory
 from seqtrain.cli.descriptions import docstrings, keys_of
-from seqtrain.cli.main import COMMANDS
+from seqtrain.cli.dispatch import COMMANDS
 from seqtrain.config import registry
 
 Run = Callable[..., Any]
