@@ -30,7 +30,7 @@ def seqtrain(tmp_path: Path, run_in: Callable[[Path], Run]) -> Run:
 
 def test_train_eval_predict_resume(seqtrain: Run, fails: Fails, reviews: Path, tmp_path: Path) -> None:
     data = f"data.path={reviews}"
-    result = seqtrain("train", *SMALL, data, "hydra.run.dir=outputs/mine")
+    result = trained = seqtrain("train", *SMALL, data, "hydra.run.dir=outputs/mine")
     assert result.returncode == 0, result.stderr
     assert "majority class" in result.stdout and "gru_attn" in result.stdout and "step 34/34" in result.stderr
     reported = read_json(tmp_path / "outputs/mine/results.json")["scores"]["gru_attn"]
@@ -52,7 +52,10 @@ def test_train_eval_predict_resume(seqtrain: Run, fails: Fails, reviews: Path, t
     assert [json.loads(line)["prediction"] for line in result.stdout.splitlines()] == [r["prediction"] for r in rows]
 
     before = (tmp_path / "outputs/mine/metrics.jsonl").read_text()
-    result = seqtrain("resume=outputs/mine")
+    table = seqtrain("resume=outputs/mine")
+    assert "outputs/mine: already finished; its best checkpoint is of step " in table.stderr
+    assert table.stdout in trained.stdout and "majority class" in table.stdout, "the table that training printed"
+    result = seqtrain("resume=outputs/mine", "trainer.baselines=false")
     assert result.returncode == 0 and "resuming from step 34" in result.stderr, result.stderr
     assert read_json(tmp_path / "outputs/mine/results.json")["scores"]["gru_attn"] == reported
     after = (tmp_path / "outputs/mine/metrics.jsonl").read_text()
@@ -94,7 +97,7 @@ def test_default_run_directory(seqtrain: Run, reviews: Path, tmp_path: Path) -> 
     assert result.returncode == 0, result.stderr
     (run,) = (tmp_path / "outputs").iterdir()
     assert run.name.startswith("text_files-gru_attn-2")
-    assert "val/accuracy" in result.stdout
+    assert "accuracy" in result.stdout and "val" in result.stdout
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from seqtrain.cli.arguments import Parsers, parse_bool, parsed, run_config, split_arguments
 from seqtrain.cli.composing import several_processes
+from seqtrain.commands.finished import show_finished
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.run_directory import RunDirectory
 from seqtrain.sweeps.ledger import Sweep
@@ -25,6 +26,8 @@ def resume(arguments: Sequence[str]) -> None:
     literal, overrides = split_arguments(arguments, "resume")
     run = RunDirectory.open(literal["resume"], "resume")
     saved, config = run_config(run, overrides)
+    if not several_processes() and show_finished(saved, config, run):
+        return
     if several_processes():
         from seqtrain.commands.together import resume_together
 

@@ -11,15 +11,16 @@ from seqtrain.atomic import replacing
 from seqtrain.commands.build import Built
 from seqtrain.commands.conformal import calibrated, describe_intervals
 from seqtrain.commands.debug import SHORT_RUNS, simplify
-from seqtrain.commands.report import beaten_line, format_table
+from seqtrain.commands.final_table import final_table
 from seqtrain.commands.session import Session, begin, go_on, save_config
+from seqtrain.comparison.baselines import against_baselines
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.loading import differences, flatten, to_yaml
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Schedule
 from seqtrain.errors import ConfigError, RunError
-from seqtrain.run_directory import RunDirectory, write_json
-from seqtrain.tasks.base import Evaluation, Table
+from seqtrain.run_directory import RunDirectory, read_json, write_json
+from seqtrain.tasks.base import Evaluation
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.evaluation import evaluate
 from seqtrain.training.observers import Console, JsonLines, TensorBoard
@@ -173,6 +174,7 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
         scored = built.task.scored_baselines(data).items()  # the model may have the name of one: linear has
         baselines = {f"{who} (baseline)" if who == name else who: splits for who, splits in scored}
         results |= as_results({name: scores} | baselines)
+        results |= {"against_baselines": compared(session, baselines)}
         write_json(run.results_path, results)
     if config.trainer.figures:
         figures = built.task.final_figures(built.model, built.head, data, built.device, scores, baselines)
@@ -180,15 +182,21 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
             board = TensorBoard(run.path)
             board.media(step, figures, {})
             board.close()
-    table: Table = results["scores"]
-    print(format_table(table, built.task.shown))
-    if data.scoring:
-        print(f"scores: {data.scoring}")
-    if intervals := describe_intervals(built.task):
-        print(f"conformal: {intervals['conformal']}")
-    if len(table) > 1:
-        print(beaten_line(name, table, built.task.monitor, built.task.maximize))
+    print(final_table(results))
     print(f"best checkpoint: step {step}; run directory: {run.path}")
+
+
+def compared(session: Session, baselines: dict[str, dict[str, Evaluation]]) -> dict[str, list[float]]:
+    """Intervals of how much better the model is on test than the baselines, by name."""
+    if not session.run.predictions_path.exists():
+        return {}
+    task, others = (
+        session.built.task,
+        {who: splits["test"].outputs for who, splits in baselines.items() if "test" in splits},
+    )
+    spec = read_json(session.run.data_path)["spec"]
+    with np.load(session.run.predictions_path, allow_pickle=False) as outputs:
+        return against_baselines(session.config.task.kind, task.monitor, task.maximize, outputs, others, spec)
 
 
 def as_results(evaluations: dict[str, dict[str, Evaluation]]) -> dict[str, Any]:
