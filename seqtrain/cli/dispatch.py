@@ -56,7 +56,9 @@ def dispatch(arguments: list[str]) -> None:
     if flags:
         print(inspect.getdoc(COMMANDS[command]))
         return None
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)  # libraries: what they warn of
+    logging.getLogger("seqtrain").setLevel(logging.INFO)
+    logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
     return COMMANDS[command](arguments)
 
 

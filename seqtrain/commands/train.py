@@ -108,7 +108,6 @@ def fit(session: Session) -> float:
             study = [StudyReporter(config.sweep, monitor, trainer.total_steps, run.path)]
         board = TensorBoard(run.path, purge_step=trainer.step + 1 if begun else None)
         lines = JsonLines(run.metrics_path, trainer.step if begun else None, trainer.evaluation_due)
-        trainer.observers = [board, lines, Console(trainer.total_steps, trainer.step, monitor), *study]
         board.media(0, {}, {"config": f"```yaml\n{to_yaml(config)}```"})
         board.start_session(hparams(config, built))
     log.info("%s: %s", run.path, ", ".join(f"{size:,} {split}" for split, size in data.sizes.items()))
@@ -116,6 +115,8 @@ def fit(session: Session) -> float:
     log.info("%s: %s parameters, %d steps on %s", config.model.name, parameters, trainer.total_steps, built.device)
     if config.trainer.schedule is not Schedule.one_cycle and config.trainer.warmup_steps >= trainer.total_steps > 0:
         log.info("trainer.warmup_steps=%d: the run ends before the full rate is reached", config.trainer.warmup_steps)
+    if ranks.first:
+        trainer.observers = [board, lines, Console(trainer.total_steps, trainer.step, monitor), *study]
     try:
         best = trainer.fit()
         scores = score(session)
@@ -190,10 +191,8 @@ def compared(session: Session, baselines: dict[str, dict[str, Evaluation]]) -> d
     """Intervals of how much better the model is on test than the baselines, by name."""
     if not session.run.predictions_path.exists():
         return {}
-    task, others = (
-        session.built.task,
-        {who: splits["test"].outputs for who, splits in baselines.items() if "test" in splits},
-    )
+    task = session.built.task
+    others = {who: splits["test"].outputs for who, splits in baselines.items() if "test" in splits}
     spec = read_json(session.run.data_path)["spec"]
     with np.load(session.run.predictions_path, allow_pickle=False) as outputs:
         return against_baselines(session.config.task.kind, task.monitor, task.maximize, outputs, others, spec)
