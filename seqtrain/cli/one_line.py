@@ -52,6 +52,8 @@ def one_line(error: Exception) -> str:
 
 def unknown_key(error: loading.UnknownKey) -> str:
     """A key that does not exist, with its value and the keys of the whole configuration that may be meant."""
+    if error.key.startswith("hydra."):  # not of the configuration that is searched
+        return str(error)
     given = [word.partition("=")[2] for word in sys.argv[1:] if word.partition("=")[0].lstrip("+") == error.key]
     found = no_such_key(error.key, given[-1] if given else None, composed_keys(sys.argv[1:]))
     return found or str(error)
