@@ -19,7 +19,7 @@ from typing import IO, Any, NoReturn
 
 WARM = multiprocessing.get_context("forkserver")
 WARM.set_forkserver_preload(
-    ["seqtrain.cli.main", "seqtrain.commands.train", "seqtrain.tasks.classification.figures",
+    ["seqtrain.cli.dispatch", "seqtrain.commands.train", "seqtrain.tasks.classification.figures",
      "torch.utils.tensorboard.writer", "torch.distributed", "matplotlib.backends.backend_agg", "pandas"]
 )  # fmt: skip
 READ_AT_START = ("PYTHON", "OMP_", "MKL_", "KMP_", "GOMP_")

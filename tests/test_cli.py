@@ -30,7 +30,7 @@ def seqtrain(tmp_path: Path, run_in: Callable[[Path], Run]) -> Run:
 
 def test_train_eval_predict_resume(seqtrain: Run, fails: Fails, reviews: Path, tmp_path: Path) -> None:
     data = f"data.path={reviews}"
-    result = seqtrain("train", *SMALL, data, "hydra.run.dir=outputs/mine")
+    result = trained = seqtrain("train", *SMALL, data, "hydra.run.dir=outputs/mine")
     assert result.returncode == 0, result.stderr
     assert "majority class" in result.stdout and "gru_attn" in result.stdout and "step 34/34" in result.stderr
     reported = read_json(tmp_path / "outputs/mine/results.json")["scores"]["gru_attn"]
@@ -52,7 +52,10 @@ def test_train_eval_predict_resume(seqtrain: Run, fails: Fails, reviews: Path, t
     assert [json.loads(line)["prediction"] for line in result.stdout.splitlines()] == [r["prediction"] for r in rows]
 
     before = (tmp_path / "outputs/mine/metrics.jsonl").read_text()
-    result = seqtrain("resume=outputs/mine")
+    table = seqtrain("resume=outputs/mine")
+    assert "outputs/mine: already finished; its best checkpoint is of step " in table.stderr
+    assert table.stdout in trained.stdout and "majority class" in table.stdout, "the table that training printed"
+    result = seqtrain("resume=outputs/mine", "trainer.baselines=false")
     assert result.returncode == 0 and "resuming from step 34" in result.stderr, result.stderr
     assert read_json(tmp_path / "outputs/mine/results.json")["scores"]["gru_attn"] == reported
     after = (tmp_path / "outputs/mine/metrics.jsonl").read_text()
@@ -94,7 +97,7 @@ def test_default_run_directory(seqtrain: Run, reviews: Path, tmp_path: Path) -> 
     assert result.returncode == 0, result.stderr
     (run,) = (tmp_path / "outputs").iterdir()
     assert run.name.startswith("text_files-gru_attn-2")
-    assert "val/accuracy" in result.stdout
+    assert "accuracy" in result.stdout and "val" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -103,9 +106,9 @@ def test_default_run_directory(seqtrain: Run, reviews: Path, tmp_path: Path) -> 
         ("model=grru", ["model=grru", "did you mean gru"]),
         ("data=docstring", ["data=docstring", "did you mean docstrings"]),
         ("mdel=gru", ["mdel", "did you mean model"]),
-        ("trainer.epoch=3", ["trainer.epoch", "did you mean epochs"]),
-        ("+trainer.epoch=3", ["trainer.epoch", "did you mean epochs"]),
-        ("model.embedding.dropuot=0", ["model.embedding.dropuot", "did you mean dropout"]),
+        ("trainer.epoch=3", ["trainer.epoch", "did you mean trainer.epochs"]),
+        ("+trainer.epoch=3", ["trainer.epoch", "did you mean trainer.epochs"]),
+        ("model.embedding.dropuot=0", ["model.embedding.dropuot", "did you mean model.embedding.dropout"]),
         ("trainer.epochs=many", ["trainer.epochs=many", "Integer"]),
         ("model.cell=gruu", ["model.cell=gruu", "rnn, lstm, gru"]),
         ("trainer.lr=-1", ["trainer.lr=-1", "above 0"]),
@@ -160,17 +163,9 @@ def test_a_failed_run_says_why(seqtrain: Run, fails: Fails, tmp_path: Path) -> N
     fails(seqtrain("eval", "run=run"), "data.json: cannot be read")
 
 
-def test_help_and_hydras_own_flags(seqtrain: Run, tmp_path: Path) -> None:
-    text = seqtrain("--help").stdout
-    assert "model: attn_gru, bahdanau_attn, dlinear, gru, " in text and "data: adding, ag_news, copy_memory" in text
-    assert "seqtrain eval run=" in seqtrain("eval", "--help").stdout
+def test_hydras_own_flags(seqtrain: Run, tmp_path: Path) -> None:
     assert "hidden_size: 128" in seqtrain("--cfg", "job", "model=lstm").stdout
     assert seqtrain("--info", "searchpath").returncode == 0
     (tmp_path / "own/model").mkdir(parents=True)
     (tmp_path / "own/model/wide.yaml").write_text("defaults: [gru, _self_]\nname: wide\nhidden_size: 999\n")
     assert "hidden_size: 999" in seqtrain("--config-dir", "own", "--cfg", "job", "model=wide").stdout
-    for line in ("seqtrain model=self_", "seqtrain train model=self_"):
-        completion = seqtrain("-sc", "query=bash", COMP_LINE=line, COMP_POINT=str(len(line)))
-        assert completion.stdout.split() == ["model=self_attn"], completion.stderr
-    completion = seqtrain("-sc", "install=bash")
-    assert completion.returncode == 0 and "complete" in completion.stdout

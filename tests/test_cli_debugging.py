@@ -36,7 +36,7 @@ def test_short_runs_have_directories_of_their_own(seqtrain: Run, reviews: Path, 
 
 
 def test_debug_is_a_group_like_the_others(seqtrain: Run, fails: Fails) -> None:
-    assert "  debug: dry, none, overfit, profile" in seqtrain("--help").stdout
+    assert "dry, none, overfit, profile" in seqtrain("--help").stdout
     fails(seqtrain("debug=overfitt"), "debug=overfitt", "did you mean overfit")
     assert "mode: dry" in seqtrain("+experiment=tiny_shakespeare_lstm", "debug=dry", "--cfg", "job").stdout
 

@@ -188,7 +188,10 @@ def test_trials_at_once_in_processes_of_their_own(seqtrain: Run, tmp_path: Path)
         ),
         (["hydra.sweeper.n_trials=0"], ["hydra.sweeper.n_trials=0: must be at least 1"]),
         (["hydra.sweeper.n_trails=3"], ["hydra.sweeper.n_trails", "did you mean n_trials"]),
-        (["trainer.lrr=interval(0.1,0.2)"], ["trainer.lrr: no such key in trainer; did you mean lr"]),
+        (
+            ["trainer.lrr=interval(0.1,0.2)"],
+            ["trainer.lrr=interval(0.1,0.2): no such key; did you mean trainer.lr=interval(0.1,0.2)?"],
+        ),
         (["trainer.lr=interval(0.2,0.1)"], ["trainer.lr=interval(0.2,0.1): low <= high"]),
         (["hydra.sweeper.custom_search_space=none.f"], ["hydra.sweeper.custom_search_space=none.f: No module named"]),
     ],

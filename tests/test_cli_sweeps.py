@@ -185,7 +185,7 @@ def test_stop_begins_no_further_job(seqtrain: Command, tmp_path: Path, monkeypat
 
 def test_an_error_of_all_jobs_ends_the_sweep_before_it_begins(seqtrain: Command, tmp_path: Path) -> None:
     for argument, message in {
-        "trainer.epoch=1,2": "trainer.epoch: no such key in trainer; did you mean epochs?",
+        "trainer.epoch=1,2": "trainer.epoch=1,2: no such key; did you mean trainer.epochs=1,2?",
         "trainer.lr=-1,-2": "trainer.lr=-1",
         "model=gruu,lstmm": "model=gruu: no such option; did you mean gru",
     }.items():

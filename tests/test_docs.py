@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from seqtrain.cli.composing import conf_directory, store_sweepers
-from seqtrain.cli.main import COMMANDS
+from seqtrain.cli.dispatch import COMMANDS
+from seqtrain.cli.hydra_setup import conf_directory, store_sweepers
 from seqtrain.config.loading import GROUPS
 from seqtrain.config.root import Config
 from tests.commands_in_docs import PAGES, ROOT, Command, commands_of, single_values

@@ -65,6 +65,6 @@ def test_imports_point_down(path: Path) -> None:
 
 def test_the_command_line_starts_without_torch() -> None:
     heavy = ["torch", "datasets", "sklearn", "matplotlib", "pyarrow", "tensorboard", "tokenizers"]
-    code = f"import sys, seqtrain.cli.main; print([m for m in {heavy} if m in sys.modules])"
+    code = f"import sys, seqtrain.cli.dispatch; print([m for m in {heavy} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

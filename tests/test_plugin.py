@@ -92,7 +92,7 @@ def test_it_is_an_option_like_the_others(seqtrain: Run, installed: Path) -> None
     completion = seqtrain(installed, "-sc", "query=bash", COMP_LINE=words, COMP_POINT=str(len(words)))
     assert completion.stdout.split() == ["model=my_model"], completion.stderr
     assert "model.hidden_size=0: must be" in seqtrain(installed, "model=my_model", "model.hidden_size=0").stderr
-    assert "did you mean hidden_size" in seqtrain(installed, "model=my_model", "model.hidden_sise=1").stderr
+    assert "did you mean model.hidden_size=1" in seqtrain(installed, "model=my_model", "model.hidden_sise=1").stderr
 
 
 def test_it_registers_without_torch(seqtrain: Run, installed: Path) -> None:

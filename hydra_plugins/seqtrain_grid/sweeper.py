@@ -4,26 +4,27 @@ import logging
 import re
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobStatus, configure_log
+from hydra.errors import HydraException
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
 
-from seqtrain.cli.one_line import EXPECTED, one_line
 from seqtrain.config import loading
 from seqtrain.config.base import require
 from seqtrain.config.sweep import OnError
-from seqtrain.errors import Interrupted, RunError
+from seqtrain.errors import Interrupted, RunError, UserError
 from seqtrain.sweeps.identity import job_hash
 from seqtrain.sweeps.ledger import DONE, Job, Sweep, read_status
 from seqtrain.sweeps.sharing import num_cores, threads_of_children, threads_per_job
@@ -32,6 +33,8 @@ from seqtrain.sweeps.table import counts, show
 
 log = logging.getLogger(__name__)
 
+EXPECTED = (UserError, HydraException, OmegaConfBaseException, OSError)
+"""Errors that a user can mend."""
 LOCAL = ("joblib", "submitit_local")
 """Launchers that run jobs in their own processes on this machine."""
 STARTING_SECONDS = 30.0  # maximum time until a launched job shows up
@@ -61,6 +64,8 @@ class GridSweeper(Sweeper):
 
     config: DictConfig
     launcher: Launcher
+    one_line: ClassVar[Callable[[Exception], str]] = str
+    """How an error is told in one line; the command line sets it."""
 
     def __init__(self, max_batch_size: int | None, params: Mapping[str, Any]):
         self.max_batch_size, self.params = max_batch_size, params
@@ -109,7 +114,7 @@ class GridSweeper(Sweeper):
             try:
                 name, key = self.compose(number, point)
             except EXPECTED as error:
-                jobs.append(Job(number, point, error=one_line(error)))
+                jobs.append(Job(number, point, error=GridSweeper.one_line(error)))
                 refusals.append(error)
                 continue
             if key in hashes:
@@ -174,7 +179,7 @@ class GridSweeper(Sweeper):
                 if result.status is JobStatus.FAILED:  # before it could write the error to its directory
                     log.error("a job could not start: %s", result._return_value)
         except Exception as error:
-            log.error("the launcher failed: %s", one_line(error).partition(". ")[0])
+            log.error("the launcher failed: %s", GridSweeper.one_line(error).partition(". ")[0])
             queued = type(error).__module__.startswith("submitit.")  # one of several jobs; the others continue
             wait_for(sweep, batch, starting=STARTING_SECONDS if queued else 0.0)
             sitting = sweep.plan()["sitting"]["id"]

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from seqtrain.cli.given import check_own, parse
 from seqtrain.cli.head_start import start_kernels
+from seqtrain.cli.key_search import all_keys, no_such_key
 from seqtrain.config import loading
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError
@@ -48,6 +49,7 @@ def split_arguments(
             literal[key] = value
         else:
             overrides.append(argument)
+    check_own(overrides, [*required, *optional])
     for key in required:
         if not literal.get(key):
             raise ConfigError(f"{key}: must be given, as {key}=...")
@@ -58,14 +60,18 @@ def run_config(run: RunDirectory, overrides: list[str]) -> tuple[Config, Config]
     """A run's saved configuration, as it was and with overrides applied under the same schemas."""
     tree = loading.from_yaml(run.config_path)
     saved = loading.to_config(tree)
-    for override in OverridesParser.create().parse_overrides(overrides):
+    for override in parse(overrides):
         key = override.key_or_group
         if key in loading.GROUPS:
             raise ConfigError(f"{key}=...: a run keeps its own {key}; give single keys, as {key}.key=value")
         try:
             OmegaConf.update(tree, key, override.value(), merge=True)
         except OmegaConfBaseException as error:
-            raise loading.explain(error) from error
+            explained = loading.explain(error)
+            if isinstance(explained, loading.UnknownKey):
+                value = str(override.input_line).partition("=")[2]
+                raise ConfigError(no_such_key(key, value, all_keys(saved)) or str(explained)) from error
+            raise explained from error
     config = loading.to_config(tree)
     start_kernels(config)
     return saved, config

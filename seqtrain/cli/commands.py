@@ -9,6 +9,7 @@ from pathlib import Path
 
 from seqtrain.cli.arguments import Parsers, parse_bool, parsed, run_config, split_arguments
 from seqtrain.cli.composing import several_processes
+from seqtrain.commands.finished import show_finished
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.run_directory import RunDirectory
 from seqtrain.sweeps.ledger import Sweep
@@ -25,6 +26,8 @@ def resume(arguments: Sequence[str]) -> None:
     literal, overrides = split_arguments(arguments, "resume")
     run = RunDirectory.open(literal["resume"], "resume")
     saved, config = run_config(run, overrides)
+    if not several_processes() and show_finished(saved, config, run):
+        return
     if several_processes():
         from seqtrain.commands.together import resume_together
 
@@ -143,7 +146,7 @@ def generate(arguments: Sequence[str]) -> None:
 
 
 def compare(arguments: Sequence[str]) -> None:
-    """Compare runs: a table of configurations, with paired intervals of their differences on the test examples.
+    """Compare runs, with paired intervals of their differences on the same test examples.
 
     seqtrain compare <run or folder> ... [format=terminal|markdown|csv|html] [output=<file>]
         [split=test|validation] [metric=<name>,...]

@@ -9,6 +9,7 @@ from omegaconf import DictConfig
 
 from seqtrain.cli.arguments import Parsers, parsed
 from seqtrain.cli.composing import compose, past_hydra, several_processes
+from seqtrain.cli.given import check_own, check_words, parse
 from seqtrain.cli.head_start import start_kernels
 from seqtrain.config import loading
 from seqtrain.config.root import Config
@@ -16,7 +17,7 @@ from seqtrain.errors import ConfigError
 
 
 def lr_find(arguments: Sequence[str]) -> None:
-    """Find a learning rate: train while it rises, and see where the loss falls and where it explodes.
+    """Find a learning rate: train while it rises, and see where the loss falls.
 
     seqtrain lr-find [group=option] [key=value] ... [low=1e-6] [high=10] [steps=150]
 
@@ -60,6 +61,9 @@ def run_composed(name: str, arguments: Sequence[str], own: Parsers, job: Callabl
     literal = [argument.partition("=")[::2] for argument in arguments if argument.partition("=")[0] in own]
     values: dict[str, Any] = {key: parsed(key, value, own[key]) for key, value in literal}
     rest = [argument for argument in arguments if argument.partition("=")[0] not in own]
+    check_words(rest)
+    check_own(rest, own)
+    parse([word for word in rest if "=" in word and not word.startswith("-")])
     if not any(argument.startswith("hydra.run.dir=") for argument in rest):
         rest.append(f"hydra.run.dir=outputs/{name}-${{data.name}}-${{model.name}}-${{now:%Y%m%d-%H%M%S}}")
 

@@ -12,22 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.plugins import Plugins
-from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from hydra_plugins.seqtrain_grid.sweeper import GridSweeper, GridSweeperConfig
-from hydra_plugins.seqtrain_optuna.sweeper import OptunaSweeper
+from hydra_plugins.seqtrain_grid.sweeper import GridSweeper
+from seqtrain.cli.given import check_words
 from seqtrain.cli.head_start import start_kernels
+from seqtrain.cli.hydra_setup import add_to_hydra
+from seqtrain.cli.hydra_setup import conf_directory as conf_directory
+from seqtrain.cli.hydra_setup import store_schemas as store_schemas
 from seqtrain.cli.one_line import EXPECTED, one_line
 from seqtrain.cli.sweep_arguments import sweep_arguments
 from seqtrain.config import loading, registry
-from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError
 from seqtrain.run_directory import RunDirectory
 from seqtrain.sweeps.identity import command_hash
@@ -36,86 +33,21 @@ from seqtrain.sweeps.ledger import Sweep
 log = logging.getLogger(__name__)
 
 
-def conf_directory() -> Path:
-    """The folder of YAML files: inside the installed package, else beside it in a source tree."""
-    package = Path(__file__).resolve().parents[1]
-    for candidate in (package / "conf", package.parent / "conf"):
-        if (candidate / "train.yaml").is_file():
-            return candidate
-    raise ConfigError(f"conf/ is in neither {package} nor {package.parent}: install seqtrain again")
-
-
-def store_schemas() -> None:
-    """Give Hydra the schemas of all registered kinds, as options of the groups ``schema/<group>``."""
-    store = ConfigStore.instance()
-    # Hydra copies all of the store at each look into it, 135 times for --help, and what it takes out once more.
-    ConfigStore.__deepcopy__ = lambda self, memo: self  # type: ignore[attr-defined]
-    store.store(group="schema", name="config", node=Config, package="_global_")
-    for group, kinds in registry.REGISTRY.items():
-        for kind, entry in kinds.items():
-            node = OmegaConf.structured(entry.schema)
-            node.kind = kind
-            store.store(group=f"schema/{group}", name=kind, node=node)
-
-
-class PluginFolders(SearchPathPlugin):
-    """Adds the YAML folders of installed plugins to Hydra's search path."""
-
-    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
-        for folder in registry.FOLDERS:
-            search_path.append("seqtrain-plugin", f"file://{folder}")
-
-
-def add_plugin_folders() -> None:
-    """Put the plugins' folders on the search path.
-
-    Raises:
-        ConfigError: if two folders have a file of one name: Hydra would take the first and say nothing.
-    """
-    owners: dict[Path, Path] = {}
-    for folder in [conf_directory(), *registry.FOLDERS]:
-        for path in sorted(folder.rglob("*.yaml")):
-            owner = owners.setdefault(path.relative_to(folder), folder)
-            if owner != folder:
-                raise ConfigError(f"{path}: an option of this name is in {owner} too; rename this one")
-    Plugins.instance().register(PluginFolders)
-
-
-def store_sweepers() -> None:
-    """Offer the sweeper of studies, and put the grid with a ledger in the place of Hydra's default.
-
-    The grid keeps that one's name, since an override in train.yaml would win over those of an experiment.
-    """
-    Plugins.instance().register(GridSweeper)  # an editable install hides both from Hydra's own search
-    ConfigStore.instance().store(group="hydra/sweeper", name="basic", node=GridSweeperConfig)
-    Plugins.instance().register(OptunaSweeper)
-
-
-def option_groups() -> str:
-    """The groups and their options, a line each, for --help."""
-    loader = GlobalHydra.instance().config_loader()
-    groups = [*loading.GROUPS, "debug", "experiment", "hparams_search"]
-    return "\n".join(f"  {group}: {', '.join(loader.get_group_options(group)) or '(none)'}" for group in groups)
-
-
 def train(arguments: Sequence[str]) -> None:
     """Compose by Hydra, and train once or, with --multirun, many times."""
     if several_processes() and {"-m", "--multirun", "hydra.mode=MULTIRUN"} & set(arguments):
         raise ConfigError("-m: a sweep starts its jobs itself; leave torchrun out")
+    check_words(arguments)
     compose(sweep_arguments(arguments), train_job)
 
 
 def compose(arguments: Sequence[str], job: Callable[[DictConfig], Any]) -> None:
     """Call a job with what Hydra composes of the arguments."""
-    store_schemas()
-    add_plugin_folders()
-    store_sweepers()
-    OmegaConf.register_new_resolver("option_groups", option_groups, replace=True)
+    add_to_hydra()
+    GridSweeper.one_line = staticmethod(one_line)
     name = command_hash(arguments)
     OmegaConf.register_new_resolver("command_hash", lambda: name, replace=True)
     sys.argv = [sys.argv[0], *arguments]
-    if "COMP_LINE" in os.environ:  # shell completion: Hydra knows no word `train`
-        os.environ["COMP_LINE"] = os.environ["COMP_LINE"].replace(" train ", " ", 1)
     hydra.main(config_path=str(conf_directory()), config_name="train", version_base="1.3")(job)()
 
 

@@ -1,77 +1,63 @@
-"""Entry point: finds the command, and turns errors into one line and an exit code."""
+"""Entry point: turns errors and signals into one line and an exit code.
 
-import inspect
-import logging
+All but this is imported inside, so that Ctrl-C during the imports is one line too.
+"""
+
 import os
-import re
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from types import FrameType
+from typing import NoReturn
 
-from seqtrain.cli import commands
-from seqtrain.cli.composed import check_resume, lr_find
-from seqtrain.cli.composing import JobFailed, train
-from seqtrain.cli.head_start import share_the_machine
-from seqtrain.cli.one_line import EXPECTED, one_line
-from seqtrain.config import registry
-from seqtrain.config.base import suggest
-from seqtrain.errors import ConfigError, Interrupted
+from seqtrain.errors import Interrupted
 from seqtrain.interruption import raise_interrupted
 
-COMMANDS: dict[str, Callable[[Sequence[str]], Any]] = {
-    "resume": commands.resume,
-    "sweep": commands.sweep,
-    "eval": commands.evaluate,
-    "predict": commands.predict,
-    "backtest": commands.backtest,
-    "generate": commands.generate,
-    "compare": commands.compare,
-    "lr-find": lr_find,
-    "check-resume": check_resume,
-}
+KEYBOARD = 128 + signal.SIGINT
 
 
 def main() -> None:
     """Entry point of ``seqtrain`` and ``python -m seqtrain``."""
+    pressed: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        pressed.append(number)
+        raise Interrupted(number)  # Python ends by the signal, not by our exit code, after some KeyboardInterrupts
+
     full_error = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hydra then raises what it would print, and the line below is ours
     signal.signal(signal.SIGTERM, raise_interrupted)
-    share_the_machine()
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, note)
     try:
+        from seqtrain.cli.dispatch import dispatch
+        from seqtrain.cli.head_start import share_the_machine
+
+        share_the_machine()
         dispatch(sys.argv[1:])
+    except SystemExit:
+        raise
     except BrokenPipeError:  # the reader of stdout, `head` say, has gone: not an error of ours
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except KeyboardInterrupt:
-        print("seqtrain: interrupted", file=sys.stderr)
-        sys.exit(130)
     except Interrupted as error:
-        print(f"seqtrain: interrupted by {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except (*EXPECTED, JobFailed) as error:
-        cause = error.__cause__ if isinstance(error, JobFailed) else error
-        assert isinstance(cause, Exception)
-        if full_error:
-            raise cause from cause.__cause__
-        print(f"seqtrain: error: {one_line(cause)}", file=sys.stderr)
-        sys.exit(1)
+        end(f"interrupted by {error}", error.exit_code)
+    except BaseException as error:
+        if pressed or isinstance(error, KeyboardInterrupt):  # a library may have made another error of it
+            end("interrupted by SIGINT", KEYBOARD)
+        fail(error, full_error)
 
 
-def dispatch(arguments: list[str]) -> None:
-    """Run the command that the first word names; without one, train or resume."""
-    registry.load_plugins()
-    if arguments and re.fullmatch(r"[a-z-]+", arguments[0]) and not arguments[0].startswith("-"):
-        command, arguments = arguments[0], arguments[1:]
-    else:
-        command = "train"
-    if command == "train" and any(a.startswith("resume=") for a in arguments):
-        command = "resume"
-    if command == "train":
-        return train(arguments)
-    if command not in COMMANDS:
-        raise ConfigError(f"{command}: no such command; {suggest(command, ['train', *COMMANDS])}")
-    if {"-h", "--help"} & set(arguments):
-        print(inspect.getdoc(COMMANDS[command]))
-        return None
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    return COMMANDS[command](arguments)
+def fail(error: BaseException, full_error: bool) -> NoReturn:
+    """End by an error: in one line where a user can mend it, else, and with ``full_error``, by its traceback."""
+    from seqtrain.cli.composing import JobFailed
+    from seqtrain.cli.one_line import EXPECTED, one_line
+
+    cause = error.__cause__ if isinstance(error, JobFailed) else error
+    if isinstance(cause, EXPECTED) and not full_error:
+        end(f"error: {one_line(cause)}", 1)
+    raise cause or error
+
+
+def end(line: str, code: int) -> NoReturn:
+    """Print the last line, and exit."""
+    print(f"seqtrain: {line}", file=sys.stderr)
+    sys.exit(code)

@@ -10,16 +10,17 @@ import numpy as np
 from seqtrain.atomic import replacing
 from seqtrain.commands.build import Built
 from seqtrain.commands.debug import SHORT_RUNS, simplify
-from seqtrain.commands.report import beaten_line, format_table
+from seqtrain.commands.final_table import final_table
 from seqtrain.commands.session import Session, begin, go_on, save_config
+from seqtrain.comparison.baselines import against_baselines
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.loading import differences, flatten, to_yaml
 from seqtrain.config.options import resumable
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Schedule
 from seqtrain.errors import ConfigError, RunError
-from seqtrain.run_directory import RunDirectory, write_json
-from seqtrain.tasks.base import Evaluation, Table
+from seqtrain.run_directory import RunDirectory, read_json, write_json
+from seqtrain.tasks.base import Evaluation
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.evaluation import evaluate
 from seqtrain.training.observers import Console, JsonLines, TensorBoard
@@ -100,7 +101,6 @@ def fit(session: Session) -> float:
             study = [StudyReporter(config.sweep, monitor, trainer.total_steps, run.path)]
         board = TensorBoard(run.path, purge_step=trainer.progress.step + 1 if begun else None)
         lines = JsonLines(run.metrics_path, trainer.progress.step if begun else None, trainer.progress.evaluation_due)
-        trainer.observers = [board, lines, Console(trainer.total_steps, trainer.progress.step, monitor), *study]
         board.media(0, {}, {"config": f"```yaml\n{to_yaml(config)}```"})
         board.start_session(hparams(config, built))
     log.info("%s: %s", run.path, ", ".join(f"{size:,} {split}" for split, size in data.sizes.items()))
@@ -108,6 +108,8 @@ def fit(session: Session) -> float:
     log.info("%s: %s parameters, %d steps on %s", config.model.name, parameters, trainer.total_steps, built.device)
     if config.trainer.schedule is not Schedule.one_cycle and config.trainer.warmup_steps >= trainer.total_steps > 0:
         log.info("trainer.warmup_steps=%d: the run ends before the full rate is reached", config.trainer.warmup_steps)
+    if ranks.first:
+        trainer.observers = [board, lines, Console(trainer.total_steps, trainer.progress.step, monitor), *study]
     try:
         best = trainer.fit()
         scores = score(session)
@@ -180,7 +182,7 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
     results: dict[str, Any] = {"model": name, "parameters": built.num_parameters, "best_step": step}
     results |= {"monitor": built.task.monitor, "maximize": built.task.maximize, "shown": list(built.task.shown)}
     results |= {"scoring": data.scoring} if data.scoring else {}
-    results |= built.task.remarks()
+    results |= (remarks := built.task.remarks()) | {"remarks": list(remarks)}
     results |= as_results({name: scores})
     write_json(run.results_path, results)  # before the baselines, which may take a while
     baselines: dict[str, dict[str, Evaluation]] = {}
@@ -189,6 +191,7 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
         scored = built.task.scored_baselines(data).items()  # the model may have the name of one: linear has
         baselines = {f"{who} (baseline)" if who == name else who: splits for who, splits in scored}
         results |= as_results({name: scores} | baselines)
+        results |= {"against_baselines": compared(session, baselines)}
         write_json(run.results_path, results)
     if config.trainer.figures:
         figures = built.task.final_figures(built.model, built.head, data, built.device, scores, baselines)
@@ -196,15 +199,19 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
             board = TensorBoard(run.path)
             board.media(step, figures, {})
             board.close()
-    table: Table = results["scores"]
-    print(format_table(table, built.task.shown))
-    if data.scoring:
-        print(f"scores: {data.scoring}")
-    for key, remark in built.task.remarks().items():
-        print(f"{key}: {remark}")
-    if len(table) > 1:
-        print(beaten_line(name, table, built.task.monitor, built.task.maximize))
+    print(final_table(results))
     print(f"best checkpoint: step {step}; run directory: {run.path}")
+
+
+def compared(session: Session, baselines: dict[str, dict[str, Evaluation]]) -> dict[str, list[float]]:
+    """Intervals of how much better the model is on test than the baselines, by name."""
+    if not session.run.predictions_path.exists():
+        return {}
+    task = session.built.task
+    others = {who: splits["test"].outputs for who, splits in baselines.items() if "test" in splits}
+    spec = read_json(session.run.data_path)["spec"]
+    with np.load(session.run.predictions_path, allow_pickle=False) as outputs:
+        return against_baselines(session.config.task.kind, task.monitor, task.maximize, outputs, others, spec)
 
 
 def as_results(evaluations: dict[str, dict[str, Evaluation]]) -> dict[str, Any]:

@@ -64,24 +64,32 @@ def refuse_unknown(tree: DictConfig, node: Any, prefix: str) -> None:
     known = {f.name for f in fields(node)}
     for key in tree:
         if key not in known:
-            raise ConfigError(unknown_key(f"{prefix}{key!s}", known))
+            raise UnknownKey(f"{prefix}{key!s}", known)
         if is_dataclass(getattr(node, str(key))):
             refuse_unknown(tree[key], getattr(node, str(key)), f"{prefix}{key!s}.")
 
 
-def unknown_key(key: str, known: set[str]) -> str:
-    """One line for a key that does not exist, with the closest that do."""
-    parent, _, name = key.rpartition(".")
-    return f"{key}: no such key{f' in {parent}' if parent else ''}; {suggest(name, known)}"
+class UnknownKey(ConfigError):
+    """A key does not exist; says which ones beside it are closest.
+
+    Args:
+        key: dotted.
+        known: names that its node has.
+    """
+
+    def __init__(self, key: str, known: set[str]):
+        parent, _, name = key.rpartition(".")
+        super().__init__(f"{key}: no such key{f' in {parent}' if parent else ''}; {suggest(name, known)}")
+        self.key = key
 
 
 def explain(error: OmegaConfBaseException) -> ConfigError:
     """An OmegaConf error as one line that names the key, the value and the closest valid names."""
     key = str(error.full_key or error.key or "")
     if error.object_type is not None and is_dataclass(error.object_type) and "not in" in str(error.msg):
-        return ConfigError(unknown_key(key, {f.name for f in fields(error.object_type)}))
+        return UnknownKey(key, {f.name for f in fields(error.object_type)})
     if "not in struct" in str(error.msg) and error.parent_node is not None:
-        return ConfigError(unknown_key(key, {str(name) for name in error.parent_node}))
+        return UnknownKey(key, {str(name) for name in error.parent_node})
     message = str(error.msg or error).splitlines()[0]
     if "Missing mandatory value" in message or "MISSING" in message:
         return ConfigError(f"{key}: a value must be given, as {key}=...")

@@ -5,6 +5,7 @@ import time
 from collections import Counter
 
 from seqtrain.alignment import align_columns
+from seqtrain.errors import Interrupted
 from seqtrain.run_directory import is_locked
 from seqtrain.sweeps.ledger import ENDED, Job, JobState, Sweep, shared_overrides
 
@@ -25,7 +26,7 @@ def show(sweep: Sweep, *, watch: bool) -> None:
             return
         try:
             time.sleep(REFRESH_SECONDS)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Interrupted):
             return
 
 

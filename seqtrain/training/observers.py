@@ -113,7 +113,10 @@ class JsonLines:
 
 
 class Console:
-    """A progress bar on stderr, or plain lines where that is no terminal.
+    """A progress bar on stderr with a line above it for each evaluation, or plain lines where that is no terminal.
+
+    Every value is shown once, in the first line after it was measured. To be made once the lines that describe the run
+    are written.
 
     Args:
         total_steps: of the run.
@@ -124,29 +127,43 @@ class Console:
     def __init__(self, total_steps: int, step: int, monitor: str):
         self.total_steps, self.first, self.monitor = total_steps, step, monitor
         self.started = self.shown = time.monotonic()
-        self.latest: dict[str, str] = {}
+        self.fresh: dict[str, str] = {}
+        """Of training, since the last line."""
+        self.epochs_per_step: float | None = None
         self.bar = (
             tqdm(total=total_steps, initial=step, unit="step", dynamic_ncols=True) if sys.stderr.isatty() else None
         )
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        names = {"train/loss": "loss", self.monitor: self.monitor, "train/tokens_per_second": "tokens/s"}
-        fresh = {name: values[tag] for tag, name in names.items() if tag in values}
-        if not fresh:
-            return
-        self.latest |= {
-            name: f"{value:,.0f}" if name == "tokens/s" else f"{value:.4f}" for name, value in fresh.items()
-        }
+        names = {"train/loss": ("loss", ".4f"), "train/tokens_per_second": ("tokens/s", ",.0f")}
+        trained = {name: format(values[tag], form) for tag, (name, form) in names.items() if tag in values}
+        score = {self.monitor: f"{values[self.monitor]:.4f}"} if self.monitor in values else {}
+        if "train/epoch" in values and step:
+            self.epochs_per_step = values["train/epoch"] / step
+        self.fresh |= trained
         if self.bar is not None:
-            self.bar.update(step - self.bar.n)
-            self.bar.set_postfix(self.latest)
-        elif self.monitor in values or time.monotonic() - self.shown > PLAIN_SECONDS:
+            if trained:
+                self.bar.set_description_str(self.epoch(step), refresh=False)
+                self.bar.set_postfix_str(words(trained), refresh=False)
+            if trained or score:
+                self.bar.update(step - self.bar.n)
+                self.bar.refresh()
+            if score:
+                self.bar.write(self.line(step, score), file=sys.stderr)
+        elif score or (trained and time.monotonic() - self.shown > PLAIN_SECONDS):
             self.shown = time.monotonic()
             left = (self.shown - self.started) / max(step - self.first, 1) * (self.total_steps - step)
-            parts = [f"{name} {value}" for name, value in self.latest.items()]
-            print(
-                f"step {step}/{self.total_steps}", *parts, f"left {left:.0f} s", sep="  ", file=sys.stderr, flush=True
-            )
+            print(f"{self.line(step, score)}  left {left:.0f} s", file=sys.stderr, flush=True)
+
+    def line(self, step: int, score: dict[str, str]) -> str:
+        """Where training is, and what was measured since the last line."""
+        parts = [f"step {step}/{self.total_steps}", self.epoch(step), words(self.fresh | score)]
+        self.fresh = {}
+        return "  ".join(part for part in parts if part)
+
+    def epoch(self, step: int) -> str:
+        """How many epochs are done; empty before the first entry that tells."""
+        return "" if self.epochs_per_step is None else f"epoch {step * self.epochs_per_step:.2f}"
 
     def media(self, step: int, figures: dict[str, "Figure"], texts: dict[str, str]) -> None:
         pass
@@ -154,6 +171,11 @@ class Console:
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
+
+
+def words(values: dict[str, str]) -> str:
+    """Names and values side by side."""
+    return "  ".join(f"{name} {value}" for name, value in values.items())
 
 
 def report_of_thread(report: threading.ExceptHookArgs) -> None:

@@ -22,7 +22,26 @@ def classification_baselines(
     num_classes: int,
     splits: dict[str, tuple[list[str], Labels]],
 ) -> dict[str, dict[str, dict[str, float]]]:
-    """Fit three baselines on the training texts and measure each on every split.
+    """Metrics (see ``classification_metrics``) by baseline and split of what ``baseline_probabilities`` predicts.
+
+    Args:
+        train_texts: the N texts to fit on, at least 1.
+        train_labels: their classes, (N,), in [0, C).
+        num_classes: number C of classes.
+        splits: texts and classes to measure on, by name of the split.
+    """
+    texts = {name: texts for name, (texts, _) in splits.items()}
+    predicted = baseline_probabilities(train_texts, train_labels, num_classes, texts)
+    return {
+        baseline: {name: classification_metrics(each[name], labels) for name, (_, labels) in splits.items()}
+        for baseline, each in predicted.items()
+    }
+
+
+def baseline_probabilities(
+    train_texts: list[str], train_labels: Labels, num_classes: int, splits: dict[str, list[str]]
+) -> dict[str, dict[str, NDArray[np.float64]]]:
+    """Fit three baselines on the training texts and predict the class of the texts of every split.
 
     - ``majority class``: the class frequencies of train, whatever the text.
     - ``naive Bayes``: multinomial, on word counts.
@@ -35,13 +54,13 @@ def classification_baselines(
         train_texts: the N texts to fit on, at least 1.
         train_labels: their classes, (N,), in [0, C); a class may be absent, and is then given probability 0.
         num_classes: number C of classes.
-        splits: texts and classes to measure on, by name of the split.
+        splits: texts to classify, by name of the split.
 
     Returns:
-        Metrics (see :func:`~seqtrain.tasks.classification.metrics.classification_metrics`) by baseline and split.
+        Class probabilities (N, C) by baseline and split.
     """
     priors = np.bincount(train_labels, minlength=num_classes) / len(train_labels)
-    counts, split_counts, is_word = count_terms(train_texts, {name: texts for name, (texts, _) in splits.items()})
+    counts, split_counts, is_word = count_terms(train_texts, splits)
     predictors: dict[str, Predictor] = dict.fromkeys(
         ("majority class", "naive Bayes", "NB-weighted 1-2-gram logistic regression"),
         lambda counts: np.tile(priors, (counts.shape[0], 1)),
@@ -50,10 +69,7 @@ def classification_baselines(
         predictors["naive Bayes"] = fit_naive_bayes(counts, is_word, train_labels, num_classes)
         predictors["NB-weighted 1-2-gram logistic regression"] = fit_nb_regression(counts, train_labels, num_classes)
     return {
-        baseline: {
-            name: classification_metrics(predict(split_counts[name]), labels) for name, (_, labels) in splits.items()
-        }
-        for baseline, predict in predictors.items()
+        baseline: {name: predict(split_counts[name]) for name in splits} for baseline, predict in predictors.items()
     }
 
 

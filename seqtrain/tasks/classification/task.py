@@ -3,7 +3,6 @@
 Shapes: B batch, C classes, N rows of a split.
 """
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,8 +19,9 @@ from seqtrain.data.cache import cached
 from seqtrain.data.text.classification import TextClassification
 from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import recorded_weights
-from seqtrain.tasks.base import Evaluation, Meter, Table, Task, linear_head
+from seqtrain.tasks.base import Evaluation, Meter, Task, linear_head
 from seqtrain.tasks.classification.metrics import classification_metrics
+from seqtrain.tasks.stored_baselines import read_baselines, write_baselines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -141,17 +141,27 @@ class Classification(Task):
                 texts[f"{place}/{i}"] = figures.attention_text(row, weight, title)
         return drawn, texts
 
-    def baselines(self, data: Dataset) -> Table:
+    def scored_baselines(self, data: Dataset) -> dict[str, dict[str, Evaluation]]:
         """Scores of majority class, naive Bayes and logistic regression; cached by the data's fingerprint."""
         if not isinstance(data, TextClassification):
             return {}
-        directory = cached("baselines", f"{data.fingerprint}-1", partial(self.fit_baselines, data))
-        return json.loads((directory / "scores.json").read_text())
+        return read_baselines(cached("baselines", f"{data.fingerprint}-2", partial(self.fit_baselines, data)))
 
     def fit_baselines(self, data: TextClassification, directory: Path) -> None:
-        """Fit on train, score on the other splits, write scores.json."""
-        from seqtrain.tasks.classification.baselines import classification_baselines
+        """Fit on train, score on the other splits, write what ``read_baselines`` reads."""
+        from seqtrain.tasks.classification.baselines import baseline_probabilities
 
         splits = {split: data.labeled_split(split) for split in data.sizes if split != "train"}
-        scores = classification_baselines(*data.labeled_split("train"), len(self.class_names), splits)
-        (directory / "scores.json").write_text(json.dumps(scores))
+        texts = {split: texts for split, (texts, _) in splits.items()}
+        predicted = baseline_probabilities(*data.labeled_split("train"), len(self.class_names), texts)
+        scored = {
+            who: {
+                split: Evaluation(
+                    classification_metrics(probabilities, splits[split][1]),
+                    {"probabilities": probabilities.astype(np.float32), "targets": splits[split][1]},
+                )
+                for split, probabilities in each.items()
+            }
+            for who, each in predicted.items()
+        }
+        write_baselines(directory, scored)

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
+import torch
 
 from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
 from seqtrain.tasks.base import Evaluation
 from seqtrain.tasks.forecasting.baselines import RidgeWindows, last_value, seasonal_naive, window_mean
-from seqtrain.tasks.forecasting.meter import add_errors, empty_sums, error_details, error_sums
+from seqtrain.tasks.forecasting.meter import add_errors, empty_sums, error_details, error_sums, window_errors
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,17 +45,28 @@ def score_baselines(data: ForecastingData, monitor: str) -> dict[str, dict[str, 
     for split in data.sizes:
         if split != "train":
             sums = {who: empty_sums(spec) for who in methods}
+            errors: dict[str, list[np.ndarray]] = {who: [] for who in methods}
             for batch in data.eval_batches(split):
                 window = batch.inputs[:, :, :C].numpy()
                 for who, forecast in methods.items():
-                    add_errors(sums[who], forecast(window), batch)
+                    forecasts = forecast(window)
+                    add_errors(sums[who], forecasts, batch)
+                    if split == "test":
+                        errors[who].append(window_errors(torch.from_numpy(forecasts), cast(ForecastBatch, batch)))
             for who in methods:
                 metrics = sums[who].metrics()
                 if monitor == "crps":
                     metrics["crps"] = metrics["mae"]  # of a point, the two are one
                 details = error_details(sums[who], names)
-                scored[who][split] = Evaluation(metrics, sums=error_sums(sums[who]), details=details)
+                outputs = error_outputs(errors[who]) if split == "test" else {}
+                scored[who][split] = Evaluation(metrics, outputs, error_sums(sums[who]), details)
     return scored
+
+
+def error_outputs(errors: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Errors of each window by their names among a forecaster's outputs; of points, crps is the absolute error."""
+    squared, absolute, observed = np.concatenate(errors, axis=1)
+    return {"squared_errors": squared, "absolute_errors": absolute, "observed": observed, "crps": absolute}
 
 
 def fitted_linear(data: ForecastingData, lookback: int, horizon: int, num_variables: int) -> RidgeWindows | None:

@@ -150,10 +150,16 @@ class SequenceLabelling(Task):
         """What is known in theory and, where steps are words, the scores of each word's most frequent label."""
         table: Table = {who: dict.fromkeys(("validation", "test"), scores) for who, scores in data.known_scores.items()}
         if isinstance(data, HasLabelledTokens) and "train" in data.sizes:
-            table["most frequent tag"] = self.score_frequencies(data)
+            table["most frequent tag"] = {split: each.metrics for split, each in self.score_frequencies(data).items()}
         return table
 
-    def score_frequencies(self, data: Dataset) -> dict[str, dict[str, float]]:
+    def scored_baselines(self, data: Dataset) -> dict[str, dict[str, Evaluation]]:
+        scored = {who: dict.fromkeys(("validation", "test"), Evaluation(s)) for who, s in data.known_scores.items()}
+        if isinstance(data, HasLabelledTokens) and "train" in data.sizes:
+            scored["most frequent tag"] = self.score_frequencies(data)
+        return scored
+
+    def score_frequencies(self, data: Dataset) -> dict[str, Evaluation]:
         """Scores, by split, of the label frequencies of train as predictions."""
         assert isinstance(data, HasLabelledTokens)
         frequencies = LabelFrequencies(*data.labelled_tokens("train"), self.class_names)
@@ -164,7 +170,7 @@ class SequenceLabelling(Task):
                 meter = self.meter(nn.Identity())
                 for batch in data.eval_batches(split):
                     meter.update(batch, frequencies.log_probabilities([tokens[row] for row in batch.rows]))
-                scores[split] = meter.result().metrics
+                scores[split] = meter.result()
         return scores
 
 

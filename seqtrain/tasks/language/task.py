@@ -3,7 +3,6 @@
 Shapes: B rows, T steps, N scored tokens, K confidence bins.
 """
 
-import json
 import math
 from functools import partial
 from pathlib import Path
@@ -20,10 +19,11 @@ from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import cached
 from seqtrain.data.corpus.dataset import RunningText, SegmentBatch
 from seqtrain.errors import ConfigError
-from seqtrain.tasks.base import Evaluation, Meter, Table, Task
+from seqtrain.tasks.base import Evaluation, Meter, Task
 from seqtrain.tasks.language.generation import continuations
 from seqtrain.tasks.language.heads import AdaptiveSoftmaxHead, SoftmaxHead
 from seqtrain.tasks.language.sampling import Sampling
+from seqtrain.tasks.stored_baselines import read_baselines, write_baselines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -190,31 +190,32 @@ class LanguageModelling(Task):
         }
         return drawn, texts
 
-    def baselines(self, data: Dataset) -> Table:
+    def scored_baselines(self, data: Dataset) -> dict[str, dict[str, Evaluation]]:
         """Scores of uniform, unigram and Kneser-Ney n-gram models; cached by the prepared tokens."""
         if not isinstance(data, RunningText) or "train" not in data.sizes:
             return {}
         by_letter = data.tokenizer.kind in (TokenKind.char, TokenKind.byte)
         order = self.config.order or (7 if by_letter else 5)
-        key = f"{data.prepared.directory.name}-{order}-1"
-        directory = cached("ngrams", key, partial(self.fit_baselines, data, order))
-        return json.loads((directory / "scores.json").read_text())
+        key = f"{data.prepared.directory.name}-{order}-2"
+        return read_baselines(cached("ngrams", key, partial(self.fit_baselines, data, order)))
 
     def fit_baselines(self, data: RunningText, order: int, directory: Path) -> None:
-        """Fit on train, score on the other splits, write scores.json."""
+        """Fit on train, score on the other splits, write what ``read_baselines`` reads."""
         from seqtrain.tasks.language.ngrams import score_ngrams
 
         held_out = {split: data.tokens[split] for split in data.sizes if split != "train"}
         scored = score_ngrams(data.tokens["train"], held_out, self.vocab_size, order)
         characters, num_bytes = data.token_lengths
-        table: Table = {}
+        evaluations: dict[str, dict[str, Evaluation]] = {}
         for who, splits in scored.items():
-            table[who] = {}
+            evaluations[who] = {}
             for split, log_probabilities in splits.items():
                 targets = held_out[split][1:]
                 lengths = int(characters[targets].sum()), int(num_bytes[targets].sum())
-                table[who][split] = language_metrics(-log_probabilities.sum(), len(targets), *lengths)
-        (directory / "scores.json").write_text(json.dumps(table))
+                metrics = language_metrics(-log_probabilities.sum(), len(targets), *lengths)
+                outputs = {"log_probabilities": log_probabilities.astype(np.float32)}
+                evaluations[who][split] = Evaluation(metrics, outputs)
+        write_baselines(directory, evaluations)
 
 
 def gradient_by_lag(model: nn.Module, head: nn.Module, batch: Batch) -> np.ndarray:

@@ -1,0 +1,74 @@
+"""Whether a model is better than the baselines beside it: intervals of the differences on the same test examples."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from seqtrain.comparison.bootstrap import MAX_BLOCKS, block_length, resampled_means
+from seqtrain.comparison.examples import TASK_STATISTICS, Outputs, Statistic
+
+LEVEL = 0.95
+RESAMPLES = 2_000  # fewer than those of a comparison: every run makes these
+
+
+def against_baselines(
+    task: str, metric: str, maximize: bool, model: Outputs, baselines: Mapping[str, Outputs], spec: dict[str, Any]
+) -> dict[str, list[float]]:
+    """Intervals of how much better a model is than each baseline, by the paired bootstrap.
+
+    Args:
+        task: its kind.
+        metric: the monitored one.
+        maximize: whether more of it is better.
+        model: its outputs on the test examples.
+        baselines: likewise, by name.
+        spec: the DataSpec, as data.json has it.
+
+    Returns:
+        Ends of the interval, above 0 where the model is better, by name; without those baselines whose score on each
+        example is not known.
+    """
+    kind = TASK_STATISTICS.get(task)
+    if kind is None or metric not in kind.statistics:
+        return {}
+    own = statistic(kind.statistics[metric], model, spec)
+    others = {who: statistic(kind.statistics[metric], outputs, spec) for who, outputs in baselines.items()}
+    known = {who: each for who, each in others.items() if own is not None and same_examples(model, baselines[who])
+             and each is not None and len(each.terms) == len(own.terms)}  # fmt: skip
+    if own is None or not known:
+        return {}
+    statistics = [own, *known.values()]
+    block = 1
+    if kind.ordered:
+        series = np.stack([each.terms[:, 0] for each in statistics], axis=1)
+        block = block_length(series[:, 1:] - series[:, :1], least=spec.get("horizon") or 1)
+    block = max(block, math.ceil(len(own.terms) / MAX_BLOCKS))
+    terms = np.concatenate([each.terms for each in statistics], axis=1)
+    ends = np.cumsum([each.terms.shape[1] for each in statistics])[:-1]
+    resampled = np.concatenate(
+        [
+            np.stack([each.scores(part) for each, part in zip(statistics, np.split(means, ends, axis=1), strict=True)])
+            for means in resampled_means(terms, block, RESAMPLES)
+        ],
+        axis=1,
+    )
+    differences = (1 if maximize else -1) * (resampled[:1] - resampled[1:])
+    tails = (50 * (1 - LEVEL), 50 * (1 + LEVEL))
+    return {who: np.percentile(each, tails).tolist() for who, each in zip(known, differences, strict=True)}
+
+
+def statistic(definition: Any, outputs: Outputs, spec: dict[str, Any]) -> Statistic | None:
+    """The metric of outputs; None where an output that it needs is missing, or none of its values is finite."""
+    try:
+        found: Statistic = definition(outputs, spec)
+    except KeyError:
+        return None
+    return found if np.isfinite(found.terms).all() else None
+
+
+def same_examples(model: Outputs, baseline: Outputs) -> bool:
+    """Whether outputs that say what is true agree on it: of the same examples, in the same order."""
+    names = [name for name in ("targets", "lengths", "observed") if name in model and name in baseline]
+    return all(np.array_equal(model[name], baseline[name]) for name in names)
