@@ -13,7 +13,7 @@ from seqtrain.cli import commands
 from seqtrain.cli.completion import complete
 from seqtrain.cli.composed import check_resume, lr_find
 from seqtrain.cli.composing import train
-from seqtrain.cli.hydra_setup import composed_keys
+from seqtrain.cli.hydra_setup import add_to_hydra, composed_keys
 from seqtrain.cli.node_help import describe
 from seqtrain.cli.overview import overview
 from seqtrain.config import registry
@@ -64,4 +64,5 @@ def dispatch(arguments: list[str]) -> None:
 
 def show_help(arguments: list[str]) -> None:
     """Print the overview, or what there is to say of the nodes that are named."""
+    add_to_hydra()  # refuses plugins that do not fit
     print(describe(arguments) if arguments else overview(COMMANDS))
