@@ -39,7 +39,7 @@ def parse(words: list[str], wrong: bool = False) -> Command:
             skip = False
         elif word.startswith("-") and "=" not in word and word != "-":
             flags.add(word)
-            skip = word in ("--cfg", "--config-dir", "-p", "--package")
+            skip = word in ("--cfg", "--config-dir", "-p", "--package", "-sc")
         elif i == 0 and re.fullmatch(r"[a-z-]+", word):
             name = word
         else:

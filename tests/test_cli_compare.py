@@ -99,7 +99,7 @@ def test_bad_input_is_one_line(sweep: Path, arguments: list[str], part: str) -> 
 
 def test_comparing_needs_no_torch(sweep: Path) -> None:
     code = (
-        "import sys; from seqtrain.cli.main import dispatch; dispatch(['compare', 'outputs', 'output=again.html']); "
+        "import sys; from seqtrain.cli import dispatch; dispatch.dispatch(['compare', 'outputs', 'output=a.html']); "
         "print([m for m in ('torch', 'datasets', 'pandas', 'tensorboard') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], cwd=sweep, capture_output=True, text=True, check=True)

@@ -20,7 +20,7 @@ Compose = Callable[..., Config]
 COMPOSED = ("train", "lr-find", "check-resume")
 OWN_KEYS = {"train": set[str](), "lr-find": {"low", "high", "steps"}, "check-resume": {"steps"}}
 ALL = [command for page in PAGES for command in commands_of(page)]
-FLAGS = ("-m", "--multirun", "--help", "--hydra-help", "--version", "--cfg", "--config-dir", "-p", "--package")
+FLAGS = ("-m", "--multirun", "--help", "--hydra-help", "--version", "--cfg", "--config-dir", "-p", "--package", "-sc")
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ LEVELS = [
     {"models", "tasks"},
     {"training", "comparison"},
     {"commands"},
+    {"hydra_plugins"},
     {"cli"},
 ]
 LEVEL = {name: i for i, names in enumerate(LEVELS) for name in names}
@@ -36,8 +37,17 @@ WITHOUT_TORCH = {
 }
 
 
+ROOT = PACKAGE.parent
+FILES = [path for folder in ("seqtrain", "hydra_plugins") for path in sorted((ROOT / folder).rglob("*.py"))]
+
+
+def module(path: Path) -> str:
+    """Name of the module in a file."""
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
 def imported(path: Path) -> set[str]:
-    """Modules that a file imports, wherever in it."""
+    """Modules that a file imports, wherever in it and for whatever purpose, with the names that it takes from them."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -47,20 +57,34 @@ def imported(path: Path) -> set[str]:
     return names
 
 
-FILES = [p for p in sorted(PACKAGE.rglob("*.py")) if p.name not in ("__init__.py", "__main__.py")]
+def level(name: str) -> str:
+    """The folder or top-level module that a module belongs to."""
+    first, _, rest = name.partition(".")
+    return first if first == "hydra_plugins" else rest.partition(".")[0]
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+@pytest.mark.parametrize("path", [path for path in FILES if path.parent != PACKAGE or path.stem in LEVEL], ids=module)
 def test_imports_point_down(path: Path) -> None:
-    own = path.relative_to(PACKAGE).with_suffix("").parts[0]
+    own = level(module(path))
     for name in imported(path):
-        if name.startswith("seqtrain."):
-            other = name.split(".")[1]
+        if name.startswith(("seqtrain.", "hydra_plugins.")):
+            other = level(name)
             assert other == own or LEVEL[other] < LEVEL[own], f"{own} imports {name}"
         if name.split(".")[0] == "hydra":
-            assert own == "cli", "only the command line knows hydra"
+            assert own in ("cli", "hydra_plugins"), "only the command line knows hydra"
         if name.split(".")[0] == "torch":
             assert own not in WITHOUT_TORCH
+
+
+def test_no_modules_import_each_other() -> None:
+    """Not over any number of others either; imports inside functions and for types alone count too."""
+    names = {module(path) for path in FILES}
+    graph = {module(path): (imported(path) & names) - {module(path)} for path in FILES}
+    done: list[str] = []
+    while ready := [name for name, wanted in graph.items() if name not in done and wanted <= set(done)]:
+        done += ready
+    rest = {name: sorted(wanted - set(done)) for name, wanted in graph.items() if name not in done}
+    assert not rest, f"in circles, or above one: {rest}"
 
 
 def test_the_command_line_starts_without_torch() -> None:

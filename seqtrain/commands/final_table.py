@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from seqtrain.comparison.metrics import POINT_METRICS, UNRANKED, column_decimals
+from seqtrain.comparison.metrics import column_decimals
 
 Scores = dict[str, dict[str, dict[str, float]]]
 
@@ -78,9 +78,9 @@ def group(scores: Scores, metric: str, results: dict[str, Any]) -> list[str]:
 
 def best_of(values: Sequence[float], metric: str, results: dict[str, Any]) -> float | None:
     """The best value, or None of a metric of which neither more nor less is better."""
-    if metric in UNRANKED or not values:
+    more = results["maximize"] if metric == results["monitor"] else results.get("directions", {}).get(metric)
+    if more is None or not values:
         return None
-    more = results["maximize"] if metric == results["monitor"] else metric in POINT_METRICS
     return max(values) if more else min(values)
 
 

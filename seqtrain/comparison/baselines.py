@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from seqtrain.comparison.bootstrap import MAX_BLOCKS, block_length, resampled_means
-from seqtrain.comparison.examples import TASK_STATISTICS, Outputs, Statistic
+from seqtrain.comparison.metrics import statistics_of
+from seqtrain.tasks.statistics import Outputs, Statistic
 
 LEVEL = 0.95
 RESAMPLES = 2_000  # fewer than those of a comparison: every run makes these
@@ -30,11 +31,12 @@ def against_baselines(
         Ends of the interval, above 0 where the model is better, by name; without those baselines whose score on each
         example is not known.
     """
-    kind = TASK_STATISTICS.get(task)
-    if kind is None or metric not in kind.statistics:
+    kind = statistics_of(task)
+    make = kind.metrics[metric].statistic if metric in kind.metrics else None
+    if make is None:
         return {}
-    own = statistic(kind.statistics[metric], model, spec)
-    others = {who: statistic(kind.statistics[metric], outputs, spec) for who, outputs in baselines.items()}
+    own = statistic(make, model, spec)
+    others = {who: statistic(make, outputs, spec) for who, outputs in baselines.items()}
     known = {who: each for who, each in others.items() if own is not None and same_examples(model, baselines[who])
              and each is not None and len(each.terms) == len(own.terms)}  # fmt: skip
     if own is None or not known:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from seqtrain.comparison.metrics import statistics_of
 from seqtrain.comparison.runs import Run
 from seqtrain.config.loading import GROUPS
 
@@ -43,18 +44,13 @@ def identity(value: Any) -> str:
 
 def comparable(run: Run) -> dict[str, str]:
     """Facts that two runs must share for their scores to be compared: name -> value in words."""
-    spec, sizes = run.data["spec"], run.data["sizes"]
+    sizes = run.data["sizes"]
     facts = {"data": f"fingerprint {str(run.data['fingerprint'])[:8]}", "task": run.task.replace("_", " ")}
     facts |= {f"{split} size": f"{sizes[split]:,}" for split in ("validation", "test") if split in sizes}
     if run.data["scoring"]:
         facts["scores"] = run.data["scoring"]
-    if spec.get("targets") == "next token":
-        facts["vocabulary"] = str(spec.get("vocab_size"))
-    if spec.get("targets") == "future":
-        facts["season"] = str(spec.get("season"))  # the scale of mase and rmsse depends on it
-    if spec.get("targets") == "labels" and "data.max_length" in run.options:
-        facts["data.max_length"] = str(run.options["data.max_length"])  # later steps are not scored
-    return facts
+    must_agree = statistics_of(run.task).must_agree
+    return facts | (must_agree(run.data["spec"], run.options) if must_agree is not None else {})
 
 
 def comparable_sets(runs: Sequence[Run]) -> list[list[Run]]:

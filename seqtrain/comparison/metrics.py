@@ -1,26 +1,31 @@
-"""Properties of metrics by name: the better direction, and the unit of a difference."""
+"""What tasks register of their metrics, and how differences are written."""
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import cache
 
 import numpy as np
 
-POINT_METRICS = frozenset(
-    {
-        *("accuracy", "top5_accuracy", "sequence_accuracy", "macro_f1", "auroc"),
-        *("entity_f1", "entity_precision", "entity_recall"),
-    }
-)
-"""Metrics between 0 and 1 where more is better; for all other metrics less is better.
+from seqtrain.config import registry
+from seqtrain.errors import ConfigError
+from seqtrain.tasks.statistics import Metric, TaskStatistics
 
-A difference of 0.01 is one point.
-"""
+UNKNOWN = TaskStatistics("rows", {})
+"""Of a task that registers no statistics, or of a plugin that is not installed."""
 
-UNRANKED = frozenset({"coverage", "conformal_coverage"})
-"""Metrics without a better direction: their target is the nominal share."""
 
-NATS = {"language_modelling": "nats per token", "sequence_labelling": "nats per step"}
-"""Kind of task -> unit of ``loss``; nats for all others."""
+@cache
+def statistics_of(task: str) -> TaskStatistics:
+    """What a kind of task registers of its metrics."""
+    with suppress(ConfigError):
+        return registry.find("task", task).load_statistics() or UNKNOWN
+    return UNKNOWN
+
+
+def metric_of(metric: str, task: str) -> Metric:
+    """What is known of a metric of a kind of task; of an unknown one less is better."""
+    return statistics_of(task).metrics.get(metric, Metric())
 
 
 def unit(metric: str, task: str) -> tuple[float, str]:
@@ -33,11 +38,8 @@ def unit(metric: str, task: str) -> tuple[float, str]:
     Returns:
         Factor and words: a difference of 0.012 in accuracy is 1.2 ``points of accuracy``.
     """
-    if metric in POINT_METRICS:
-        return 100.0, f"points of {metric}"
-    if metric == "loss":
-        return 1.0, NATS.get(task, "nats")
-    return 1.0, f"in {metric}"
+    known = metric_of(metric, task)
+    return known.factor, known.unit or f"in {metric}"
 
 
 def deviation(values: Sequence[float]) -> float | None:

@@ -13,11 +13,11 @@ from itertools import combinations
 import numpy as np
 
 from seqtrain.comparison.bootstrap import MAX_BLOCKS, RESAMPLES, block_length, resampled_means
-from seqtrain.comparison.examples import TASK_STATISTICS, Floats, Statistic
 from seqtrain.comparison.grouping import Group
-from seqtrain.comparison.metrics import deviation, unit, width_decimals
+from seqtrain.comparison.metrics import deviation, metric_of, statistics_of, unit, width_decimals
 from seqtrain.comparison.runs import Run
 from seqtrain.errors import RunError
+from seqtrain.tasks.statistics import Floats, Statistic
 
 LEVEL = 0.95
 FEW_BLOCKS = 15
@@ -91,14 +91,14 @@ def compare_pairs(groups: Sequence[Group], metric: str, maximize: bool) -> Pairs
 
     Args:
         groups: groups of one table.
-        metric: a metric in ``TASK_STATISTICS`` of their task.
+        metric: a metric with a statistic among those of their task.
         maximize: more of the metric is better.
 
     Returns:
         The pairs; without differences if fewer than two groups have usable predictions.
     """
     first = groups[0].runs[0]
-    task = TASK_STATISTICS[first.task]
+    task = statistics_of(first.task)
     pairs = Pairs(metric, first.task, task.unit, examples=0, block=1)
     measured = measure(groups, pairs)
     if len(measured) < 2:
@@ -157,7 +157,9 @@ def read_statistic(run: Run, metric: str) -> tuple[Statistic, bytes]:
         RunError: if the predictions cannot be used, or do not reproduce the score that the run reported.
     """
     with run.predictions() as outputs:
-        statistic = TASK_STATISTICS[run.task].statistics[metric](outputs, run.data["spec"])
+        make = metric_of(metric, run.task).statistic
+        assert make is not None
+        statistic = make(outputs, run.data["spec"])
         rows = outputs["rows"]
         examples = np.concatenate([rows, outputs["lengths"]]) if "lengths" in outputs else rows
     value, reported = statistic.value(), run.scores["test"].get(metric, math.nan)
@@ -193,9 +195,9 @@ def sentence(difference: Difference, pairs: Pairs) -> str:
         text = f"{better} beats {worse} by {value} {words}, {interval}"
     else:
         text = f"no clear difference between {better} and {worse}: {value} {words} for the first, {interval}"
-    if pairs.task == "language_modelling" and pairs.metric == "loss":
+    if exponential := metric_of(pairs.metric, pairs.task).exponential:
         low, high = (100 * -math.expm1(-each) for each in (difference.lower, difference.upper))
-        text += f"; perplexity {100 * -math.expm1(-difference.value):.1f} % lower, {low:.1f} to {high:.1f}"
+        text += f"; {exponential} {100 * -math.expm1(-difference.value):.1f} % lower, {low:.1f} to {high:.1f}"
     return f"{text} ({seeds_text(difference, factor, decimals)})"
 
 
@@ -214,7 +216,7 @@ def resampling_line(pairs: Pairs) -> str:
     text = f"Intervals: paired bootstrap, {RESAMPLES:,} resamples of the {pairs.examples:,} test {pairs.unit}"
     if pairs.block > 1:
         text += f" in blocks of {pairs.block:,} neighbours"
-        if TASK_STATISTICS[pairs.task].ordered:
+        if statistics_of(pairs.task).ordered:
             text += ", since examples close in time depend on each other"
     text += ". They cover which examples are in test, not seeds."
     if pairs.examples / pairs.block < FEW_BLOCKS:

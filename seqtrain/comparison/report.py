@@ -4,9 +4,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from seqtrain.comparison.examples import TASK_STATISTICS
 from seqtrain.comparison.grouping import Group, comparable, comparable_sets, differing, group_runs
-from seqtrain.comparison.metrics import POINT_METRICS, UNRANKED, deviation
+from seqtrain.comparison.metrics import deviation, metric_of, statistics_of
 from seqtrain.comparison.pairs import Pairs, compare_pairs
 from seqtrain.comparison.runs import Run, Scores, UnfinishedRun, read_runs
 from seqtrain.config.base import suggest
@@ -99,9 +98,11 @@ def build_report(directories: Sequence[str], split: str | None = None, metrics: 
     if split is not None and runs and not any(split in run.scores for run in runs):
         splits = sorted({name for run in runs for name in run.scores})
         raise ConfigError(f"split={split}: no run has scores on it; {suggest(split, splits)}")
-    known = {metric for run in runs for scores in run.scores.values() for metric in scores} - UNRANKED
+    present = {(metric, run.task) for run in runs for scores in run.scores.values() for metric in scores}
+    unranked = {metric for metric, task in present if metric_of(metric, task).maximize is None}
+    known = {metric for metric, _ in present} - unranked
     for metric in metrics:
-        if metric in UNRANKED:
+        if metric in unranked:
             raise ConfigError(f"metric={metric}: neither more nor less of it is better; {suggest(metric, known)}")
         if runs and metric not in known:
             raise ConfigError(f"metric={metric}: no run has it; {suggest(metric, known)}")
@@ -140,7 +141,7 @@ def build_table(runs: Sequence[Run], split: str, metrics: Sequence[str]) -> Tabl
     first = kept[0]
     names = ", ".join(dict.fromkeys(str(run.options["data.name"]) for run in kept))
     size = first.data["sizes"].get(split)
-    unit = TASK_STATISTICS[first.task].unit if first.task in TASK_STATISTICS else "rows"
+    unit = statistics_of(first.task).unit
     rows_of_split = f", {split}" + (f" of {size:,} {unit}" if isinstance(size, int) else "")
     table = Table(
         heading=f"{names}, {first.task.replace('_', ' ')}{rows_of_split}",
@@ -165,13 +166,14 @@ def has_metric(runs: Sequence[Run], split: str, metric: str) -> bool:
 def is_maximized(metric: str, runs: Sequence[Run]) -> bool:
     """Whether more of a metric is better."""
     directions = {run.maximize for run in runs if run.monitor == metric and run.maximize is not None}
-    return directions.pop() if directions else metric in POINT_METRICS
+    return directions.pop() if directions else bool(metric_of(metric, runs[0].task).maximize)
 
 
 def default_metric(runs: Sequence[Run], shown: Sequence[str], split: str) -> str:
     """The metric that chose the checkpoints of all runs; if they differ, the first metric that all runs have."""
     monitors = {run.monitor for run in runs}
-    everywhere = [m for m in shown if m not in UNRANKED and all(m in run.scores.get(split, {}) for run in runs)]
+    ranked = [metric for metric in shown if metric_of(metric, runs[0].task).maximize is not None]
+    everywhere = [metric for metric in ranked if all(metric in run.scores.get(split, {}) for run in runs)]
     agreed = monitors.pop() if len(monitors) == 1 else None
     if agreed in everywhere:
         assert agreed is not None
@@ -240,7 +242,7 @@ def add_pairs(table: Table, metrics: Sequence[str]) -> None:
         table.notes.append("no intervals of differences: predictions are stored for test only")
         return
     for metric in metrics:
-        known = TASK_STATISTICS[task].statistics if task in TASK_STATISTICS else {}
+        known = [name for name, each in statistics_of(task).metrics.items() if each.statistic is not None]
         if metric not in known:
             instead = f"; metric= may be {', '.join(known)}" if known else ""
             table.notes.append(f"no intervals of differences in {metric}: it cannot be resampled{instead}")

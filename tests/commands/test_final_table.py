@@ -16,6 +16,7 @@ def results(**changes: Any) -> dict[str, Any]:
     base = {
         "model": "gru", "monitor": "accuracy", "maximize": True, "best_step": 7,
         "shown": ["loss", "accuracy", "macro_f1", "auroc", "calibration_error"],
+        "directions": {"loss": False, "accuracy": True, "macro_f1": True, "auroc": True, "calibration_error": False},
         "scores": {
             "gru": both(loss=0.31, accuracy=0.9, macro_f1=0.89, auroc=0.95, calibration_error=0.04),
             "majority class": both(accuracy=0.5, macro_f1=0.33, calibration_error=0.0),

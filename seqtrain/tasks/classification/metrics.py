@@ -6,6 +6,8 @@ Shapes: N examples, C classes, M confidence bins.
 import numpy as np
 from numpy.typing import NDArray
 
+from seqtrain.tasks.classification.statistics import macro_f1_of_means
+
 
 def classification_metrics(probabilities: NDArray[np.floating], targets: NDArray[np.integer]) -> dict[str, float]:
     """Accuracy, macro F1, area under the ROC curve and calibration error of predicted class probabilities.
@@ -43,9 +45,9 @@ def macro_f1(predictions: NDArray[np.integer], targets: NDArray[np.integer]) -> 
         The mean over the classes that occur in either, in [0, 1]; as scikit-learn's, whose import takes seconds.
     """
     size = max(predictions.max(), targets.max()) + 1
-    right = np.bincount(targets[predictions == targets], minlength=size)
-    either = np.bincount(predictions, minlength=size) + np.bincount(targets, minlength=size)
-    return float(np.mean(2 * right[either > 0] / either[either > 0]))
+    counted = (targets[predictions == targets], predictions, targets)
+    counts = np.concatenate([np.bincount(classes, minlength=size) for classes in counted])
+    return float(macro_f1_of_means(counts.astype(np.float64)))  # of counts as of shares
 
 
 def auroc(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:

@@ -11,6 +11,7 @@ from seqtrain.config.base import Targets
 from seqtrain.config.task import SequenceRegressionConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.tasks.base import Evaluation, Meter, Table, Task, linear_head
+from seqtrain.tasks.regression.statistics import absolute_error, squared_error
 
 
 class RegressionMeter(Meter):
@@ -32,9 +33,9 @@ class RegressionMeter(Meter):
     def result(self) -> Evaluation:
         order = np.argsort(np.concatenate(self.rows))
         predictions, targets = (torch.cat(part).numpy()[order] for part in (self.predictions, self.targets))
-        error = predictions - targets
-        metrics = {"mse": float(np.mean(error**2)), "mae": float(np.mean(np.abs(error)))}
-        return Evaluation(metrics, {"predictions": predictions, "targets": targets})
+        outputs = {"predictions": predictions, "targets": targets}
+        metrics = {"mse": squared_error(outputs, {}).value(), "mae": absolute_error(outputs, {}).value()}
+        return Evaluation(metrics, outputs)
 
 
 class SequenceRegression(Task):

@@ -1,5 +1,6 @@
 """Statistics of stored predictions equal the scores that tasks report, on the whole split and on resamples."""
 
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -9,8 +10,7 @@ import torch
 from sklearn.metrics import f1_score
 from torch import nn
 
-from seqtrain.comparison.examples import TASK_STATISTICS, Statistic
-from seqtrain.comparison.metrics import POINT_METRICS
+from seqtrain.comparison.metrics import metric_of, statistics_of
 from seqtrain.config import registry
 from seqtrain.config.task import (
     ForecastingConfig,
@@ -29,6 +29,7 @@ from seqtrain.tasks.labelling.task import SequenceLabelling, entity_metrics
 from seqtrain.tasks.language.heads import SoftmaxHead
 from seqtrain.tasks.language.task import LanguageModelling
 from seqtrain.tasks.regression.task import SequenceRegression
+from seqtrain.tasks.statistics import Statistic
 
 rng = np.random.default_rng(0)
 TAGS = ["O", "B-PER", "I-PER", "B-LOC", "I-LOC"]
@@ -113,13 +114,16 @@ def forecast(loss: ForecastLoss, missing: bool) -> tuple[Evaluation, np.ndarray]
     return meter.result(), truth
 
 
+def resampled(kind: str) -> dict[str, Callable[..., Statistic]]:
+    """The metrics of a kind of task that have a statistic."""
+    return {name: each.statistic for name, each in statistics_of(kind).metrics.items() if each.statistic is not None}
+
+
 def statistics(kind: str, result: Evaluation, spec: DataSpec | None = None) -> dict[str, Statistic]:
     """Every statistic of a kind of task whose metric the result has."""
     described = asdict(spec or DataSpec())
     return {
-        metric: read(result.outputs, described)
-        for metric, read in TASK_STATISTICS[kind].statistics.items()
-        if metric in result.metrics
+        metric: read(result.outputs, described) for metric, read in resampled(kind).items() if metric in result.metrics
     }
 
 
@@ -155,7 +159,7 @@ def test_scores_of_the_whole_split_are_those_that_tasks_report() -> None:
     }
     for kind, (result, described) in results.items():
         found = statistics(kind, result, described)
-        assert set(found) == set(TASK_STATISTICS[kind].statistics), kind
+        assert set(found) == set(resampled(kind)), kind
         for metric, statistic in found.items():
             assert statistic.value() == pytest.approx(result.metrics[metric], rel=1e-5), (kind, metric)
 
@@ -190,13 +194,13 @@ def test_entity_f1_and_accuracy_of_resampled_sequences() -> None:
 
 def test_a_missing_output_is_named() -> None:
     with pytest.raises(KeyError, match="log_probabilities"):
-        TASK_STATISTICS["sequence_labelling"].statistics["loss"]({"lengths": np.ones(2, dtype=int)}, {})
+        resampled("sequence_labelling")["loss"]({"lengths": np.ones(2, dtype=int)}, {})
 
 
 def test_every_task_is_known_and_the_better_direction_is_its_own() -> None:
-    assert set(TASK_STATISTICS) == set(registry.REGISTRY["task"])
+    assert all(resampled(kind) for kind in registry.REGISTRY["task"])
     for kind, entry in registry.REGISTRY["task"].items():
         task: Any = entry.load()
         assert issubclass(task, Task)
-        assert (task.monitor in POINT_METRICS) == task.maximize
-        assert task.monitor in TASK_STATISTICS[kind].statistics
+        assert metric_of(task.monitor, kind).maximize == task.maximize
+        assert task.monitor in resampled(kind)

@@ -1,0 +1,61 @@
+"""Statistics of classification: an example is a row.
+
+Shapes: N rows, C classes; "..." any shape.
+"""
+
+import numpy as np
+
+from seqtrain.tasks.statistics import (
+    MAX_TERMS,
+    Floats,
+    Metric,
+    Outputs,
+    Spec,
+    Statistic,
+    TaskStatistics,
+    mean_of,
+    quotient,
+    share,
+)
+
+
+def class_accuracy(outputs: Outputs, spec: Spec) -> Statistic:
+    """Accuracy: share of rows whose most probable class is correct."""
+    return mean_of(outputs["probabilities"].argmax(1) == outputs["targets"])
+
+
+def class_cross_entropy(outputs: Outputs, spec: Spec) -> Statistic:
+    """Loss: negative log-probability of the true class, in nats."""
+    probabilities, targets = outputs["probabilities"], outputs["targets"]
+    true = probabilities[np.arange(len(targets)), targets]
+    return mean_of(-np.log(np.maximum(true, np.finfo(np.float64).tiny)))
+
+
+def class_macro_f1(outputs: Outputs, spec: Spec) -> Statistic:
+    """Macro F1, from counts of correct, predicted and true rows of each class."""
+    probabilities, targets = outputs["probabilities"], outputs["targets"]
+    N, C = probabilities.shape
+    if 3 * N * C > MAX_TERMS:
+        raise KeyError(f"macro_f1 of {C:,} classes takes too much memory to be resampled")
+    guesses, rows, terms = probabilities.argmax(1), np.arange(N), np.zeros((N, 3, C))
+    terms[rows, 0, targets] = guesses == targets
+    terms[rows, 1, guesses] = terms[rows, 2, targets] = 1
+    return Statistic(terms.reshape(N, 3 * C), macro_f1_of_means)
+
+
+def macro_f1_of_means(means: Floats) -> Floats:
+    """Mean F1 over the classes that occur, (...), from the shares of correct, predicted and true rows (..., 3 C)."""
+    hits, guessed, true = np.moveaxis(means.reshape(*means.shape[:-1], 3, -1), -2, 0)
+    occurs = guessed + true > 0
+    return quotient(quotient(2 * hits, guessed + true).sum(-1), occurs.sum(-1).astype(np.float64))
+
+
+STATISTICS = TaskStatistics(
+    "rows",
+    {
+        "accuracy": share("accuracy", class_accuracy),
+        "loss": Metric(class_cross_entropy, unit="nats"),
+        "macro_f1": share("macro_f1", class_macro_f1),
+        "auroc": share("auroc"),
+    },
+)

@@ -1,0 +1,74 @@
+"""Statistics of sequence labelling: an example is a sequence, since its steps depend on each other.
+
+Shapes: N sequences.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqtrain.tasks.statistics import (
+    Floats,
+    Metric,
+    Options,
+    Outputs,
+    Spec,
+    Statistic,
+    TaskStatistics,
+    mean_of,
+    ratio,
+    share,
+)
+
+
+def per_sequence(values: NDArray[Any], outputs: Outputs) -> Floats:
+    """Sums over the steps of each sequence, (N,), of concatenated values; no sequence is empty."""
+    starts = np.concatenate([[0], np.cumsum(outputs["lengths"])[:-1]])
+    return np.add.reduceat(values.astype(np.float64), starts)
+
+
+def label_cross_entropy(outputs: Outputs, spec: Spec) -> Statistic:
+    """Loss: negative log-probability of the true label, in nats per step."""
+    return ratio(per_sequence(-outputs["log_probabilities"], outputs), outputs["lengths"])
+
+
+def label_accuracy(outputs: Outputs, spec: Spec) -> Statistic:
+    """Accuracy: share of steps with the correct label."""
+    return ratio(per_sequence(outputs["predictions"] == outputs["targets"], outputs), outputs["lengths"])
+
+
+def sequence_accuracy(outputs: Outputs, spec: Spec) -> Statistic:
+    """Share of sequences in which every label is correct."""
+    return mean_of(per_sequence(outputs["predictions"] != outputs["targets"], outputs) == 0)
+
+
+def entity_f1(outputs: Outputs, spec: Spec) -> Statistic:
+    """F1 of entities: 2 * correct / (predicted + true)."""
+    from seqeval.metrics.sequence_labeling import get_entities
+
+    names, ends = np.array(spec["class_names"], dtype=object), np.cumsum(outputs["lengths"])[:-1]
+    sides = [np.split(names[outputs[side]], ends) for side in ("predictions", "targets")]
+    found = [[set(get_entities(row.tolist())) for row in side] for side in sides]
+    hits = np.array([2 * len(guessed & true) for guessed, true in zip(*found, strict=True)])
+    return ratio(hits, np.array([len(guessed) + len(true) for guessed, true in zip(*found, strict=True)]))
+
+
+def scored_length(spec: Spec, options: Options) -> dict[str, str]:
+    """``data.max_length``, since later steps are not scored."""
+    key = "data.max_length"
+    return {key: str(options[key])} if key in options else {}
+
+
+STATISTICS = TaskStatistics(
+    "sequences",
+    {
+        "loss": Metric(label_cross_entropy, unit="nats per step"),
+        "accuracy": share("accuracy", label_accuracy),
+        "sequence_accuracy": share("sequence_accuracy", sequence_accuracy),
+        "entity_f1": share("entity_f1", entity_f1),
+        "entity_precision": share("entity_precision"),
+        "entity_recall": share("entity_recall"),
+    },
+    must_agree=scored_length,
+)
