@@ -31,7 +31,16 @@ def final_table(results: dict[str, Any], width: int | None = None) -> str:
     texts = [f"scores: {results['scoring']}"] if results.get("scoring") else []
     texts += [f"{key}: {results[key]}" for key in results.get("remarks", [])]
     texts += [verdict(results)] if results.get("against_baselines") else []
-    return "\n".join([*lines, *(line for text in texts for line in textwrap.wrap(text, width, subsequent_indent="  "))])
+    return "\n".join(
+        [
+            *lines,
+            *(
+                line
+                for text in texts
+                for line in textwrap.wrap(text, width, subsequent_indent="  ", break_on_hyphens=False)
+            ),
+        ]
+    )
 
 
 def chosen_metrics(results: dict[str, Any]) -> list[str]:
