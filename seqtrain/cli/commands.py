@@ -84,8 +84,8 @@ def predict(arguments: Sequence[str]) -> None:
 
     A classifier adds a prediction and one probability per class to the input's columns; a tagger the labels of the
     tokens; a regression a number. A language model writes the tokens of a text with their log-probabilities; a
-    forecaster the data.horizon steps after the end of each series. Files: csv, tsv, jsonl, parquet, txt (input only; for
-    a classifier one text a line); for a tagger also conll; of series the input is csv or parquet; - is stdin (of a
+    forecaster the data.horizon steps after the end of each series. Files: csv, tsv, jsonl, parquet, txt (input only;
+    for a classifier one text a line); for a tagger also conll; of series the input is csv or parquet; - is stdin (of a
     tagger a sentence a line, of series csv) and, as jsonl, stdout.
     """
     literal, overrides = split_arguments(arguments, "run", "input", output="-", checkpoint="best")
