@@ -23,10 +23,16 @@ class Registration:
 
     schema: type[Node]
     target: str
+    statistics: str | None = None
+    """Of a task: its ``TaskStatistics``, as ``module:NAME``."""
 
     def load(self) -> Any:
         """Import the class."""
         return load_object(self.target)
+
+    def load_statistics(self) -> Any:
+        """Import the statistics; None if none are registered."""
+        return None if self.statistics is None else load_object(self.statistics)
 
 
 def load_object(target: str) -> Any:
@@ -39,11 +45,23 @@ REGISTRY: dict[str, dict[str, Registration]] = {"data": {}, "task": {}, "model":
 FOLDERS: list[Path] = []  # of YAML files that plugins offer beside conf/
 
 
-def register(group: str, kind: str, schema: type[Node], target: str) -> None:
-    """Make ``kind`` known in a group; a YAML file names it by ``/schema/<group>/<kind>@_here_`` in its defaults."""
-    if kind in REGISTRY[group] and REGISTRY[group][kind] != Registration(schema, target):
+def register(group: str, kind: str, schema: type[Node], target: str, statistics: str | None = None) -> None:
+    """Make ``kind`` known in a group; a YAML file names it by ``/schema/<group>/<kind>@_here_`` in its defaults.
+
+    Args:
+        group: ``data``, ``task``, ``model`` or ``trainer``.
+        kind: its name there.
+        schema: dataclass of its options.
+        target: class that is built from them, as ``module:Class``.
+        statistics: of a task, the ``TaskStatistics`` by which ``compare`` reads its runs, as ``module:NAME``.
+
+    Raises:
+        ConfigError: if the kind is registered as something else.
+    """
+    new = Registration(schema, target, statistics)
+    if REGISTRY[group].get(kind, new) != new:
         raise ConfigError(f"{group} kind {kind!r} is registered twice: as {REGISTRY[group][kind].target} and {target}")
-    REGISTRY[group][kind] = Registration(schema, target)
+    REGISTRY[group][kind] = new
 
 
 def register_folder(folder: Path) -> None:
@@ -90,16 +108,15 @@ register("data", "library_corpus", corpus.LibraryCorpusConfig, "seqtrain.data.co
 register("data", "public_series", series.PublicSeriesConfig, "seqtrain.data.series.dataset:ForecastingData")
 register("data", "series_files", series.SeriesFilesConfig, "seqtrain.data.series.dataset:ForecastingData")
 register("data", "generated_series", series.GeneratedSeriesConfig, "seqtrain.data.series.dataset:ForecastingData")
-register("task", "classification", task.ClassificationConfig, "seqtrain.tasks.classification.task:Classification")
-register(
-    "task",
-    "sequence_regression",
-    task.SequenceRegressionConfig,
-    "seqtrain.tasks.regression.task:SequenceRegression",
-)
-register("task", "sequence_labelling", task.SequenceLabellingConfig, "seqtrain.tasks.labelling.task:SequenceLabelling")
-register("task", "language_modelling", task.LanguageModellingConfig, "seqtrain.tasks.language.task:LanguageModelling")
-register("task", "forecasting", task.ForecastingConfig, "seqtrain.tasks.forecasting.task:Forecasting")
+for kind, schema, room, name in (
+    ("classification", task.ClassificationConfig, "classification", "Classification"),
+    ("sequence_regression", task.SequenceRegressionConfig, "regression", "SequenceRegression"),
+    ("sequence_labelling", task.SequenceLabellingConfig, "labelling", "SequenceLabelling"),
+    ("language_modelling", task.LanguageModellingConfig, "language", "LanguageModelling"),
+    ("forecasting", task.ForecastingConfig, "forecasting", "Forecasting"),
+):
+    module = f"seqtrain.tasks.{room}"
+    register("task", kind, schema, f"{module}.task:{name}", statistics=f"{module}.statistics:STATISTICS")
 register("model", "linear", model.LinearConfig, "seqtrain.models.linear:LinearModel")
 register("model", "segment", model.SegmentConfig, "seqtrain.models.segment:SegmentModel")
 register("model", "recurrent", model.RecurrentConfig, "seqtrain.models.recurrent:RecurrentModel")
