@@ -1,4 +1,4 @@
-"""A package of one's own: examples/own_model, really installed, and plugins that are broken."""
+"""Packages of one's own: those in examples/, really installed, and plugins that are broken."""
 
 import importlib
 import json
@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from seqtrain.commands.build import check_model, check_targets
+from seqtrain.config import registry
+from seqtrain.config.base import DataConfig, Targets
+from seqtrain.config.root import Config
 from seqtrain.data.base import Batch, DataSpec
+from seqtrain.errors import ConfigError
 from seqtrain.layers.masks import real_steps
-from seqtrain.run_directory import read_json
+from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.training.checkpoint import load_checkpoint
 from tests import command_line
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -28,14 +35,14 @@ D, H, B, T = 5, 4, 3, 7
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that the example was installed into, from a copy, so that no build stays behind."""
-    source, target = tmp_path_factory.mktemp("source") / "own_model", tmp_path_factory.mktemp("installed")
-    shutil.copytree(
-        ROOT / "examples/own_model", source, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
-    )
+    """The folder that the examples were installed into, from copies, so that no build stays behind."""
+    source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
+    for name in ("own_model", "own_task"):
+        ignored = shutil.ignore_patterns("build", "*.egg-info", "__pycache__")
+        shutil.copytree(ROOT / "examples" / name, source / name, ignore=ignored)
     subprocess.run(
         [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation",
-         "--target", target, source],
+         "--target", target, source / "own_model", source / "own_task"],
         check=True, capture_output=True,
     )  # fmt: skip
     return target
@@ -58,13 +65,19 @@ def seqtrain(tmp_path: Path) -> Run:
 
 
 @pytest.fixture(scope="module")
-def own_model(installed: Path) -> Iterator[Any]:
-    """The module own_model.model, imported from where it was installed."""
+def imported(installed: Path) -> Iterator[Callable[[str], Any]]:
+    """Imports a module of the examples from where they were installed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(installed)
-        yield importlib.import_module("own_model.model")
-    for name in [name for name in sys.modules if name.partition(".")[0] == "own_model"]:
+        yield importlib.import_module
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("own_model", "own_task")]:
         del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def own_model(imported: Callable[[str], Any]) -> Any:
+    """The module own_model.model."""
+    return imported("own_model.model")
 
 
 def test_train_and_eval(seqtrain: Run, installed: Path, reviews: Path, tmp_path: Path) -> None:
@@ -97,7 +110,8 @@ def test_it_is_an_option_like_the_others(seqtrain: Run, installed: Path) -> None
 
 
 def test_it_registers_without_torch(seqtrain: Run, installed: Path) -> None:
-    code = "import sys, own_model; own_model.register(); print('torch' in sys.modules)"
+    code = "import sys, own_model, own_task, own_task.statistics; own_model.register(); own_task.register()"
+    code += "; print('torch' in sys.modules)"
     assert seqtrain(installed, start=("-c", code)).stdout.strip() == "False"
 
 
@@ -161,6 +175,146 @@ def test_padding_and_the_future_never_change_a_step(own_model: Any, pooling: str
         before, after = (model(batch_of([row]))[0][0] for row in (rows[0], changed))
         torch.testing.assert_close(before[:5], after[:5])
         assert not torch.allclose(before[5:], after[5:])
+
+
+STARS = [
+    "data=star_reviews", "data.path=stars.csv", "model=word_mean", "trainer.schedule=constant",
+    "trainer.warmup_steps=0", "trainer.figures=false", "device=cpu",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def stars(installed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the packages, from where commands find them, the texts of own_task, and a run of two steps."""
+    folder = tmp_path_factory.mktemp("stars") / "folder"
+    shutil.copytree(installed, folder)
+    shutil.copyfile(ROOT / "examples/own_task/stars.csv", folder / "stars.csv")
+    result = command_line.seqtrain(folder, *STARS, "trainer.max_steps=2", "hydra.run.dir=run")
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+def test_own_task_trains_and_evaluates(stars: Path) -> None:
+    scores = read_json(stars / "run/results.json")["scores"]
+    assert list(scores) == ["word_mean", "shares"]
+    assert all(set(split) == {"mae", "accuracy", "loss"} for who in scores.values() for split in who.values())
+    result = command_line.seqtrain(stars, "eval", "run=run", "data.eval_batch_tokens=300")
+    assert result.returncode == 0, result.stderr
+    assert {name: json.loads(result.stdout)[name] for name in ("mae", "accuracy")} == {
+        name: scores["word_mean"]["test"][name] for name in ("mae", "accuracy")
+    }
+    lines = (stars / "stars.csv").read_text().splitlines()[:31]
+    (stars / "others.csv").write_text("\n".join(lines) + "\n")
+    result = command_line.seqtrain(stars, "eval", "run=run", "data.path=others.csv")
+    assert json.loads(result.stdout)["size"] == 30, result.stderr
+    (stars / "others.csv").write_text("text,stars\nGood.,4.5\n")
+    result = command_line.seqtrain(stars, "eval", "run=run", "data.path=others.csv")
+    assert "others.csv: row 1 has stars='4.5'; must be a whole number from 1 to 5" in result.stderr
+
+
+def test_an_option_of_a_plugin_that_decides_the_inputs_is_fixed(stars: Path, fails: Callable[..., None]) -> None:
+    for key in ("data.lowercase=false", "data.num_stars=6", "task.initial_gap=2"):
+        fails(command_line.seqtrain(stars, "eval", "run=run", key), f"{key.partition('=')[0]}: is fixed by the trained")
+
+
+def test_own_task_resumes(stars: Path) -> None:
+    """From step 2 to step 4, with the weights of a run that was never stopped."""
+    shutil.copytree(stars / "run", stars / "resumed")
+    for arguments in (["resume=resumed"], [*STARS, "hydra.run.dir=whole"]):
+        result = command_line.seqtrain(stars, *arguments, "trainer.max_steps=4")
+        assert result.returncode == 0, result.stderr
+    resumed, whole = (RunDirectory(stars / name) for name in ("resumed", "whole"))
+    first, second = (load_checkpoint(run.checkpoint_path("last"), run.id) for run in (resumed, whole))
+    assert first["step"] == second["step"] == 4
+    for part in ("model", "head"):
+        assert all(torch.equal(value, second[part][name]) for name, value in first[part].items())
+
+
+def test_own_task_predicts(stars: Path, seqtrain: Run) -> None:
+    (stars / "new.csv").write_text('text\nThe film was superb.\n""\nThe book was dull and the music was awful.\n')
+    result = command_line.seqtrain(stars, "predict", "run=run", "input=new.csv", "output=-")
+    assert result.returncode == 0, result.stderr
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert rows[1]["prediction"] is rows[1]["expected"] is None
+    code = "import sys, seqtrain; predictor = seqtrain.load(sys.argv[1], device='cpu')\n"
+    code += "for text in sys.argv[2:]: print(*[(p.stars, round(p.expected, 5)) for p in predictor.predict([text])])"
+    texts = [rows[0]["text"], rows[2]["text"]]
+    result = seqtrain(stars, str(stars / "run"), *texts, start=("-c", code))
+    expected = [str((rows[i]["prediction"], round(rows[i]["expected"], 5))) for i in (0, 2)]
+    assert result.stdout.splitlines() == expected, result.stderr
+
+
+def test_own_task_is_compared(stars: Path) -> None:
+    options = ["model=word_mean,gru", "seed=0,1", "trainer.max_steps=3"]
+    result = command_line.seqtrain(stars, "-m", *STARS, *options, "hydra.sweep.dir=sweep")
+    assert result.returncode == 0, result.stderr
+    result = command_line.seqtrain(stars, "compare", "sweep", "metric=mae,accuracy,loss")
+    assert result.returncode == 0, result.stderr
+    assert (
+        "star_reviews, stars, test of 48 texts" in result.stdout and "resamples of the 48 test texts" in result.stdout
+    )
+    assert result.stdout.count("2 seeds each") == 3 and result.stdout.count("95 % interval") == 3
+    assert " stars" in result.stdout and " points of accuracy" in result.stdout and " nats" in result.stdout
+
+
+def test_own_task_is_in_the_help(stars: Path) -> None:
+    assert {"star_reviews,", "word_mean"} <= set(command_line.seqtrain(stars, "--help").stdout.split())
+    assert "Distance between neighbouring" in command_line.seqtrain(stars, "--help", "task.stars").stdout
+
+
+def test_ordinal_head_equals_its_equation(imported: Callable[[str], Any]) -> None:
+    """P(y > k) = sigmoid(w x - b_k); far from all thresholds the gradients are still numbers."""
+    torch.manual_seed(0)
+    head = imported("own_task.task").OrdinalHead(D, 5, 1.5)
+    x = torch.randn(B, D)
+    thresholds = torch.tensor([-2.25, -0.75, 0.75, 2.25])
+    above = torch.sigmoid(head.score(x) - thresholds)
+    probabilities = torch.cat([torch.ones(B, 1), above], 1) - torch.cat([above, torch.zeros(B, 1)], 1)
+    torch.testing.assert_close(head(x).exp(), probabilities)
+    head(1e3 * x).sum().backward()
+    assert all(torch.isfinite(p.grad).all() and p.grad.abs().sum() > 0 for p in head.parameters())
+
+
+def test_word_mean_ignores_padding(imported: Callable[[str], Any]) -> None:
+    model = imported("own_task.model").WordMean(30, 0, D, 0.5).eval()
+    rows = [torch.randint(1, 30, (length,)) for length in (6, 1, 3)]
+    together = model(batch_of(rows, extra_padding=2))[0]
+    assert together.shape == (3, model.output_size)
+    for i, row in enumerate(rows):
+        torch.testing.assert_close(together[i], model(batch_of([row]))[0][0])
+
+
+@dataclass
+class TidesConfig(DataConfig):
+    lookback: int = 48
+    horizon: int = 12
+
+
+class Tides:
+    targets = Targets.future
+
+
+class Order:
+    targets = "order"
+
+
+def test_models_of_series_take_those_of_a_plugin(composed: Callable[..., Config], monkeypatch: Any) -> None:
+    configs = [composed("data=sine", f"model={name}") for name in ("linear", "segrnn", "gru")]
+    monkeypatch.setitem(registry.REGISTRY["data"], "tides", registry.Registration(TidesConfig, f"{__name__}:Tides"))
+    for config in configs:
+        config.data = TidesConfig(kind="tides", name="tides")
+        check_model(config)
+
+
+def test_data_and_task_of_a_plugin_may_have_targets_of_their_own(
+    composed: Callable[..., Config], monkeypatch: Any
+) -> None:
+    config = composed("model=gru")
+    monkeypatch.setitem(registry.REGISTRY["task"], "order", registry.Registration(DataConfig, f"{__name__}:Order"))
+    config.task.kind = config.task.name = "order"
+    check_targets(config, "order")
+    with pytest.raises(ConfigError, match="task=order: predicts the order of a sequence, but .* has its class"):
+        check_targets(config, Targets.sequence_class)
 
 
 FAULTS = {

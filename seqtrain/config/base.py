@@ -15,7 +15,10 @@ from seqtrain.errors import ConfigError
 
 
 class Targets(StrEnum):
-    """What is to be predicted: what data has, what a task predicts, and what a model is made for."""
+    """What is to be predicted: what data has, what a task predicts, and what a model is made for.
+
+    A plugin may use another word of its own, the same for its data and its task.
+    """
 
     sequence_class = "class"
     """A class of each sequence."""
@@ -60,7 +63,7 @@ class TaskConfig(Node):
 class ModelConfig(Node):
     """The network between inputs and features."""
 
-    targets: ClassVar[Targets | None] = None
+    targets: ClassVar[str | None] = None
     """What alone the model can predict; None for one that serves several tasks."""
 
     def kernels(self) -> list[str]:

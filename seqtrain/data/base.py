@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqtrain.config.base import DataConfig, Targets
+from seqtrain.config.base import DataConfig
 from seqtrain.errors import DataError
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Batch:
 class Dataset(ABC):
     """Splits of examples, served as batches. The order of training batches depends on seed, epoch and position only."""
 
-    targets: ClassVar[Targets | None] = None
+    targets: ClassVar[str | None] = None
     """What is to be predicted, where it is the same for all data of this class; None where the options decide."""
     spec: DataSpec
     fingerprint: str

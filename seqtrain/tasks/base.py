@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqtrain.config.base import DataConfig, Targets
+from seqtrain.config.base import DataConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.run_directory import RunDirectory
 
@@ -64,7 +64,7 @@ class Task(ABC):
     A task is built as ``Task(config, spec)``, from its own options and the DataSpec.
     """
 
-    targets: ClassVar[Targets]
+    targets: ClassVar[str]
     """What it predicts."""
     causal: bool
     """Whether features may depend on no later step."""
