@@ -17,7 +17,7 @@ import torch
 from benchmarking.tool import bare_steps, composed
 from benchmarking.worker import gpu_memory, wait_for_gpu
 from seqtrain.commands.check_resume import check_resume
-from seqtrain.commands.session import begin
+from seqtrain.commands.session import start
 from seqtrain.errors import UserError
 from seqtrain.kernels.machine import bf16_products
 from seqtrain.run_directory import RunDirectory
@@ -80,7 +80,7 @@ def losses(overrides: list[str], device: str) -> list[float]:
     own = [option for option in NO_DROPOUT if has(known, option)]
     drawn = [option for option in overrides if "weight_drop" not in option]
     with tempfile.TemporaryDirectory() as folder:
-        session = begin(composed([*drawn, *own, *short]), RunDirectory.claim(Path(folder, "run"), exact=True), SOLO)
+        session = start(composed([*drawn, *own, *short]), RunDirectory.claim(Path(folder, "run"), exact=True), SOLO)
         session.trainer.observers = [observer := Losses()]
         session.trainer.fit()
     return observer.found

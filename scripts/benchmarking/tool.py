@@ -25,7 +25,7 @@ from seqtrain.training.device import autocast, seed_everything
 from seqtrain.training.objective import Objective
 from seqtrain.training.observers import JsonLines, TensorBoard
 from seqtrain.training.optimizers import build_optimizer
-from seqtrain.training.ranks import join_ranks
+from seqtrain.training.ranks import init_ranks
 from seqtrain.training.trainer import Trainer
 
 
@@ -65,7 +65,7 @@ class Counted:
 def trainer(overrides: list[str], rows: str | None = None) -> tuple[Turn, int]:
     """The trainer with its logs, without evaluations and checkpoints; several processes train as under torchrun."""
     config = composed(overrides)
-    ranks = join_ranks()
+    ranks = init_ranks()
     seed_everything(config.seed)
     counted = Counted(build_data(config), rows)
     built = build_model(config, counted.data.spec)
@@ -124,7 +124,7 @@ def bare_steps(
     limit = cast(Any, config.trainer.max_grad_norm)
     state: Any = None
 
-    def begin(turn: int) -> Counted:
+    def start(turn: int) -> Counted:
         nonlocal state
         counted.work, state = Work(), None
         return counted
@@ -145,4 +145,4 @@ def bare_steps(
         optimizer.step()
         clock("update")
 
-    return begin, step, built.num_parameters
+    return start, step, built.num_parameters

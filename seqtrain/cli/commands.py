@@ -26,9 +26,9 @@ def resume(arguments: Sequence[str]) -> None:
     run = RunDirectory.open(literal["resume"], "resume")
     saved, config = run_config(run, overrides)
     if several_processes():
-        from seqtrain.commands.together import resume_together
+        from seqtrain.commands.distributed import resume_distributed
 
-        resume_together(saved, config, run)
+        resume_distributed(saved, config, run)
         return
     with run.locked():
         from seqtrain.commands.train import resume

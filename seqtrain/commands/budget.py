@@ -20,7 +20,7 @@ from seqtrain.tasks.language.heads import SoftmaxHead
 
 log = logging.getLogger(__name__)
 
-CLOSE, TOO_FAR = 0.02, 0.1  # shares of the budget: what needs no word, and what is refused
+WARN_ABOVE, REFUSE_ABOVE = 0.02, 0.1  # shares of the budget: what needs no word, and what is refused
 
 
 def solve_width(config: Config, spec: DataSpec) -> None:
@@ -45,10 +45,10 @@ def solve_width(config: Config, spec: DataSpec) -> None:
     if len(widths) > 1:
         last = list(widths)[-1]
         model = closest(replace(config, model=model), spec, {last: widths[last]}, target)
-    found = count(replace(config, model=model), spec)
+    found = count_parameters(replace(config, model=model), spec)
     off = 100 * (found / target - 1)
     sizes = ", ".join(f"model.{key}={get(model, key)}" for key in widths)
-    if abs(off) > 100 * TOO_FAR:
+    if abs(off) > 100 * REFUSE_ABOVE:
         raise ConfigError(
             f"budget.params={config.budget.params}: the closest width, {sizes}, has {found:,} parameters "
             f"({off:+.0f} %) without embedding and softmax; change it, or the sizes that stay as they are"
@@ -57,7 +57,7 @@ def solve_width(config: Config, spec: DataSpec) -> None:
     log.info(
         "budget.params=%s: %s (%s parameters without embedding and softmax)", config.budget.params, sizes, f"{found:,}"
     )
-    if abs(off) > 100 * CLOSE:
+    if abs(off) > 100 * WARN_ABOVE:
         log.warning("budget.params=%s: that is %+.1f %%, and no width comes closer", config.budget.params, off)
 
 
@@ -73,7 +73,7 @@ def closest(config: Config, spec: DataSpec, widths: dict[str, int], target: int)
 
     @cache
     def parameters(units: int) -> int:
-        return count(replace(config, model=scaled(units)), spec)
+        return count_parameters(replace(config, model=scaled(units)), spec)
 
     above = 1
     while parameters(above) < target:
@@ -106,13 +106,13 @@ def get(model: ModelConfig, key: str) -> Any:
     return reduce(getattr, key.split("."), model)
 
 
-def count(config: Config, spec: DataSpec) -> int:
-    """Parameters of the model that a config describes, as ``counted`` has it; takes no memory and no random numbers."""
+def count_parameters(config: Config, spec: DataSpec) -> int:
+    """Number of parameters of a config's model, as ``count_built`` counts; uses no memory and no random numbers."""
     with torch.device("meta"):
-        return counted(build_model(replace(config, device="meta"), spec))
+        return count_built(build_model(replace(config, device="meta"), spec))
 
 
-def counted(built: Built) -> int:
+def count_built(built: Built) -> int:
     """Trained numbers of model and head without those that the vocabulary's size decides.
 
     These are the embedding's vectors and, of language models, the softmax's rows and biases, or all of an adaptive

@@ -99,7 +99,7 @@ def check_model(config: Config) -> None:
         check_vectors(config.model.embedding.path, config.model.embedding.embed_dim)
 
 
-def check_kept(config: Config, run: RunDirectory) -> None:
+def check_model_kept(config: Config, run: RunDirectory) -> None:
     """Raise RunError for a run that keeps no model; of one that has made a few steps only, say so."""
     mode = config.debug.mode
     if mode in (DebugMode.overfit, DebugMode.profile):
@@ -117,7 +117,7 @@ def load_trained(config: Config, run: RunDirectory, checkpoint: str, spec: DataS
         checkpoint: ``best`` or ``last``.
         spec: of the data to be scored; None takes that of the run.
     """
-    check_kept(config, run)
+    check_model_kept(config, run)
     built = build_model(config, spec or DataSpec(**read_json(run.data_path)["spec"]))
     saved = load_checkpoint(run.checkpoint_path(checkpoint), run.id, built.device)
     load_weights(built.model, built.head, saved)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqtrain.commands.session import Session, begin, go_on
+from seqtrain.commands.session import Session, resume_from_checkpoint, start
 from seqtrain.config.base import require
 from seqtrain.config.loading import to_yaml
 from seqtrain.config.root import Config
@@ -48,8 +48,8 @@ def check_resume(config: Config, steps: int, directory: Path) -> int:
     trainer = config.trainer
     trainer.max_steps, trainer.log_every, trainer.figures, trainer.checkpoint_seconds = 2 * steps, 1, False, None
     whole, stopped = (RunDirectory.claim(directory / name, exact=True, config=to_yaml(config)) for name in NAMES)
-    fit(begin(config, whole, SOLO))
-    session = begin(config, stopped, SOLO)
+    fit(start(config, whole, SOLO))
+    session = start(config, stopped, SOLO)
     session.trainer.observers = [StopAt(steps, session.trainer)]
     try:
         fit(session)
@@ -59,7 +59,7 @@ def check_resume(config: Config, steps: int, directory: Path) -> int:
     else:
         raise RunError(f"the run ended before step {steps}, by trainer.patience={trainer.patience}; set it to null")
     seed_everything(config.seed + 1)
-    fit(go_on(config, stopped, SOLO))
+    fit(resume_from_checkpoint(config, stopped, SOLO))
     one, other = (load_checkpoint(run.checkpoint_path("last"), run.id) for run in (whole, stopped))
     logs = [[json.loads(line) for line in run.metrics_path.read_text().splitlines()] for run in (whole, stopped)]
     for place in first_difference(one, other, "last.pt"), first_difference(logs[0], logs[1], "metrics.jsonl"):

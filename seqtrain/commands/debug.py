@@ -25,7 +25,7 @@ from seqtrain.training.steps import make_steps
 
 log = logging.getLogger(__name__)
 
-LEARNED = 0.02  # share of the first loss that is left once rows are known by heart
+LEARNED_SHARE = 0.02  # share of the first loss that is left once rows are known by heart
 WAIT, WARMUP = 5, 3  # steps before those that are recorded: in the first ones memory and kernels are chosen
 ROWS_SHOWN = 15
 REGULARISERS = {
@@ -51,17 +51,17 @@ def simplify(config: Config, ranks: Ranks) -> None:
     elif mode is DebugMode.overfit:
         trainer.schedule, trainer.warmup_steps, trainer.average = Schedule.constant, 0, Average.none
         for node in (config.model, config.task, trainer):
-            without_regularisers(node)
+            disable_regularisers(node)
     else:
         trainer.max_steps = WAIT + WARMUP + config.debug.steps
 
 
-def without_regularisers(node: Any) -> None:
+def disable_regularisers(node: Any) -> None:
     """Set dropout, penalties and the like in a node and those below it to 0."""
     for field in fields(node):
         value = getattr(node, field.name)
         if is_dataclass(value):
-            without_regularisers(value)
+            disable_regularisers(value)
         elif field.name in REGULARISERS:
             setattr(node, field.name, 0.0)
 
@@ -103,7 +103,7 @@ def overfit(session: Session) -> float:
 
 def learned(losses: Sequence[float]) -> bool:
     """Whether nearly nothing is left of the first loss; one that is negative must fall by as much again."""
-    return losses[0] - losses[-1] >= (1 - LEARNED) * abs(losses[0])
+    return losses[0] - losses[-1] >= (1 - LEARNED_SHARE) * abs(losses[0])
 
 
 def profile(session: Session) -> float:

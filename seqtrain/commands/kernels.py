@@ -13,14 +13,14 @@ from seqtrain.training.device import prepare_device
 log = logging.getLogger(__name__)
 
 
-def insists(config: Config) -> bool:
+def requires_fused(config: Config) -> bool:
     """Whether the fused kernels are asked for by name."""
     return getattr(config.model, "kernel", None) is Kernel.fused
 
 
 def check_kernel(config: Config) -> None:
     """Raise ConfigError if the fused kernels are asked for by name where they cannot be used."""
-    if not insists(config):
+    if not requires_fused(config):
         return
     device = prepare_device(config.device)
     if device.type != "cpu":
@@ -41,7 +41,7 @@ def prepare_kernels(config: Config, built: Built) -> None:
     if built.device.type != "cpu":
         return
     units = units_of(built.model)
-    if insists(config) and (reason := unavailable(units)):
+    if requires_fused(config) and (reason := unavailable(units)):
         raise ConfigError(f"model.kernel=fused: {reason}; mend that, or use auto")
     for unit in units:
         library(unit)

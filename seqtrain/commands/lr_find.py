@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from seqtrain.commands.session import begin
+from seqtrain.commands.session import start
 from seqtrain.config.base import require
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.root import Config
@@ -51,7 +51,7 @@ def lr_find(config: Config, directory: Path, low: float = 1e-6, high: float = 10
         raise ConfigError(f"hydra.run.dir={directory}: already holds a test; choose another directory")
     with TemporaryDirectory(prefix="seqtrain-lr-find-") as scratch:  # a run is needed, but nothing in it is
         run = RunDirectory.claim(Path(scratch) / "run", exact=True)
-        trainer = begin(config, run, SOLO).trainer
+        trainer = start(config, run, SOLO).trainer
         log.info("%s: learning rates from %g to %g over %d steps", config.model.name, low, high, steps)
         console = Console(steps, 0, "")
         trainer.observers = [console]

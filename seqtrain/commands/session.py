@@ -36,7 +36,7 @@ class Session:
     trainer: Trainer
 
 
-def begin(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
+def start(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
     """Data, a model with fresh weights, and its trainer; the run directory gets what describes them."""
     if ranks.first:
         save_config(config, run)
@@ -58,14 +58,14 @@ def begin(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
         data.save(run.path)
     built = build_model(config, data.spec)
     prepare_kernels(config, built)
-    start_from_vectors(config, built, data)
+    load_embedding(config, built, data)
     if not ranks.first:
         seed_everything(config.seed + ranks.rank)  # each process draws its own dropout
     data = few_batches(data, config.debug.eval_batches)  # all of them, unless debug=dry
     return Session(config, run, data, built, build_trainer(config, run, data, built, ranks))
 
 
-def go_on(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
+def resume_from_checkpoint(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
     """The same as the last checkpoint left it.
 
     Raises:
@@ -95,7 +95,7 @@ def check_ranks(config: Config, ranks: Ranks) -> None:
     require(batch_size >= ranks.size, "data.batch_size", batch_size, f"at least {ranks.size}, a row for each process")
 
 
-def start_from_vectors(config: Config, built: Built, data: Dataset) -> None:
+def load_embedding(config: Config, built: Built, data: Dataset) -> None:
     """Set the embedding to the vectors of ``model.embedding.path``, where that is given, and report the coverage."""
     path = config.model.embedding.path if isinstance(config.model, SequenceConfig) else None
     if path is None:

@@ -97,7 +97,7 @@ def run_alone(config: Config, sweep: Sweep, job: Job, sitting: str, position: in
         share = share_machine(config.device, position)
         log.info("job %s of %d: %s%s", job.number, len(planned), own, share)
         try:
-            value = begin_or_go_on(config, run, sitting)
+            value = train_or_resume(config, run, sitting)
         except Exception as error:
             record_failure(run, error)
             log.error("job %s failed: %s", job.number, why(error))
@@ -121,7 +121,7 @@ def share_machine(device: str, position: int | None) -> str:
     return f" ({threads} thread{'' if threads == 1 else 's'}{'' if index is None else f', GPU {index}'})"
 
 
-def begin_or_go_on(config: Config, run: RunDirectory, sitting: str) -> float:
+def train_or_resume(config: Config, run: RunDirectory, sitting: str) -> float:
     """Train in the run's directory, from its last checkpoint if it has one."""
     from seqtrain.commands.train import resume, train
 
@@ -134,10 +134,10 @@ def begin_or_go_on(config: Config, run: RunDirectory, sitting: str) -> float:
     if not begun:
         return train(config, run)
     saved = loading.to_config(loading.from_yaml(run.config_path))
-    return resume(saved, going_on(saved, config), run)
+    return resume(saved, resumed_config(saved, config), run)
 
 
-def going_on(saved: Config, config: Config) -> Config:
+def resumed_config(saved: Config, config: Config) -> Config:
     """The saved configuration of a job, with the device and whatever else may differ as it is now."""
     result = copy.deepcopy(saved)
     for key in keys(saved, Affects.speed, Affects.shown):

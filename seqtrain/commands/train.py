@@ -11,7 +11,7 @@ from seqtrain.atomic import replacing
 from seqtrain.commands.build import Built
 from seqtrain.commands.debug import SHORT_RUNS, simplify
 from seqtrain.commands.report import beaten_line, format_table
-from seqtrain.commands.session import Session, begin, go_on, save_config
+from seqtrain.commands.session import Session, resume_from_checkpoint, save_config, start
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.loading import differences, flatten, to_yaml
 from seqtrain.config.options import resumable
@@ -42,7 +42,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks = SOLO) -> float:
     """
     with recording(run, ranks):
         simplify(config, ranks)
-        session = begin(config, run, ranks)
+        session = start(config, run, ranks)
         return SHORT_RUNS.get(config.debug.mode, fit)(session)
 
 
@@ -75,7 +75,7 @@ def resume(saved: Config, config: Config, run: RunDirectory, ranks: Ranks = SOLO
     if not any(run.checkpoint_path(which).exists() for which in ("last", "previous")):
         log.info("%s: no checkpoint was saved yet; beginning again", run.path)
         return train(config, run, ranks)
-    session = go_on(config, run, ranks)
+    session = resume_from_checkpoint(config, run, ranks)
     log.info("resuming from step %d", session.trainer.progress.step)
     with recording(run, ranks):
         if ranks.first:
@@ -132,7 +132,7 @@ def fit(session: Session) -> float:
 def score(session: Session) -> dict[str, Evaluation]:
     """Scores of the best checkpoint on validation and, where there is one, test; stores the outputs on test."""
     run, data, built, ranks = session.run, session.data, session.built, session.trainer.ranks
-    checkpoint = ranks.share(lambda: load_checkpoint(run.checkpoint_path("best"), run.id, built.device))
+    checkpoint = ranks.broadcast(lambda: load_checkpoint(run.checkpoint_path("best"), run.id, built.device))
     load_weights(built.model, built.head, checkpoint)
     scores: dict[str, Evaluation] = {}
     for split in ("validation", "test"):
@@ -163,7 +163,7 @@ def calibrated(session: Session, evaluation: Evaluation, step: int) -> Evaluatio
         The evaluation with the scores that this adds.
     """
     task, data, ranks = session.built.task, session.data, session.trainer.ranks
-    found = ranks.share(lambda: task.calibrate(evaluation, data))
+    found = ranks.broadcast(lambda: task.calibrate(evaluation, data))
     if found is None:
         return evaluation
     task.set_calibration(found)

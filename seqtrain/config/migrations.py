@@ -18,7 +18,7 @@ FORMAT = 2
 RENAMED: dict[int, dict[str, str]] = {}
 """Format -> old key -> new key, for runs of this format or an earlier one."""
 
-WITHOUT: dict[int, dict[str, Any]] = {}
+OLD_DEFAULTS: dict[int, dict[str, Any]] = {}
 """Format -> key -> the value that stands for an option which runs of this format or an earlier one did not have."""
 
 
@@ -52,7 +52,7 @@ def upgraded(saved: dict[str, Any], number: int, known: Collection[str]) -> dict
     for last, names in sorted(RENAMED.items()):
         if number <= last:
             flat = {names.get(key, key): value for key, value in flat.items()}
-    for last, values in sorted(WITHOUT.items()):
+    for last, values in sorted(OLD_DEFAULTS.items()):
         if number <= last:
             flat = {key: value for key, value in values.items() if key in known} | flat
     return nested(flat)

@@ -79,4 +79,4 @@ def evaluate(
     for other in others[1:]:
         meter.merge(other)
     evaluation = meter.result() if ranks.first else Evaluation({})
-    return replace(evaluation, metrics=ranks.share(lambda: evaluation.metrics))
+    return replace(evaluation, metrics=ranks.broadcast(lambda: evaluation.metrics))

@@ -47,7 +47,7 @@ class TensorBoard:
         from torch.utils.tensorboard.writer import SummaryWriter
 
         self.directory = directory
-        threading.excepthook = report_of_thread
+        threading.excepthook = thread_excepthook
         with writing(directory, directory):
             self.writer = SummaryWriter(str(directory), purge_step=purge_step, flush_secs=10)
 
@@ -59,7 +59,7 @@ class TensorBoard:
     def media(self, step: int, figures: dict[str, "Figure"], texts: dict[str, str]) -> None:
         with writing(self.directory / "events.out.*", self.directory):
             for tag, figure in figures.items():
-                self.writer.add_image(tag, rendered(figure), step, dataformats="HWC")
+                self.writer.add_image(tag, to_pixels(figure), step, dataformats="HWC")
             for tag, text in texts.items():
                 self.writer.add_text(tag, text, step)
 
@@ -95,7 +95,7 @@ class JsonLines:
     def __init__(self, path: Path, keep_until: int | None = None, evaluation_due: bool = False):
         if keep_until is not None and path.exists():
             with replacing(path) as temporary:
-                kept = (line for line in path.read_text().splitlines() if is_kept(line, keep_until, evaluation_due))
+                kept = (line for line in path.read_text().splitlines() if keeps_line(line, keep_until, evaluation_due))
                 temporary.write_text("".join(f"{line}\n" for line in kept))
         self.path, self.file = path, path.open("a", buffering=1)
 
@@ -156,23 +156,23 @@ class Console:
             self.bar.close()
 
 
-def report_of_thread(report: threading.ExceptHookArgs) -> None:
+def thread_excepthook(report: threading.ExceptHookArgs) -> None:
     """What a thread says of the error that ended it: nothing if TensorBoard raises it again at the next write."""
     if type(report.thread).__module__ != "tensorboard.summary.writer.event_file_writer":
         threading.__excepthook__(report)
 
 
-def is_kept(line: str, last_step: int, evaluation_due: bool) -> bool:
+def keeps_line(line: str, last_step: int, evaluation_due: bool) -> bool:
     """Whether a line of metrics stays when a run goes on from a step; one cut short by a crash does not."""
     try:
         values = json.loads(line)
-        anew = ("test/", "val/") if evaluation_due and values["step"] == last_step else "test/"
-        return values["step"] <= last_step and not any(tag.startswith(anew) for tag in values)
+        repeated = ("test/", "val/") if evaluation_due and values["step"] == last_step else "test/"
+        return values["step"] <= last_step and not any(tag.startswith(repeated) for tag in values)
     except (ValueError, KeyError):
         return False
 
 
-def rendered(figure: "Figure") -> Any:
+def to_pixels(figure: "Figure") -> Any:
     """A figure as pixels, (height, width, 3), uint8."""
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg

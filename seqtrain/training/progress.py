@@ -42,9 +42,9 @@ class Progress:
     """When they did, on the monotonic clock."""
 
 
-OWN = {"state", "sums", "sums_started"}
+PER_RANK = {"state", "sums", "sums_started"}
 """Fields that each process has of its own."""
-SHARED = [f.name for f in fields(Progress) if f.name not in OWN]
+SHARED = [f.name for f in fields(Progress) if f.name not in PER_RANK]
 
 
 def save_progress(progress: Progress, optimizer: Optimizer, averaging: Averaging, ranks: Ranks) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def load_progress(
     Raises:
         RunError: if no checkpoint can be used, or it was saved by another number of processes.
     """
-    saved = ranks.share(lambda: last_checkpoint(run))
+    saved = ranks.broadcast(lambda: last_checkpoint(run))
     if len(saved["ranks"]) != ranks.size:
         raise RunError(
             f"{run.path}: was trained by {len(saved['ranks'])} processes, not {ranks.size}; go on by "

@@ -141,7 +141,7 @@ def open_storage(address: str, key: str, **options: Any) -> "RDBStorage":
         try:
             return RDBStorage(address, engine_kwargs=engine, **options)
         except (SQLAlchemyError, OptunaError, ImportError, ValueError, RuntimeError) as error:
-            if attempt < ATTEMPTS and made_meanwhile(error):
+            if attempt < ATTEMPTS and created_concurrently(error):
                 time.sleep(1)
                 continue
             raise ConfigError(
@@ -150,7 +150,7 @@ def open_storage(address: str, key: str, **options: Any) -> "RDBStorage":
             ) from error
 
 
-def made_meanwhile(error: BaseException | None) -> bool:
+def created_concurrently(error: BaseException | None) -> bool:
     """Whether another process made the tables of a new database at the same moment."""
     from sqlalchemy.exc import IntegrityError
 

@@ -14,10 +14,10 @@ from seqtrain.errors import RunError
 from seqtrain.training.steps import make_steps
 from seqtrain.training.trainer import Trainer
 
-MEMORY = 0.9  # of the mean loss that ends the test: over about 10 steps
-REACH = 5  # steps on either side whose losses are looked at together
-LITTLE = 0.02  # share of the loss
-DIVERGED = 4  # times the lowest loss
+MEAN_DECAY = 0.9  # of the mean loss that ends the test: over about 10 steps
+HALF_WINDOW = 5  # steps on either side whose losses are looked at together
+LEAST_FALL = 0.02  # share of the loss
+DIVERGENCE_FACTOR = 4  # times the lowest loss
 
 
 @dataclass
@@ -34,13 +34,13 @@ class RangeTest:
     @property
     def smoothed(self) -> NDArray[np.float64]:
         """Median of the losses of the 11 steps around each, (N,): it does not lag, nor does one batch move it."""
-        around = (self.losses[max(i - REACH, 0) : i + REACH + 1] for i in range(len(self.losses)))
+        around = (self.losses[max(i - HALF_WINDOW, 0) : i + HALF_WINDOW + 1] for i in range(len(self.losses)))
         return np.array([np.median(losses) for losses in around])
 
     @property
     def falls(self) -> bool:
         """Whether the loss ever falls by more than a little."""
-        return bool(self.smoothed[0] - self.smoothed.min() > LITTLE * abs(self.smoothed[0]))
+        return bool(self.smoothed[0] - self.smoothed.min() > LEAST_FALL * abs(self.smoothed[0]))
 
     def lowest(self) -> float | None:
         """The rate at which the smoothed loss is lowest; None where it does not fall."""
@@ -48,10 +48,10 @@ class RangeTest:
 
     def steepest(self) -> float | None:
         """The rate at which the smoothed loss falls fastest on a log axis; None where it does not."""
-        centres = np.arange(REACH, len(self.losses) - REACH)
+        centres = np.arange(HALF_WINDOW, len(self.losses) - HALF_WINDOW)
         if not self.falls or len(centres) == 0:
             return None
-        falls = self.smoothed[centres - REACH] - self.smoothed[centres + REACH]  # over one ratio of rates
+        falls = self.smoothed[centres - HALF_WINDOW] - self.smoothed[centres + HALF_WINDOW]  # over one ratio of rates
         return float(self.rates[centres[falls.argmax()]])
 
 
@@ -59,8 +59,8 @@ def running_mean(losses: NDArray[np.float64]) -> NDArray[np.float64]:
     """Exponential mean of losses up to each step, (N,), corrected for its start at 0 (Kingma and Ba 2015)."""
     means, mean = np.zeros(len(losses)), 0.0
     for i, loss in enumerate(losses):
-        mean = MEMORY * mean + (1 - MEMORY) * float(loss)
-        means[i] = mean / (1 - MEMORY ** (i + 1))
+        mean = MEAN_DECAY * mean + (1 - MEAN_DECAY) * float(loss)
+        means[i] = mean / (1 - MEAN_DECAY ** (i + 1))
     return means
 
 
@@ -68,7 +68,7 @@ def diverged(losses: list[float]) -> bool:
     """Whether the mean loss has risen to 4 times its lowest; of negative ones, by 3 times the first one's size."""
     means = running_mean(np.array(losses))
     best = means.min()
-    rise = (DIVERGED - 1) * (best if best > 0 else abs(losses[0]))
+    rise = (DIVERGENCE_FACTOR - 1) * (best if best > 0 else abs(losses[0]))
     return bool(means[-1] > best + rise)
 
 
@@ -105,6 +105,6 @@ def range_test(trainer: Trainer, low: float, high: float, steps: int) -> RangeTe
             break
         trainer.tell({"train/loss": losses[-1], "train/learning_rate": float(rate)})
         if diverged(losses):
-            ended = f"the mean loss had risen to {DIVERGED} times its lowest"
+            ended = f"the mean loss had risen to {DIVERGENCE_FACTOR} times its lowest"
             break
     return RangeTest(rates[: len(losses)], np.array(losses), ended)

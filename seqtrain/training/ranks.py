@@ -55,7 +55,7 @@ class Ranks:
         dist.gather_object(value, values if self.first else None)
         return values if self.first else []
 
-    def share(self, make: Callable[[], T]) -> T:
+    def broadcast(self, make: Callable[[], T]) -> T:
         """What the first process makes, in all of them; where that raises an error that a user can mend, all end."""
         if self.size == 1:
             return make()
@@ -87,7 +87,7 @@ SOLO = Ranks()
 """One process alone."""
 
 
-def join_ranks() -> Ranks:
+def init_ranks() -> Ranks:
     """Meet the other processes that ``torchrun`` started, by gloo for the CPU and NCCL for GPUs."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
@@ -98,7 +98,7 @@ def join_ranks() -> Ranks:
     return Ranks(dist.get_rank(), size)
 
 
-def leave_ranks() -> None:
+def destroy_ranks() -> None:
     """Part from the other processes."""
     if dist.is_initialized():
         dist.destroy_process_group()

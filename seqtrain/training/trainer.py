@@ -31,10 +31,10 @@ from seqtrain.training.ranks import SOLO, Ranks
 from seqtrain.training.schedules import learning_rate
 from seqtrain.training.step_sums import StepSums
 
-TIDY_STEPS = 100
+TRIM_STEPS = 100
 """Between times when freed memory is given back, which take 1 % of the time; evaluations do so too."""
 
-SAVING_SHARE = 0.02
+MAX_SAVING_SHARE = 0.02
 """The most of the time that checkpoints between evaluations may take."""
 
 
@@ -68,7 +68,7 @@ class Trainer:
     ):
         self.config, self.model, self.head, self.task, self.data = config, model, head, task, data
         self.run, self.device, self.ranks = run, device, ranks
-        self.run_id = ranks.share(lambda: run.id)
+        self.run_id = ranks.broadcast(lambda: run.id)
         self.observers: list[Observer] = []
         self.parameters = list(nn.ModuleList([model, head]).parameters())  # those that both share once
         self.objective = Objective(model, head, task)
@@ -109,7 +109,7 @@ class Trainer:
                 while True:
                     if progress.evaluation_due:
                         self.validate()
-                    self.agree()
+                    self.poll()
                     if self.finished:
                         return progress.best
                     for group in self.groups():
@@ -117,7 +117,7 @@ class Trainer:
                         self.advance(len(group))
                         if progress.step % self.config.log_every == 0 or progress.step == self.total_steps:
                             self.log()
-                        save = self.agree()
+                        save = self.poll()
                         if progress.evaluation_due or progress.batch_index == 0:
                             break
                         if save:
@@ -128,7 +128,7 @@ class Trainer:
                     error.add(f"saved at step {progress.step}, go on by: seqtrain resume={self.run.path}")
                 raise
 
-    def agree(self) -> bool:
+    def poll(self) -> bool:
         """End in order if a signal has come to any process; returns whether it is time for a checkpoint in any."""
         stop, save = self.ranks.any(self.interruption.requested is not None, self.save_due())
         if stop:
@@ -176,7 +176,7 @@ class Trainer:
     def advance(self, num_batches: int) -> None:
         """Move on in the epoch after a step, tidy up, and see whether an evaluation is due."""
         progress = self.progress
-        if progress.step % TIDY_STEPS == 0:
+        if progress.step % TRIM_STEPS == 0:
             trim_memory()
         progress.batch_index += num_batches
         epoch_ended = progress.batch_index == self.data.num_batches(progress.epoch)
@@ -205,7 +205,7 @@ class Trainer:
         progress = self.progress
         paused = time.monotonic()
         model, head = self.averaging.modules()
-        batches = self.uninterrupted(self.data.eval_batches("validation"))
+        batches = self.interruptible(self.data.eval_batches("validation"))
         precision = self.config.precision
         evaluation = evaluate(model, head, self.task, batches, self.device, precision, self.ranks)
         self.tell({f"val/{name}": score for name, score in evaluation.metrics.items()})
@@ -227,10 +227,10 @@ class Trainer:
         progress.sums_started += time.monotonic() - paused
         self.save()
 
-    def uninterrupted(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+    def interruptible(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The batches of an evaluation, which a signal ends at once; it is made anew when the run goes on."""
         for batch in batches:
-            self.agree()
+            self.poll()
             yield batch
 
     def save_due(self) -> bool:
@@ -248,7 +248,7 @@ class Trainer:
         self.write("last", content, self.run.checkpoint_path("previous"))
         took = time.monotonic() - began
         progress.sums_started += took
-        self.next_save = began + max(self.config.checkpoint_seconds or 0.0, took / SAVING_SHARE)
+        self.next_save = began + max(self.config.checkpoint_seconds or 0.0, took / MAX_SAVING_SHARE)
 
     def write(self, which: str, content: dict[str, Any], keep_as: Path | None = None) -> None:
         """Write a checkpoint, from the first process."""

@@ -9,7 +9,7 @@ import torch
 
 from seqtrain.commands import kernels
 from seqtrain.commands.build import build_model
-from seqtrain.commands.session import begin
+from seqtrain.commands.session import start
 from seqtrain.commands.train import train
 from seqtrain.config.root import Config
 from seqtrain.data.base import DataSpec
@@ -49,7 +49,7 @@ def test_fused_is_refused_where_it_cannot_be_compiled(
     monkeypatch.setattr(kernels, "unavailable", lambda units: "c++ fails: no room")
     run = RunDirectory.claim(tmp_path / "run", exact=True)
     with pytest.raises(ConfigError, match=r"model\.kernel=fused: c\+\+ fails: no room; mend that, or use auto"):
-        begin(small("model=gru", "model.kernel=fused"), run, SOLO)
+        start(small("model=gru", "model.kernel=fused"), run, SOLO)
 
 
 @pytest.mark.parametrize(
