@@ -1,7 +1,7 @@
-"""What can be built: for each group, the kinds, their schema and the class built from it.
+"""The registry: for each group its kinds, each with a schema and the class that is built from it.
 
-A package of your own adds kinds by an entry point in the group ``seqtrain.plugins`` that names a function calling
-``register``, and the YAML files that name them by ``register_folder``.
+A plugin package adds its own kinds. Its entry point in the group ``seqtrain.plugins`` names a function that calls
+``register`` for each kind, and ``register_folder`` for the YAML files that use them.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from seqtrain.errors import ConfigError
 
 @dataclass(frozen=True)
 class Kind:
-    """A schema, and as ``module:Class`` what is built from it (imported only then)."""
+    """A registered kind: its schema, and the class to build, as ``module:Class``, imported only when needed."""
 
     schema: type[Node]
     target: str
@@ -30,32 +30,32 @@ class Kind:
 
 
 def load_object(target: str) -> Any:
-    """What is named as ``module:name``, its module imported only now."""
+    """Import an object by its name ``module:name``."""
     module, _, name = target.partition(":")
     return getattr(import_module(module), name)
 
 
 REGISTRY: dict[str, dict[str, Kind]] = {"data": {}, "task": {}, "model": {}, "trainer": {}}
-FOLDERS: list[Path] = []  # of YAML files that plugins offer beside conf/
+FOLDERS: list[Path] = []  # with YAML files of plugins, searched besides conf/
 
 
 def register(group: str, kind: str, schema: type[Node], target: str) -> None:
-    """Make ``kind`` known in a group; a YAML file names it by ``/schema/<group>/<kind>@_here_`` in its defaults."""
+    """Register a kind in a group; a YAML file names it by ``/schema/<group>/<kind>@_here_`` in its defaults."""
     if kind in REGISTRY[group] and REGISTRY[group][kind] != Kind(schema, target):
         raise ConfigError(f"{group} kind {kind!r} is registered twice: as {REGISTRY[group][kind].target} and {target}")
     REGISTRY[group][kind] = Kind(schema, target)
 
 
 def register_folder(folder: Path) -> None:
-    """Offer the YAML files of a folder, laid out as conf/ is: ``model/<name>.yaml`` becomes ``model=<name>``."""
+    """Add a folder of YAML files, laid out like conf/: ``model/<name>.yaml`` becomes ``model=<name>``."""
     if not folder.is_dir():
-        raise ConfigError(f"{folder}: no such folder; is it among the package's data?")
+        raise ConfigError(f"{folder}: no such folder; check that the package's data includes it")
     if folder not in FOLDERS:
         FOLDERS.append(folder)
 
 
 def find(group: str, kind: str) -> Kind:
-    """The registered kind; raises ConfigError naming the known ones."""
+    """The registered kind; raises ConfigError, which names the known kinds, if there is none."""
     if kind not in REGISTRY[group]:
         raise ConfigError(f"{group}.kind={kind!r}: not a registered kind; {suggest(kind, REGISTRY[group])}")
     return REGISTRY[group][kind]
@@ -63,10 +63,10 @@ def find(group: str, kind: str) -> Kind:
 
 @cache
 def load_plugins() -> None:
-    """Let installed packages register their kinds.
+    """Load all installed plugins, which register their kinds.
 
     Raises:
-        ConfigError: if one of them cannot be imported or fails; names it.
+        ConfigError: if a plugin cannot be imported or fails; names the plugin.
     """
     for entry in entry_points(group="seqtrain.plugins"):
         try:
@@ -75,7 +75,7 @@ def load_plugins() -> None:
             package = entry.dist.name if entry.dist else entry.module
             raise ConfigError(
                 f"plugin {entry.name} ({entry.value}) of the package {package}: {type(error).__name__}: {error}; "
-                f"mend it or uninstall {package}"
+                f"fix it or uninstall {package}"
             ) from error
 
 
