@@ -1,4 +1,4 @@
-"""Proves that a run which stops and goes on ends as one that never stopped."""
+"""Checks that a run which is stopped and resumed gives the same result, bit by bit, as one without interruption."""
 
 import copy
 import json
@@ -28,20 +28,21 @@ TIMINGS = {"run_id", "seconds", "train/tokens_per_second"}
 
 
 def check_resume(config: Config, steps: int, directory: Path) -> int:
-    """Train 2 ``steps`` at once, and ``steps``, a stop and ``steps`` more; compare all tensors and logs bit by bit.
+    """Train two runs, one of 2 ``steps`` and one stopped and resumed after ``steps``, and compare them bit by bit.
 
-    In between every random generator is set to something else, and all is built anew.
+    All tensors and logs are compared. Before resuming, all random generators are reseeded, and everything is built
+    again.
 
     Args:
-        config: of the run; its numbers of epochs and steps, its figures and baselines do not matter.
+        config: configuration of the run; its numbers of epochs and steps, its figures and baselines are not used.
         steps: optimizer steps before and after the stop.
-        directory: for the two runs.
+        directory: folder for the two runs.
 
     Returns:
-        How many tensors and numbers of the last checkpoints are equal.
+        Number of tensors and numbers in the last checkpoints, all of which are equal.
 
     Raises:
-        RunError: if something differs; it names the first difference.
+        RunError: if anything differs; it names the first difference.
     """
     require(steps >= 1, "steps", steps, "at least 1")
     config = copy.deepcopy(config)
@@ -69,10 +70,10 @@ def check_resume(config: Config, steps: int, directory: Path) -> int:
 
 
 NAMES = (".whole", ".stopped")
-"""Hidden, since they are no runs to be compared with others."""
+"""Names of the two runs; hidden, so that ``compare`` does not find them."""
 
 PLANNED = signal.SIGUSR1
-"""Stands for the stop: no signal that a user sends."""
+"""Signal that stands for the planned stop; users do not send it."""
 
 
 class StopAt:
@@ -94,7 +95,7 @@ class StopAt:
 
 
 def fit(session: Session) -> None:
-    """Train, and write metrics.jsonl."""
+    """Train to the end, and write metrics.jsonl."""
     trainer = session.trainer
     lines = JsonLines(session.run.metrics_path, trainer.progress.step, trainer.progress.evaluation_due)
     trainer.observers.append(lines)
@@ -105,7 +106,7 @@ def fit(session: Session) -> None:
 
 
 def first_difference(one: Any, other: Any, place: str) -> str | None:
-    """Where two nested values first differ, or None; timings do not count, and NaN equals NaN."""
+    """The first place where two nested values differ, or None; timings are ignored, and NaN equals NaN."""
     if isinstance(one, dict) and isinstance(other, dict):
         if one.keys() != other.keys():
             return f"{place} (keys {sorted(one.keys() ^ other.keys(), key=str)})"
@@ -130,7 +131,7 @@ def equal(one: Any, other: Any) -> bool:
 
 
 def leaves(value: Any) -> Iterator[Any]:
-    """Everything in nested dicts, lists and tuples that is none of these."""
+    """All values in nested dicts, lists and tuples that are not dicts, lists or tuples themselves."""
     if isinstance(value, dict | list | tuple):
         for part in value.values() if isinstance(value, dict) else value:
             yield from leaves(part)

@@ -1,4 +1,4 @@
-"""The final table."""
+"""The final table of a run, as text."""
 
 from collections.abc import Sequence
 
@@ -7,11 +7,11 @@ from seqtrain.tasks.base import Table
 
 
 def format_table(table: Table, metrics: Sequence[str]) -> str:
-    """Scores as aligned text, a line for each of the table's entries; - where a metric is not defined.
+    """Scores as an aligned text table, one line for each entry; "-" if a metric is not defined.
 
     Args:
-        table: scores: who -> split -> metric -> value.
-        metrics: columns for each split, those that nobody has left out.
+        table: scores: name -> split -> metric -> value.
+        metrics: columns of each split, except those that no entry has.
     """
     splits = next(iter(table.values())).keys()
     columns = [(s, m) for s in splits for m in metrics if any(m in scores.get(s, {}) for scores in table.values())]
@@ -24,7 +24,7 @@ def format_table(table: Table, metrics: Sequence[str]) -> str:
 
 
 def beaten_line(name: str, table: Table, metric: str, maximize: bool) -> str:
-    """One line that says which baselines the model beats, on test where there is one."""
+    """One line that says which baselines the model beats, on test if there is one, else on validation."""
     split = "test" if "test" in table[name] else "validation"
     own = table[name][split][metric]
     better = {

@@ -84,7 +84,7 @@ def test_bf16_is_fp32_where_the_cpu_has_no_such_products(
     assert found[0] == found[1]
     messages = [record.getMessage() for record in caplog.records]
     (note,) = [message for message in messages if message.startswith("trainer.precision")]
-    assert note.startswith("trainer.precision=bf16: this CPU has no products of bf16 numbers; fp32 is used")
+    assert note.startswith("trainer.precision=bf16: this CPU has no bf16 matrix products; fp32 is used")
 
 
 def test_what_oneDNN_is_held_to_counts(monkeypatch: pytest.MonkeyPatch) -> None:
