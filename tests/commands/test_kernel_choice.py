@@ -34,7 +34,7 @@ def test_fused_is_refused_where_it_cannot_be_used(composed: Compose, monkeypatch
     kernels.check_kernel(config)
     for name in ("gru", "lstm"):
         kernels.check_kernel(composed(f"model={name}", "model.kernel=fused", "device=cpu", "trainer.precision=bf16"))
-    message = r"model\.kernel=fused: is for the CPU, and the device is meta; use auto, or device=cpu"
+    message = r"model\.kernel=fused: is only for the CPU, and the device is meta; use auto, or device=cpu"
     with pytest.raises(ConfigError, match=message):
         kernels.check_kernel(composed("model=gru", "model.kernel=fused", "device=meta"))
     monkeypatch.setattr(kernels, "compilers", list)
@@ -48,7 +48,7 @@ def test_fused_is_refused_where_it_cannot_be_compiled(
 ) -> None:
     monkeypatch.setattr(kernels, "unavailable", lambda units: "c++ fails: no room")
     run = RunDirectory.claim(tmp_path / "run", exact=True)
-    with pytest.raises(ConfigError, match=r"model\.kernel=fused: c\+\+ fails: no room; mend that, or use auto"):
+    with pytest.raises(ConfigError, match=r"model\.kernel=fused: c\+\+ fails: no room; fix that, or use auto"):
         start(small("model=gru", "model.kernel=fused"), run, SOLO)
 
 

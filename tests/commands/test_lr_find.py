@@ -61,7 +61,7 @@ def test_a_loss_that_never_falls(
     check(result, tmp_path / "found", capsys)
     assert result["steps"] == 20 and result["ended"] == "the highest rate was reached"
     if result["steepest"] is None:
-        assert "none to suggest" in caplog.text
+        assert "so that none is suggested" in caplog.text
 
 
 @pytest.mark.parametrize(
