@@ -161,11 +161,11 @@ def awd_lstm(device: str, minutes: float) -> dict[str, Any]:
     start, step, parameters = bare_steps(overrides)
     counted = start(0)
     for number, batch in enumerate(counted.data.train_batches(0)):
-        began = time.perf_counter()
+        step_started = time.perf_counter()
         step(batch)
         wait_for_gpu()
         if number >= 2:
-            tokens, seconds, steps = tokens + batch.num_tokens, seconds + time.perf_counter() - began, steps + 1
+            tokens, seconds, steps = tokens + batch.num_tokens, seconds + time.perf_counter() - step_started, steps + 1
         if steps and time.perf_counter() - started > 60 * minutes:
             break
     rate = tokens / seconds

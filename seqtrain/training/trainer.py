@@ -245,15 +245,15 @@ class Trainer:
     def save(self) -> None:
         """Write the ``last`` checkpoint, and keep the one before it as ``previous``."""
         progress = self.progress
-        began = time.monotonic()
-        progress.seconds = began - self.started
-        progress.sums.seconds = began - progress.sums_started
+        start = time.monotonic()
+        progress.seconds = start - self.started
+        progress.sums.seconds = start - progress.sums_started
         content = self.weights(self.model, self.head)
         content |= save_progress(self.progress, self.optimizer, self.averaging, self.ranks)
         self.write("last", content, self.run.checkpoint_path("previous"))
-        took = time.monotonic() - began
+        took = time.monotonic() - start
         progress.sums_started += took
-        self.next_save = began + max(self.config.checkpoint_seconds or 0.0, took / MAX_SAVING_SHARE)
+        self.next_save = start + max(self.config.checkpoint_seconds or 0.0, took / MAX_SAVING_SHARE)
 
     def write(self, which: str, content: dict[str, Any], keep_as: Path | None = None) -> None:
         """Write a checkpoint; only the first process does so."""
