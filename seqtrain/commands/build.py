@@ -39,7 +39,7 @@ class Built:
 
 
 def build_data(config: Config, trained: Path | None = None, single_split: bool = False) -> Dataset:
-    """The dataset of a config.
+    """Build the dataset of a config.
 
     Args:
         config: the configuration.

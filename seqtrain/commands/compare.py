@@ -65,7 +65,7 @@ def compare(
 
 
 def render(report: Report, format: str, directories: Sequence[str]) -> str:
-    """The report in a format."""
+    """A comparison report as text, in one of ``FORMATS``."""
     if format == "html":
         from seqtrain.comparison.page import page  # imports matplotlib
 

@@ -49,9 +49,7 @@ def lr_find(config: Config, directory: Path, low: float = 1e-6, high: float = 10
     require(mode is DebugMode.none, "debug", mode.value, "removed: lr-find saves no model in any case")
     if (directory / "lr-find.json").exists():
         raise ConfigError(f"hydra.run.dir={directory}: already holds a test; choose another directory")
-    with TemporaryDirectory(
-        prefix="seqtrain-lr-find-"
-    ) as scratch:  # the trainer needs a run directory, but its files are not kept
+    with TemporaryDirectory(prefix="seqtrain-lr-find-") as scratch:  # the trainer needs a run directory
         run = RunDirectory.claim(Path(scratch) / "run", exact=True)
         trainer = start(config, run, SOLO).trainer
         log.info("%s: learning rates from %g to %g over %d steps", config.model.name, low, high, steps)

@@ -23,7 +23,8 @@ class DebugConfig:
     """``overfit`` trains on a few rows until the model has memorised them. ``dry`` runs every stage for a few steps.
     ``profile`` records the time of a few steps."""
     steps: int | None = None
-    """Steps: at most so many in ``overfit``, exactly so many in ``dry``, recorded after the warmup in ``profile``."""
+    """Number of steps: the most that ``overfit`` makes, all that ``dry`` makes, or those that ``profile`` records after
+    its warmup."""
     rows: int | None = None
     """Largest number of rows that ``overfit`` trains on; null takes a whole batch."""
     eval_batches: int | None = None

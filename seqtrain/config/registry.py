@@ -25,7 +25,7 @@ class Kind:
     target: str
 
     def load(self) -> Any:
-        """Import the class."""
+        """Import the class that ``target`` names."""
         return load_object(self.target)
 
 

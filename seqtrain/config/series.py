@@ -50,10 +50,10 @@ class SeriesConfig(DataConfig):
     calendar: bool = False
     """Add each step's time of day, week and year as covariates that are known for the future."""
     frequency: str | None = option(None, Affects.rows)
-    """Time between two rows, as pandas writes it (h, 15min, D, MS); null infers it. The times are checked against it
-    either way. ``step`` takes rows as equally spaced, without checking their times."""
+    """Time between two rows, as pandas writes it (h, 15min, D, MS); null infers it. In both cases the times are checked
+    against it. ``step`` takes rows as equally spaced, without checking their times."""
     missing: Missing = option(Missing.error, Affects.rows)
-    """How missing values are handled. ``error`` refuses them. ``interpolate`` fills inputs linearly between two known
+    """What to do with missing values. ``error`` refuses them. ``interpolate`` fills inputs linearly between two known
     values of the window's past, or else repeats the last known one. ``mask`` fills inputs with the mean of train.
     Missing targets then count in neither loss nor scores."""
 

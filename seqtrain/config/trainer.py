@@ -45,7 +45,7 @@ class TrainerConfig(Node):
 
     kind: str = "trainer"
     epochs: int = option(3, Affects.length)
-    """Passes over train."""
+    """Number of passes over the training split."""
     max_steps: int | None = option(None, Affects.length)
     """Stop after this many steps, whatever ``epochs`` says."""
     optimizer: Optimizer = Optimizer.adamw
@@ -57,7 +57,7 @@ class TrainerConfig(Node):
     betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
     """Decay rates of Adam's two running means."""
     momentum: float = 0.9
-    """Momentum of SGD."""
+    """Momentum of ``optimizer: sgd``."""
     schedule: Schedule = Schedule.linear
     """``constant``; ``linear`` or ``cosine`` fall to ``lr * final_lr_fraction`` at the last step; ``one_cycle``."""
     warmup_steps: int = 100
@@ -91,7 +91,7 @@ class TrainerConfig(Node):
     """Refuse operations whose result depends on the order of threads; slower on a GPU. On a CPU, runs with the same
     number of threads are bitwise equal either way."""
     log_every: int = option(20, Affects.shown)
-    """Steps between log entries."""
+    """Steps between two entries of training loss and speed in the logs."""
     baselines: bool = option(True, Affects.shown)
     """Fit the task's baselines on train and show their scores beside the model's."""
     figures: bool = option(True, Affects.shown)

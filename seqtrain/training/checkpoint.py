@@ -31,9 +31,7 @@ def save_checkpoint(path: Path, content: dict[str, Any], keep_as: Path | None = 
     Raises:
         OSError: if it cannot be written; the old checkpoint is unchanged.
     """
-    temporary = path.with_name(
-        f".{path.name}"
-    )  # a fixed name, since the run is locked: a killed run leaves at most one such file
+    temporary = path.with_name(f".{path.name}")  # always the same name: a killed run leaves at most one such file
     try:
         with temporary.open("wb") as file:  # opened here, since torch hides the system's error of a full disk
             torch.save(content, file)

@@ -1,4 +1,4 @@
-"""Scoring a model on a split."""
+"""Runs a model over batches without training, and scores it."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace

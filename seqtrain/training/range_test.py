@@ -51,9 +51,8 @@ class RangeTest:
         centres = np.arange(HALF_WINDOW, len(self.losses) - HALF_WINDOW)
         if not self.falls or len(centres) == 0:
             return None
-        falls = (
-            self.smoothed[centres - HALF_WINDOW] - self.smoothed[centres + HALF_WINDOW]
-        )  # all over the same ratio of rates
+        # Each fall is over the same ratio of rates.
+        falls = self.smoothed[centres - HALF_WINDOW] - self.smoothed[centres + HALF_WINDOW]
         return float(self.rates[centres[falls.argmax()]])
 
 

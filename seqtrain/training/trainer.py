@@ -160,15 +160,12 @@ class Trainer:
                 with autocast(self.device, self.config.precision):
                     part, penalised, state = self.parallel(batch, progress.state)
                 loss += part.detach() * batch.weight / total
-                (
-                    penalised * (batch.weight * self.ranks.size / total)
-                ).backward()  # gradients are averaged over the processes
+                (penalised * (batch.weight * self.ranks.size / total)).backward()  # DDP averages over processes
             progress.state = map_tensors(state, Tensor.detach) if self.task.carries_state else None
         limit = math.inf if self.config.max_grad_norm is None else self.config.max_grad_norm
         norm = nn.utils.clip_grad_norm_(self.parameters, limit)
-        mean_loss, grad_norm, weight = torch.stack(
-            [loss, norm, total]
-        ).tolist()  # the only wait for the device in a step
+        # This is the only wait for the device in a step.
+        mean_loss, grad_norm, weight = torch.stack([loss, norm, total]).tolist()
         if not math.isfinite(mean_loss + grad_norm):
             path = self.run.path / ("nonfinite.pt" if self.ranks.first else f"nonfinite-{self.ranks.rank}.pt")
             weights = self.weights(self.model, self.head)

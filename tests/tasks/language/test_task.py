@@ -302,7 +302,7 @@ def test_generate(trained: tuple[Config, RunDirectory], capsys: pytest.CaptureFi
         (Generation(prompt=" "), "contains no token"),
         (Generation(prompt=""), "prompt=''"),
         (Generation(max_tokens=0), "max_tokens=0: must be at least 1"),
-        (Generation(num_samples=2, stream=True), "stream=True: must be false where num_samples is above 1"),
+        (Generation(num_samples=2, stream=True), "stream=True: must be false if num_samples is above 1"),
         (Generation(sampling=Sampling(temperature=0)), "temperature=0: must be above 0"),
         (Generation(sampling=Sampling(top_p=1.5)), r"top_p=1\.5: must be in \(0, 1\]"),
         (Generation(stop=["a", ""]), "stop="),
