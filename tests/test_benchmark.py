@@ -31,7 +31,7 @@ def test_contestants_are_alike_and_all_are_timed(tmp_path: Path) -> None:
 
 def test_wrong_arguments_are_named() -> None:
     for arguments, message in (
-        (["imdb"], "imdb: no such case; there are limits, "),
+        (["imdb"], "imdb: no such case; known: limits, "),
         (["etth1", "--steps", "0"], "at least 1"),
     ):
         result = subprocess.run([sys.executable, str(SCRIPT), *arguments], capture_output=True, text=True)

@@ -224,7 +224,7 @@ def test_a_job_that_another_process_runs_is_left_alone(seqtrain: Command, tmp_pa
     RunDirectory(run).update_status(state="running")
     with RunDirectory(run).locked():
         result = seqtrain("-m", *TINY, "seed=1,2", "hydra.sweep.dir=s")
-        assert result.code == 0 and "job 1 is left alone: " in result.err and result.begun == []
+        assert result.code == 0 and "job 1 is skipped: " in result.err and result.begun == []
         assert "is being written by another process" in result.err and "1 finished, 1 running" in result.out
     result = seqtrain("sweep", "s", "watch=true")
     assert result.code == 0 and "1 finished, 1 killed" in result.out

@@ -201,7 +201,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(folder: Path, damage: 
     else:
         content[len(content) // 2] ^= 1
         last.write_bytes(content[: len(content) // 2] if damage == "cut" else content)
-    assert "going on from the checkpoint before it" in resumed(folder, name)
+    assert "resuming from the checkpoint before it" in resumed(folder, name)
     assert same_as_whole(folder, name) is None
 
 

@@ -338,7 +338,7 @@ def test_a_broken_plugin_is_named(seqtrain: Run, tmp_path: Path, source: str, me
         assert result.returncode == 1
         (line,) = result.stderr.splitlines()
         assert line.startswith("seqtrain: error: plugin mine (broken:register) of the package broken: ")
-        assert message in line and line.endswith("mend it or uninstall broken")
+        assert message in line and line.endswith("fix it or uninstall broken")
     if "strike" in source:
         trace = seqtrain(packages, "--help", HYDRA_FULL_ERROR="1").stderr
         assert "broken.py" in trace and "def register(): raise RuntimeError" in trace

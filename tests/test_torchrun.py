@@ -132,7 +132,7 @@ def test_interrupted_and_resumed_together(folder: Path) -> None:
     assert process.returncode != 0 and "saved at step" in errors, errors
     assert read_json(folder / "stopped/status.json")["state"] == "interrupted"
     alone = run(folder, 1, "resume=stopped")
-    assert "was trained by 2 processes, not 1; go on by torchrun --nproc-per-node=2" in alone
+    assert "was trained by 2 processes, not 1; resume it by torchrun --nproc-per-node=2" in alone
     said = run(folder, 2, "resume=stopped")
     assert said.count("resuming from step") == 1, said
     ends = [RunDirectory(folder / name) for name in ("whole", "stopped")]
@@ -151,7 +151,7 @@ def test_a_signal_ends_an_evaluation_together(folder: Path) -> None:
         time.sleep(0.01)
     process.send_signal(signal.SIGTERM)
     _, errors = process.communicate(timeout=60)
-    assert process.returncode != 0 and "saved at step 1, go on by" in errors, errors
+    assert process.returncode != 0 and "saved at step 1, resume by" in errors, errors
     assert load_checkpoint(directory.checkpoint_path("last"), directory.id)["evaluation_due"]
     assert "val/" not in directory.metrics_path.read_text()
 

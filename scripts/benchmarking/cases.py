@@ -1,4 +1,4 @@
-"""What is compared: cases by name, each made when it is asked for."""
+"""The cases of the benchmark, by name; each is built when it is needed."""
 
 import importlib.util
 from collections.abc import Callable
@@ -17,7 +17,7 @@ CORPUS_SIZES = (1024, 4096, 22_500)
 
 
 def text_rows(folder: Path, data: str, count: int | None = None, max_length: int = MAX_LENGTH) -> str:
-    """File of rows of a dataset's train split, drawn at random, cut to a length."""
+    """Write rows of a dataset's train split, drawn at random and truncated, to a file; returns its path."""
     from benchmarking.tool import composed
     from seqtrain.commands.build import build_data
     from seqtrain.data.text.classification import TextClassification
@@ -36,7 +36,7 @@ def text_rows(folder: Path, data: str, count: int | None = None, max_length: int
 
 
 def random_rows(folder: Path, count: int, length: int) -> str:
-    """File of rows of one length, of random tokens and classes."""
+    """Write rows of random tokens and classes, all of one length, to a file; returns its path."""
     from benchmarking.tool import composed
     from seqtrain.commands.build import build_data
 
@@ -49,7 +49,7 @@ def random_rows(folder: Path, count: int, length: int) -> str:
 
 
 def classification(folder: Path, device: str, data: str, cell: str) -> Case:
-    """A bidirectional classifier of 128 with attention pooling, batches of 64, against loops in plain PyTorch."""
+    """A bidirectional classifier of size 128 with attention pooling, in batches of 64, against plain PyTorch loops."""
     rows = text_rows(folder, data, NUM_REVIEWS)
     overrides = [f"data={data}", f"model={cell}_attn", f"device={device}", "data.batch_size=64"]
     options = {"rows": rows, "overrides": overrides}
@@ -75,7 +75,7 @@ def classification(folder: Path, device: str, data: str, cell: str) -> Case:
 
 
 def language(folder: Path, device: str, batch_size: int) -> Case:
-    """Two LSTM layers of 650 on WikiText-2, against the loop of PyTorch's example."""
+    """Two LSTM layers of size 650 on WikiText-2, against the loop of PyTorch's example."""
     overrides = [
         *("data=wikitext2", "model=lstm", f"device={device}", f"data.batch_size={batch_size}", "data.bptt_len=35"),
         *("model.num_layers=2", "model.hidden_size=650", "model.embedding.embed_dim=650"),
@@ -94,7 +94,7 @@ def language(folder: Path, device: str, batch_size: int) -> Case:
 
 
 def forecasting(folder: Path, device: str) -> Case:
-    """A GRU of 128 on ETTh1, one direction, against a loop in plain PyTorch."""
+    """A unidirectional GRU of size 128 on ETTh1, against a plain PyTorch loop."""
     overrides = [
         *("data=etth1", "model=gru", f"device={device}", "model.bidirectional=false"),
         *("data.lookback=336", "data.batch_size=32"),
@@ -107,7 +107,7 @@ def forecasting(folder: Path, device: str) -> Case:
 
 
 def precisions(folder: Path, device: str) -> Case:
-    """Models of one size in fp32 and bf16."""
+    """Models of equal size, each in fp32 and bf16."""
     rows = text_rows(folder, "imdb", NUM_REVIEWS)
     contestants = []
     for model in ("gru_attn", "rnn_attn", "lstm_attn", "self_attn"):
@@ -119,7 +119,7 @@ def precisions(folder: Path, device: str) -> Case:
 
 
 def lengths(folder: Path, device: str) -> Case:
-    """The same classifier on rows of random tokens of several lengths: what a token costs should not depend on it."""
+    """One classifier on random rows of several lengths: the time per token should not depend on the length."""
     contestants = []
     for length in LENGTHS:
         rows = random_rows(folder, 128, length)
@@ -129,7 +129,7 @@ def lengths(folder: Path, device: str) -> Case:
 
 
 def corpora(folder: Path, device: str) -> Case:
-    """The same classifier on more and more reviews."""
+    """One classifier on increasing numbers of reviews: the time per token should not depend on the number."""
     contestants = []
     for size in CORPUS_SIZES:
         overrides = ["data=imdb", "model=gru_attn", f"device={device}"]
@@ -140,7 +140,7 @@ def corpora(folder: Path, device: str) -> Case:
 
 
 def processes(folder: Path, device: str, data: str) -> Case:
-    """One and two processes over the same batches."""
+    """One process against two on the same batches."""
     options = {
         "rows": text_rows(folder, data, NUM_REVIEWS),
         "overrides": [f"data={data}", "model=gru_attn", "device=cpu", "data.batch_size=64"],
@@ -154,7 +154,7 @@ def processes(folder: Path, device: str, data: str) -> Case:
 
 
 def spins(folder: Path, device: str, data: str) -> Case:
-    """The same training with threads that spin before they sleep for the runtime's own time, and for less."""
+    """One training with several spin counts: how long idle OpenMP threads spin before they sleep."""
     rows = text_rows(folder, data, NUM_REVIEWS)
     options = {"rows": rows, "overrides": [f"data={data}", "model=gru_attn", "device=cpu", "data.batch_size=32"]}
     counts = {"libgomp's own": "300000", "tool's": WAITING["GOMP_SPINCOUNT"], "3000": "3000", "30000": "30000"}
@@ -185,5 +185,5 @@ NEEDS: dict[str, str] = {
     **dict.fromkeys(("wikitext2-20", "wikitext2-64"), "wikitext2"),
     "etth1": "ett",
 }
-"""Folder of $SEQTRAIN_DATA_DIR that a case reads."""
+"""Folder of $SEQTRAIN_DATA_DIR that each case reads."""
 ON_GPU = ("imdb-gru", "imdb-lstm", "wikitext2-20", "wikitext2-64", "etth1", "precision", "length")

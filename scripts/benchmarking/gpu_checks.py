@@ -1,6 +1,6 @@
-"""The parts of scripts/check-gpu, each a process: python -m benchmarking.gpu_checks <part> <device> [minutes].
+"""The checks of scripts/check-gpu, each run as a process: python -m benchmarking.gpu_checks <part> <device> [minutes].
 
-A part prints what it found as one line of JSON, last.
+The last line that a check prints is its result as JSON.
 """
 
 import json
@@ -17,7 +17,7 @@ import torch
 from benchmarking.tool import bare_steps, composed
 from benchmarking.worker import gpu_memory, wait_for_gpu
 from seqtrain.commands.check_resume import check_resume
-from seqtrain.commands.session import begin
+from seqtrain.commands.session import start
 from seqtrain.errors import UserError
 from seqtrain.kernels.machine import bf16_products
 from seqtrain.run_directory import RunDirectory
@@ -34,14 +34,14 @@ TASKS: dict[str, list[str]] = {
 }
 NO_DROPOUT = ["model.dropout=0", "model.embedding.dropout=0", "model.weight_drop=0"]
 STEPS, TOLERANCE = 8, 2e-3
-"""Losses on the device may differ from the CPU's by this share after so many steps in fp32."""
+"""Losses of the first STEPS steps in fp32 may differ between device and CPU by this share (TOLERANCE)."""
 PARTS_STEPS = 20
 WIKITEXT2_TOKENS = 2_088_628
-"""Of train, an epoch."""
+"""Number of tokens in train, which is one epoch."""
 
 
 def resume_exactly(device: str, minutes: float) -> dict[str, Any]:
-    """check-resume for each task, in fp32 and bf16."""
+    """Run check-resume for each task, in fp32 and bf16."""
     found: dict[str, Any] = {}
     half = ["bf16"] if device != "cpu" or bf16_products() else []
     for name, overrides in TASKS.items():
@@ -74,20 +74,20 @@ class Losses:
 
 
 def losses(overrides: list[str], device: str) -> list[float]:
-    """Training losses of the first steps, without dropout."""
+    """Training losses of the first STEPS steps, without dropout."""
     short = [f"trainer.max_steps={STEPS}", "trainer.log_every=1", "trainer.figures=false", f"device={device}"]
     known = composed(overrides).model
     own = [option for option in NO_DROPOUT if has(known, option)]
     drawn = [option for option in overrides if "weight_drop" not in option]
     with tempfile.TemporaryDirectory() as folder:
-        session = begin(composed([*drawn, *own, *short]), RunDirectory.claim(Path(folder, "run"), exact=True), SOLO)
+        session = start(composed([*drawn, *own, *short]), RunDirectory.claim(Path(folder, "run"), exact=True), SOLO)
         session.trainer.observers = [observer := Losses()]
         session.trainer.fit()
     return observer.found
 
 
 def has(node: Any, option: str) -> bool:
-    """Whether a model has the key of an option."""
+    """Whether a model's config has the key of an override."""
     for part in option.partition("=")[0].split(".")[1:]:
         if not hasattr(node, part):
             return False
@@ -96,7 +96,7 @@ def has(node: Any, option: str) -> bool:
 
 
 def equal_to_cpu(device: str, minutes: float) -> dict[str, Any]:
-    """The first losses of each task on the device and on the CPU, from the same weights and batches."""
+    """Compare the first losses of each task on the device and on the CPU, with the same weights and batches."""
     found: dict[str, Any] = {}
     for name, overrides in TASKS.items():
         ours, cpus = losses(overrides, device), losses(overrides, "cpu")
@@ -107,7 +107,7 @@ def equal_to_cpu(device: str, minutes: float) -> dict[str, Any]:
 
 
 def time_per_part(device: str, minutes: float) -> dict[str, Any]:
-    """Milliseconds of each part of a bare step, waiting for the device after each."""
+    """Time of each part of a bare step (ms), with a wait for the device after each part."""
     found: dict[str, Any] = {}
     for name in ("classification", "language"):
         spent: dict[str, float] = {}
@@ -124,7 +124,7 @@ def time_per_part(device: str, minutes: float) -> dict[str, Any]:
         for number, batch in enumerate(start(0).data.train_batches(0)):
             if number == PARTS_STEPS + 3:
                 break
-            if number == 3:  # what the first steps choose and compile does not count
+            if number == 3:  # the first steps compile and choose kernels, and do not count
                 spent.clear()
             clock("batch")
             step(batch)
@@ -134,7 +134,7 @@ def time_per_part(device: str, minutes: float) -> dict[str, Any]:
 
 
 def several_processes(device: str, minutes: float) -> dict[str, Any]:
-    """Distributed training with one process: NCCL on a GPU, gloo on a CPU."""
+    """Check distributed training with one process: NCCL on a GPU, gloo on a CPU."""
     os.environ.update(RANK="0", WORLD_SIZE="1", LOCAL_RANK="0", MASTER_ADDR="127.0.0.1", MASTER_PORT="29519")
     backend = "nccl" if device != "cpu" else "gloo"
     torch.distributed.init_process_group(backend)
@@ -148,11 +148,11 @@ def several_processes(device: str, minutes: float) -> dict[str, Any]:
         fine = bool((total == 1).all()) and all(g is not None and bool(g.isfinite().all()) for g in grads)
     finally:
         torch.distributed.destroy_process_group()
-    return {backend: "gradients and sums arrive" if fine else "FAILED: wrong sums or gradients"}
+    return {backend: "gradients and sums are correct" if fine else "FAILED: wrong sums or gradients"}
 
 
 def awd_lstm(device: str, minutes: float) -> dict[str, Any]:
-    """The AWD-LSTM recipe for some minutes: tokens a second, and the time of its 90 epochs by that."""
+    """Train the AWD-LSTM recipe for some minutes: tokens per second, and the estimated time of its 90 epochs."""
     root = os.environ.get("SEQTRAIN_DATA_DIR")
     real = bool(root) and Path(str(root), "wikitext2").is_dir()
     data = [] if real else ["data=stdlib", "data.tokenizer=word", "data.batch_size=80", "data.bptt_len=70"]
@@ -161,16 +161,16 @@ def awd_lstm(device: str, minutes: float) -> dict[str, Any]:
     start, step, parameters = bare_steps(overrides)
     counted = start(0)
     for number, batch in enumerate(counted.data.train_batches(0)):
-        began = time.perf_counter()
+        step_started = time.perf_counter()
         step(batch)
         wait_for_gpu()
         if number >= 2:
-            tokens, seconds, steps = tokens + batch.num_tokens, seconds + time.perf_counter() - began, steps + 1
+            tokens, seconds, steps = tokens + batch.num_tokens, seconds + time.perf_counter() - step_started, steps + 1
         if steps and time.perf_counter() - started > 60 * minutes:
             break
     rate = tokens / seconds
     return {
-        "data": "wikitext2" if real else "stdlib, for want of wikitext2",
+        "data": "wikitext2" if real else "stdlib, since wikitext2 is missing",
         "parameters": parameters,
         "steps": steps,
         "tokens/s": round(rate),

@@ -1,4 +1,4 @@
-"""The same text classifier in Keras 3 on TensorFlow, trained by ``fit`` on batches of rows of like length."""
+"""The benchmark's text classifier in Keras 3 on TensorFlow, trained by ``fit`` on batches of rows of similar length."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from seqtrain.data.rows.batching import bucketed_batches
 
 
 def loop(rows: str, cell: str, batch_size: int = 64) -> tuple[Turn, int]:
-    """Compiled model and ``fit``; TensorFlow is given as many threads as the others."""
+    """A turn of the compiled model's ``fit``; TensorFlow uses as many threads as the other contestants."""
     os.environ |= {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "2"}
     import keras
     import tensorflow as tf

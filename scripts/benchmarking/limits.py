@@ -1,4 +1,4 @@
-"""What the machine can do at best: products of large matrices, and copies of more than its caches hold."""
+"""Limits of the machine: products of large matrices, and copies of arrays larger than its caches."""
 
 import statistics
 import time
@@ -12,7 +12,7 @@ SIZE, NUMBERS = 2048, 2**26
 
 
 def limits_table(threads: int, repeats: int) -> str:
-    """Medians in Markdown."""
+    """The measured limits as a Markdown table of medians."""
     torch.set_num_threads(threads)
     single, half = torch.randn(2, SIZE, SIZE), torch.randn(2, SIZE, SIZE).bfloat16()
     source, target = torch.randn(NUMBERS), torch.empty(NUMBERS)

@@ -13,7 +13,7 @@ from benchmarking.turns import Case, Times, relative
 
 
 def machine(threads: int) -> str:
-    """Versions and processor."""
+    """One line with the processor, the threads and the package versions."""
     model = "an unknown processor"
     if Path("/proc/cpuinfo").exists():
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -30,7 +30,7 @@ def machine(threads: int) -> str:
 
 
 def table(case: Case, measured: Mapping[str, Times]) -> str:
-    """A case's table in Markdown."""
+    """The results of a case as a Markdown table."""
     first = measured[case.contestants[0].name]
     lines = [
         f"| contestant | tokens/s, median | min-max | a token takes, {case.contestants[0].name} = 1 | min-max "
@@ -50,12 +50,12 @@ def table(case: Case, measured: Mapping[str, Times]) -> str:
 
 
 def as_json(measured: Mapping[str, Times]) -> dict[str, Any]:
-    """What was measured, by contestant."""
+    """All measurements of each contestant, as JSON values."""
     return {name: asdict(times) for name, times in measured.items()}
 
 
 def plot(path: Path, cases: Mapping[str, tuple[Case, Mapping[str, Times]]]) -> None:
-    """Bars of tokens per second, a panel for each case, with the least and the greatest."""
+    """Plot tokens per second as bars, with minimum and maximum as whiskers, in one panel for each case."""
     import matplotlib
 
     matplotlib.use("agg")
@@ -84,5 +84,5 @@ def plot(path: Path, cases: Mapping[str, tuple[Case, Mapping[str, Times]]]) -> N
         panel.set_title(case.title, fontsize=9, loc="left")
         panel.tick_params(labelsize=8)
         panel.spines[["top", "right"]].set_visible(False)
-    panels[-1, 0].set_xlabel("tokens per second; bars are medians, whiskers the least and the greatest", fontsize=8)
+    panels[-1, 0].set_xlabel("tokens per second; bars are medians, whiskers minimum and maximum", fontsize=8)
     figure.savefig(path, dpi=150)

@@ -1,4 +1,4 @@
-"""How soon the command answers: help, a config error, and the first optimizer step on prepared data."""
+"""Start-up times of the command: help, a config error, and the first optimizer step on prepared data."""
 
 import os
 import statistics
@@ -11,7 +11,7 @@ from pathlib import Path
 
 
 def whole_process(*arguments: str, code: int = 0) -> float:
-    """Seconds that a Python process takes, which must end with this exit code."""
+    """Time of a Python process (seconds), which must end with the exit code ``code``."""
     started = time.perf_counter()
     result = subprocess.run([sys.executable, *arguments], capture_output=True, text=True)
     seconds = time.perf_counter() - started
@@ -21,11 +21,11 @@ def whole_process(*arguments: str, code: int = 0) -> float:
 
 
 def first_step(data: str, cold: bool = False) -> float:
-    """Seconds from the start of the command to the first line of metrics.jsonl, which follows the first step.
+    """Time from the start of the command to the first line of metrics.jsonl, after the first step (seconds).
 
     Args:
-        data: the dataset's configuration.
-        cold: with kernels that are not in the cache: a macro that no source reads makes the compiler another one.
+        data: name of the dataset's configuration.
+        cold: compile the kernels again; an unused macro makes the cache take the compiler for another one.
     """
     environment = dict(os.environ)
     if cold:
@@ -52,7 +52,7 @@ def first_step(data: str, cold: bool = False) -> float:
 
 
 def startup_table(data: str, repeats: int) -> str:
-    """Medians of whole processes in Markdown, in seconds; one run before prepares the data."""
+    """Start-up times as a Markdown table of medians (seconds); the data is prepared by a run before."""
     timed: dict[str, Callable[[], float]] = {
         '`python -c "import hydra"`': lambda: whole_process("-c", "import hydra"),
         '`python -c "import torch"`': lambda: whole_process("-c", "import torch"),

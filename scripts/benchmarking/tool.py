@@ -1,4 +1,4 @@
-"""This tool as a contestant: its trainer as in a run, and a bare loop over the same model and batches."""
+"""This tool as a contestant: its trainer, as in a run, and a bare loop over the same model and batches."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -25,23 +25,23 @@ from seqtrain.training.device import autocast, seed_everything
 from seqtrain.training.objective import Objective
 from seqtrain.training.observers import JsonLines, TensorBoard
 from seqtrain.training.optimizers import build_optimizer
-from seqtrain.training.ranks import join_ranks
+from seqtrain.training.ranks import init_ranks
 from seqtrain.training.trainer import Trainer
 
 
 def composed(overrides: list[str]) -> Config:
-    """The configuration that a command line describes; checkpoints are left out, as the others write none."""
+    """The configuration of a command line, without checkpoints between evaluations, since the others write none."""
     store_schemas()
     with initialize_config_dir(str(conf_directory()), version_base="1.3"):
         return to_config(compose("train", overrides=[*overrides, "trainer.checkpoint_seconds=null"]))
 
 
 class Counted:
-    """A dataset whose batches are counted as they are taken.
+    """A dataset whose batches are counted while they are read.
 
     Args:
         data: the dataset.
-        rows: file of rows to train on instead of its own, see ``save_rows``.
+        rows: file of rows to train on instead of the dataset's own, see ``save_rows``.
     """
 
     def __init__(self, data: Dataset, rows: str | None):
@@ -56,16 +56,16 @@ class Counted:
         self.source = data
 
     def train_batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
-        """Batches of an epoch."""
+        """The batches of an epoch, which are counted."""
         for batch in self.source.train_batches(epoch, start):
             self.work.add(batch.num_tokens, batch.inputs.shape[0] * batch.inputs.shape[1])
             yield batch
 
 
 def trainer(overrides: list[str], rows: str | None = None) -> tuple[Turn, int]:
-    """The trainer with its logs, without evaluations and checkpoints; several processes train as under torchrun."""
+    """A turn of the trainer with its logs, but without evaluations and checkpoints; in one process or several."""
     config = composed(overrides)
-    ranks = join_ranks()
+    ranks = init_ranks()
     seed_everything(config.seed)
     counted = Counted(build_data(config), rows)
     built = build_model(config, counted.data.spec)
@@ -78,7 +78,7 @@ def trainer(overrides: list[str], rows: str | None = None) -> tuple[Turn, int]:
 
     def turn(steps: int | None) -> Work:
         nonlocal turns
-        assert folder  # stays until the process ends
+        assert folder  # kept until the process ends
         counted.work = Work()
         trainer.progress.epoch, trainer.progress.batch_index, trainer.progress.state = turns, 0, None
         trainer.total_steps = trainer.progress.step + min(steps or trainer.steps_in(turns), trainer.steps_in(turns))
@@ -90,7 +90,7 @@ def trainer(overrides: list[str], rows: str | None = None) -> tuple[Turn, int]:
 
 
 def bare(overrides: list[str], rows: str | None = None) -> tuple[Turn, int]:
-    """Forward, loss, backward, clipping and update, and nothing else: what the trainer is measured by."""
+    """A turn of a bare loop: only forward, loss, backward, clipping and update; the reference for the trainer."""
     work, step, num_parameters = bare_steps(overrides, rows)
     turns = 0
 
@@ -110,9 +110,9 @@ def bare(overrides: list[str], rows: str | None = None) -> tuple[Turn, int]:
 def bare_steps(
     overrides: list[str], rows: str | None = None, clock: Callable[[str], None] = lambda part: None
 ) -> tuple[Callable[[int], Counted], Callable[[Batch], None], int]:
-    """Data that is counted anew, one step on a batch, and the number of parameters.
+    """Functions that start a turn and make one step on a batch, and the number of parameters.
 
-    ``clock`` is told the name of each part of a step when it ends.
+    ``clock`` is called with the name of each part of a step when the part ends.
     """
     config = composed(overrides)
     seed_everything(config.seed)
@@ -124,7 +124,7 @@ def bare_steps(
     limit = cast(Any, config.trainer.max_grad_norm)
     state: Any = None
 
-    def begin(turn: int) -> Counted:
+    def start(turn: int) -> Counted:
         nonlocal state
         counted.work, state = Work(), None
         return counted
@@ -145,4 +145,4 @@ def bare_steps(
         optimizer.step()
         clock("update")
 
-    return begin, step, built.num_parameters
+    return start, step, built.num_parameters

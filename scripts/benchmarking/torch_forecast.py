@@ -16,7 +16,7 @@ SIZE, DROPOUT, RATE, CLIP = 128, 0.1, 0.001, 1.0
 
 
 class Windows(Dataset[tuple[Tensor, Tensor]]):
-    """Windows of a series (N, C)."""
+    """All windows of a series of shape (N, C)."""
 
     def __init__(self, values: np.ndarray, lookback: int, horizon: int):
         self.values, self.lookback, self.horizon = torch.from_numpy(values), lookback, horizon
@@ -30,7 +30,7 @@ class Windows(Dataset[tuple[Tensor, Tensor]]):
 
 
 class Forecaster(nn.Module):
-    """Forecasts (B, S, C) of windows (B, L, C)."""
+    """A GRU forecaster: windows (B, L, C) to forecasts (B, S, C)."""
 
     def __init__(self, num_variables: int, horizon: int):
         super().__init__()
@@ -46,7 +46,7 @@ class Forecaster(nn.Module):
 
 
 def loop(overrides: list[str], device: str = "cpu") -> tuple[Turn, int]:
-    """A training loop over a DataLoader that shuffles; the overrides are those that the tool is given."""
+    """A turn of a training loop over a shuffling DataLoader; the overrides are those of the tool."""
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
     config = composed(overrides)
@@ -54,7 +54,7 @@ def loop(overrides: list[str], device: str = "cpu") -> tuple[Turn, int]:
     spec, first = batches.spec, next(batches.train_batches(0))
     lookback, horizon = cast(int, spec.lookback), cast(int, spec.horizon)
     num_windows = batches.sizes["train"]
-    # As many windows of as many variables, of noise: their values do not matter for time.
+    # The same number of windows and variables, but of noise: the values do not matter for the time.
     shape = num_windows + lookback + horizon - 1, first.inputs.shape[-1]
     windows = Windows(np.random.default_rng(0).standard_normal(shape).astype(np.float32), lookback, horizon)
     loader = DataLoader(windows, batch_size=len(first.rows), shuffle=True)

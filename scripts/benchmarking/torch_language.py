@@ -1,4 +1,4 @@
-"""The training loop of pytorch/examples word_language_model, in our own words, at its usual size."""
+"""The training loop of pytorch/examples word_language_model, reimplemented, at its usual size."""
 
 import math
 from typing import cast
@@ -35,13 +35,13 @@ class WordModel(nn.Module):
 
 
 def loop(batch_size: int, precision: str = "fp32", device: str = "cpu") -> tuple[Turn, int]:
-    """The example's loop: segments of 35 steps, all logits at once, clipping, plain SGD."""
+    """A turn of the example's loop: segments of 35 steps, all logits at once, clipping, plain SGD."""
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
     data = cast(RunningText, build_data(composed(["data=wikitext2", f"data.batch_size={batch_size}"])))
     length = data.row_length
     train = torch.tensor(data.tokens["train"][: batch_size * length + 1].astype("int64"))
-    # A row of text is a column, with its last target.
+    # Each row of the text becomes a column, which includes the last target.
     columns = train.unfold(0, length + 1, length).t().contiguous().to(device)
     model, criterion = WordModel(cast(int, data.spec.vocab_size)).to(device), nn.NLLLoss()
     model.train()

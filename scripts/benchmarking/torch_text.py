@@ -1,6 +1,7 @@
-"""Text classifiers in plain PyTorch, as tutorials write them: the model of ``gru_attn`` or ``lstm_attn``, and a loop.
+"""Text classifiers in plain PyTorch, as in tutorials: the model of ``gru_attn`` or ``lstm_attn``, and a training loop.
 
-Vectors of 128, a bidirectional layer of 128 a direction, attention pooling, dropout of 0.5 on vectors and features.
+Embeddings of size 128, a bidirectional layer of 128 per direction, attention pooling, and dropout of 0.5 on embeddings
+and features.
 """
 
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from seqtrain.training.device import autocast
 
 
 class Classifier(nn.Module):
-    """Scores of the classes, (B, classes), of tokens (B, T) with lengths (B,)."""
+    """A text classifier: tokens (B, T) with lengths (B,) to class scores (B, classes)."""
 
     def __init__(self, cell: str, vocab_size: int, num_classes: int, packed: bool):
         super().__init__()
@@ -45,7 +46,7 @@ class Classifier(nn.Module):
 
 
 class Buckets:
-    """The row numbers of each batch, as the tool's own batching draws them."""
+    """A batch sampler that draws the same batches as the tool."""
 
     def __init__(self, lengths: np.ndarray, batch_size: int):
         self.lengths, self.batch_size, self.rng = lengths, batch_size, np.random.default_rng(0)
@@ -56,7 +57,7 @@ class Buckets:
 
 
 def collate(rows: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor, Tensor]:
-    """Rows as one padded batch."""
+    """Make one padded batch of rows: tokens, lengths and labels."""
     tokens = [tokens for tokens, _ in rows]
     lengths, labels = torch.tensor([len(row) for row in tokens]), torch.tensor([label for _, label in rows])
     return pad_sequence(tokens, batch_first=True), lengths, labels
@@ -71,7 +72,7 @@ def loop(
     device: str = "cpu",
     precision: str = "fp32",
 ) -> tuple[Turn, int]:
-    """A training loop over a DataLoader that shuffles, or has batches of rows of like length."""
+    """A turn of a training loop over a DataLoader, shuffled, or bucketed into batches of rows of similar length."""
     torch.set_flush_denormal(True)
     torch.manual_seed(0)
     found = load_rows(rows)

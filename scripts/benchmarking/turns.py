@@ -1,4 +1,4 @@
-"""Contestants that take turns: each in processes of its own, of which only those of one contestant work at a time."""
+"""Contestants that take turns. Each has its own processes, and only those of one contestant work at a time."""
 
 import json
 import os
@@ -15,65 +15,65 @@ SCRIPTS = Path(__file__).parents[1]
 
 @dataclass
 class Work:
-    """What was done in a turn."""
+    """The amount of work of a turn: steps and tokens."""
 
     steps: int = 0
     tokens: int = 0
-    """Real ones; values of a series count as tokens."""
+    """Real tokens, without padding; steps of a series count as tokens."""
     places: int = 0
-    """Tokens and padding."""
+    """Tokens including padding."""
 
     def add(self, tokens: int, places: int) -> None:
-        """Take in a step."""
+        """Add a step."""
         self.steps, self.tokens, self.places = self.steps + 1, self.tokens + tokens, self.places + places
 
 
 Turn = Callable[[int | None], Work]
-"""Does the first so many steps of a training epoch, or all of them, and begins anew the next time."""
+"""Makes the first given number of steps of a training epoch, or all if None; each call starts another epoch."""
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """Who is timed."""
+    """One of the programs that are timed."""
 
     name: str
     make: str
-    """``module:function`` of this package that makes its turn and says how many parameters it trains."""
+    """``module:function`` of this package, which returns its ``Turn`` and its number of parameters."""
     options: Mapping[str, Any]
-    """Of that function."""
+    """Arguments of that function."""
     processes: int = 1
     threads: int | None = None
-    """Of each process; None takes what the benchmark was given."""
+    """Threads of each process; None takes the number given to the benchmark."""
     environment: Mapping[str, str] = field(default_factory=dict)
-    """Variables that its processes get besides."""
+    """Additional environment variables of its processes."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """A comparison; the first contestant is what the others are measured by."""
+    """A comparison of contestants; the first one is the reference."""
 
     title: str
     contestants: Sequence[Contestant]
     steps: int | None = None
-    """Of a turn; None is a whole epoch."""
+    """Steps of a turn; None is a whole epoch."""
 
 
 @dataclass
 class Times:
-    """What was measured of a contestant."""
+    """Measurements of a contestant."""
 
     parameters: int
     seconds: list[float] = field(default_factory=list)
-    """Of each turn."""
+    """Time of each turn (seconds)."""
     work: list[Work] = field(default_factory=list)
     peak_memory: float = 0.0
-    """MB of all its processes, each at its own peak."""
+    """Sum of its processes' peak memory (MB)."""
     gpu_memory: float = 0.0
-    """MB of tensors on the GPU, likewise."""
+    """Sum of its processes' peak GPU memory of tensors (MB)."""
 
     @property
     def seconds_per_token(self) -> list[float]:
-        """Of each turn."""
+        """Time per token in each turn."""
         return [seconds / work.tokens for seconds, work in zip(self.seconds, self.work, strict=True)]
 
 
@@ -112,14 +112,14 @@ class Workers:
         self.times = Times(self.answers()[0]["parameters"])
 
     def answers(self) -> list[dict[str, Any]]:
-        """A line from each process."""
+        """Read one line of JSON from each process."""
         lines = [process.stdout.readline() for process in self.processes]  # type: ignore[union-attr]
         if not all(lines):
-            sys.exit(f"{self.contestant.name}: ended before its time, see above")
+            sys.exit(f"{self.contestant.name}: ended too early, see above")
         return [json.loads(line) for line in lines]
 
     def take_turn(self, steps: int | None, counts: bool) -> None:
-        """Have all processes do one turn; the first one's clock is taken."""
+        """Let all processes make one turn; if it ``counts``, the time of the first one is recorded."""
         for process in self.processes:
             assert process.stdin is not None
             process.stdin.write(json.dumps(steps) + "\n")
@@ -132,14 +132,14 @@ class Workers:
             self.times.gpu_memory = sum(answer["gpu_memory"] for answer in answers)
 
     def end(self) -> None:
-        """Let the processes end."""
+        """End the processes."""
         for process in self.processes:
             assert process.stdin is not None
             process.stdin.close()
         for process in self.processes:
             try:
                 process.wait(timeout=10)
-            except subprocess.TimeoutExpired:  # it waits for another one that has failed
+            except subprocess.TimeoutExpired:  # it waits for a process that has failed
                 process.kill()
 
 
@@ -147,17 +147,17 @@ def take_turns(case: Case, repeats: int, steps: int | None, threads: int) -> dic
     """Measure the contestants of a case.
 
     Args:
-        case: who takes part.
-        repeats: timed turns of each.
-        steps: of a turn; None is a whole epoch.
-        threads: of a process.
+        case: the contestants.
+        repeats: timed turns of each contestant.
+        steps: steps of a turn; None is a whole epoch.
+        threads: threads of each process.
     """
     everyone: list[Workers] = []
     try:
         for contestant in case.contestants:
             everyone.append(Workers(contestant, threads))
             everyone[-1].start()
-            everyone[-1].take_turn(2, counts=False)  # for warming up
+            everyone[-1].take_turn(2, counts=False)  # warmup
         for repeat in range(repeats):
             for workers in everyone:
                 workers.take_turn(steps, counts=True)
@@ -170,6 +170,6 @@ def take_turns(case: Case, repeats: int, steps: int | None, threads: int) -> dic
 
 
 def relative(times: Times, first: Times) -> tuple[float, float, float]:
-    """Median, least and greatest of a contestant's time per token over that of the first, round by round."""
+    """Median, minimum and maximum over the turns of the ratio of a contestant's time per token to that of another."""
     ratios = [a / b for a, b in zip(times.seconds_per_token, first.seconds_per_token, strict=True)]
     return statistics.median(ratios), min(ratios), max(ratios)

@@ -1,4 +1,4 @@
-"""The process of a contestant: makes it, then does a turn for each line that comes in, and answers by a line."""
+"""The process of a contestant: builds it, then makes a turn for each line of input, and answers with a line of JSON."""
 
 import importlib
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 def main() -> None:
     task = json.loads(sys.argv[1])
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what libraries print is no answer
+    os.dup2(2, 1)  # output of libraries must not mix with the answers
     module, _, function = task["make"].partition(":")
     turn, parameters = getattr(importlib.import_module(f"benchmarking.{module}"), function)(**task["options"])
     print(json.dumps({"parameters": parameters}), file=answers)
@@ -27,21 +27,21 @@ def main() -> None:
 
 
 def wait_for_gpu() -> None:
-    """Until it has done what it was given."""
+    """Wait until the GPU has finished all work."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.synchronize()
 
 
 def gpu_memory() -> float:
-    """The most that tensors took on the GPU at once, in MB; 0 where there is none."""
+    """Peak memory of tensors on the GPU (MB); 0 without a GPU."""
     torch = sys.modules.get("torch")
     used: float = torch.cuda.max_memory_allocated() / 1024**2 if torch and torch.cuda.is_initialized() else 0.0
     return used
 
 
 def peak_memory() -> float:
-    """Of this process, in MB; where the system does not say, that of its parent counts too."""
+    """Peak memory of this process (MB); on systems without /proc, that of its parent may be included."""
     status = Path("/proc/self/status")
     if status.exists():
         return int(status.read_text().split("VmHWM:")[1].split()[0]) / 1024

@@ -29,9 +29,9 @@ def resume(arguments: Sequence[str]) -> None:
     if not several_processes() and show_finished(saved, config, run):
         return
     if several_processes():
-        from seqtrain.commands.together import resume_together
+        from seqtrain.commands.distributed import resume_distributed
 
-        resume_together(saved, config, run)
+        resume_distributed(saved, config, run)
         return
     with run.locked():
         from seqtrain.commands.train import resume

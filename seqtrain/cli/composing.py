@@ -94,9 +94,9 @@ def train_job(tree: DictConfig) -> float:
 
             return run_job(config, sweep, job, settings.job.num)
         if several_processes():
-            from seqtrain.commands.together import train_together
+            from seqtrain.commands.distributed import train_distributed
 
-            return train_together(config, directory, exact)
+            return train_distributed(config, directory, exact)
         run = RunDirectory.claim(directory, exact=exact, config=loading.to_yaml(config))
         with run.locked():
             if settings.mode is RunMode.MULTIRUN and config.sweep.trial is not None:

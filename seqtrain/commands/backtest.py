@@ -1,4 +1,4 @@
-"""Score a run's forecasts from origins that roll over a split, and write them down.
+"""Score a run's forecasts from rolling origins in a split, and write them to a file.
 
 Shapes: B windows, S horizon, C variables.
 """
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 ROWS = 1 << 18
-"""Rows of the output that are made at once, to bound memory."""
+"""Largest number of output rows in memory at once."""
 
 
 def backtest(
@@ -46,22 +46,22 @@ def backtest(
 
     Args:
         saved: the run's configuration.
-        config: the same with changes: of where the data comes from, of the device.
+        config: the same with changes of the data source or the device.
         run: the run's directory.
         split: test or validation; None takes test.
-        stride: steps between two origins of a series.
-        output: csv, tsv, jsonl or parquet file for the forecasts, see ``forecast_tables``.
+        stride: steps between two consecutive origins of a series.
+        output: csv, tsv, jsonl or parquet file for the forecasts, see ``forecast_tables``; None writes none.
         checkpoint: ``best`` or ``last``.
-        other_data: ``data.path`` was given anew: if it is a file, all its rows are forecast.
+        other_data: whether the user gave another ``data.path``; if it is a file, all its rows are forecast.
 
     Returns:
-        Metric -> value; with a stride of 1, exactly what ``evaluate`` gives.
+        Metric -> value; with a stride of 1, the same as from ``evaluate``.
 
     Raises:
-        ConfigError: for a change that would make it another model, a split that the data lacks, or an output that
-            cannot be written.
-        DataError: if no target of the forecasts is known.
-        RunError: if the run's model is no forecaster.
+        ConfigError: for a change that would make it another model, a split that the data does not have, or an output
+            that cannot be written.
+        DataError: if all targets of the forecasts are missing.
+        RunError: if the run's model is not a forecaster.
     """
     check_choice("checkpoint", checkpoint, ("best", "last"))
     require(stride >= 1, "stride", stride, "at least 1")
@@ -96,7 +96,7 @@ def backtest(
 def scored(
     meter: ForecastMeter, batches: Iterator[tuple[ForecastBatch, Tensor]]
 ) -> Iterator[tuple[ForecastBatch, Tensor]]:
-    """The batches and forecasts as they are, once the meter has taken them in."""
+    """Add batches and forecasts to the meter, and pass them on unchanged."""
     for batch, forecasts in batches:
         meter.add(forecasts, batch)
         yield batch, forecasts
@@ -105,11 +105,11 @@ def scored(
 def forecast_tables(
     model: Trained, data: ForecastingData, split: str, batches: Iterable[tuple[ForecastBatch, Tensor]]
 ) -> Iterator["pyarrow.Table"]:
-    """A row for each window, step and variable, as tables of bounded size.
+    """Tables of bounded size with a row for each window, step and variable.
 
-    Columns: ``id`` of the series (where the run has ``data.id_column``), ``origin`` (the last time seen), ``time``,
-    ``step`` (from 1), ``variable``, ``forecast`` and ``truth`` (null where it is missing) in original units, then the
-    other parts of ``in_units``.
+    Columns: ``id`` of the series (if the run has ``data.id_column``), ``origin`` (the last time in the window),
+    ``time``, ``step`` (from 1), ``variable``, ``forecast`` and ``truth`` (null if missing) in original units, then
+    the other parts of ``in_units``.
     """
     import pyarrow as pa
 

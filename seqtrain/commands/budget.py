@@ -1,4 +1,4 @@
-"""The width at which a model has a given number of parameters, so that variants compare at equal size."""
+"""Finds the width at which a model has a given number of parameters, so that models are compared at equal size."""
 
 import logging
 from bisect import bisect_left
@@ -20,18 +20,17 @@ from seqtrain.tasks.language.heads import SoftmaxHead
 
 log = logging.getLogger(__name__)
 
-CLOSE, TOO_FAR = 0.02, 0.1  # shares of the budget: what needs no word, and what is refused
+WARN_ABOVE, REFUSE_ABOVE = 0.02, 0.1  # deviations from the budget, as shares of it
 
 
 def solve_width(config: Config, spec: DataSpec) -> None:
-    """Set the model's width so that it has ``budget.params`` parameters, embedding and softmax not counted.
+    """Set the model's width so that it has ``budget.params`` parameters, without embedding and softmax.
 
-    Without effect where no number is asked for, or the width has been found before: that of a run's own configuration
-    stays as it is.
+    Does nothing if ``budget.params`` is null, or if the width was found before, as in the saved configuration of a run.
 
     Args:
-        config: its model takes the width, and ``budget.found`` the number of parameters.
-        spec: of the data.
+        config: changed in place: the model gets the width, and ``budget.found`` the number of parameters.
+        spec: spec of the data.
 
     Raises:
         ConfigError: if no width comes within 10 % of the number.
@@ -45,41 +44,41 @@ def solve_width(config: Config, spec: DataSpec) -> None:
     if len(widths) > 1:
         last = list(widths)[-1]
         model = closest(replace(config, model=model), spec, {last: widths[last]}, target)
-    found = count(replace(config, model=model), spec)
+    found = count_parameters(replace(config, model=model), spec)
     off = 100 * (found / target - 1)
     sizes = ", ".join(f"model.{key}={get(model, key)}" for key in widths)
-    if abs(off) > 100 * TOO_FAR:
+    if abs(off) > 100 * REFUSE_ABOVE:
         raise ConfigError(
             f"budget.params={config.budget.params}: the closest width, {sizes}, has {found:,} parameters "
-            f"({off:+.0f} %) without embedding and softmax; change it, or the sizes that stay as they are"
+            f"({off:+.0f} %) without embedding and softmax; change the budget, or the model's other sizes"
         )
     config.model, config.budget.found = model, found
     log.info(
         "budget.params=%s: %s (%s parameters without embedding and softmax)", config.budget.params, sizes, f"{found:,}"
     )
-    if abs(off) > 100 * CLOSE:
-        log.warning("budget.params=%s: that is %+.1f %%, and no width comes closer", config.budget.params, off)
+    if abs(off) > 100 * WARN_ABOVE:
+        log.warning("budget.params=%s: this is off by %+.1f %%, and no width comes closer", config.budget.params, off)
 
 
 def closest(config: Config, spec: DataSpec, widths: dict[str, int], target: int) -> ModelConfig:
-    """The config's model with the sizes ``widths``, scaled by one factor, that bring it closest to ``target``."""
+    """The config's model with the sizes in ``widths`` scaled by the factor that brings it closest to ``target``."""
     first, multiple = next(iter(widths.items()))
     size = get(config.model, first)
     largest = max(size) if isinstance(size, list) else size
 
     def scaled(units: int) -> ModelConfig:
-        """With ``units`` times ``multiple`` as the largest of the first sizes."""
+        """The model scaled so that the largest value of the first size is ``units`` times ``multiple``."""
         return scale(config.model, widths, units * multiple / largest)
 
     @cache
     def parameters(units: int) -> int:
-        return count(replace(config, model=scaled(units)), spec)
+        return count_parameters(replace(config, model=scaled(units)), spec)
 
     above = 1
     while parameters(above) < target:
         above *= 2
     units = 1 + bisect_left(range(1, above), target, key=parameters)
-    # A linear map between two sizes falls away where they are equal, and the search may have ended at such a dip.
+    # If two sizes are equal, no linear map between them is needed, and the count dips. The search may end at a dip.
     while units > 2 and parameters(units - 2) >= target:
         units -= 1
     near = range(max(units - 2, 1), units + 1)
@@ -87,7 +86,7 @@ def closest(config: Config, spec: DataSpec, widths: dict[str, int], target: int)
 
 
 def scale(model: ModelConfig, widths: dict[str, int], factor: float) -> ModelConfig:
-    """The model with some of its sizes times a factor, each rounded to what it must be a multiple of."""
+    """The model with the sizes in ``widths`` times a factor, each rounded to its required multiple."""
 
     def rounded(size: int, multiple: int) -> int:
         return max(round(size * factor / multiple), 1) * multiple
@@ -102,21 +101,21 @@ def scale(model: ModelConfig, widths: dict[str, int], factor: float) -> ModelCon
 
 
 def get(model: ModelConfig, key: str) -> Any:
-    """A value of the model's options, by its key with dots."""
+    """Value of a model's option, by its dotted key."""
     return reduce(getattr, key.split("."), model)
 
 
-def count(config: Config, spec: DataSpec) -> int:
-    """Parameters of the model that a config describes, as ``counted`` has it; takes no memory and no random numbers."""
+def count_parameters(config: Config, spec: DataSpec) -> int:
+    """Number of parameters of a config's model, as ``count_built`` counts; uses no memory and no random numbers."""
     with torch.device("meta"):
-        return counted(build_model(replace(config, device="meta"), spec))
+        return count_built(build_model(replace(config, device="meta"), spec))
 
 
-def counted(built: Built) -> int:
-    """Trained numbers of model and head without those that the vocabulary's size decides.
+def count_built(built: Built) -> int:
+    """Number of trained parameters of model and head, without those whose number depends on the vocabulary's size.
 
-    These are the embedding's vectors and, of language models, the softmax's rows and biases, or all of an adaptive
-    softmax. Vectors of features that are numbers and the softmax over classes count.
+    Those are the embedding of tokens and, in language models, the weights and biases of the softmax (all parameters of
+    an adaptive softmax). The embedding of numeric inputs and the softmax over classes are counted.
     """
     whole = nn.ModuleList([built.model, built.head])
     tables = [m for m in whole.modules() if isinstance(m, nn.Embedding | nn.AdaptiveLogSoftmaxWithLoss)]

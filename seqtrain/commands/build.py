@@ -1,4 +1,4 @@
-"""From a configuration to objects."""
+"""Builds the dataset, the task and the model that a configuration describes."""
 
 import logging
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Built:
-    """A model with its task, on a device."""
+    """A task, its model and its head, on a device."""
 
     task: Task
     model: nn.Module
@@ -34,34 +34,34 @@ class Built:
 
     @property
     def num_parameters(self) -> int:
-        """Trained numbers in model and head."""
+        """Number of trained parameters in model and head."""
         return sum(p.numel() for p in nn.ModuleList([self.model, self.head]).parameters() if p.requires_grad)
 
 
 def build_data(config: Config, trained: Path | None = None, single_split: bool = False) -> Dataset:
-    """The dataset of a config.
+    """Build the dataset of a config.
 
     Args:
         config: the configuration.
-        trained: directory of a run, whose vocabulary or scaler is used; None learns it from train.
-        single_split: take the file at ``data.path`` as one split, ``test``.
+        trained: directory of a run whose vocabulary or scaler is used; None learns them from train.
+        single_split: read the file at ``data.path`` as one split, ``test``.
     """
     options = config.data.for_model(config.model)
     return registry.find("data", options.kind).load()(options, config.seed, trained, single_split)
 
 
 def build_task(config: Config, spec: DataSpec) -> Task:
-    """The task of a config for data of this kind."""
+    """The task of a config, for data of the given spec."""
     check_targets(config, spec.targets)
     task: Task = registry.find("task", config.task.kind).load()(config.task, spec)
     return task
 
 
 def build_model(config: Config, spec: DataSpec) -> Built:
-    """Task, model and head for data of this kind, with fresh weights, on the config's device."""
+    """Task, model and head of a config for data of the given spec, with fresh weights, on the config's device."""
     device = prepare_device(config.device)
     if config.trainer.precision is Precision.bf16 and not has_bf16(device):
-        log.info("trainer.precision=bf16: this CPU has no products of bf16 numbers; fp32 is used, which is faster here")
+        log.info("trainer.precision=bf16: this CPU has no bf16 matrix products; fp32 is used, which is faster here")
     task = build_task(config, spec)
     model_class = registry.find("model", config.model.kind).load()
     model = model_class.from_config(config.model, spec, causal=task.causal, pooled=task.pooled).to(device)
@@ -70,7 +70,7 @@ def build_model(config: Config, spec: DataSpec) -> Built:
 
 
 def check_targets(config: Config, targets: str) -> None:
-    """Raise ConfigError if the task or the model predicts something else than the data has."""
+    """Raise ConfigError if the task or the model does not predict what the data provides."""
     if config.model.targets not in (None, targets):
         raise ConfigError(
             f"model={config.model.name}: predicts the {config.model.targets} only, and data={config.data.name} has its "
@@ -80,14 +80,14 @@ def check_targets(config: Config, targets: str) -> None:
     if wanted != targets:
         raise ConfigError(
             f"task={config.task.name}: predicts the {wanted} of a sequence, but data={config.data.name} has its "
-            f"{targets}; leave task= out, and the data picks its own"
+            f"{targets}; remove task=, and the data selects its own task"
         )
 
 
 def check_model(config: Config) -> None:
-    """Raise ConfigError for a model that cannot be built for its task, or a task that the data does not serve.
+    """Raise ConfigError if the model cannot be built for its task, or the task does not fit the data.
 
-    Data is not read: where what it has depends on its options, ``build_model`` finds out.
+    Does not read the data. If its targets depend on its contents, ``build_model`` checks them later.
     """
     task = registry.find("task", config.task.kind).load()
     targets = registry.find("data", config.data.kind).load().targets
@@ -99,11 +99,11 @@ def check_model(config: Config) -> None:
         check_vectors(config.model.embedding.path, config.model.embedding.embed_dim)
 
 
-def check_kept(config: Config, run: RunDirectory) -> None:
-    """Raise RunError for a run that keeps no model; of one that has made a few steps only, say so."""
+def check_model_kept(config: Config, run: RunDirectory) -> None:
+    """Raise RunError for a run that saved no model; log a note for one whose model has made only a few steps."""
     mode = config.debug.mode
     if mode in (DebugMode.overfit, DebugMode.profile):
-        raise RunError(f"{run.path}: was made by debug={mode.value}, which keeps no model; train without it")
+        raise RunError(f"{run.path}: was made by debug={mode.value}, which saves no model; train without it")
     if mode is DebugMode.dry:
         log.info("%s: was made by debug=dry; its model has made %s step(s) only", run.path, config.debug.steps)
 
@@ -115,9 +115,9 @@ def load_trained(config: Config, run: RunDirectory, checkpoint: str, spec: DataS
         config: the run's configuration, perhaps with changes of the data and the device.
         run: the run.
         checkpoint: ``best`` or ``last``.
-        spec: of the data to be scored; None takes that of the run.
+        spec: spec of the data to be scored; None takes the spec of the run's data.
     """
-    check_kept(config, run)
+    check_model_kept(config, run)
     built = build_model(config, spec or DataSpec(**read_json(run.data_path)["spec"]))
     saved = load_checkpoint(run.checkpoint_path(checkpoint), run.id, built.device)
     load_weights(built.model, built.head, saved)

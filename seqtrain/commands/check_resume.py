@@ -1,4 +1,4 @@
-"""Proves that a run which stops and goes on ends as one that never stopped."""
+"""Checks that a run which is stopped and resumed gives the same result, bit by bit, as one without interruption."""
 
 import copy
 import json
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqtrain.commands.session import Session, begin, go_on
+from seqtrain.commands.session import Session, resume_from_checkpoint, start
 from seqtrain.config.base import require
 from seqtrain.config.loading import to_yaml
 from seqtrain.config.root import Config
@@ -28,28 +28,29 @@ TIMINGS = {"run_id", "seconds", "train/tokens_per_second"}
 
 
 def check_resume(config: Config, steps: int, directory: Path) -> int:
-    """Train 2 ``steps`` at once, and ``steps``, a stop and ``steps`` more; compare all tensors and logs bit by bit.
+    """Train two runs, one of 2 ``steps`` and one stopped and resumed after ``steps``, and compare them bit by bit.
 
-    In between every random generator is set to something else, and all is built anew.
+    All tensors and logs are compared. Before resuming, all random generators are reseeded, and everything is built
+    again.
 
     Args:
-        config: of the run; its numbers of epochs and steps, its figures and baselines do not matter.
+        config: configuration of the run; its numbers of epochs and steps, its figures and baselines are not used.
         steps: optimizer steps before and after the stop.
-        directory: for the two runs.
+        directory: folder for the two runs.
 
     Returns:
-        How many tensors and numbers of the last checkpoints are equal.
+        Number of tensors and numbers in the last checkpoints, all of which are equal.
 
     Raises:
-        RunError: if something differs; it names the first difference.
+        RunError: if anything differs; it names the first difference.
     """
     require(steps >= 1, "steps", steps, "at least 1")
     config = copy.deepcopy(config)
     trainer = config.trainer
     trainer.max_steps, trainer.log_every, trainer.figures, trainer.checkpoint_seconds = 2 * steps, 1, False, None
     whole, stopped = (RunDirectory.claim(directory / name, exact=True, config=to_yaml(config)) for name in NAMES)
-    fit(begin(config, whole, SOLO))
-    session = begin(config, stopped, SOLO)
+    fit(start(config, whole, SOLO))
+    session = start(config, stopped, SOLO)
     session.trainer.observers = [StopAt(steps, session.trainer)]
     try:
         fit(session)
@@ -59,7 +60,7 @@ def check_resume(config: Config, steps: int, directory: Path) -> int:
     else:
         raise RunError(f"the run ended before step {steps}, by trainer.patience={trainer.patience}; set it to null")
     seed_everything(config.seed + 1)
-    fit(go_on(config, stopped, SOLO))
+    fit(resume_from_checkpoint(config, stopped, SOLO))
     one, other = (load_checkpoint(run.checkpoint_path("last"), run.id) for run in (whole, stopped))
     logs = [[json.loads(line) for line in run.metrics_path.read_text().splitlines()] for run in (whole, stopped)]
     for place in first_difference(one, other, "last.pt"), first_difference(logs[0], logs[1], "metrics.jsonl"):
@@ -69,10 +70,10 @@ def check_resume(config: Config, steps: int, directory: Path) -> int:
 
 
 NAMES = (".whole", ".stopped")
-"""Hidden, since they are no runs to be compared with others."""
+"""Names of the two runs; hidden, so that ``compare`` does not find them."""
 
 PLANNED = signal.SIGUSR1
-"""Stands for the stop: no signal that a user sends."""
+"""Signal that stands for the planned stop; users do not send it."""
 
 
 class StopAt:
@@ -94,7 +95,7 @@ class StopAt:
 
 
 def fit(session: Session) -> None:
-    """Train, and write metrics.jsonl."""
+    """Train to the end, and write metrics.jsonl."""
     trainer = session.trainer
     lines = JsonLines(session.run.metrics_path, trainer.progress.step, trainer.progress.evaluation_due)
     trainer.observers.append(lines)
@@ -105,7 +106,7 @@ def fit(session: Session) -> None:
 
 
 def first_difference(one: Any, other: Any, place: str) -> str | None:
-    """Where two nested values first differ, or None; timings do not count, and NaN equals NaN."""
+    """The first place where two nested values differ, or None; timings are ignored, and NaN equals NaN."""
     if isinstance(one, dict) and isinstance(other, dict):
         if one.keys() != other.keys():
             return f"{place} (keys {sorted(one.keys() ^ other.keys(), key=str)})"
@@ -130,7 +131,7 @@ def equal(one: Any, other: Any) -> bool:
 
 
 def leaves(value: Any) -> Iterator[Any]:
-    """Everything in nested dicts, lists and tuples that is none of these."""
+    """All values in nested dicts, lists and tuples that are not dicts, lists or tuples themselves."""
     if isinstance(value, dict | list | tuple):
         for part in value.values() if isinstance(value, dict) else value:
             yield from leaves(part)

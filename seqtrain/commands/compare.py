@@ -1,4 +1,4 @@
-"""Compare runs: a table of configurations, and how sure their differences are. Reads run directories only."""
+"""Compare runs: a table of configurations, and the uncertainty of their differences. Reads only run directories."""
 
 import logging
 import sys
@@ -25,18 +25,18 @@ def compare(
     split: str | None = None,
     metric: str | None = None,
 ) -> Report:
-    """Compare runs, and write the comparison to stdout or a file.
+    """Compare runs, and write the comparison to stdout or to a file.
 
     Args:
         directories: runs, or folders of runs.
-        format: one of ``FORMATS``; None follows from the output's name, else terminal.
-        output: file to write; None or - is stdout. CSV gets a second file beside it, for the pairs.
-        split: test or validation; None takes test where all runs have it.
-        metric: to compare by, or several with commas; None takes the one that chose the checkpoints.
+        format: one of ``FORMATS``; None takes it from the output's extension, else terminal.
+        output: file to write; None or - is stdout. For CSV, a second file beside it holds the pairs.
+        split: test or validation; None takes test if all runs have it.
+        metric: metric to compare by, or several separated by commas; None takes the one that chose the checkpoints.
 
     Raises:
         ConfigError: for a format, split, metric, directory or output that cannot be used.
-        RunError: for a folder without runs.
+        RunError: if a folder has no runs.
     """
     path = None if output in (None, "-") else Path(str(output)).expanduser()
     if format is None:
@@ -65,9 +65,9 @@ def compare(
 
 
 def render(report: Report, format: str, directories: Sequence[str]) -> str:
-    """The report in a format."""
+    """A comparison report as text, in one of ``FORMATS``."""
     if format == "html":
-        from seqtrain.comparison.page import page  # with it matplotlib
+        from seqtrain.comparison.page import page  # imports matplotlib
 
         return page(report, directories)
     return {"terminal": terminal, "markdown": markdown, "csv": group_csv}[format](report)

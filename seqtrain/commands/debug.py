@@ -1,4 +1,4 @@
-"""Short runs that look for faults: ``debug=overfit``, ``dry`` and ``profile``."""
+"""Short debugging runs: ``debug=overfit``, ``dry`` and ``profile``."""
 
 import json
 import logging
@@ -25,8 +25,8 @@ from seqtrain.training.steps import make_steps
 
 log = logging.getLogger(__name__)
 
-LEARNED = 0.02  # share of the first loss that is left once rows are known by heart
-WAIT, WARMUP = 5, 3  # steps before those that are recorded: in the first ones memory and kernels are chosen
+LEARNED_SHARE = 0.02  # share of the first loss below which rows count as memorised
+WAIT, WARMUP = 5, 3  # steps before the recorded ones; the first steps allocate memory and choose kernels
 ROWS_SHOWN = 15
 REGULARISERS = {
     *("dropout", "output_dropout", "word_dropout", "weight_drop", "weight_decay", "label_smoothing"),
@@ -35,7 +35,7 @@ REGULARISERS = {
 
 
 def simplify(config: Config, ranks: Ranks) -> None:
-    """Change the configuration to what a short run needs; the run saves it so.
+    """Change the configuration to what a debugging run needs; the run saves the changed one.
 
     Raises:
         ConfigError: for ``overfit`` and ``profile`` in several processes.
@@ -51,25 +51,25 @@ def simplify(config: Config, ranks: Ranks) -> None:
     elif mode is DebugMode.overfit:
         trainer.schedule, trainer.warmup_steps, trainer.average = Schedule.constant, 0, Average.none
         for node in (config.model, config.task, trainer):
-            without_regularisers(node)
+            disable_regularisers(node)
     else:
         trainer.max_steps = WAIT + WARMUP + config.debug.steps
 
 
-def without_regularisers(node: Any) -> None:
-    """Set dropout, penalties and the like in a node and those below it to 0."""
+def disable_regularisers(node: Any) -> None:
+    """Set dropout, penalties and other regularisers to 0, in a node and all nodes below it."""
     for field in fields(node):
         value = getattr(node, field.name)
         if is_dataclass(value):
-            without_regularisers(value)
+            disable_regularisers(value)
         elif field.name in REGULARISERS:
             setattr(node, field.name, 0.0)
 
 
 def overfit(session: Session) -> float:
-    """Train on a few rows until 2 % of their first loss is left, and say whether it got there; returns the last loss.
+    """Train on a few rows until 2 % of their first loss is left; returns the last loss.
 
-    Writes metrics.jsonl and overfit.json.
+    Reports whether this was reached, and writes metrics.jsonl and overfit.json.
     """
     config, run, built, trainer = session.config, session.run, session.built, session.trainer
     trainer.data = one_batch(session.data, config.debug.rows)
@@ -91,26 +91,26 @@ def overfit(session: Session) -> float:
     write_json(run.path / "overfit.json", result)
     print(json.dumps({"run": str(run.path)} | result, indent=2))
     if learned(losses):
-        log.info("%s learned %d rows by heart in %d steps, as it should", name, rows, len(losses))
+        log.info("%s memorised %d rows in %d steps, as it should", name, rows, len(losses))
     else:
         log.warning(
-            "%s did NOT learn %d rows by heart: after %d steps the loss is %.4g, at first it was %.4g. Try another "
-            "trainer.lr, more debug.steps, a wider model; if nothing helps, look at the model, its loss and the data",
+            "%s did NOT memorise %d rows: after %d steps the loss is %.4g, at first it was %.4g. Try another "
+            "trainer.lr, more debug.steps or a wider model; if nothing helps, check the model, its loss and the data",
             *(name, rows, len(losses), losses[-1], losses[0]),
         )
     return losses[-1]
 
 
 def learned(losses: Sequence[float]) -> bool:
-    """Whether nearly nothing is left of the first loss; one that is negative must fall by as much again."""
-    return losses[0] - losses[-1] >= (1 - LEARNED) * abs(losses[0])
+    """Whether the loss has fallen by at least 98 % of the first loss's absolute value."""
+    return losses[0] - losses[-1] >= (1 - LEARNED_SHARE) * abs(losses[0])
 
 
 def profile(session: Session) -> float:
-    """Record a few steps, write their trace, and print the operators that take most time; returns the last loss."""
+    """Record a few steps, write their trace, and print the most expensive operators; returns the last loss."""
     config, trainer = session.config, session.trainer
     steps = trainer.total_steps - WAIT - WARMUP
-    path = session.run.path / "steps.pt.trace.json.gz"  # the ending by which TensorBoard's plugin finds it
+    path = session.run.path / "steps.pt.trace.json.gz"  # the extension by which TensorBoard's plugin finds it
     cuda = trainer.device.type == "cuda"
 
     def finish(recorded: recording) -> None:
@@ -122,7 +122,7 @@ def profile(session: Session) -> float:
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
     plan = schedule(wait=WAIT, warmup=WARMUP, active=steps, repeat=1)
     log.info("%s: %d steps recorded after %d others, on %s", config.model.name, steps, WAIT + WARMUP, trainer.device)
-    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else its library writes lines to stderr
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else the Kineto library writes to stderr
     losses = []
     with recording(activities=activities, schedule=plan, on_trace_ready=finish) as recorder:
         for loss in make_steps(trainer, trainer.total_steps):
@@ -133,4 +133,4 @@ def profile(session: Session) -> float:
 
 
 SHORT_RUNS: dict[DebugMode, Callable[[Session], float]] = {DebugMode.overfit: overfit, DebugMode.profile: profile}
-"""What stands in for training, scoring and reporting."""
+"""Functions that replace training, scoring and reporting in debugging runs."""

@@ -1,4 +1,4 @@
-"""Score a run's model."""
+"""Score a run's model on a split of its data or of other data."""
 
 import json
 import logging
@@ -17,10 +17,10 @@ log = logging.getLogger(__name__)
 
 
 def check_changes(saved: Config, config: Config) -> None:
-    """Raise ConfigError for an override that would make it another model."""
+    """Raise ConfigError for an override that would change the trained model."""
     for key in differences(saved, config):
         if key not in changeable(config):
-            raise ConfigError(f"{key}: is fixed by the trained run; leave it out, or train anew")
+            raise ConfigError(f"{key}: is fixed by the trained run; remove this override, or train again")
 
 
 def evaluate(
@@ -36,17 +36,17 @@ def evaluate(
 
     Args:
         saved: the run's configuration.
-        config: the same with changes: of where the data comes from, of the device.
+        config: the same with changes of the data source or the device.
         run: the run's directory.
-        split: train, validation or test; None takes test where there is one, else validation.
+        split: train, validation or test; None takes test if there is one, else validation.
         checkpoint: ``best`` or ``last``.
-        other_data: ``data.path`` was given anew: if it is a file, all its rows are scored.
+        other_data: whether the user gave another ``data.path``; if it is a file, all its rows are scored.
 
     Returns:
-        Metric -> value. On the run's own data, exactly what training reported.
+        Metric -> value. On the run's own data, the same as training reported.
 
     Raises:
-        ConfigError: for a change that would make it another model, or a split that the data lacks.
+        ConfigError: for a change that would make it another model, or a split that the data does not have.
     """
     check_choice("checkpoint", checkpoint, ("best", "last"))
     check_changes(saved, config)
@@ -67,27 +67,29 @@ def evaluate(
 
 
 def data_to_score(config: Config, run: RunDirectory, other_data: bool) -> Dataset:
-    """The data of a run's configuration as the run reads it.
+    """The dataset of a configuration, prepared with the run's vocabulary or scaler.
 
     Args:
         config: the configuration, with changes.
         run: the run's directory.
-        other_data: ``data.path`` was given anew: if it is a file, all of it is one split, ``test``.
+        other_data: whether the user gave another ``data.path``; if it is a file, all of it is one split, ``test``.
     """
-    read_json(run.data_path)  # a run that lacks it says so before data is read
+    read_json(run.data_path)  # reports a damaged run before data is read
     path = Path(getattr(config.data, "path", None) or "").expanduser()
     return build_data(config, trained=run.path, single_split=other_data and path.is_file())
 
 
 def describe_data(data: Dataset, run: RunDirectory) -> None:
-    """Tell the user of the data that is scored, and whether it is the run's own."""
+    """Log notes about the data that is scored, and whether it differs from the run's own."""
     for note in data.notes:
         log.info(note)
     if data.fingerprint != read_json(run.data_path)["fingerprint"]:
-        log.info("this is not the data of the run (another fingerprint): do not compare the scores with the run's own")
+        log.info(
+            "this is not the data of the run (different fingerprint): do not compare the scores with the run's own"
+        )
 
 
 def check_choice(key: str, value: str, allowed: tuple[str, ...]) -> None:
-    """Raise ConfigError unless the value is one of those allowed."""
+    """Raise ConfigError unless the value is one of the allowed ones."""
     if value not in allowed:
         raise ConfigError(f"{key}={value}: must be one of {', '.join(allowed)}")

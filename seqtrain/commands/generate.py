@@ -24,35 +24,35 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SHOWN_UNKNOWNS = 10
-LONGEST_SPLIT = 8  # tokens that a single character can be cut into, at the most, before it is shown as it is
+LONGEST_SPLIT = 8  # the most tokens that one character can be split into; after that an incomplete character is shown
 
 
 @dataclass(frozen=True)
 class Generation:
-    """What to generate."""
+    """Options of text generation."""
 
     prompt: str | None = None
-    """Text to go on from; None begins as after a line's end."""
+    """Text to continue; None starts at the beginning of a line."""
     max_tokens: int = 200
-    """Length of a sample (tokens)."""
+    """Largest length of a sample (tokens)."""
     num_samples: int = 1
-    """Samples, drawn side by side."""
+    """Number of samples, which are generated in parallel."""
     seed: int = 0
-    """Seed of the draws."""
+    """Seed of the random draws."""
     stop: list[str] = field(default_factory=list)
-    """A sample ends before the first of these."""
+    """Stop strings; a sample ends before the first of them."""
     stream: bool = False
-    """Print as the sample grows."""
+    """Print the sample while it is generated."""
     sampling: Sampling = field(default_factory=Sampling)
-    """How tokens are chosen."""
+    """How the next token is chosen."""
 
     def check(self) -> None:
-        """Raise ConfigError where a value leaves its range."""
+        """Raise ConfigError if a value is out of range."""
         self.sampling.check()
         require(self.max_tokens >= 1, "max_tokens", self.max_tokens, "at least 1")
         require(self.num_samples >= 1, "num_samples", self.num_samples, "at least 1")
-        require(not self.stream or self.num_samples == 1, "stream", True, "false where num_samples is above 1")
-        require(self.prompt != "", "prompt", "", "a text; leave it out to begin as after a line's end")
+        require(not self.stream or self.num_samples == 1, "stream", True, "false if num_samples is above 1")
+        require(self.prompt != "", "prompt", "", "a text; remove it to start at the beginning of a line")
         StopStrings(self.stop)
 
 
@@ -60,17 +60,17 @@ def generate(config: Config, run: RunDirectory, wanted: Generation, *, checkpoin
     """Continue a text with a run's model, and print the samples, prompt included.
 
     Args:
-        config: the run's configuration, with changes of the device.
+        config: the run's configuration, perhaps with another device.
         run: the run's directory.
-        wanted: what to generate.
+        wanted: options of the generation.
         checkpoint: ``best`` or ``last``.
 
     Returns:
         The samples, without the prompt.
 
     Raises:
-        RunError: if the run's model is no language model.
-        ConfigError: if the vocabulary has nothing of the prompt.
+        RunError: if the run's model is not a language model.
+        ConfigError: if no part of the prompt is in the vocabulary.
     """
     wanted.check()
     built, tokenizer = load_language_model(config, run, checkpoint, "generate")
@@ -105,12 +105,12 @@ def generate(config: Config, run: RunDirectory, wanted: Generation, *, checkpoin
 
 
 class Sample:
-    """A text that grows token by token, shown as far as its characters are whole and no stop string can begin.
+    """A text that grows token by token. Text is returned once its characters are complete and no stop string can start.
 
     Args:
-        tokenizer: to decode with.
-        prompt: tokens before.
-        stop: the text ends before the first of these.
+        tokenizer: decodes the tokens.
+        prompt: tokens before the text.
+        stop: stop strings; the text ends before the first of them.
     """
 
     def __init__(self, tokenizer: CorpusTokenizer, prompt: list[int], stop: list[str]):
@@ -126,12 +126,12 @@ class Sample:
         return self.stop.stopped
 
     def add(self, token: int) -> str:
-        """Take a token, and return the text that can be shown now."""
+        """Add a token, and return the text that can be shown now."""
         if self.finished:
             return ""
         self.num_tokens += 1
         self.pending.append(token)
-        # Blanks between words, and characters of several tokens, show only beside the tokens before.
+        # Spaces between words and characters of several tokens decode correctly only after the preceding tokens.
         before = self.tokenizer.decode(self.shown)
         piece = self.tokenizer.decode(self.shown + self.pending)[len(before) :]
         if piece.endswith("\ufffd") and len(self.pending) < LONGEST_SPLIT:
@@ -140,13 +140,13 @@ class Sample:
         return self.take(self.stop.feed(piece))
 
     def end(self) -> str:
-        """Return the rest of the text: no token follows."""
+        """Return the rest of the text, after the last token."""
         before = self.tokenizer.decode(self.shown)
         rest = self.stop.feed(self.tokenizer.decode(self.shown + self.pending)[len(before) :])
         return self.take(rest + self.stop.flush())
 
     def take(self, piece: str) -> str:
-        """Add a piece to the text."""
+        """Add a piece to the text, and return it."""
         self.text += piece
         return piece
 
@@ -154,7 +154,7 @@ class Sample:
 def load_language_model(
     config: Config, run: RunDirectory, checkpoint: str, command: str
 ) -> tuple[Built, CorpusTokenizer]:
-    """Model and tokenizer of a run; raises RunError, in the words of ``command``, if it is no language model."""
+    """Model and tokenizer of a run; raises RunError, which names ``command``, if it is not a language model."""
     if config.task.kind != "language_modelling":
         raise RunError(f"run={run.path}: {command} is for language models, and its task is {config.task.name}")
     built, _ = load_trained(config, run, checkpoint)
@@ -163,25 +163,27 @@ def load_language_model(
 
 
 def encode_prompt(tokenizer: CorpusTokenizer, prompt: str) -> list[int]:
-    """Tokens of a prompt; what the vocabulary lacks is reported and read as <unk>.
+    """Tokens of a prompt; parts that are not in the vocabulary are logged and read as <unk>.
 
     Raises:
-        ConfigError: if the vocabulary has no <unk>, or nothing of the prompt.
+        ConfigError: if the vocabulary has no <unk>, or no part of the prompt is in it.
     """
     unknown = tokenizer.unknown_parts(prompt)
     if unknown:
         listed = ", ".join(map(repr, unknown[:SHOWN_UNKNOWNS])) + (", ..." if len(unknown) > SHOWN_UNKNOWNS else "")
         if tokenizer.unknown is None:
-            raise ConfigError(f"prompt: {listed} not in the vocabulary, which has no <unk>; leave it out")
+            raise ConfigError(f"prompt: {listed} not in the vocabulary, which has no <unk>; remove it")
         log.info("prompt: %s not in the vocabulary, read as <unk>", listed)
     tokens = tokenizer.encode(prompt).tolist()
     if not tokens:
-        raise ConfigError(f"prompt={prompt!r}: holds no token of the vocabulary; give at least one word")
+        raise ConfigError(f"prompt={prompt!r}: contains no token of the vocabulary; give at least one word")
     if unknown and all(token == tokenizer.unknown for token in tokens):
-        raise ConfigError(f"prompt={prompt!r}: nothing of it is in the vocabulary of the run; use its words")
+        raise ConfigError(
+            f"prompt={prompt!r}: no part of it is in the run's vocabulary; use words of the training text"
+        )
     return tokens
 
 
 def beginning(tokenizer: CorpusTokenizer) -> list[int]:
-    """What stands for no prompt: a line's end or, in a text that has none, the vocabulary's first token."""
+    """Tokens to start from without a prompt: a line end or, if the vocabulary has none, its first token."""
     return [0] if tokenizer.unknown_parts("\n") else tokenizer.encode("\n").tolist()

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from seqtrain.commands.session import begin
+from seqtrain.commands.session import start
 from seqtrain.config.base import require
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.root import Config
@@ -26,32 +26,32 @@ LEAST_STEPS = 20
 
 
 def lr_find(config: Config, directory: Path, low: float = 1e-6, high: float = 10.0, steps: int = 150) -> dict[str, Any]:
-    """Run a learning-rate range test, print what it suggests as JSON, and write its curve and figure.
+    """Run a learning-rate range test, print its suggestions as JSON, and write its curve and figure.
 
     Args:
         config: the configuration of a run; its learning rate and schedule are not used.
-        directory: where lr-find.json, lr-find.jsonl (a line a step) and lr-find.png go.
-        low: rate of the first step.
-        high: rate of the last step.
+        directory: folder for lr-find.json, lr-find.jsonl (one line per step) and lr-find.png.
+        low: learning rate of the first step.
+        high: learning rate of the last step.
         steps: number of steps.
 
     Returns:
-        What is printed: ``steepest`` and ``lowest_over_10``, the two rates to try, None where the loss did not fall;
-        ``steps`` made and why the test ``ended``; path of the ``figure``.
+        The printed result: ``steepest`` and ``lowest_over_10``, the two suggested rates, None if the loss did not fall;
+        the number of ``steps`` made, and why the test ``ended``; the path of the ``figure``.
 
     Raises:
-        ConfigError: if the numbers make no ramp, or the directory holds another test.
+        ConfigError: if a number is out of range, or the directory already holds a test.
     """
     require(0 < low < math.inf, "low", low, "above 0")
     require(low < high < math.inf, "high", high, f"above low ({low:g})")
     require(steps >= LEAST_STEPS, "steps", steps, f"at least {LEAST_STEPS}")
     mode = config.debug.mode
-    require(mode is DebugMode.none, "debug", mode.value, "left out: lr-find keeps no model as it is")
+    require(mode is DebugMode.none, "debug", mode.value, "removed: lr-find saves no model in any case")
     if (directory / "lr-find.json").exists():
         raise ConfigError(f"hydra.run.dir={directory}: already holds a test; choose another directory")
-    with TemporaryDirectory(prefix="seqtrain-lr-find-") as scratch:  # a run is needed, but nothing in it is
+    with TemporaryDirectory(prefix="seqtrain-lr-find-") as scratch:  # the trainer needs a run directory
         run = RunDirectory.claim(Path(scratch) / "run", exact=True)
-        trainer = begin(config, run, SOLO).trainer
+        trainer = start(config, run, SOLO).trainer
         log.info("%s: learning rates from %g to %g over %d steps", config.model.name, low, high, steps)
         console = Console(steps, 0, "")
         trainer.observers = [console]
@@ -63,7 +63,7 @@ def lr_find(config: Config, directory: Path, low: float = 1e-6, high: float = 10
     range_figure(test, f"{config.model.name} on {config.data.name}").savefig(result["figure"])
     write_json(directory / "lr-find.json", result)
     if result["steepest"] is None:
-        log.info("the loss did not fall at any rate: none to suggest; try others by low= and high=")
+        log.info("the loss did not fall at any rate, so that none is suggested; try other rates by low= and high=")
     elif test.lowest() == test.rates[-1]:
         log.info("the loss still falls at the highest rate; give a higher one by high=")
     print(json.dumps(result, indent=2))
@@ -71,7 +71,7 @@ def lr_find(config: Config, directory: Path, low: float = 1e-6, high: float = 10
 
 
 def summary(test: RangeTest) -> dict[str, Any]:
-    """The two rates that are customary, with two digits, and how the test went."""
+    """The two customary suggestions of a learning rate, with two digits, and how the test went."""
     lowest, steepest = test.lowest(), test.steepest()
     return {
         "steepest": None if lowest is None or steepest is None else float(f"{steepest:.2g}"),
@@ -82,20 +82,20 @@ def summary(test: RangeTest) -> dict[str, Any]:
 
 
 def write_curve(test: RangeTest, path: Path) -> None:
-    """A JSON object for each step: its rate, its loss, and the median of the losses around it."""
+    """Write one JSON object for each step: its rate, its loss, and the median of the losses around it."""
     columns = test.rates.tolist(), test.losses.tolist(), test.smoothed.tolist()
     rows = [dict(zip(("learning_rate", "loss", "median"), row, strict=True)) for row in zip(*columns, strict=True)]
     path.write_text("".join(json.dumps({"step": step} | row) + "\n" for step, row in enumerate(rows, 1)))
 
 
 def range_figure(test: RangeTest, title: str) -> "Figure":
-    """Loss of each step against its rate, on a log axis, and its running median, with the two rates suggested."""
+    """Plot the loss of each step over its learning rate, on a log axis, with running median and suggested rates."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.add_subplot()
     axes.set_xscale("log")
-    if test.falls:  # what comes after may be higher by far
+    if test.falls:  # later losses may be far higher
         first, lowest = test.smoothed[0], test.smoothed.min()
         axes.set_ylim(lowest - (first - lowest), first + (first - lowest))
     axes.plot(test.rates, test.losses, ".", color="lightgray", label="loss of a step")

@@ -1,4 +1,4 @@
-"""Writing tables to files, in the format of their name."""
+"""Writes tables to files, in the format that the file's extension names."""
 
 import json
 import sys
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 def check_output(output: str, more: tuple[str, ...] = ()) -> None:
-    """Raise ConfigError unless the output's type is known and its folder can be written.
+    """Raise ConfigError unless the output's extension is known and its folder is writable.
 
     Args:
         output: the file, or - for stdout.
-        more: types that are known beside those of tables.
+        more: allowed extensions besides those of tables.
     """
     if output == "-":
         return
@@ -47,10 +47,10 @@ def write_table(table: "pyarrow.Table", output: str) -> None:
 
 
 def write_tables(tables: Iterator["pyarrow.Table"], output: str) -> None:
-    """Write tables of the same columns, at least one, below each other, each as it comes.
+    """Write one or more tables with the same columns to one file, one after another, each as soon as it is made.
 
     Raises:
-        DataError: for a column that the format cannot hold; nothing is written then.
+        DataError: for a column that the format cannot store; then nothing is written.
     """
     path = Path(output).expanduser()
     first = next(tables)
@@ -83,23 +83,25 @@ def check_flat(table: "pyarrow.Table", output: str) -> None:
     """Raise DataError for a column of lists or objects."""
     for field in table.schema:
         if field.type.num_fields:
-            raise DataError(f"output={output}: column {field.name!r} holds lists or objects; write .jsonl or .parquet")
+            raise DataError(
+                f"output={output}: column {field.name!r} contains lists or objects; write .jsonl or .parquet"
+            )
 
 
 def write_json_lines(table: "pyarrow.Table", file: BinaryIO) -> None:
-    """One JSON object a row; what JSON does not know (dates, say) as text."""
+    """Write one JSON object for each row; values that JSON does not have, such as dates, become text."""
     for batch in table.to_batches(max_chunksize=1000):
         for row in batch.to_pylist():
             file.write((json.dumps(row, ensure_ascii=False, default=str) + "\n").encode())
 
 
 def write_columns(table: "pyarrow.Table", file: BinaryIO, output: str) -> None:
-    """A line for each entry of the lists of strings of a row, a blank line after each row (CoNLL).
+    """Write the lists of each row in CoNLL format: a line for each position, and an empty line after each row.
 
-    The columns are separated by a blank; what is no list is left out.
+    The columns are the table's lists, separated by spaces; other columns of the table are not written.
 
     Raises:
-        DataError: if an entry holds a blank.
+        DataError: if an entry contains white space.
     """
     import pyarrow as pa
 
@@ -109,7 +111,7 @@ def write_columns(table: "pyarrow.Table", file: BinaryIO, output: str) -> None:
             spaced = next((entry for entry in entries if len(str(entry).split()) != 1), None)
             if spaced is not None:
                 raise DataError(
-                    f"output={output}: token {spaced!r} holds a blank, which separates columns; write .jsonl"
+                    f"output={output}: token {spaced!r} contains white space, which separates columns; write .jsonl"
                 )
             file.write((" ".join(map(str, entries)) + "\n").encode())
         file.write(b"\n")

@@ -23,10 +23,10 @@ log = logging.getLogger(__name__)
 
 
 def load(run: str | Path, checkpoint: str = "best", device: str = "auto") -> Predictor:
-    """The predictor of a run directory.
+    """Load the predictor of a run directory.
 
     Raises:
-        RunError: if the directory is no run, or its checkpoint is missing or damaged.
+        RunError: if the directory is not a run, or its checkpoint is missing or damaged.
     """
     directory = RunDirectory.open(str(run))
     config = to_config(from_yaml(directory.config_path))
@@ -35,7 +35,7 @@ def load(run: str | Path, checkpoint: str = "best", device: str = "auto") -> Pre
 
 
 def trained(config: Config, run: RunDirectory, checkpoint: str, spec: DataSpec | None = None) -> tuple[Trained, int]:
-    """A run's model with the weights of a checkpoint, and the step they are from; see ``load_trained``."""
+    """A run's model with the weights of a checkpoint, and the checkpoint's step; see ``load_trained``."""
     built, step = load_trained(config, run, checkpoint, spec)
     task, model, head, device = built.task, built.model, built.head, built.device
 
@@ -46,7 +46,7 @@ def trained(config: Config, run: RunDirectory, checkpoint: str, spec: DataSpec |
 
 
 def predictor_class(config: Config) -> type[Predictor]:
-    """What the task of a configuration offers for new inputs; raises RunError if it offers nothing."""
+    """The predictor class of a configuration's task; raises RunError if the task has none."""
     target = registry.find("task", config.task.kind).load().predictor
     if target is None:
         raise RunError(f"predict: task={config.task.name} does not predict for new inputs")
@@ -57,18 +57,18 @@ def predictor_class(config: Config) -> type[Predictor]:
 def predict(
     saved: Config, config: Config, run: RunDirectory, source: str, output: str, *, checkpoint: str = "best"
 ) -> None:
-    """Write what a run's model says of a file; what that is, its task's ``Predictor`` says.
+    """Predict with a run's model for the inputs in a file; the task's ``Predictor`` describes the output.
 
     Args:
         saved: the run's configuration.
-        config: the same with changes, of ``data.text_column`` or the device, say.
+        config: the same with changes, for example of ``data.text_column`` or the device.
         run: the run's directory.
-        source: the file, or - for stdin.
-        output: csv, tsv, jsonl or parquet file, replaced only once it is complete, or - for jsonl to stdout.
+        source: the input file, or - for stdin.
+        output: csv, tsv, jsonl or parquet file, which appears only when it is complete; or - for jsonl to stdout.
         checkpoint: ``best`` or ``last``.
 
     Raises:
-        ConfigError: if the output cannot be written (found out before anything else is done).
+        ConfigError: if the output cannot be written; this is checked first.
         DataError: if the input cannot be used.
     """
     check_choice("checkpoint", checkpoint, ("best", "last"))

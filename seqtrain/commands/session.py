@@ -1,4 +1,4 @@
-"""All that a run works with, built from its configuration: anew, or from where its last checkpoint left it."""
+"""Sessions: data, model and trainer of a run, built with fresh weights or resumed from the last checkpoint."""
 
 import logging
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Session:
-    """A run at work."""
+    """A run in progress: its configuration, directory, data, model and trainer."""
 
     config: Config
     run: RunDirectory
@@ -36,12 +36,12 @@ class Session:
     trainer: Trainer
 
 
-def begin(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
-    """Data, a model with fresh weights, and its trainer; the run directory gets what describes them."""
+def start(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
+    """Build the session of a new run, with fresh weights, and write what describes it to the run directory."""
     if ranks.first:
         save_config(config, run)
         run.write_environment()
-    prepare_device(config.device)  # before data is read: a wrong device or model ends the run at once
+    prepare_device(config.device)  # before data is read, so that a wrong device or model is reported at once
     prepare_determinism(config.trainer.deterministic)
     check_model(config)
     check_kernel(config)
@@ -53,20 +53,20 @@ def begin(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
         log.info(note)
     solve_width(config, data.spec)
     if ranks.first:
-        save_config(config, run)  # with the width that was found
+        save_config(config, run)  # again, with the width that was found
         write_json(run.data_path, data.describe())
         data.save(run.path)
     built = build_model(config, data.spec)
     prepare_kernels(config, built)
-    start_from_vectors(config, built, data)
+    load_embedding(config, built, data)
     if not ranks.first:
         seed_everything(config.seed + ranks.rank)  # each process draws its own dropout
     data = few_batches(data, config.debug.eval_batches)  # all of them, unless debug=dry
     return Session(config, run, data, built, build_trainer(config, run, data, built, ranks))
 
 
-def go_on(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
-    """The same as the last checkpoint left it.
+def resume_from_checkpoint(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
+    """Build the session of a run and restore it from the last checkpoint.
 
     Raises:
         RunError: if the data has changed, or the checkpoint cannot be used.
@@ -74,7 +74,7 @@ def go_on(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
     prepare_determinism(config.trainer.deterministic)
     data = build_data(config, trained=run.path)
     if data.fingerprint != read_json(run.data_path)["fingerprint"]:
-        raise RunError(f"{run.path}: the data has changed since this run began (another fingerprint); train anew")
+        raise RunError(f"{run.path}: the data has changed since this run started (different fingerprint); train again")
     build_task(config, data.spec).check_data(data)
     built = build_model(config, data.spec)
     prepare_kernels(config, built)
@@ -85,25 +85,25 @@ def go_on(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
 
 
 def build_trainer(config: Config, run: RunDirectory, data: Dataset, built: Built, ranks: Ranks) -> Trainer:
-    """The trainer of what was built."""
+    """The trainer of a run."""
     return Trainer(config.trainer, built.model, built.head, built.task, data, run, built.device, ranks)
 
 
 def check_ranks(config: Config, ranks: Ranks) -> None:
-    """Raise ConfigError if some process would have no row of a batch."""
+    """Raise ConfigError if a batch has fewer rows than there are processes."""
     batch_size = getattr(config.data, "batch_size", ranks.size)
     require(batch_size >= ranks.size, "data.batch_size", batch_size, f"at least {ranks.size}, a row for each process")
 
 
-def start_from_vectors(config: Config, built: Built, data: Dataset) -> None:
-    """Set the embedding to the vectors of ``model.embedding.path``, where that is given, and report the coverage."""
+def load_embedding(config: Config, built: Built, data: Dataset) -> None:
+    """Load pretrained vectors from ``model.embedding.path``, if set, into the embedding, and log the coverage."""
     path = config.model.embedding.path if isinstance(config.model, SequenceConfig) else None
     if path is None:
         return
     tokens = data.token_names()
     if not tokens:
         raise ConfigError(
-            f"model.embedding.path={path}: the inputs of data={config.data.name} are no words; leave it out"
+            f"model.embedding.path={path}: the inputs of data={config.data.name} are not words; remove this option"
         )
     embedding = built.model.get_submodule("embedding")
     assert isinstance(embedding, nn.Embedding)

@@ -23,18 +23,18 @@ log = logging.getLogger(__name__)
 
 
 def run_job(config: Config, sweep: Sweep, job: Job, position: int) -> float:
-    """Bring a job to its end: begin it, or go on with it. A job that is finished, or runs elsewhere, is left as it is.
+    """Start a job of a sweep, or resume it. A job that is finished, or that another process runs, is skipped.
 
-    An error goes no further than the job's own directory, so that the next one can begin.
+    Errors are recorded in the job's own directory and not raised, so that the next job can start.
 
     Args:
-        config: of the job.
+        config: configuration of the job.
         sweep: the sweep.
-        job: the job, of the sweep's plan.
-        position: among the jobs launched, by which GPUs are shared.
+        job: the job, from the sweep's plan.
+        position: index among the launched jobs, by which they share the GPUs.
 
     Returns:
-        The best value of the monitored metric on validation; NaN where there is none.
+        The best value of the monitored metric on validation; NaN if there is none.
     """
     sitting = sweep.plan()["sitting"]
     in_child = sitting["pid"] != os.getpid()
@@ -45,21 +45,23 @@ def run_job(config: Config, sweep: Sweep, job: Job, position: int) -> float:
                 stack.enter_context(labelled_output(f"[{job.number}] "))
             return run_alone(config, sweep, job, sitting["id"], position if in_child else None)
     except (Interrupted, KeyboardInterrupt):
-        if in_child:  # the process of the sweep knows; a launcher would take this for a crash
+        if in_child:  # the sweep's process handles it; a launcher would take it for a crash
             return math.nan
         raise
     finally:
-        gc.collect()  # modules are in cycles, and the next job wants their memory
+        gc.collect()  # modules contain reference cycles, and the next job needs their memory
 
 
 def run_trial(config: Config, run: RunDirectory, sweep: Sweep, position: int) -> float:
-    """Train a trial of a study; in a process of its own its lines have its number, and it takes a GPU in turn.
+    """Train a trial of a study.
+
+    In a process of its own, the trial prefixes its output with its number, and uses one of the GPUs in turn.
 
     Args:
-        config: of the trial.
-        run: its directory.
-        sweep: that of the study.
-        position: among the trials launched, by which GPUs are shared.
+        config: configuration of the trial.
+        run: directory of the trial.
+        sweep: the sweep of the study.
+        position: index among the launched trials, by which they share the GPUs.
 
     Returns:
         The best value of the monitored metric on validation.
@@ -74,21 +76,21 @@ def run_trial(config: Config, run: RunDirectory, sweep: Sweep, position: int) ->
 
 
 def run_alone(config: Config, sweep: Sweep, job: Job, sitting: str, position: int | None) -> float:
-    """Take the job's directory, unless another process has it, and train there.
+    """Lock the job's directory, and train there; the job is skipped if another process holds the lock.
 
     Args:
-        config: of the job.
+        config: configuration of the job.
         sweep: the sweep.
         job: the job.
-        sitting: of the sweep's process, noted in the status.
-        position: by which GPUs are shared with other processes; None if there are none.
+        sitting: identifier of this invocation of the sweep, stored in the status.
+        position: index by which processes share the GPUs; None if jobs run one after another.
     """
     run = RunDirectory(sweep.path / job.name)
     with ExitStack() as stack:
         try:
             stack.enter_context(run.locked())
         except RunError as error:
-            log.warning("job %s is left alone: %s", job.number, error)
+            log.warning("job %s is skipped: %s", job.number, error)
             return math.nan
         if sweep.halted or read_status(run.path).get("state") in DONE:
             return math.nan
@@ -97,7 +99,7 @@ def run_alone(config: Config, sweep: Sweep, job: Job, sitting: str, position: in
         share = share_machine(config.device, position)
         log.info("job %s of %d: %s%s", job.number, len(planned), own, share)
         try:
-            value = begin_or_go_on(config, run, sitting)
+            value = train_or_resume(config, run, sitting)
         except Exception as error:
             record_failure(run, error)
             log.error("job %s failed: %s", job.number, error_line(error))
@@ -109,7 +111,7 @@ def run_alone(config: Config, sweep: Sweep, job: Job, sitting: str, position: in
 
 
 def share_machine(device: str, position: int | None) -> str:
-    """Take a GPU in turn where jobs run at once; says what this one has."""
+    """Select one of the GPUs in turn, if jobs run at once; returns a text that says what this job uses."""
     if position is None:
         return ""
     import torch
@@ -121,24 +123,24 @@ def share_machine(device: str, position: int | None) -> str:
     return f" ({threads} thread{'' if threads == 1 else 's'}{'' if index is None else f', GPU {index}'})"
 
 
-def begin_or_go_on(config: Config, run: RunDirectory, sitting: str) -> float:
-    """Train in the run's directory, from its last checkpoint if it has one."""
+def train_or_resume(config: Config, run: RunDirectory, sitting: str) -> float:
+    """Train in a run's directory; resume from its last checkpoint if there is one."""
     from seqtrain.commands.train import resume, train
 
-    begun = run.config_path.exists()
-    if begun:
+    started = run.config_path.exists()
+    if started:
         run.initialise()
     else:
         RunDirectory.claim(run.path, exact=True, config=loading.to_yaml(config))
     run.update_status(state="running", error=None, finished=None, pid=os.getpid(), sitting=sitting, since=now())
-    if not begun:
+    if not started:
         return train(config, run)
     saved = loading.to_config(loading.from_yaml(run.config_path))
-    return resume(saved, going_on(saved, config), run)
+    return resume(saved, resumed_config(saved, config), run)
 
 
-def going_on(saved: Config, config: Config) -> Config:
-    """The saved configuration of a job, with the device and whatever else may differ as it is now."""
+def resumed_config(saved: Config, config: Config) -> Config:
+    """The saved configuration of a job, with the current device and other options that do not affect its results."""
     result = copy.deepcopy(saved)
     for key in keys(saved, Affects.speed, Affects.shown):
         if key.startswith("sweep."):
@@ -151,7 +153,7 @@ def going_on(saved: Config, config: Config) -> Config:
 
 
 def record_failure(run: RunDirectory, error: Exception) -> None:
-    """Leave the traceback and the state in the job's directory, as far as the disk allows."""
+    """Write the traceback and the state to the job's directory, if that is possible."""
     with suppress(OSError, RunError):
         (run.path / "error.txt").write_text("".join(traceback.format_exception(error)))
         run.update_status(state="failed", error=error_line(error), finished=now())

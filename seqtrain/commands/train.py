@@ -1,4 +1,4 @@
-"""Train a model, and go on with a run."""
+"""Train a model, or resume a run."""
 
 import logging
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -11,7 +11,7 @@ from seqtrain.atomic import replacing
 from seqtrain.commands.build import Built
 from seqtrain.commands.debug import SHORT_RUNS, simplify
 from seqtrain.commands.final_table import final_table
-from seqtrain.commands.session import Session, begin, go_on, save_config
+from seqtrain.commands.session import Session, resume_from_checkpoint, save_config, start
 from seqtrain.comparison.baselines import against_baselines
 from seqtrain.comparison.metrics import statistics_of
 from seqtrain.config.debug import DebugMode
@@ -33,11 +33,11 @@ log = logging.getLogger(__name__)
 
 
 def train(config: Config, run: RunDirectory, ranks: Ranks = SOLO) -> float:
-    """Train from fresh weights and score the best checkpoint on test.
+    """Train from fresh weights, and score the best checkpoint on validation and test.
 
     Args:
         config: the configuration.
-        run: its directory.
+        run: directory of the run.
         ranks: the processes that train together.
 
     Returns:
@@ -45,40 +45,42 @@ def train(config: Config, run: RunDirectory, ranks: Ranks = SOLO) -> float:
     """
     with recording(run, ranks):
         simplify(config, ranks)
-        session = begin(config, run, ranks)
+        session = start(config, run, ranks)
         return SHORT_RUNS.get(config.debug.mode, fit)(session)
 
 
 def resume(saved: Config, config: Config, run: RunDirectory, ranks: Ranks = SOLO) -> float:
-    """Go on with a run from its last checkpoint, or from the beginning if it ended before it saved one.
+    """Resume a run from its last checkpoint, or start it again if it has not saved one.
 
-    A refusal leaves the run as it was.
+    If this raises, the run is unchanged.
 
     Args:
         saved: the run's configuration.
         config: the same with changes.
-        run: its directory.
-        ranks: the processes that train together, as many as began.
+        run: directory of the run.
+        ranks: the processes that train together, as many as have trained it.
 
     Raises:
         ConfigError: if a change would make it another run.
         RunError: if its data has changed, or its last checkpoint cannot be used.
     """
     if config.debug.mode is not DebugMode.none:
-        raise RunError(f"{run.path}: was made by debug={config.debug.mode.value}, and does not go on; train without it")
+        raise RunError(
+            f"{run.path}: was made by debug={config.debug.mode.value}, and cannot be resumed; train without it"
+        )
     changed = set(differences(saved, config))
     for key in sorted(changed - resumable(config)):
-        raise ConfigError(f"{key}: cannot change when a run goes on; train anew, or leave it out")
+        raise ConfigError(f"{key}: cannot change when a run is resumed; train again, or remove this override")
     lengthened = sorted(changed & {"trainer.epochs", "trainer.max_steps"})
     if lengthened and config.trainer.schedule is not Schedule.constant:
         raise ConfigError(
-            f"{lengthened[0]}: cannot change when a run goes on, since the learning rates of "
-            f"trainer.schedule={config.trainer.schedule.value} depend on it; train anew, or leave it out"
+            f"{lengthened[0]}: cannot change when a run is resumed, since the learning rates of "
+            f"trainer.schedule={config.trainer.schedule.value} depend on it; train again, or remove this override"
         )
     if not any(run.checkpoint_path(which).exists() for which in ("last", "previous")):
-        log.info("%s: no checkpoint was saved yet; beginning again", run.path)
+        log.info("%s: no checkpoint was saved yet; starting again", run.path)
         return train(config, run, ranks)
-    session = go_on(config, run, ranks)
+    session = resume_from_checkpoint(config, run, ranks)
     log.info("resuming from step %d", session.trainer.progress.step)
     with recording(run, ranks):
         if ranks.first:
@@ -87,22 +89,22 @@ def resume(saved: Config, config: Config, run: RunDirectory, ranks: Ranks = SOLO
 
 
 def recording(run: RunDirectory, ranks: Ranks) -> AbstractContextManager[None]:
-    """The outcome goes to the status of the run, from the first process."""
+    """Context in which the first process records the outcome in the run's status."""
     return run.recording_outcome() if ranks.first else nullcontext()
 
 
 def fit(session: Session) -> float:
-    """Run the trainer to the end, then score, store and show the results."""
+    """Train to the end, then score, save and show the results."""
     config, run, data, built, trainer = session.config, session.run, session.data, session.built, session.trainer
     monitor, ranks = f"val/{built.task.monitor}", trainer.ranks
     if ranks.first:
-        begun = run.metrics_path.exists()
+        resumed = run.metrics_path.exists()
         run.update_status(monitor=monitor, maximize=built.task.maximize, total_steps=trainer.total_steps)
         study = []
-        if config.sweep.trial is not None and not begun:
+        if config.sweep.trial is not None and not resumed:
             study = [StudyReporter(config.sweep, monitor, trainer.total_steps, run.path)]
-        board = TensorBoard(run.path, purge_step=trainer.progress.step + 1 if begun else None)
-        lines = JsonLines(run.metrics_path, trainer.progress.step if begun else None, trainer.progress.evaluation_due)
+        board = TensorBoard(run.path, purge_step=trainer.progress.step + 1 if resumed else None)
+        lines = JsonLines(run.metrics_path, trainer.progress.step if resumed else None, trainer.progress.evaluation_due)
         board.media(0, {}, {"config": f"```yaml\n{to_yaml(config)}```"})
         board.start_session(hparams(config, built))
     log.info("%s: %s", run.path, ", ".join(f"{size:,} {split}" for split, size in data.sizes.items()))
@@ -121,7 +123,7 @@ def fit(session: Session) -> float:
             board.end_session()
     except BaseException:
         for observer in trainer.observers:
-            with suppress(RunError):  # what led here says more
+            with suppress(RunError):  # the first error says more
                 observer.close()
         raise
     for observer in trainer.observers:
@@ -134,9 +136,9 @@ def fit(session: Session) -> float:
 
 
 def score(session: Session) -> dict[str, Evaluation]:
-    """Scores of the best checkpoint on validation and, where there is one, test; stores the outputs on test."""
+    """Scores of the best checkpoint on validation and, if there is one, test; the outputs on test are saved."""
     run, data, built, ranks = session.run, session.data, session.built, session.trainer.ranks
-    checkpoint = ranks.share(lambda: load_checkpoint(run.checkpoint_path("best"), run.id, built.device))
+    checkpoint = ranks.broadcast(lambda: load_checkpoint(run.checkpoint_path("best"), run.id, built.device))
     load_weights(built.model, built.head, checkpoint)
     scores: dict[str, Evaluation] = {}
     for split in ("validation", "test"):
@@ -156,18 +158,18 @@ def score(session: Session) -> dict[str, Evaluation]:
 
 
 def calibrated(session: Session, evaluation: Evaluation, step: int) -> Evaluation:
-    """Let the task learn what it takes from validation, and keep it in the run's directory.
+    """Let the task calibrate itself on validation, and save the calibration to the run's directory.
 
     Args:
         session: the run.
-        evaluation: of the best checkpoint on validation; of several processes, only the first has its outputs.
-        step: of the checkpoint.
+        evaluation: evaluation of the best checkpoint on validation; only in the first process it has outputs.
+        step: step of the checkpoint.
 
     Returns:
-        The evaluation with the scores that this adds.
+        The evaluation, with the scores that the calibration adds.
     """
     task, data, ranks = session.built.task, session.data, session.trainer.ranks
-    found = ranks.share(lambda: task.calibrate(evaluation, data))
+    found = ranks.broadcast(lambda: task.calibrate(evaluation, data))
     if found is None:
         return evaluation
     task.set_calibration(found)
@@ -178,7 +180,7 @@ def calibrated(session: Session, evaluation: Evaluation, step: int) -> Evaluatio
 
 
 def report(session: Session, scores: dict[str, Evaluation]) -> None:
-    """Write results.json, and print the model's scores beside the baselines'."""
+    """Write results.json, and print the scores of the model and the baselines."""
     config, run, data, built = session.config, session.run, session.data, session.built
     name, step = config.model.name, session.trainer.progress.best_step
     results: dict[str, Any] = {"model": name, "parameters": built.num_parameters, "best_step": step}
@@ -192,7 +194,7 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
     baselines: dict[str, dict[str, Evaluation]] = {}
     if config.trainer.baselines:
         log.info("baselines, fitted on train ...")
-        scored = built.task.scored_baselines(data).items()  # the model may have the name of one: linear has
+        scored = built.task.scored_baselines(data).items()  # a model and a baseline may share a name, such as linear
         baselines = {f"{who} (baseline)" if who == name else who: splits for who, splits in scored}
         results |= as_results({name: scores} | baselines)
         results |= {"against_baselines": compared(session, baselines)}
@@ -219,7 +221,7 @@ def compared(session: Session, baselines: dict[str, dict[str, Evaluation]]) -> d
 
 
 def as_results(evaluations: dict[str, dict[str, Evaluation]]) -> dict[str, Any]:
-    """Scores and, where there are finer ones, details, who -> split -> value, as results.json has them."""
+    """Scores and, if there are any, details, in the form of results.json: name -> split -> value."""
     table = {who: {split: part.metrics for split, part in splits.items()} for who, splits in evaluations.items()}
     details = {who: {split: part.details for split, part in splits.items()} for who, splits in evaluations.items()}
     finer = {who: splits for who, splits in details.items() if any(splits.values())}
@@ -227,7 +229,7 @@ def as_results(evaluations: dict[str, dict[str, Evaluation]]) -> dict[str, Any]:
 
 
 def hparams(config: Config, built: Built) -> dict[str, Any]:
-    """The configuration as a flat row of plain values for TensorBoard's HParams table."""
+    """The configuration as flat, plain values, for TensorBoard's HParams table."""
     flat: dict[str, Any] = {"num_parameters": built.num_parameters}
     for key, value in flatten(config):
         if key.rpartition(".")[2] not in ("kind", "path"):

@@ -1,6 +1,6 @@
-"""The bases of every config node, and the checks that nodes share. Nothing here imports torch.
+"""Base classes of all config nodes, and the checks that they share. Nothing here imports torch.
 
-A node's class is found by its ``kind`` (see ``registry``); its ``name`` is that of its YAML file, for people to read.
+A node's class is found by its ``kind`` (see ``registry``). Its ``name`` is that of its YAML file, for people to read.
 """
 
 from collections.abc import Iterable
@@ -15,17 +15,17 @@ from seqtrain.errors import ConfigError
 
 
 class Targets(StrEnum):
-    """What is to be predicted: what data has, what a task predicts, and what a model is made for.
+    """What can be predicted. Data provides it, a task predicts it, and some models can predict only one of them.
 
     A plugin may use another word of its own, the same for its data and its task.
     """
 
     sequence_class = "class"
-    """A class of each sequence."""
+    """One class for each sequence."""
     sequence_number = "number"
-    """A number of each sequence."""
+    """One number for each sequence."""
     step_labels = "labels"
-    """A label of each step."""
+    """One label for each step."""
     next_token = "next token"
     """The token after each step of running text."""
     future = "future"
@@ -34,15 +34,15 @@ class Targets(StrEnum):
 
 @dataclass
 class Node:
-    """What every group's config has in common."""
+    """Base of the config nodes of all groups (data, task, model, trainer)."""
 
     kind: str = MISSING
-    """Registered kind: finds the schema, and the class that is built from it."""
+    """Registered kind, by which the schema and the class to build are found."""
     name: str = MISSING
     """Name of the YAML file, shown to people and used in the names of run directories."""
 
     def check(self, key: str) -> None:
-        """Raise ConfigError where values contradict each other or leave their range; ``key`` is this node's path."""
+        """Raise ConfigError if a value is out of range or two values contradict; ``key`` is this node's dotted path."""
 
 
 @dataclass
@@ -50,7 +50,7 @@ class DataConfig(Node):
     """Where examples come from and how they are batched."""
 
     def for_model(self, model: "ModelConfig") -> Self:
-        """The options that a model needs, where those of evaluation follow from how far it looks back."""
+        """These options, adapted to a model: evaluation may have to read as far back as the model looks."""
         return self
 
 
@@ -61,23 +61,24 @@ class TaskConfig(Node):
 
 @dataclass
 class ModelConfig(Node):
-    """The network between inputs and features."""
+    """The network that turns inputs into features."""
 
     targets: ClassVar[str | None] = None
-    """What alone the model can predict; None for one that serves several tasks."""
+    """The only targets that the model can predict; None if it works for several tasks."""
 
     def kernels(self) -> list[str]:
-        """Compiled kernels that the model may use on the CPU, by name: they are made ready while data is read."""
+        """Names of the compiled kernels that the model may use on a CPU. They are compiled while data is read."""
         return []
 
     def attention_reach(self) -> int:
-        """Steps before a step that its attention looks at, at the most; 0 without attention."""
+        """The most steps that attention looks back from a step; 0 without attention."""
         return 0
 
     def widths(self, causal: bool) -> dict[str, int]:
-        """Keys of the sizes that ``budget.params`` solves for, and what each must be a multiple of; none, if it cannot.
+        """Keys of the sizes that ``budget.params`` adjusts, and what each must be a multiple of.
 
-        All sizes grow and shrink by one factor; the last one then makes up, alone, for what that leaves.
+        Empty if the model has no such size. All sizes are first scaled by the same factor; then the last one alone is
+        adjusted to come as close as possible.
 
         Args:
             causal: the task predicts the next step.
@@ -86,13 +87,13 @@ class ModelConfig(Node):
 
 
 def require(holds: bool, key: str, value: Any, allowed: str) -> None:
-    """Raise ConfigError naming the key, its value and what is allowed, unless ``holds``."""
+    """Raise ConfigError unless ``holds``; the message names the key, its value and what is allowed."""
     if not holds:
         raise ConfigError(f"{key}={value!r}: must be {allowed}")
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
-    """A clause that names the closest known names, or else all of them."""
+    """Part of an error message: the known names closest to ``name``, or all of them if none is close."""
     known = sorted(known)
     close = get_close_matches(name, known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""Options of running text, for next-word prediction."""
+"""Options of running text, for language modelling."""
 
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -20,7 +20,7 @@ class TokenKind(Enum):
 
 
 class StatePolicy(Enum):
-    """When the recurrent state, or the attended memory, starts anew."""
+    """When the recurrent state, or the memory that attention sees, is reset."""
 
     carry = "carry"
     reset_document = "reset_document"
@@ -29,44 +29,47 @@ class StatePolicy(Enum):
 
 @dataclass
 class CorpusConfig(DataConfig):
-    """Running text, read from left to right in rows that go on from batch to batch."""
+    """Running text, cut into rows that are read from left to right and continue from batch to batch."""
 
     path: str | None = option(None, Affects.source)
     """A text file, or a folder with one text file or folder per split (train, valid or validation, test)."""
     text_column: str = option("text", Affects.rows)
     """Column or key that holds the text, in parquet and jsonl files."""
     document_start: str | None = option(None, Affects.rows)
-    """A line that this regular expression matches as a whole begins a document; null: a document is a file (or a row of
-    jsonl and parquet, unless ``rows_are_lines``)."""
+    """Regular expression for the first line of a document; it must match the whole line. null: each file is a document,
+    or each row of a jsonl or parquet file, unless ``rows_are_lines``."""
     rows_are_lines: bool = option(False, Affects.rows)
-    """Rows of jsonl and parquet files are lines of one text, not documents."""
+    """Read the rows of jsonl and parquet files as lines of one text, not as documents."""
     validation_size: float = option(0.05, Affects.rows)
-    """Share of a text without splits that is set apart as validation, at its end."""
+    """Share of a text without splits that becomes validation: its end, before test."""
     test_size: float = option(0.05, Affects.rows)
-    """Share set apart as test, after validation; 0 for none."""
+    """Share of a text without splits that becomes test: its end; 0 for no test split."""
 
     tokenizer: TokenKind = TokenKind.bpe
-    """``word`` (separated by blanks, with <eos> at each line's end), ``bpe`` (byte-level pairs), ``char``, ``byte``."""
+    """``word`` (split at white space, with <eos> at the end of each line), ``bpe`` (byte-level byte-pair encoding),
+    ``char`` or ``byte``."""
     vocab_size: int | None = None
-    """Largest number of tokens, learned from train only; null: all words or characters, 8,192 for ``bpe``."""
+    """Largest size of the vocabulary, which is learned from train only; null: all words or characters, or 8,192 for
+    ``bpe``."""
     min_count: int = 1
-    """A word or character seen fewer times in train is unknown, a pair of ``bpe`` not joined (tokens)."""
+    """Words and characters seen fewer times in train are unknown, and ``bpe`` does not merge rarer pairs (tokens)."""
 
     batch_size: int = option(20, Affects.batches)
-    """Rows that train is cut into, each read on from batch to batch."""
+    """Rows that train is cut into; each row continues from batch to batch."""
     bptt_len: int = option(35, Affects.batches)
-    """Steps of a training segment: gradients flow back no further."""
+    """Length of a training segment (steps); gradients do not flow back beyond it."""
     bptt_jitter: bool = option(False, Affects.batches)
-    """Draw the length of each segment anew, as AWD-LSTM does, with the learning rate in proportion."""
+    """Draw the length of each segment at random, as AWD-LSTM does, and scale the learning rate with it."""
     state: StatePolicy = option(StatePolicy.carry, Affects.batches)
-    """``carry`` it over the whole text, or start anew with each document or with each segment."""
+    """``carry`` the state through the whole text, or reset it at each document (``reset_document``) or each segment
+    (``reset_batch``)."""
     eval_batch_size: int = option(16, Affects.speed)
-    """Rows that validation and test are cut into. Changes speed only, as far as ``eval_warmup`` reaches."""
+    """Rows that validation and test are cut into. Changes only speed, provided that ``eval_warmup`` is long enough."""
     eval_warmup: int = option(400, Affects.batches)
-    """Steps before its first scored one that a row of evaluation reads, unscored, to build up its state."""
+    """Steps that a row of evaluation reads without scoring, before its first scored step, to build up its state."""
 
     def for_model(self, model: ModelConfig) -> Self:
-        """A row of evaluation has to see all that the model can look back to."""
+        """These options with ``eval_warmup`` at least as long as the model's attention looks back."""
         return replace(self, eval_warmup=max(self.eval_warmup, model.attention_reach()))
 
     def check(self, key: str) -> None:
@@ -83,23 +86,23 @@ class CorpusConfig(DataConfig):
 
 @dataclass
 class PublicCorpusConfig(CorpusConfig):
-    """A public text: from ``path``, else a folder of $SEQTRAIN_DATA_DIR, else the hub."""
+    """A public text, read from ``path``, else from a folder of $SEQTRAIN_DATA_DIR, else from the hub."""
 
     folder: str = option(MISSING, Affects.source)
     """Folder of the text under $SEQTRAIN_DATA_DIR."""
     hub: str = option(MISSING, Affects.source)
     """Name of the dataset on the hub."""
     hub_subset: str | None = option(None, Affects.source)
-    """Configuration of the dataset on the hub, where it has several."""
+    """Configuration (subset) of the dataset on the hub, if it has several."""
     revision: str | None = option(None, Affects.source)
-    """Revision of the dataset on the hub; null takes the newest when it is first prepared."""
+    """Revision of the dataset on the hub; null takes the newest at the time of the first preparation."""
 
 
 @dataclass
 class TextCorpusConfig(CorpusConfig):
-    """A person's own text: a file, or a folder of files, named by ``path``."""
+    """Your own text: the file or folder of files at ``path``."""
 
 
 @dataclass
 class LibraryCorpusConfig(CorpusConfig):
-    """The source code of the machine's own standard library, split by file."""
+    """The source code of the installed Python's standard library, split by file."""

@@ -10,7 +10,7 @@ from seqtrain.config.options import Affects, option
 
 
 class Tokenizer(Enum):
-    """How a text becomes tokens."""
+    """How a text is split into tokens."""
 
     word = "word"
     bpe = "bpe"
@@ -27,48 +27,50 @@ class Truncate(Enum):
 
 @dataclass
 class TextClassificationConfig(DataConfig):
-    """Texts with one label each. The base of every kind of text classification."""
+    """Texts with one label each; the base of all kinds of text classification."""
 
     path: str | None = option(None, Affects.source)
-    """A file (all its rows), or a folder that holds one file or folder per split."""
+    """A file (all its rows), or a folder with one file or folder per split."""
     text_column: str = option("text", Affects.rows)
     """Column that holds the text."""
     label_column: str = option("label", Affects.rows)
     """Column that holds the label: a class name, or an integer."""
     class_names: list[str] | None = option(None, Affects.rows)
-    """Names of the integer labels 0, 1, ...; null takes the file's own, else the labels as they stand."""
+    """Names of the integer labels 0, 1, ...; null takes the names stored in the file, else the labels themselves."""
     train_split: str = option("train", Affects.rows)
-    """Name of the source's split that serves as train."""
+    """Name of the source's split to use as train."""
     validation_split: str | None = option("validation", Affects.rows)
-    """Name of the source's split that serves as validation; where it is null or absent, rows of train are set apart."""
+    """Name of the source's split to use as validation; if null or absent, part of train is used."""
     test_split: str | None = option("test", Affects.rows)
-    """Name of the source's split that serves as test; where it is null or absent, only validation is reported."""
+    """Name of the source's split to use as test; if null or absent, only validation is reported."""
     validation_size: float = option(0.1, Affects.rows)
-    """Rows of train set apart for validation, stratified by class: a fraction below 1, or a number of rows."""
+    """Part of train to use as validation, stratified by class: a fraction below 1, or a number of rows."""
     split_seed: int = option(0, Affects.rows)
-    """Seed of that choice; apart from ``seed``, so that runs with different seeds are scored on the same rows."""
+    """Seed for choosing the validation rows. Independent of ``seed``, so that runs with different seeds are scored on
+    the same rows."""
 
     tokenizer: Tokenizer = Tokenizer.word
-    """``word`` (runs of letters and digits, single punctuation marks), ``bpe`` (byte-level pairs) or ``char``."""
+    """``word`` (runs of letters and digits, single punctuation marks), ``bpe`` (byte-level byte-pair encoding) or
+    ``char``."""
     vocab_size: int = 30_000
-    """Largest number of tokens in the vocabulary, the special ones included; learned from train only."""
+    """Largest size of the vocabulary, special tokens included; it is learned from train only."""
     min_count: int = 2
-    """A word, pair or character seen fewer times in train is unknown (tokens)."""
+    """Words, pairs and characters seen fewer times in train are unknown (tokens)."""
     lowercase: bool = True
     """Lowercase texts before tokenising."""
     html_breaks: bool = False
     """Read ``<br />`` as a space."""
 
     max_length: int = option(400, Affects.batches)
-    """Longer texts are cut to this length (tokens)."""
+    """Longer texts are truncated to this length (tokens)."""
     truncate: Truncate = option(Truncate.head, Affects.batches)
-    """Which part of a longer text is kept; ``head_tail`` keeps half of each end."""
+    """Which part of a longer text is kept: ``head``, ``tail``, or ``head_tail`` (half from each end)."""
     batch_size: int = option(64, Affects.batches)
     """Examples in a training batch."""
     batch_tokens: int | None = option(None, Affects.batches)
-    """Instead of ``batch_size``: the most tokens in a training batch, padding included."""
+    """Largest number of tokens in a training batch, padding included; replaces ``batch_size`` if set."""
     eval_batch_tokens: int = option(16_384, Affects.speed)
-    """The most tokens in an evaluation batch, padding included. Changes speed and memory only."""
+    """Largest number of tokens in an evaluation batch, padding included. Changes only speed and memory."""
 
     def check(self, key: str) -> None:
         require(self.validation_size > 0, f"{key}.validation_size", self.validation_size, "above 0")
@@ -89,31 +91,31 @@ class TextClassificationConfig(DataConfig):
 
 @dataclass
 class HubTextConfig(TextClassificationConfig):
-    """A public dataset: from ``path``, else a folder of $SEQTRAIN_DATA_DIR, else the hub."""
+    """A public dataset, read from ``path``, else from a folder of $SEQTRAIN_DATA_DIR, else from the hub."""
 
     folder: str = option(MISSING, Affects.source)
     """Folder of the dataset under $SEQTRAIN_DATA_DIR."""
     hub: str = option(MISSING, Affects.source)
     """Name of the dataset on the hub."""
     hub_subset: str | None = option(None, Affects.source)
-    """Configuration of the dataset on the hub, where it has several."""
+    """Configuration (subset) of the dataset on the hub, if it has several."""
     revision: str | None = option(None, Affects.source)
-    """Revision of the dataset on the hub; null takes the newest when it is first prepared."""
+    """Revision of the dataset on the hub; null takes the newest at the time of the first preparation."""
 
 
 @dataclass
 class TextFilesConfig(TextClassificationConfig):
-    """A person's own csv, tsv, jsonl or parquet files, named by ``path``."""
+    """Your own csv, tsv, jsonl or parquet files, at ``path``."""
 
 
 @dataclass
 class DocstringsConfig(TextClassificationConfig):
-    """The standard library's docstrings, classified by the chapter of the library reference of their module."""
+    """Docstrings of Python's standard library; the class is the chapter of the library reference on their module."""
 
     min_class_size: int = option(100, Affects.rows)
-    """Chapters with fewer docstrings are left out (rows)."""
+    """Chapters with fewer docstrings than this are dropped (rows)."""
     test_size: float = option(0.2, Affects.rows)
-    """Fraction of the docstrings set apart as test, stratified by class."""
+    """Fraction of the docstrings to use as test, stratified by class."""
 
     def check(self, key: str) -> None:
         super().check(key)
@@ -122,7 +124,7 @@ class DocstringsConfig(TextClassificationConfig):
 
 
 class Problem(Enum):
-    """What a generated dataset asks; the definitions stand in ``seqtrain/data/generated/problems.py``."""
+    """The problem of a generated dataset; ``seqtrain/data/generated/problems.py`` defines them."""
 
     adding = "adding"
     copy_memory = "copy_memory"
@@ -131,20 +133,21 @@ class Problem(Enum):
 
 @dataclass
 class GeneratedConfig(DataConfig):
-    """Sequences drawn from a seed: new ones in every epoch of training, always the same in validation and test."""
+    """Generated sequences: new ones in each training epoch, always the same ones in validation and test."""
 
     problem: Problem = MISSING
-    """What is asked."""
+    """``adding``, ``copy_memory`` or ``reverse``; ``seqtrain/data/generated/problems.py`` defines them."""
     length: int = option(MISSING, Affects.rows)
-    """``adding``: steps of a sequence; ``copy_memory``: blank steps between copy and original; ``reverse``: symbols."""
+    """``adding``: length of a sequence (steps); ``copy_memory``: blank steps between original and copy; ``reverse``:
+    symbols to reverse."""
     num_symbols: int = 8
-    """Different symbols of ``copy_memory`` and ``reverse``."""
+    """Number of different symbols in ``copy_memory`` and ``reverse``."""
     copy_length: int = option(10, Affects.rows)
-    """Symbols to remember in ``copy_memory``."""
+    """Number of symbols to remember in ``copy_memory``."""
     num_train: int = option(64_000, Affects.rows)
-    """Sequences of an epoch."""
+    """Sequences in an epoch of training."""
     num_eval: int = option(2_000, Affects.rows)
-    """Sequences of validation, and of test."""
+    """Sequences in validation, and as many in test."""
     batch_size: int = option(64, Affects.batches)
     """Sequences in a batch."""
 
@@ -158,49 +161,50 @@ class GeneratedConfig(DataConfig):
 
 @dataclass
 class TaggingFilesConfig(DataConfig):
-    """A person's own sentences with a tag for each token: columns (conll, txt, tsv), or lists in jsonl."""
+    """Your own sentences with a tag for each token: in columns (conll, txt, tsv), or as lists in jsonl."""
 
     path: str | None = option(None, Affects.source)
-    """A file (all its sentences), or a folder that holds one file per split, such as ``train.conll``."""
+    """A file (all its sentences), or a folder with one file per split, such as ``train.conll``."""
     token_column: int = option(0, Affects.rows)
-    """Column of the token, counted from 0, or with a minus from the end (-1 is the last)."""
+    """Column of the token, counted from 0; negative numbers count from the end (-1 is the last)."""
     tag_column: int = option(-1, Affects.rows)
-    """Column of the tag, counted likewise."""
+    """Column of the tag, counted from 0; negative numbers count from the end (-1 is the last)."""
     tokens_key: str = option("tokens", Affects.rows)
-    """Key of the list of tokens in jsonl."""
+    """Key of the list of tokens in jsonl files."""
     tags_key: str = option("tags", Affects.rows)
-    """Key of the list of tags in jsonl."""
+    """Key of the list of tags in jsonl files."""
     train_split: str = option("train", Affects.rows)
-    """Name of the file, without its type, that serves as train."""
+    """Name of the file to use as train, without its extension."""
     validation_split: str | None = option("validation", Affects.rows)
-    """Name of the file that serves as validation; where it is null or absent, sentences of train are set apart."""
+    """Name of the file to use as validation, without its extension; if null or absent, part of train is used."""
     test_split: str | None = option("test", Affects.rows)
-    """Name of the file that serves as test; where it is null or absent, only validation is reported."""
+    """Name of the file to use as test, without its extension; if null or absent, only validation is reported."""
     validation_size: float = option(0.1, Affects.rows)
-    """Sentences of train set apart for validation: a fraction below 1, or a number of sentences."""
+    """Part of train to use as validation: a fraction below 1, or a number of sentences."""
     split_seed: int = option(0, Affects.rows)
-    """Seed of that choice; apart from ``seed``, so that runs with different seeds are scored on the same sentences."""
+    """Seed for choosing the validation sentences. Independent of ``seed``, so that runs with different seeds are scored
+    on the same sentences."""
 
     vocab_size: int = 30_000
-    """Largest number of words in the vocabulary, the two special ones included; learned from train only."""
+    """Largest size of the vocabulary, its two special tokens included; it is learned from train only."""
     min_count: int = 1
-    """A word seen fewer times in train is unknown (tokens)."""
+    """Words seen fewer times in train are unknown (tokens)."""
     lowercase: bool = True
-    """Lowercase tokens before looking them up."""
+    """Lowercase tokens before they are looked up in the vocabulary."""
 
     max_length: int = option(400, Affects.batches)
-    """Longer sentences are cut to this length (tokens): what follows is neither trained on nor scored."""
+    """Longer sentences are truncated to this length (tokens); the rest is neither trained on nor scored."""
     batch_size: int = option(32, Affects.batches)
     """Sentences in a training batch."""
     batch_tokens: int | None = option(None, Affects.batches)
-    """Instead of ``batch_size``: the most tokens in a training batch, padding included."""
+    """Largest number of tokens in a training batch, padding included; replaces ``batch_size`` if set."""
     eval_batch_tokens: int = option(16_384, Affects.speed)
-    """The most tokens in an evaluation batch, padding included. Changes speed and memory only."""
+    """Largest number of tokens in an evaluation batch, padding included. Changes only speed and memory."""
 
     def check(self, key: str) -> None:
         require(self.tag_column != self.token_column, f"{key}.tag_column", self.tag_column,
-                f"another than {key}.token_column")  # fmt: skip
-        require(self.tags_key != self.tokens_key, f"{key}.tags_key", self.tags_key, f"another than {key}.tokens_key")
+                f"different from {key}.token_column")  # fmt: skip
+        require(self.tags_key != self.tokens_key, f"{key}.tags_key", self.tags_key, f"different from {key}.tokens_key")
         names = [n for n in (self.train_split, self.validation_split, self.test_split) if n is not None]
         require(
             len(set(names)) == len(names), f"{key}.train_split, validation_split and test_split", names, "different"

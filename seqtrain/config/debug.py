@@ -1,4 +1,4 @@
-"""Options of runs that look for faults instead of scores."""
+"""Options of short debugging runs."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -7,7 +7,7 @@ from seqtrain.config.base import require
 
 
 class DebugMode(Enum):
-    """What is looked for."""
+    """Kind of debugging run."""
 
     none = "none"
     overfit = "overfit"
@@ -17,20 +17,21 @@ class DebugMode(Enum):
 
 @dataclass
 class DebugConfig:
-    """A short run in place of the whole one. The YAML of ``debug=<mode>`` sets all that the mode needs."""
+    """A short debugging run instead of the full one. ``debug=<mode>`` sets all options that the mode needs."""
 
     mode: DebugMode = DebugMode.none
-    """``overfit`` trains on a few rows until it knows them by heart, ``dry`` does one step of everything, ``profile``
-    measures a few steps."""
+    """``overfit`` trains on a few rows until the model has memorised them. ``dry`` runs every stage for a few steps.
+    ``profile`` records the time of a few steps."""
     steps: int | None = None
-    """Most steps of ``overfit``, steps of ``dry``, steps that ``profile`` records after its warmup."""
+    """Number of steps: the most that ``overfit`` makes, all that ``dry`` makes, or those that ``profile`` records after
+    its warmup."""
     rows: int | None = None
-    """Most rows of the batch that ``overfit`` learns; null takes the whole batch."""
+    """Largest number of rows that ``overfit`` trains on; null takes a whole batch."""
     eval_batches: int | None = None
-    """Batches of each split that ``dry`` scores."""
+    """Number of batches of each split that ``dry`` scores."""
 
     def check(self, key: str) -> None:
-        """Raise ConfigError where a value stands alone or leaves its range."""
+        """Raise ConfigError if a value is set without a mode or is out of range."""
         off = self.mode is DebugMode.none
         for name in ("steps", "rows", "eval_batches"):
             value = getattr(self, name)

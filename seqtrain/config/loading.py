@@ -1,4 +1,4 @@
-"""From OmegaConf to a checked, typed Config and back to YAML."""
+"""Conversion from OmegaConf to a checked, typed Config, and back to YAML."""
 
 import re
 from collections.abc import Iterator
@@ -20,11 +20,11 @@ GROUPS = ("data", "task", "model", "trainer")
 
 
 def to_config(tree: DictConfig) -> Config:
-    """Turn a composed tree into the typed Config.
+    """Turn a composed OmegaConf tree into a typed Config.
 
     Raises:
-        ConfigError: for a key that no schema has (Hydra lets ``+key`` add one), a mandatory value that is missing,
-            or values that a node's ``check`` refuses.
+        ConfigError: for a key that no schema has (Hydra lets ``+key`` add one), a missing mandatory value, or values
+            that a node's ``check`` refuses.
     """
     try:
         config = cast(Config, OmegaConf.to_object(tree))
@@ -36,7 +36,10 @@ def to_config(tree: DictConfig) -> Config:
         node = getattr(config, group)
         schema = registry.find(group, node.kind).schema
         require(
-            type(node) is schema, f"{group}.kind", node.kind, f"as its YAML sets it; choose another {group}= instead"
+            type(node) is schema,
+            f"{group}.kind",
+            node.kind,
+            f"as set by its YAML file; choose another {group}= instead",
         )
         require(
             re.fullmatch(r"[A-Za-z0-9._-]+", node.name) is not None,
@@ -60,7 +63,7 @@ def to_config(tree: DictConfig) -> Config:
 
 
 def refuse_unknown(tree: DictConfig, node: Any, prefix: str) -> None:
-    """Raise ConfigError for the first key of the tree that its dataclass has no field for."""
+    """Raise ConfigError for the first key of the tree that is not a field of its dataclass."""
     known = {f.name for f in fields(node)}
     for key in tree:
         if key not in known:
@@ -84,7 +87,7 @@ class UnknownKey(ConfigError):
 
 
 def explain(error: OmegaConfBaseException) -> ConfigError:
-    """An OmegaConf error as one line that names the key, the value and the closest valid names."""
+    """An OmegaConf error as a ConfigError of one line, with the key, the value and the closest valid names."""
     key = str(error.full_key or error.key or "")
     if error.object_type is not None and is_dataclass(error.object_type) and "not in" in str(error.msg):
         return UnknownKey(key, {f.name for f in fields(error.object_type)})
@@ -97,17 +100,17 @@ def explain(error: OmegaConfBaseException) -> ConfigError:
 
 
 def to_yaml(config: Config) -> str:
-    """The whole configuration as YAML, from which ``from_yaml`` makes an equal Config."""
+    """The whole configuration as YAML; ``from_yaml`` reads it back."""
     return OmegaConf.to_yaml(OmegaConf.structured(config))
 
 
 def from_yaml(path: Path) -> DictConfig:
-    """Read a saved configuration under the schemas that its kinds name, ready for overrides.
+    """Read a saved configuration with the schemas of its kinds, ready for overrides.
 
-    What an earlier version saved is read as ``migrations`` says.
+    A configuration that an earlier version saved is upgraded, see ``migrations``.
 
     Raises:
-        RunError: if the file is missing, is not a saved configuration, or is of a later version.
+        RunError: if the file is missing, is not a saved configuration, or was saved by a later version.
     """
     registry.load_plugins()
     number = format_of(path.parent)
@@ -136,7 +139,7 @@ def flatten(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 def differences(old: Any, new: Any, prefix: str = "") -> Iterator[str]:
-    """Keys whose values differ between two nodes of the same classes."""
+    """Dotted keys whose values differ between two nodes of the same class."""
     for f in fields(old):
         a, b = getattr(old, f.name), getattr(new, f.name)
         if is_dataclass(a) and type(a) is type(b):

@@ -8,7 +8,7 @@ from seqtrain.config.base import ModelConfig, Targets, require
 
 
 class Cell(Enum):
-    """Recurrence of a layer; the equations stand in docs/models.md."""
+    """Recurrent cell of a layer; docs/models.md gives the equations."""
 
     rnn = "rnn"
     lstm = "lstm"
@@ -18,14 +18,14 @@ class Cell(Enum):
 
 
 class Nonlinearity(Enum):
-    """Of an Elman network."""
+    """Nonlinearity of an Elman network (``cell: rnn``)."""
 
     tanh = "tanh"
     relu = "relu"
 
 
 class Kernel(Enum):
-    """What computes a recurrent layer."""
+    """Implementation that computes a recurrent layer."""
 
     auto = "auto"
     fused = "fused"
@@ -43,7 +43,7 @@ class Pooling(Enum):
 
 
 class Score(Enum):
-    """How a query and a key are compared; ``none`` leaves the attention out."""
+    """How attention compares a query and a key; ``none`` for no attention."""
 
     none = "none"
     additive = "additive"
@@ -54,14 +54,14 @@ class Score(Enum):
 
 
 class Memory(Enum):
-    """What an output attention looks at."""
+    """What an output attention attends to."""
 
     states = "states"
     inputs = "inputs"
 
 
 class RecurrentInit(Enum):
-    """Initial recurrent matrices."""
+    """Distribution of the initial recurrent matrices."""
 
     orthogonal = "orthogonal"
     xavier = "xavier"
@@ -69,51 +69,52 @@ class RecurrentInit(Enum):
 
 
 def require_fraction(value: float, key: str) -> None:
-    """Raise ConfigError unless a probability of dropout is in [0, 1)."""
+    """Raise ConfigError unless a dropout probability is in [0, 1)."""
     require(0 <= value < 1, key, value, "in [0, 1)")
 
 
 @dataclass
 class EmbeddingConfig:
-    """The first layer: tokens to vectors."""
+    """The embedding: the first layer, which turns tokens into vectors."""
 
     embed_dim: int = 128
     """Size of a token's vector."""
     dropout: float = 0.5
-    """Dropout on the embedded tokens; none on inputs that are numbers."""
+    """Dropout on the embedded tokens; not applied to numeric inputs."""
     word_dropout: float = 0.0
-    """Dropout of whole words, wherever they stand in a batch."""
+    """Dropout of whole words: a dropped word is dropped wherever it occurs in the batch."""
     path: str | None = None
-    """GloVe or word2vec text file whose vectors the tokens start from; the tokens it lacks start at random."""
+    """GloVe or word2vec text file with initial vectors of the tokens; tokens that are not in it start at random."""
     freeze: bool = False
-    """Keep the vectors of ``path`` as they are."""
+    """Do not train the embedding; needs ``path``."""
 
 
 @dataclass
 class AttentionConfig:
-    """An attention layer in one of a model's two places. Whether it is causal follows from the task."""
+    """An attention layer. Whether it is causal follows from the task."""
 
     score: Score = Score.none
-    """``additive``, ``dot``, ``scaled_dot``, ``general``, ``multihead``, or ``none`` for no attention here."""
+    """How a query and a key are compared: ``additive``, ``dot``, ``scaled_dot``, ``general``, ``multihead``, or
+    ``none`` for no attention."""
     memory: Memory = Memory.states
-    """Keys and values of an output attention: the ``states``, or the ``inputs`` of the recurrence."""
+    """Keys and values of an output attention: the recurrent ``states``, or the ``inputs`` of the recurrence."""
     project: bool = False
-    """Learned maps of queries, keys and values before ``dot`` and ``scaled_dot``; ``multihead`` always has them."""
+    """Project queries, keys and values by learned maps before ``dot`` and ``scaled_dot``; ``multihead`` always does."""
     num_heads: int = 4
-    """Heads of ``multihead``; must divide the size of the memory."""
+    """Number of heads of ``multihead``; must divide the size of the memory."""
     residual: bool = True
-    """Add what was attended to the query; else it takes the query's place."""
+    """Add the attention's output to the query; if false, the output replaces the query."""
     dropout: float = 0.0
-    """Dropout on the weights."""
+    """Dropout on the attention weights."""
 
     def divisor(self, parts: int) -> int:
-        """What a state's size must be a multiple of, where ``parts`` of them are joined to a step of the memory."""
+        """What a state's size must be a multiple of, if a step of the memory joins ``parts`` states."""
         if self.score is not Score.multihead or self.memory is not Memory.states:
             return 1
         return self.num_heads // math.gcd(self.num_heads, parts)
 
     def check(self, key: str) -> None:
-        """Raise ConfigError for a value out of its range."""
+        """Raise ConfigError if a value is out of range."""
         require(self.num_heads >= 1, f"{key}.num_heads", self.num_heads, "at least 1")
         mapped = (Score.dot, Score.scaled_dot, Score.multihead)
         require(
@@ -126,7 +127,7 @@ class AttentionConfig:
 
 
 class WindowNorm(Enum):
-    """How a window of a series is shifted and scaled before the model, and its forecast back after it."""
+    """How a window of a series is normalised before the model; its forecast is transformed back after it."""
 
     none = "none"
     subtract_last = "subtract_last"
@@ -142,46 +143,50 @@ class Channels(Enum):
 
 @dataclass
 class WindowConfig:
-    """What a forecaster does with a window of a series."""
+    """How a forecaster treats a window of a series."""
 
     norm: WindowNorm = WindowNorm.none
-    """``subtract_last`` value, or ``revin``: the window's own mean and deviation, with learned gains."""
+    """Normalisation of each window: ``none``, ``subtract_last`` (subtract its last value), or ``revin`` (its own mean
+    and standard deviation, with learned gains)."""
     channels: Channels = Channels.joint
-    """All variables as the features of a step, or each ``independent``ly by the same weights."""
+    """``joint`` reads all variables as the features of a step; ``independent`` reads each variable alone, with the same
+    weights."""
 
 
 @dataclass
 class SequenceConfig(ModelConfig):
-    """What every family has: an embedding before, a pooling after."""
+    """Options of all model families with an embedding before and a pooling after."""
 
     window: WindowConfig = field(default_factory=WindowConfig)
-    """Of forecasters; without effect on other tasks."""
+    """How windows of a series are treated; without effect on other tasks than forecasting."""
 
     embedding: EmbeddingConfig = field(default_factory=EmbeddingConfig)
-    """Tokens to vectors."""
+    """The embedding of the tokens."""
     dropout: float | None = None
-    """Dropout between layers and, unless ``output_dropout`` says otherwise, on the features; null: 0.5, or 0.1 for a
-    forecaster."""
+    """Dropout between layers, and on the features unless ``output_dropout`` is set; null: 0.5, or 0.1 for
+    forecasting."""
     output_dropout: float | None = None
     """Dropout on the features; null takes ``dropout``."""
     activation_penalty: float = 0.0
-    """Weight in the loss of the features' mean square (activation regularisation)."""
+    """Weight of the features' mean square in the loss (activation regularisation)."""
     change_penalty: float = 0.0
-    """Weight in the loss of the mean square of their change from step to step (temporal activation regularisation)."""
+    """Weight in the loss of the mean square of the features' change from step to step (temporal activation
+    regularisation)."""
     context_length: int = 256
-    """Where the task predicts the next step: steps that attention looks back over, its own included (steps)."""
+    """Steps that attention looks back over, the current one included, if the task predicts the next step."""
     pooling: Pooling = Pooling.last
-    """``last`` state, ``mean``, ``max``, ``attention`` (a learned weighted mean) or ``attention_max`` (both)."""
+    """How states become one vector: ``last``, ``mean``, ``max``, ``attention`` (a learned weighted mean), or
+    ``attention_max`` (attention and maximum, concatenated)."""
     kernel: Kernel = Kernel.auto
-    """What computes the recurrence and attention pooling: ``torch``; the ``fused`` kernels for gru, lstm, rnn and the
-    pooling, on the CPU in fp32; or ``auto``: the fused ones where they can be used and are faster."""
+    """What computes the recurrence and the attention pooling: ``torch``; ``fused`` kernels for gru, lstm, rnn and the
+    pooling, on a CPU in fp32; or ``auto``, the fused kernels if they can be used and are faster."""
 
     def kernels(self) -> list[str]:
         attends = self.pooling in (Pooling.attention, Pooling.attention_max)
         return ["additive_pooling"] if attends and self.kernel is not Kernel.torch else []
 
     def attention_reach(self) -> int:
-        """Steps that attention can look back where the task predicts the next step, layer upon layer; 0 without any."""
+        """Steps that all attention layers together can look back, if the task predicts the next step; 0 without any."""
         return self.context_length if self.pooling in (Pooling.attention, Pooling.attention_max) else 0
 
     def check(self, key: str) -> None:
@@ -206,37 +211,39 @@ class RecurrentConfig(SequenceConfig):
     """Embedding -> (input attention) -> recurrent layers -> (output attention) -> pooling."""
 
     cell: Cell = Cell.gru
-    """Recurrence of every layer."""
+    """Recurrent cell of all layers."""
     hidden_size: int = 128
-    """Size of a layer's state, per direction."""
+    """Size of a layer's state in each direction."""
     num_layers: int = 1
-    """Recurrent layers, one above the other."""
+    """Number of stacked recurrent layers."""
     hidden_sizes: list[int] | None = None
-    """Size of each layer's state from below, instead of ``hidden_size`` and ``num_layers``."""
+    """Size of each layer's state, from the first layer to the last; replaces ``hidden_size`` and ``num_layers``."""
     bidirectional: bool | None = None
-    """Also run over the sequence from its end; null follows the task: true unless it predicts the next step."""
+    """Also read the sequence backwards; null: true, unless the task predicts the next step."""
     nonlinearity: Nonlinearity = Nonlinearity.tanh
-    """Of ``cell: rnn``."""
+    """Nonlinearity of ``cell: rnn``."""
     reset_after: bool = True
-    """Of ``cell: gru``: the reset gate acts after the matrix product, as in torch and cuDNN, or before, as printed."""
+    """For ``cell: gru``: apply the reset gate after the matrix product, as torch and cuDNN do, or before it, as in the
+    original paper."""
     layer_norm: bool = False
     """Normalise the output of each recurrent layer."""
     residual: bool = False
-    """Add a recurrent layer's input to its output, from the second layer on, where they are of one size."""
+    """Add a recurrent layer's input to its output, from the second layer on, if their sizes are equal."""
     locked_dropout: bool = False
-    """Dropout on embedded tokens, between layers and on the features of steps has one mask for all steps."""
+    """Use the same dropout mask for all steps: on embedded tokens, between layers, and on the features."""
     weight_drop: float = 0.0
-    """Dropout of single weights of the recurrent matrices, for a whole batch (DropConnect)."""
+    """Dropout of single weights of the recurrent matrices, drawn once per batch (DropConnect)."""
     recurrent_init: RecurrentInit = RecurrentInit.orthogonal
-    """Recurrent matrices: ``orthogonal``, ``xavier``, or ``uniform`` in +-1/sqrt(hidden_size) as torch has it."""
+    """Initial recurrent matrices: ``orthogonal``, ``xavier``, or ``uniform`` in +-1/sqrt(hidden_size), as in torch."""
     forget_bias: float = 1.0
     """Initial bias of an LSTM's forget gate."""
     chrono_init: int | None = None
-    """Longest dependency expected (steps): sets the gates' biases to remember up to so long; null does not."""
+    """Longest expected dependency (steps). The gates' initial biases are set so that states remember up to this long;
+    null leaves the biases as they are."""
     input_attention: AttentionConfig = field(default_factory=AttentionConfig)
-    """Attention of the embedded tokens over themselves, before the recurrence."""
+    """Self-attention over the embedded tokens, before the recurrence."""
     output_attention: AttentionConfig = field(default_factory=AttentionConfig)
-    """Attention of the states over ``memory``."""
+    """Attention of the recurrent states over ``memory``, after the recurrence."""
 
     def kernels(self) -> list[str]:
         names = {
@@ -287,16 +294,16 @@ class RecurrentConfig(SequenceConfig):
 
 @dataclass
 class EncoderDecoderConfig(RecurrentConfig):
-    """Forecasts: a recurrent encoder over the window, whose last state starts a decoder over the horizon -> attention.
+    """Forecaster: a recurrent encoder reads the window, and its last state starts a decoder over the horizon.
 
-    The options of the recurrence hold for both. ``embedding.embed_dim`` is the size of the vectors that they read: of
-    the window's steps, of the horizon's places and of what is known of the future.
+    The recurrent options apply to both. ``embedding.embed_dim`` is the size of the vectors that they read: of the
+    window's steps, of the horizon's positions, and of the known future covariates.
     """
 
     targets = Targets.future
 
     attention: AttentionConfig = field(default_factory=lambda: AttentionConfig(score=Score.additive))
-    """Attention of the decoder's states over those of the encoder."""
+    """Attention of the decoder's states over the encoder's states."""
 
     def widths(self, causal: bool) -> dict[str, int]:
         return {"hidden_size" if self.hidden_sizes is None else "hidden_sizes": self.attention.divisor(1)}
@@ -322,22 +329,23 @@ class SelfAttentionConfig(SequenceConfig):
     """Embedding -> positions -> self-attention blocks -> pooling; no recurrence."""
 
     dropout: float | None = 0.1
-    """Dropout inside the blocks and, unless ``output_dropout`` says otherwise, on the features."""
+    """Dropout inside the blocks, and on the features unless ``output_dropout`` is set."""
     embedding: EmbeddingConfig = field(default_factory=lambda: EmbeddingConfig(dropout=0.3))
-    """Tokens to vectors; ``embed_dim`` is the size of the whole model."""
+    """The embedding of the tokens; ``embed_dim`` is also the size of all blocks."""
     pooling: Pooling = Pooling.mean
-    """``mean``, ``max``, ``attention`` (a learned weighted mean), ``attention_max`` (both) or the ``last`` step."""
+    """How the features of all steps become one vector: ``mean``, ``max``, ``attention`` (a learned weighted mean),
+    ``attention_max`` (attention and maximum, concatenated), or ``last`` (the last step)."""
     num_layers: int = 2
-    """Blocks, one above the other."""
+    """Number of stacked blocks."""
     num_heads: int = 4
-    """Heads of each block; must divide ``embedding.embed_dim``."""
+    """Number of attention heads in each block; must divide ``embedding.embed_dim``."""
     feed_forward_size: int = 256
     """Hidden size of a block's feed-forward part."""
     qkv_tanh: bool = False
-    """tanh on queries, keys and values."""
+    """Apply tanh to queries, keys and values."""
     positions: bool = True
-    """Add sinusoidal positions or, where the task predicts the next step, turn queries and keys by theirs (rotary);
-    without positions the order of the tokens is not seen."""
+    """Encode positions: sinusoidal, or rotary (on queries and keys) if the task predicts the next step. Without
+    positions the model does not see the order of the tokens."""
 
     def attention_reach(self) -> int:
         return super().attention_reach() + self.num_layers * self.context_length
@@ -363,11 +371,11 @@ class LinearConfig(ModelConfig):
     targets = Targets.future
 
     window: WindowConfig = field(default_factory=lambda: WindowConfig(channels=Channels.independent))
-    """Variables are always independent here."""
+    """How windows are treated; ``channels`` must be ``independent`` for this model."""
     decompose: bool = False
-    """One map for the moving average, one for the rest."""
+    """Use one map for the moving average of the window, and one for the rest."""
     kernel_size: int = 25
-    """Steps of the moving average."""
+    """Length of the moving average (steps); odd."""
 
     def check(self, key: str) -> None:
         require(self.kernel_size >= 1 and self.kernel_size % 2 == 1, f"{key}.kernel_size", self.kernel_size, "odd")
@@ -381,20 +389,21 @@ class LinearConfig(ModelConfig):
 
 @dataclass
 class SegmentConfig(ModelConfig):
-    """Segments of the lookback, embedded and read by a GRU; all segments of the horizon are decoded at once."""
+    """Forecaster: a GRU reads embedded segments of the lookback, and decodes all segments of the horizon at once."""
 
     targets = Targets.future
 
     window: WindowConfig = field(default_factory=lambda: WindowConfig(WindowNorm.subtract_last, Channels.independent))
-    """Variables are always independent here."""
+    """How windows are treated; ``channels`` must be ``independent`` for this model."""
     segment_length: int = 48
-    """Steps of a segment; must divide lookback and horizon."""
+    """Length of a segment (steps); must divide lookback and horizon."""
     hidden_size: int = 512
-    """Size of embedded segments and of the state."""
+    """Size of the embedded segments and of the GRU's state; even."""
     kernel: Kernel = Kernel.auto
-    """What computes the GRU, see RecurrentConfig."""
+    """What computes the GRU: ``torch``; the ``fused`` kernel, on a CPU in fp32; or ``auto``, the fused kernel if it can
+    be used and is faster."""
     dropout: float = 0.5
-    """Dropout before the output."""
+    """Dropout before the output layer."""
 
     def kernels(self) -> list[str]:
         return [] if self.kernel is Kernel.torch else ["gru_after"]

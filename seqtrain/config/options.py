@@ -1,9 +1,9 @@
-"""What an option affects, said where the option is defined, and what follows from it.
+"""What an option affects, declared where the option is defined, and the key sets derived from it.
 
     batch_size: int = option(64, Affects.batches)
 
-An option that says nothing affects the result. So an option that is forgotten, or that a plugin adds, is refused where
-a change might be wrong.
+An option without a declaration affects the result. So an option that was forgotten, or that a plugin adds, is refused
+wherever a change could be wrong.
 """
 
 from collections.abc import Iterator
@@ -13,39 +13,39 @@ from typing import Any
 
 
 class Affects(Enum):
-    """What changes when an option changes."""
+    """What a change of an option affects."""
 
     result = "result"
     """The trained model, what it reads or what it predicts."""
     rows = "rows"
-    """Which rows are read and how they are split; the model reads others just as well."""
+    """Which rows are read and how they are split. A trained model can read other rows."""
     batches = "batches"
     """How prepared rows are cut and grouped."""
     source = "source"
-    """Where the data lie. The same data may lie elsewhere."""
+    """Where the data is read from. The same data may be stored elsewhere."""
     arithmetic = "arithmetic"
-    """How exactly the model computes; a trained one can compute either way."""
+    """The arithmetic of the model. A trained model can compute in any."""
     length = "length"
     """How long training lasts."""
     afterwards = "afterwards"
-    """What is made of the trained model."""
+    """What is computed after training, from the trained model."""
     shown = "shown"
-    """What is logged, drawn and scored beside the model."""
+    """What is logged, drawn, and scored besides the model."""
     speed = "speed"
-    """Where, how fast and how safely a run computes."""
+    """On which device a run computes, how fast, and how often it saves."""
     found = "found"
-    """Nothing: training writes it down."""
+    """Nothing: training sets the option, to record what it found."""
 
 
 def option(default: Any, affects: Affects) -> Any:
-    """A field of a config dataclass that affects less than the result."""
+    """A field of a config dataclass that does not affect the result, but only what ``affects`` says."""
     if isinstance(default, list):
         return field(default_factory=lambda: list(default), metadata={"affects": affects})
     return field(default=default, metadata={"affects": affects})
 
 
 def effects(node: Any, prefix: str = "", inherited: Affects = Affects.result) -> Iterator[tuple[str, Affects]]:
-    """Dotted keys of a configuration, or of one of its nodes, and what each affects."""
+    """The dotted keys of a configuration or of one of its nodes, with what each affects."""
     for f in fields(node):
         own = f.metadata.get("affects", inherited)
         value = getattr(node, f.name)
@@ -56,36 +56,36 @@ def effects(node: Any, prefix: str = "", inherited: Affects = Affects.result) ->
 
 
 def keys(node: Any, *affecting: Affects, prefix: str = "") -> set[str]:
-    """Dotted keys of the options that affect one of these."""
+    """Dotted keys of the options that affect one of ``affecting``."""
     return {key for key, what in effects(node, prefix) if what in affecting}
 
 
 def resumable(config: Any) -> set[str]:
-    """Keys that may change when a run goes on from its last checkpoint; the digest of its data is checked beside."""
+    """Keys that may change when a run is resumed; the fingerprint of its data is checked separately."""
     return keys(config, Affects.source, Affects.length, Affects.afterwards, Affects.shown, Affects.speed)
 
 
 def changeable(config: Any) -> set[str]:
-    """Keys that may change when a trained model is used: how other data are read, where and how exactly it computes."""
+    """Keys that may change when a trained model is used: how data is read, the device and the precision."""
     reading = (Affects.rows, Affects.batches, Affects.source, Affects.speed)
     return keys(config.data, *reading, prefix="data.") | keys(config, Affects.arithmetic) | {"device"}
 
 
 def identifying(config: Any) -> set[str]:
-    """Keys that tell a job of a sweep from another: those that may change what it computes."""
+    """Keys that identify a job of a sweep: those that may change what it computes."""
     keep = set(Affects) - {Affects.shown, Affects.speed, Affects.found}
     return keys(config, *keep)
 
 
 def incidental(config: Any) -> set[str]:
-    """Keys that make no other configuration: runs that differ in them alone are repetitions of each other."""
+    """Keys that do not count as a change of configuration: runs that differ only in them are repetitions."""
     return keys(config, Affects.source, Affects.shown, Affects.speed, Affects.found)
 
 
 def preparing(data: Any) -> dict[str, str]:
-    """Options of a dataset that shape its prepared form, as text; its source and its batches are not among them.
+    """Options of a dataset that shape its prepared form, as text.
 
-    Neither are its kind and name, which the source stands for.
+    Its source and its batches do not, and neither do its kind and name, since the source is identified by itself.
     """
     kept = keys(data, Affects.result, Affects.rows) - {"kind", "name"}
     return {f.name: str(getattr(data, f.name)) for f in fields(data) if f.name in kept}

@@ -1,7 +1,7 @@
-"""What can be built: for each group, the kinds, their schema and the class built from it.
+"""The registry: for each group its kinds, each with a schema and the class that is built from it.
 
-A package of your own adds kinds by an entry point in the group ``seqtrain.plugins`` that names a function calling
-``register``, and the YAML files that name them by ``register_folder``.
+A plugin package adds its own kinds. Its entry point in the group ``seqtrain.plugins`` names a function that calls
+``register`` for each kind, and ``register_folder`` for the YAML files that use them.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Registration:
     """Of a task: its ``TaskStatistics``, as ``module:NAME``."""
 
     def load(self) -> Any:
-        """Import the class."""
+        """Import the class that ``target`` names."""
         return load_object(self.target)
 
     def load_statistics(self) -> Any:
@@ -36,13 +36,13 @@ class Registration:
 
 
 def load_object(target: str) -> Any:
-    """What is named as ``module:name``, its module imported only now."""
+    """Import an object by its name ``module:name``."""
     module, _, name = target.partition(":")
     return getattr(import_module(module), name)
 
 
 REGISTRY: dict[str, dict[str, Registration]] = {"data": {}, "task": {}, "model": {}, "trainer": {}}
-FOLDERS: list[Path] = []  # of YAML files that plugins offer beside conf/
+FOLDERS: list[Path] = []  # with YAML files of plugins, searched besides conf/
 
 
 def register(group: str, kind: str, schema: type[Node], target: str, statistics: str | None = None) -> None:
@@ -65,15 +65,15 @@ def register(group: str, kind: str, schema: type[Node], target: str, statistics:
 
 
 def register_folder(folder: Path) -> None:
-    """Offer the YAML files of a folder, laid out as conf/ is: ``model/<name>.yaml`` becomes ``model=<name>``."""
+    """Add a folder of YAML files, laid out like conf/: ``model/<name>.yaml`` becomes ``model=<name>``."""
     if not folder.is_dir():
-        raise ConfigError(f"{folder}: no such folder; is it among the package's data?")
+        raise ConfigError(f"{folder}: no such folder; check that the package's data includes it")
     if folder not in FOLDERS:
         FOLDERS.append(folder)
 
 
 def find(group: str, kind: str) -> Registration:
-    """The registered kind; raises ConfigError naming the known ones."""
+    """The registered kind; raises ConfigError, which names the known kinds, if there is none."""
     if kind not in REGISTRY[group]:
         raise ConfigError(f"{group}.kind={kind!r}: not a registered kind; {suggest(kind, REGISTRY[group])}")
     return REGISTRY[group][kind]
@@ -81,10 +81,10 @@ def find(group: str, kind: str) -> Registration:
 
 @cache
 def load_plugins() -> None:
-    """Let installed packages register their kinds.
+    """Load all installed plugins, which register their kinds.
 
     Raises:
-        ConfigError: if one of them cannot be imported or fails; names it.
+        ConfigError: if a plugin cannot be imported or fails; names the plugin.
     """
     for entry in entry_points(group="seqtrain.plugins"):
         try:
@@ -93,7 +93,7 @@ def load_plugins() -> None:
             package = entry.dist.name if entry.dist else entry.module
             raise ConfigError(
                 f"plugin {entry.name} ({entry.value}) of the package {package}: {type(error).__name__}: {error}; "
-                f"mend it or uninstall {package}"
+                f"fix it or uninstall {package}"
             ) from error
 
 

@@ -11,7 +11,7 @@ from seqtrain.config.trainer import TrainerConfig
 
 @dataclass
 class Config:
-    """What composes a run: a dataset, a task, a model and a trainer."""
+    """The configuration of a run: a dataset, a task, a model, a trainer and the options around them."""
 
     data: DataConfig = field(default_factory=DataConfig)
     task: TaskConfig = field(default_factory=TaskConfig)
@@ -21,6 +21,6 @@ class Config:
     sweep: SweepConfig = field(default_factory=SweepConfig, metadata={"affects": Affects.speed})
     debug: DebugConfig = field(default_factory=DebugConfig)
     seed: int = 0
-    """Seed of the weights, the order of the batches and dropout."""
+    """Seed of the initial weights, the order of the batches, and dropout."""
     device: str = option("auto", Affects.speed)
-    """``auto`` (a GPU where there is one), or any torch device: cpu, cuda:1, mps."""
+    """``auto`` (a GPU if there is one), or any torch device: cpu, cuda:1, mps."""

@@ -10,7 +10,7 @@ from seqtrain.config.options import Affects, option
 
 
 class Scaler(Enum):
-    """How values are scaled; all constants come from training rows."""
+    """How values are scaled; all constants are computed from train only."""
 
     standard = "standard"
     robust = "robust"
@@ -19,14 +19,14 @@ class Scaler(Enum):
 
 
 class ScaleBy(Enum):
-    """What has constants of its own."""
+    """Whether scaling constants are computed for each series or over all series."""
 
     series = "series"
     all = "all"
 
 
 class Missing(Enum):
-    """What is done about missing values."""
+    """How missing values are handled."""
 
     error = "error"
     interpolate = "interpolate"
@@ -35,48 +35,50 @@ class Missing(Enum):
 
 @dataclass
 class SeriesConfig(DataConfig):
-    """One or many series of one or many variables at equal distances in time."""
+    """One or more time series, of one or more variables, with equally spaced times."""
 
     path: str | None = option(None, Affects.source)
-    """A csv or parquet file, or a folder that holds it."""
+    """A csv or parquet file, or a folder that contains it."""
     time_column: str = option("date", Affects.rows)
-    """Column of the times."""
+    """Column that holds the times."""
     targets: list[str] | None = None
-    """Variables to forecast; null takes all columns of numbers that are no covariates."""
+    """Variables to forecast; null takes all numeric columns that are not covariates."""
     past_covariates: list[str] = field(default_factory=list)
-    """Variables that are known up to the present, and not forecast."""
+    """Variables that are known only up to the present, and are not forecast."""
     future_covariates: list[str] = field(default_factory=list)
-    """Variables that are known for the horizon too."""
+    """Variables that are also known for the steps of the horizon."""
     calendar: bool = False
-    """Add the time of the day, week and year of each step as covariates known for the future."""
+    """Add each step's time of day, week and year as covariates that are known for the future."""
     frequency: str | None = option(None, Affects.rows)
-    """Distance in time of two rows, as pandas writes it (h, 15min, D, MS); null infers it. It is checked either way;
-    ``step`` takes the rows as equally far apart whatever their times, unchecked."""
+    """Time between two rows, as pandas writes it (h, 15min, D, MS); null infers it. In both cases the times are checked
+    against it. ``step`` takes rows as equally spaced, without checking their times."""
     missing: Missing = option(Missing.error, Affects.rows)
-    """``error``; or inputs that ``interpolate`` (a line between known values that both lie in the window's past, else
-    the last one carried on) or ``mask`` (the mean of train). Missing targets then count in neither loss nor scores."""
+    """What to do with missing values. ``error`` refuses them. ``interpolate`` fills inputs linearly between two known
+    values of the window's past, or else repeats the last known one. ``mask`` fills inputs with the mean of train.
+    Missing targets then count in neither loss nor scores."""
 
     lookback: int = 96
-    """Steps that a forecast sees."""
+    """Length of the input window of a forecast (steps)."""
     horizon: int = 96
-    """Steps that are forecast."""
+    """Number of steps to forecast."""
     season: int | None = option(None, Affects.rows)
-    """Steps of the season of the seasonal naive forecast; null takes that of the frequency (a day of hours, 24)."""
+    """Season of the seasonal naive baseline (steps); null takes the usual one of the frequency (24 for hours)."""
     train_size: float = option(0.7, Affects.rows)
-    """Rows of train, from the beginning: a fraction below 1, or a number of rows (steps)."""
+    """Size of train, from the beginning: a fraction below 1, or a number of rows (steps)."""
     validation_size: float = option(0.1, Affects.rows)
-    """Rows of validation, after train; the same."""
+    """Size of validation, which follows train: a fraction below 1, or a number of rows (steps)."""
     test_size: float | None = option(None, Affects.rows)
-    """Rows of test, after validation; null takes all that is left."""
+    """Size of test, which follows validation: a fraction below 1, or a number of rows (steps); null takes the rest."""
     scaler: Scaler = Scaler.standard
-    """``standard`` (mean, deviation), ``robust`` (median, interquartile range), ``minmax`` or ``none``."""
+    """How values are scaled: ``standard`` (mean and standard deviation), ``robust`` (median and interquartile range),
+    ``minmax`` or ``none``."""
     scale_by: ScaleBy = ScaleBy.series
-    """Constants of each variable for each ``series``, or of each variable over ``all`` series."""
+    """Scaling constants of each variable: for each ``series`` separately, or over ``all`` series."""
 
     batch_size: int = option(32, Affects.batches)
     """Windows in a training batch."""
     eval_batch_size: int = option(256, Affects.speed)
-    """Windows in an evaluation batch. Changes speed and memory only."""
+    """Windows in an evaluation batch. Changes only speed and memory."""
 
     def check(self, key: str) -> None:
         for name in ("lookback", "horizon", "batch_size", "eval_batch_size"):
@@ -92,26 +94,27 @@ class SeriesConfig(DataConfig):
 
 @dataclass
 class PublicSeriesConfig(SeriesConfig):
-    """A public dataset: from ``path``, else a folder of $SEQTRAIN_DATA_DIR, else its public address."""
+    """A public dataset, read from ``path``, else from a folder of $SEQTRAIN_DATA_DIR, else from its public address."""
 
     folder: str = option(MISSING, Affects.source)
     """Folder of the dataset under $SEQTRAIN_DATA_DIR."""
     file: str = option(MISSING, Affects.source)
-    """File in it."""
+    """Name of the dataset's file in ``folder``."""
     url: str | None = option(None, Affects.source)
-    """Public address of the file, where there is a stable one."""
+    """Public address of the file, if there is a stable one."""
 
 
 @dataclass
 class SeriesFilesConfig(SeriesConfig):
-    """A person's own csv or parquet file: wide, or long where it has ``id_column``."""
+    """Your own csv or parquet file: in wide form, or in long form if ``id_column`` is set."""
 
     id_column: str | None = option(None, Affects.rows)
-    """Column that tells the series apart, in the long form (``unique_id``, say); null: the file is one series."""
+    """Column that identifies the series in a file in long form, for example ``unique_id``; null: the file is one
+    series."""
 
 
 class Process(Enum):
-    """What is integrated or computed."""
+    """The process that generates a series."""
 
     lorenz = "lorenz"
     mackey_glass = "mackey_glass"
@@ -120,12 +123,12 @@ class Process(Enum):
 
 @dataclass
 class GeneratedSeriesConfig(SeriesConfig):
-    """A series computed on the spot; the equations stand in ``seqtrain/data/series/processes.py``."""
+    """A computed series; the equations are in ``seqtrain/data/series/processes.py``."""
 
     process: Process = option(MISSING, Affects.rows)
-    """Which."""
+    """Process that generates the series: ``lorenz``, ``mackey_glass`` or ``sine``."""
     length: int = option(10_000, Affects.rows)
-    """Steps."""
+    """Length of the series (steps)."""
 
     def check(self, key: str) -> None:
         super().check(key)

@@ -1,4 +1,4 @@
-"""Options of sweeps, and of the size at which the models of a comparison meet."""
+"""Options of sweeps, and of the parameter budget at which models are compared."""
 
 import re
 from dataclasses import dataclass
@@ -12,40 +12,41 @@ MULTIPLES = {"": 1, "k": 1e3, "m": 1e6, "b": 1e9}
 
 
 OnError = Enum("OnError", {"continue": "continue", "stop": "stop"})  # in this form, since continue is a keyword
-"""What a failed job means for the others of its sweep."""
+"""What happens to the other jobs of a sweep when one fails."""
 
 
 @dataclass
 class SweepConfig:
-    """How the jobs of a sweep (``-m``) hang together. No option here changes what a job computes."""
+    """Options of a sweep (``-m``). None of them changes what a job computes."""
 
     on_error: OnError = OnError["continue"]
-    """``continue`` runs the other jobs; ``stop`` begins no further one."""
+    """What to do when a job fails: ``continue`` with the other jobs, or ``stop``, which starts no further job."""
     resume: str | None = None
-    """Directory of a sweep to go on with, by the command that began it; overrides beside it win over that one's."""
+    """Directory of a sweep to resume, with the command that started it; overrides given now replace those of that
+    command."""
     storage: str | None = None
-    """Address of the database of the study that this job is a trial of; set by ``hydra/sweeper=optuna``."""
+    """Database address of the Optuna study that this job is a trial of; set by ``hydra/sweeper=optuna``."""
     study: str | None = None
-    """Name of that study; set by the sweeper."""
+    """Name of the Optuna study; set by ``hydra/sweeper=optuna``."""
     trial: int | None = None
-    """Number of the trial; set by the sweeper."""
+    """Number of this job's trial in the study; set by ``hydra/sweeper=optuna``."""
 
 
 @dataclass
 class BudgetConfig:
-    """A size that the model is to have."""
+    """The number of parameters that the model should have."""
 
     params: str | None = None
-    """Trained numbers of the model, embedding and softmax not counted: 500k, 2M, 1_000_000. Its width is solved for
-    (within 2 %), whatever the YAML says; null takes the width of the YAML."""
+    """Target number of trained parameters, without embedding and softmax: 500k, 2M, 1_000_000. The model's width is
+    chosen to match it (within 2 %) and replaces that of the YAML; null keeps the width of the YAML."""
     found: int | None = option(None, Affects.found)
-    """How many the width that was found has; set by training. The width is then that of the configuration."""
+    """Number of parameters at the width that was found; set by training, with the width in the model's options."""
 
     def number(self) -> int | None:
         """``params`` as a whole number.
 
         Raises:
-            ConfigError: if it is none.
+            ConfigError: if it is not a number of parameters.
         """
         if self.params is None:
             return None

@@ -15,7 +15,7 @@ class ClassificationConfig(TaskConfig):
     class_weights: Any = "none"
     """Weight of each class in the training loss: ``none``, ``balanced`` (inverse frequency in train) or a list."""
     label_smoothing: float = 0.0
-    """Share of the target's probability spread evenly over all classes in the training loss."""
+    """Share of the target's probability that the training loss spreads evenly over all classes."""
 
     def check(self, key: str) -> None:
         weights = self.class_weights
@@ -29,7 +29,7 @@ class ClassificationConfig(TaskConfig):
 
 @dataclass
 class SequenceRegressionConfig(TaskConfig):
-    """One number per sequence, by squared error."""
+    """One number per sequence, trained by squared error."""
 
 
 @dataclass
@@ -37,14 +37,14 @@ class SequenceLabellingConfig(TaskConfig):
     """One label per step."""
 
     label_smoothing: float = 0.0
-    """Share of the target's probability spread evenly over all labels in the training loss."""
+    """Share of the target's probability that the training loss spreads evenly over all labels."""
 
     def check(self, key: str) -> None:
         require(0 <= self.label_smoothing < 1, f"{key}.label_smoothing", self.label_smoothing, "in [0, 1)")
 
 
 class Softmax(Enum):
-    """Over the vocabulary: the whole at once, or rare tokens in clusters."""
+    """Softmax over the vocabulary: all tokens at once, or rare tokens in clusters."""
 
     full = "full"
     adaptive = "adaptive"
@@ -57,15 +57,16 @@ class LanguageModellingConfig(TaskConfig):
     softmax: Softmax = Softmax.full
     """``full``, or ``adaptive`` for very large vocabularies (Grave et al. 2017)."""
     cutoffs: list[int] | None = None
-    """First token of each cluster of the adaptive softmax; null takes V/16 and V/4."""
+    """First token of each cluster of the adaptive softmax; null takes V/16 and V/4, of a vocabulary of V tokens."""
     tie_weights: bool = True
-    """The rows of the full softmax are the embedding's vectors; a projection fits the features to them if need be."""
+    """Use the embedding's vectors as the weights of the full softmax. If the sizes differ, a learned projection brings
+    the features to the embedding's size."""
     projection_size: int | None = None
-    """Size of a learned projection before the softmax; null has none but what tied vectors need."""
+    """Size of a learned projection before the softmax; null adds one only if ``tie_weights`` needs it."""
     order: int | None = None
-    """Order of the n-gram baseline; null takes 5, or 7 for characters and bytes (tokens)."""
+    """Order of the n-gram baseline (tokens); null takes 5, or 7 for characters and bytes."""
     sample_length: int = 100
-    """Length of the samples written for TensorBoard at each evaluation (tokens)."""
+    """Length of the sample texts written to TensorBoard at each evaluation (tokens)."""
 
     def check(self, key: str) -> None:
         adaptive = self.softmax is Softmax.adaptive
@@ -87,7 +88,7 @@ class Strategy(Enum):
 
 
 class ForecastLoss(Enum):
-    """What training minimises, and with it what a forecast is."""
+    """The loss that training minimises; it decides what a forecast is."""
 
     mse = "mse"
     mae = "mae"
@@ -101,15 +102,18 @@ class ForecastingConfig(TaskConfig):
     """The steps that follow a window of a series."""
 
     strategy: Strategy = Strategy.direct
-    """All steps at once from the last or pooled state, or one step at a time, fed back (``recursive``)."""
+    """``direct`` forecasts all steps at once from the last or pooled state; ``recursive`` forecasts one step at a time
+    and feeds it back."""
     loss: ForecastLoss = ForecastLoss.mse
-    """``mse``, ``mae``, ``huber``, ``quantile`` (pinball loss of ``quantiles``), or ``gaussian`` (likelihood)."""
+    """``mse``, ``mae``, ``huber``, ``quantile`` (pinball loss at ``quantiles``), or ``gaussian`` (negative log
+    likelihood)."""
     huber_delta: float = 1.0
-    """Error from which ``huber`` is linear (scaled units)."""
+    """Error above which the ``huber`` loss is linear (scaled units)."""
     quantiles: list[float] = field(default_factory=lambda: [0.1, 0.25, 0.5, 0.75, 0.9])
-    """Levels of ``quantile``, ascending, with 0.5 among them."""
+    """Levels of the ``quantile`` loss, ascending, with 0.5 among them."""
     conformal: float | None = option(None, Affects.afterwards)
-    """Level of intervals around any forecast, from its errors on validation (0.9, say); null has none."""
+    """Level of conformal prediction intervals, for example 0.9. They are computed from the errors on validation; null
+    for no intervals."""
 
     def check(self, key: str) -> None:
         levels = self.quantiles

@@ -1,4 +1,4 @@
-"""Options of the trainer. A step is an optimizer step throughout."""
+"""Options of the trainer. A step is always an optimizer step."""
 
 from dataclasses import dataclass, field
 from enum import Enum
@@ -8,7 +8,7 @@ from seqtrain.config.options import Affects, option
 
 
 class Optimizer(Enum):
-    """Update rule."""
+    """The rule that updates the weights from their gradients."""
 
     adam = "adam"
     adamw = "adamw"
@@ -16,7 +16,7 @@ class Optimizer(Enum):
 
 
 class Schedule(Enum):
-    """Shape of the learning rate over the steps."""
+    """How the learning rate changes over the steps."""
 
     constant = "constant"
     linear = "linear"
@@ -25,7 +25,7 @@ class Schedule(Enum):
 
 
 class Precision(Enum):
-    """Arithmetic of the forward pass."""
+    """Number format of the forward pass."""
 
     fp32 = "fp32"
     bf16 = "bf16"
@@ -41,57 +41,59 @@ class Average(Enum):
 
 @dataclass
 class TrainerConfig(Node):
-    """One training run."""
+    """How a model is trained."""
 
     kind: str = "trainer"
     epochs: int = option(3, Affects.length)
-    """Passes over train."""
+    """Number of passes over the training split."""
     max_steps: int | None = option(None, Affects.length)
-    """Stop after this many steps; wins over ``epochs``."""
+    """Stop after this many steps, whatever ``epochs`` says."""
     optimizer: Optimizer = Optimizer.adamw
-    """``adam`` adds weight decay to the gradient, ``adamw`` decouples it, ``sgd`` takes ``momentum``."""
+    """``adam`` adds weight decay to the gradient, ``adamw`` decouples it, ``sgd`` uses ``momentum``."""
     lr: float = 2e-3
     """Highest learning rate of the schedule."""
     weight_decay: float = 0.0
-    """Decay of the weights with two or more dimensions."""
+    """Weight decay; applies only to parameters with two or more dimensions."""
     betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
     """Decay rates of Adam's two running means."""
     momentum: float = 0.9
-    """Momentum of SGD."""
+    """Momentum of ``optimizer: sgd``."""
     schedule: Schedule = Schedule.linear
     """``constant``; ``linear`` or ``cosine`` fall to ``lr * final_lr_fraction`` at the last step; ``one_cycle``."""
     warmup_steps: int = 100
-    """Steps over which the rate rises from 0 in a straight line; ``one_cycle`` has ``warmup_fraction`` instead."""
+    """Steps over which the learning rate rises linearly from 0; ``one_cycle`` uses ``warmup_fraction`` instead."""
     warmup_fraction: float = 0.3
-    """Share of the steps in which ``one_cycle`` rises."""
+    """Share of all steps during which the learning rate of ``one_cycle`` rises."""
     final_lr_fraction: float = 0.0
-    """Rate at the last step, as a share of ``lr``."""
+    """Learning rate at the last step, as a share of ``lr``."""
     max_grad_norm: float | None = 1.0
-    """Gradients with a larger norm are scaled down to it; null does not clip."""
+    """Gradients with a larger norm are scaled down to this norm; null does not clip."""
     average: Average = Average.none
-    """Weights to evaluate and keep: ``none`` (the last), ``ema`` (their exponential mean), or ``nt_asgd`` (their mean
-    since validation stopped getting better)."""
+    """Weights to evaluate and save: ``none`` (the current ones), ``ema`` (their exponential moving average), or
+    ``nt_asgd`` (their mean since validation stopped improving)."""
     ema_decay: float = 0.999
-    """Decay of ``average: ema`` in a step."""
+    """Decay per step of ``average: ema``."""
     nonmonotone_interval: int = 5
-    """``average: nt_asgd`` begins with the first evaluation worse than the best of those more than so many before."""
+    """For ``average: nt_asgd``. Averaging starts at the first evaluation that is worse than the best score from more
+    than this many evaluations earlier."""
     accumulate: int = 1
-    """Batches in a step; their gradients add up as if they were one batch."""
+    """Batches per step; their gradients are accumulated, as if they were one batch."""
     precision: Precision = option(Precision.fp32, Affects.arithmetic)
     """``bf16`` runs the forward pass under autocast; weights and updates stay in fp32."""
     eval_every: int | None = None
     """Steps between evaluations on validation; null evaluates at the end of each epoch."""
     patience: int | None = option(None, Affects.length)
-    """Stop after this many evaluations in a row without a better one; null never stops early."""
+    """Stop after this many evaluations in a row without a new best score; null never stops early."""
     checkpoint_seconds: float | None = option(60.0, Affects.speed)
-    """Seconds between checkpoints, more where saving takes over 2 % of the time; null saves at evaluations only."""
+    """Seconds between checkpoints. They are saved less often if saving takes more than 2 % of the time; null saves at
+    evaluations only."""
     deterministic: bool = False
-    """Refuse operations whose result depends on the order of threads; slower on a GPU. On the CPU runs are equal bit by
-    bit either way, on one number of threads."""
+    """Refuse operations whose result depends on the order of threads; slower on a GPU. On a CPU, runs with the same
+    number of threads are bitwise equal either way."""
     log_every: int = option(20, Affects.shown)
-    """Steps between log entries."""
+    """Steps between two entries of training loss and speed in the logs."""
     baselines: bool = option(True, Affects.shown)
-    """Fit the task's baselines on train and show them beside the model's scores."""
+    """Fit the task's baselines on train and show their scores beside the model's."""
     figures: bool = option(True, Affects.shown)
     """Draw figures for TensorBoard at each evaluation."""
 

@@ -1,4 +1,4 @@
-"""Averages of the weights over steps, evaluated and kept in place of the last ones."""
+"""Averages of the weights over steps, which are evaluated and saved instead of the current weights."""
 
 from typing import Any, cast
 
@@ -11,17 +11,17 @@ from seqtrain.models.state_names import current_names
 
 
 class Averaging:
-    """Keeps the average that a config asks for.
+    """Keeps the average of the weights that a config asks for.
 
-    ``ema`` is an exponential mean from the first step on, with a decay that rises to ``ema_decay`` as
-    (1 + n) / (10 + n) after n steps. ``nt_asgd`` is the plain mean of all weights since the first evaluation that was
-    worse than the best of those more than ``nonmonotone_interval`` before it.
+    ``ema`` is an exponential moving average from the first step on. Its decay after n steps is (1 + n) / (10 + n), up
+    to ``ema_decay``. ``nt_asgd`` is the plain mean of the weights of all steps since averaging started. It starts at
+    the first evaluation that is worse than the best score from more than ``nonmonotone_interval`` evaluations earlier.
 
     Args:
-        config: which average.
+        config: says which average to keep.
         model: the model.
         head: its head, which may share weights with it.
-        maximize: a higher score is better.
+        maximize: whether a higher score is better.
 
     Source: Merity et al. 2018, "Regularizing and optimizing LSTM language models", algorithm 1 (NT-ASGD).
     """
@@ -37,19 +37,19 @@ class Averaging:
             self.averaged = AveragedModel(self.own, multi_avg_fn=mean)
 
     def update(self) -> None:
-        """Take in the weights after a step."""
+        """Add the weights after a step to the average."""
         if self.averaged is not None and self.started:
             self.averaged.update_parameters(self.own)
 
     def modules(self) -> tuple[nn.Module, nn.Module]:
-        """Model and head to be evaluated: with averaged weights, once there are any."""
+        """Model and head to evaluate: with averaged weights, once there are any."""
         if self.averaged is None or self.averaged.n_averaged == 0:
             return self.own[0], self.own[1]
         modules = cast(nn.ModuleList, self.averaged.module)
         return modules[0], modules[1]
 
     def observe(self, score: float) -> None:
-        """Take in the score of an evaluation, which may be the sign to begin."""
+        """Record the score of an evaluation; ``nt_asgd`` may start averaging after it."""
         if self.config.average is Average.nt_asgd and not self.started:
             earlier = self.scores[: -self.config.nonmonotone_interval]
             if earlier and (score < max(earlier) if self.maximize else score > min(earlier)):
@@ -57,19 +57,19 @@ class Averaging:
             self.scores.append(score)
 
     def state_dict(self) -> dict[str, Any]:
-        """What going on needs, for a checkpoint."""
+        """All that is needed to resume, for a checkpoint."""
         averaged = None if self.averaged is None else self.averaged.state_dict()
         return {"started": self.started, "scores": self.scores, "averaged": averaged}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go back to a saved state."""
+        """Restore a saved state."""
         self.started, self.scores = state["started"], state["scores"]
         if self.averaged is not None:
             self.averaged.load_state_dict(current_names(state["averaged"], self.averaged.state_dict()))
 
 
 def exponential_mean(decay: float) -> Any:
-    """The update of an exponential mean, for AveragedModel."""
+    """The update function of an exponential moving average, for AveragedModel."""
 
     @torch.no_grad()
     def update(averaged: list[Tensor], current: list[Tensor], count: Tensor | int) -> None:

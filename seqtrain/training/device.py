@@ -1,4 +1,4 @@
-"""Where and in which arithmetic a model runs, and its randomness."""
+"""The device, the precision, the memory allocator, the threads and the random generators of a process."""
 
 import ctypes
 import os
@@ -15,13 +15,14 @@ from seqtrain.errors import ConfigError
 from seqtrain.kernels.machine import bf16_products
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
-CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of the container that this process runs in, on Linux
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # quota of the container of this process, on Linux
 
 
 def prepare_device(name: str) -> torch.device:
-    """The device of a name (``auto``: a GPU where there is one), checked by a first allocation.
+    """The torch device of a name (``auto``: a GPU if there is one), checked by a first allocation.
 
-    Also flushes denormal numbers to zero on the CPU: saturated gates decay into them, and a step slows by up to 10x.
+    Also sets up the process: memory, threads, and flushing of denormal numbers to zero on the CPU. Saturated gates
+    decay into denormals, which can make a step up to 10 times slower.
 
     Raises:
         ConfigError: if torch does not know the device or cannot use it here.
@@ -31,12 +32,12 @@ def prepare_device(name: str) -> torch.device:
     limit_threads_to_quota()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    if name == "cuda" and "LOCAL_RANK" in os.environ:  # set by torchrun: a GPU for each process
+    if name == "cuda" and "LOCAL_RANK" in os.environ:  # set by torchrun: one GPU for each process
         name = f"cuda:{os.environ['LOCAL_RANK']}"
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
-        if device.type == "cuda" and device.index is not None:  # else the current one
+        if device.type == "cuda" and device.index is not None:  # without an index, the current GPU is used
             torch.cuda.set_device(device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
@@ -45,10 +46,10 @@ def prepare_device(name: str) -> torch.device:
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep the large blocks that a step frees for the next step, rather than give them back to the system.
+    """Make glibc keep freed large blocks for the next step, instead of returning them to the system.
 
-    By default each tensor over 32 MB is mapped anew, and the system clears its pages at the first touch, at every step.
-    Has no effect where the C library is another one.
+    By default, glibc maps every tensor over 32 MB afresh at each step, and the system has to clear its pages. Has no
+    effect with another C library.
     """
     with suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt
@@ -57,17 +58,20 @@ def keep_freed_memory() -> None:
 
 
 def trim_memory() -> None:
-    """Have glibc give the system what ``keep_freed_memory`` has kept: holes grow between batches of ever new shapes."""
+    """Make glibc return the memory that ``keep_freed_memory`` kept.
+
+    Without this, memory fragments more and more when batches have many different shapes.
+    """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def limit_threads_to_quota() -> None:
-    """Use no more threads than a container's quota of processor time can keep busy.
+    """Use no more threads than a container's CPU quota allows.
 
-    torch takes one for each physical core that the process may run on, but it does not know of quotas: where threads
-    wait for others that the system has stopped until the next period, a step takes many times as long.
-    ``OMP_NUM_THREADS``, if set, is left as it is.
+    By default, torch uses one thread for each physical core, and does not consider quotas. When the quota is used up,
+    the system pauses threads until the next period; other threads wait for them, and a step takes many times longer.
+    If ``OMP_NUM_THREADS`` is set, nothing is changed.
     """
     with suppress(OSError, ValueError):  # no such file, or "max" for no quota
         quota, period = map(int, CPU_QUOTA.read_text().split())
@@ -76,7 +80,7 @@ def limit_threads_to_quota() -> None:
 
 
 def prepare_determinism(wanted: bool) -> None:
-    """Have torch refuse operations whose result depends on the order of threads, or allow them again."""
+    """Make torch refuse operations whose result depends on the order of threads, or allow them again."""
     if wanted:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS refuses
     torch.backends.cudnn.benchmark = False
@@ -85,26 +89,26 @@ def prepare_determinism(wanted: bool) -> None:
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether bf16 is worth having on a device: a CPU without products of bf16 numbers is slower, and less exact."""
+    """Whether bf16 is useful on a device. On a CPU without bf16 matrix products it is slower and less exact."""
     return device.type != "cpu" or bf16_products()
 
 
 def autocast(device: torch.device, precision: Precision) -> AbstractContextManager[Any]:
-    """Context of the forward pass: bf16 autocast where the device has bf16, or nothing."""
+    """Context of the forward pass: bf16 autocast if the device has bf16, else no autocast."""
     if precision is Precision.bf16 and has_bf16(device):
         return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 
 
 def seed_everything(seed: int) -> None:
-    """Seed every random number generator: Python's, NumPy's, torch's on all devices."""
+    """Seed all random number generators: those of Python, NumPy, and torch on all devices."""
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
 
 
 def random_state() -> dict[str, Any]:
-    """States of all generators, as tensors, numbers and tuples only, so that loading needs no unpickling of code."""
+    """States of all random generators, as tensors, numbers and tuples, so that loading them unpickles no code."""
     name, keys, position, has_gauss, cached_gaussian = np.random.get_state()
     return {
         "python": random.getstate(),
@@ -115,7 +119,7 @@ def random_state() -> dict[str, Any]:
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Set all generators to what ``random_state`` gave."""
+    """Restore the states of all random generators from ``random_state``."""
     random.setstate(state["python"])
     name, keys, *rest = state["numpy"]
     np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))

@@ -1,4 +1,4 @@
-"""Scoring a model on a split."""
+"""Runs a model over batches without training, and scores it."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -25,18 +25,18 @@ def each_batch(
     precision: Precision,
     make: Callable[[Batch, Tensor], T],
 ) -> Iterator[T]:
-    """Run over batches without dropout and gradients, carrying state where the task does.
+    """Compute the features of each batch, without dropout and gradients, and apply a function to them.
 
-    Model and head are left in evaluation mode.
+    The recurrent state is carried from batch to batch if the task does so. Model and head are left in evaluation mode.
 
     Args:
-        model: inputs to features.
-        head: features to outputs.
-        task: how features are computed.
-        batches: on any device.
-        device: of model and head.
-        precision: of the computation.
-        make: called with each batch, on the device, and its features.
+        model: maps inputs to features.
+        head: maps features to outputs.
+        task: computes the features.
+        batches: may be on any device.
+        device: device of model and head.
+        precision: number format of the computation.
+        make: called with each batch, moved to the device, and its features.
 
     Yields:
         What ``make`` returns.
@@ -64,9 +64,10 @@ def evaluate(
     precision: Precision,
     ranks: Ranks = SOLO,
 ) -> Evaluation:
-    """Score the outputs of all batches; see ``each_batch``.
+    """Score a model on all batches; see ``each_batch`` for the arguments.
 
-    Of several processes each takes its rows of every batch; all return the same metrics, the first one the outputs too.
+    With several processes, each computes its rows of every batch. All return the same metrics; only the first also
+    returns the outputs.
     """
     meter = task.meter(head)
     shards = (batch.shard(ranks.rank, ranks.size) for batch in batches)
@@ -79,4 +80,4 @@ def evaluate(
     for other in others[1:]:
         meter.merge(other)
     evaluation = meter.result() if ranks.first else Evaluation({})
-    return replace(evaluation, metrics=ranks.share(lambda: evaluation.metrics))
+    return replace(evaluation, metrics=ranks.broadcast(lambda: evaluation.metrics))

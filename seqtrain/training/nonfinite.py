@@ -1,4 +1,4 @@
-"""A step whose loss or gradient is not finite: kept for inspection, and named."""
+"""Saves a step whose loss or gradient is not finite, and reports which value is not."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,15 +14,15 @@ from seqtrain.training.checkpoint import save_checkpoint
 def nonfinite_error(
     path: Path, objective: nn.Module, group: Sequence[Batch], state: Any, content: dict[str, Any], loss: float
 ) -> RunError:
-    """Save a step before its update, if that can be, and make the error that says what is not finite in it.
+    """The error that says what is not finite in a step; the step, as it was before its update, is saved if possible.
 
     Args:
-        path: where to save it: ``content``, the tensors of the batches (``batches``) and the ``state`` they began with.
-        objective: with the gradients of the step.
-        group: its batches.
-        state: the recurrent state that they began with.
-        content: weights and step.
-        loss: of the step.
+        path: file to write: ``content``, the tensors of the batches (``batches``), and their initial ``state``.
+        objective: holds the gradients of the step.
+        group: batches of the step.
+        state: recurrent state before the first of the batches.
+        content: weights and step number.
+        loss: loss of the step.
     """
     named = objective.named_parameters()
     bad = [name for name, p in named if p.grad is not None and not p.grad.isfinite().all()]
@@ -31,7 +31,7 @@ def nonfinite_error(
         save_checkpoint(path, content | {"batches": batches, "state": state})
         kept = f"are in {path}"
     except OSError as error:
-        kept = f"are lost, since {path} cannot be written ({error.strerror or error})"
+        kept = f"were not saved, since {path} cannot be written ({error.strerror or error})"
     what = f"the gradient of {bad[0]}" if bad else "the loss"
     others = f" and {len(bad) - 1} other parameters" if bad[1:] else ""
     return RunError(

@@ -1,4 +1,4 @@
-"""What a step minimises: model, head and task as one module, so that several processes can share its gradients."""
+"""The training loss as one module of model, head and task, as DistributedDataParallel needs it."""
 
 from typing import Any, cast
 
@@ -12,9 +12,9 @@ class Objective(nn.Module):
     """The training loss of a batch.
 
     Args:
-        model: inputs to features.
-        head: features to outputs.
-        task: the loss.
+        model: maps inputs to features.
+        head: maps features to outputs.
+        task: defines the loss.
     """
 
     def __init__(self, model: nn.Module, head: nn.Module, task: Task):
@@ -22,7 +22,7 @@ class Objective(nn.Module):
         self.model, self.head, self.task = model, head, task
 
     def forward(self, batch: Batch, state: Any) -> tuple[Tensor, Tensor, Any]:
-        """Summed loss of a batch alone, the same with the model's penalties, and the state after the batch."""
+        """The summed loss of a batch, that loss plus the model's penalties, and the recurrent state after the batch."""
         features, state = self.task.features(self.model, self.head, batch, state)
         loss = self.task.loss(self.head, features, batch)
         penalty = cast(Tensor | None, getattr(self.model, "penalty", None))

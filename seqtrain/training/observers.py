@@ -1,4 +1,4 @@
-"""Who is told how a run goes: TensorBoard, a file of JSON lines, the console."""
+"""Observers of a run, which write its scalars, figures and texts to TensorBoard, a JSON lines file and the console."""
 
 import json
 import math
@@ -17,37 +17,37 @@ from seqtrain.run_directory import writing
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PLAIN_SECONDS = 10.0  # between progress lines where the output is not a terminal
+PLAIN_SECONDS = 10.0  # between progress lines, if the output is not a terminal
 
 
 class Observer(Protocol):
-    """Told of a run as it goes. Steps are optimizer steps; tags have the form ``train/loss``."""
+    """Receives values of a run while it trains. Steps are optimizer steps; tags have the form ``train/loss``."""
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
-        """Values at a step."""
+        """Record scalar values at a step."""
 
     def media(self, step: int, figures: dict[str, "Figure"], texts: dict[str, str]) -> None:
-        """Figures and texts at a step."""
+        """Record figures and texts at a step."""
 
     def close(self) -> None:
-        """The run is over."""
+        """Finish, when the run has ended."""
 
 
 class TensorBoard:
-    """Writes an event file.
+    """Writes a TensorBoard event file.
 
     Args:
-        directory: the run's.
-        purge_step: on resuming, what an earlier event file says of this step and later ones is void.
+        directory: the run's directory.
+        purge_step: when resuming, TensorBoard discards events of this step and later ones from earlier event files.
     """
 
     def __init__(self, directory: Path, purge_step: int | None = None):
-        # Where TensorFlow is installed, TensorBoard would load all of it to write a file: 4 s and 600 MB.
+        # If TensorFlow is installed, TensorBoard would load all of it just to write a file: 4 s and 600 MB.
         sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))
         from torch.utils.tensorboard.writer import SummaryWriter
 
         self.directory = directory
-        threading.excepthook = report_of_thread
+        threading.excepthook = thread_excepthook
         with writing(directory, directory):
             self.writer = SummaryWriter(str(directory), purge_step=purge_step, flush_secs=10)
 
@@ -59,15 +59,15 @@ class TensorBoard:
     def media(self, step: int, figures: dict[str, "Figure"], texts: dict[str, str]) -> None:
         with writing(self.directory / "events.out.*", self.directory):
             for tag, figure in figures.items():
-                self.writer.add_image(tag, rendered(figure), step, dataformats="HWC")
+                self.writer.add_image(tag, to_pixels(figure), step, dataformats="HWC")
             for tag, text in texts.items():
                 self.writer.add_text(tag, text, step)
 
     def start_session(self, hparams: dict[str, Any]) -> None:
         """Write the run's row of the HParams table.
 
-        Only the start and end of the session are written: TensorBoard 2.21 hides columns that the first run lacks where
-        each run also brings a summary of the whole experiment.
+        Only the start and end of the session are written. If each run also wrote a summary of the experiment,
+        TensorBoard 2.21 would hide all columns that the first run does not have.
         """
         from torch.utils.tensorboard.summary import hparams as summaries
 
@@ -84,18 +84,18 @@ class TensorBoard:
 
 
 class JsonLines:
-    """Appends one JSON object a step to a file.
+    """Appends JSON objects to a file, one line for each call of ``scalars``.
 
     Args:
         path: the file.
-        keep_until: on resuming, lines of later steps are cut off first, and the scores on test.
-        evaluation_due: that step's evaluation is still to be made, so that its scores are cut off too.
+        keep_until: when resuming, the last step to keep; lines of later steps and test scores are removed first.
+        evaluation_due: whether that step is still to be evaluated; its validation scores are then removed too.
     """
 
     def __init__(self, path: Path, keep_until: int | None = None, evaluation_due: bool = False):
         if keep_until is not None and path.exists():
             with replacing(path) as temporary:
-                kept = (line for line in path.read_text().splitlines() if is_kept(line, keep_until, evaluation_due))
+                kept = (line for line in path.read_text().splitlines() if keeps_line(line, keep_until, evaluation_due))
                 temporary.write_text("".join(f"{line}\n" for line in kept))
         self.path, self.file = path, path.open("a", buffering=1)
 
@@ -119,8 +119,8 @@ class Console:
     are written.
 
     Args:
-        total_steps: of the run.
-        step: already made.
+        total_steps: number of steps of the run.
+        step: number of steps already made.
         monitor: tag of the metric to show.
     """
 
@@ -178,24 +178,24 @@ def words(values: dict[str, str]) -> str:
     return "  ".join(f"{name} {value}" for name, value in values.items())
 
 
-def report_of_thread(report: threading.ExceptHookArgs) -> None:
-    """What a thread says of the error that ended it: nothing if TensorBoard raises it again at the next write."""
+def thread_excepthook(report: threading.ExceptHookArgs) -> None:
+    """Report the error that ended a thread, except of TensorBoard's writer, which raises it again at the next write."""
     if type(report.thread).__module__ != "tensorboard.summary.writer.event_file_writer":
         threading.__excepthook__(report)
 
 
-def is_kept(line: str, last_step: int, evaluation_due: bool) -> bool:
-    """Whether a line of metrics stays when a run goes on from a step; one cut short by a crash does not."""
+def keeps_line(line: str, last_step: int, evaluation_due: bool) -> bool:
+    """Whether a line of metrics is kept when a run is resumed from a step; an incomplete line is not."""
     try:
         values = json.loads(line)
-        anew = ("test/", "val/") if evaluation_due and values["step"] == last_step else "test/"
-        return values["step"] <= last_step and not any(tag.startswith(anew) for tag in values)
+        repeated = ("test/", "val/") if evaluation_due and values["step"] == last_step else "test/"
+        return values["step"] <= last_step and not any(tag.startswith(repeated) for tag in values)
     except (ValueError, KeyError):
         return False
 
 
-def rendered(figure: "Figure") -> Any:
-    """A figure as pixels, (height, width, 3), uint8."""
+def to_pixels(figure: "Figure") -> Any:
+    """A figure as an image of shape (height, width, 3), uint8."""
     import numpy as np
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 

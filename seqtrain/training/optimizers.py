@@ -15,15 +15,15 @@ Kind = TypeVar("Kind", bound=torch.optim.Optimizer)
 
 @cache
 def without_compiler(kind: type[Kind]) -> type[Kind]:
-    """An optimizer class of torch's that does not import torch's compiler, which takes a second or two.
+    """A torch optimizer class that does not import torch's compiler, which would take a second or two.
 
-    Its methods import it at their first call, only to tell it to leave them alone. Here they are called without that;
-    where a release of torch has them in another form, they stay as they are.
+    The methods of torch's optimizers import the compiler at their first call, only to exclude themselves from
+    compilation. Here that wrapper is removed. If a release of torch wraps them differently, they stay unchanged.
     """
     for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
         method = getattr(getattr(torch.optim.Optimizer, name), "__wrapped__", None)
         if method is not None and "torch._dynamo" not in sys.modules:
-            vars(method).setdefault("__dynamo_disable", method)  # where torch looks for what it makes of a method
+            vars(method).setdefault("__dynamo_disable", method)  # where torch caches the wrapped method
     step: Any = kind.step
     while hasattr(step, "__wrapped__"):
         step = step.__wrapped__
@@ -33,7 +33,7 @@ def without_compiler(kind: type[Kind]) -> type[Kind]:
 def build_optimizer(config: TrainerConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """The optimizer of a config; weight decay applies to matrices only, not to biases and gains.
 
-    All parameters are updated by one fused call where the device has one.
+    The fused implementation is used if the device has one.
     """
     trained = [p for p in parameters if p.requires_grad]
     groups = [

@@ -1,4 +1,4 @@
-"""Where training stands, and how that is saved and restored: a resumed run makes the steps it would have made."""
+"""The progress of training, and how it is saved and restored, so that a resumed run makes exactly the same steps."""
 
 import time
 from dataclasses import asdict, dataclass, field, fields
@@ -20,35 +20,35 @@ from seqtrain.training.step_sums import StepSums
 
 @dataclass
 class Progress:
-    """What changes from step to step, besides weights, optimizer and averaging."""
+    """All that changes from step to step, besides weights, optimizer and averaging."""
 
     best: float
-    """Best value of the monitored metric on validation."""
+    """Best value of the monitored metric on validation so far."""
     step: int = 0
-    """Steps made."""
+    """Number of steps made."""
     epoch: int = 0
     batch_index: int = 0
-    """Of the next batch in the epoch."""
+    """Index in the epoch of the next batch."""
     evaluation_due: bool = False
     best_step: int = 0
     evaluations_since_best: int = 0
     seconds: float = 0.0
-    """Spent so far, over all interruptions."""
+    """Time spent on training so far, without the time between interruptions."""
     state: Any = None
-    """Recurrent state from which the next batch starts; of this process's rows."""
+    """Recurrent state before the next batch, of this process's rows."""
     sums: StepSums = field(default_factory=StepSums)
-    """Of the steps since the last log entry; of this process."""
+    """Sums over this process's steps since the last log entry."""
     sums_started: float = field(default_factory=time.monotonic)
-    """When they did, on the monotonic clock."""
+    """When ``sums`` started, on the monotonic clock."""
 
 
-OWN = {"state", "sums", "sums_started"}
-"""Fields that each process has of its own."""
-SHARED = [f.name for f in fields(Progress) if f.name not in OWN]
+PER_RANK = {"state", "sums", "sums_started"}
+"""Fields whose values differ between processes."""
+SHARED = [f.name for f in fields(Progress) if f.name not in PER_RANK]
 
 
 def save_progress(progress: Progress, optimizer: Optimizer, averaging: Averaging, ranks: Ranks) -> dict[str, Any]:
-    """What a checkpoint keeps beside the weights; to be called by all processes."""
+    """All that a checkpoint stores besides the weights; to be called by all processes."""
     own = {
         "state": map_tensors(progress.state, Tensor.cpu),
         "random": random_state(),
@@ -70,18 +70,18 @@ def load_progress(
     device: torch.device,
     ranks: Ranks,
 ) -> Progress:
-    """Restore all from a run's last checkpoint or, where that is damaged, from the one before.
+    """Restore training from a run's last checkpoint or, if that is damaged, from the one before.
 
-    Weights, optimizer, averaging and random generators are set in place; the state goes to the device.
+    Weights, optimizer, averaging and random generators are set in place; the recurrent state is moved to the device.
 
     Raises:
-        RunError: if no checkpoint can be used, or it was saved by another number of processes.
+        RunError: if no checkpoint can be used, or it was saved by a different number of processes.
     """
-    saved = ranks.share(lambda: last_checkpoint(run))
+    saved = ranks.broadcast(lambda: last_checkpoint(run))
     if len(saved["ranks"]) != ranks.size:
         raise RunError(
-            f"{run.path}: was trained by {len(saved['ranks'])} processes, not {ranks.size}; go on by "
-            f" torchrun --nproc-per-node={len(saved['ranks'])} -m seqtrain resume={run.path}"
+            f"{run.path}: was trained by {len(saved['ranks'])} processes, not {ranks.size}; resume it by "
+            f"torchrun --nproc-per-node={len(saved['ranks'])} -m seqtrain resume={run.path}"
         )
     load_weights(model, head, saved)
     optimizer.load_state_dict(saved["optimizer"])

@@ -1,6 +1,6 @@
-"""A run as a trial of an Optuna study: it reports its scores on validation, and ends where the study's pruner says so.
+"""Runs as trials of an Optuna study: they report their validation scores, and end when the study's pruner says so.
 
-optuna is imported where it is used.
+optuna is optional, and imported only where it is used.
 """
 
 import logging
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SQLITE_SECONDS = 60
-"""To wait for another process that writes to the same file."""
+"""How long to wait for another process that writes to the same database file."""
 ATTEMPTS = 5
-"""To open a database that others make at the same time."""
+"""How often to try to open a database that other processes are creating at the same time."""
 
 
 class StudyReporter:
-    """An observer that reports the monitored score of each evaluation to the study that the run is a trial of.
+    """An observer that reports the monitored score of each evaluation to an Optuna study.
 
     Evaluations are counted from 0; they are the steps of the study's pruner.
 
     Args:
-        options: which trial of which study.
+        options: name the study and the run's trial in it.
         monitor: tag of the score.
-        total_steps: of the run: the last evaluation ends it anyway.
-        directory: the run's, noted in the trial.
+        total_steps: number of steps of the run; after the last one nothing is pruned.
+        directory: the run's directory, stored in the trial.
 
     Raises:
         ConfigError: if the study cannot be reached.
@@ -52,7 +52,7 @@ class StudyReporter:
         """Report the score, if it is among the values.
 
         Raises:
-            Pruned: if the run is to end here.
+            Pruned: if the study's pruner ends the run here.
         """
         if self.monitor not in values:
             return
@@ -63,10 +63,10 @@ class StudyReporter:
         try:
             self.trial.report(value, evaluation)
             prune = step < self.total_steps and self.trial.should_prune()
-        except UpdateFinishedTrialError as error:  # it was taken for lost, and is done again
+        except UpdateFinishedTrialError as error:  # the study took this trial for lost, and repeats it
             raise Pruned(f"trial {self.trial.number} of the study {self.trial.study.study_name} is closed") from error
-        except StorageInternalError as error:  # hours of training are worth more than a report
-            log.warning("evaluation %d is not reported to the study: %s", evaluation, innermost(error))
+        except StorageInternalError as error:  # do not lose hours of training for a failed report
+            log.warning("evaluation %d was not reported to the study: %s", evaluation, innermost(error))
             return
         if prune:
             raise Pruned(f"{self.monitor} {value:.4g} at evaluation {evaluation}, step {step}")
@@ -79,25 +79,25 @@ class StudyReporter:
 
 
 def join_study(options: SweepConfig) -> "Trial":
-    """The running trial that a run's options name, with the pruner that the sweeper noted in it.
+    """The running trial that a run's options name, with the pruner that the sweeper stored in it.
 
     Raises:
         ConfigError: if there is no such trial.
     """
     where = f"sweep.storage={options.storage} sweep.study={options.study} sweep.trial={options.trial}"
     if options.storage is None or options.study is None:
-        raise ConfigError(f"{where}: go together; hydra/sweeper=optuna sets them")
+        raise ConfigError(f"{where}: must be set together; hydra/sweeper=optuna sets them")
     storage = open_storage(options.storage, "sweep.storage")
     import optuna
 
     try:
-        # Nothing is sampled here.
+        # The sampler is not used here.
         study = optuna.load_study(study_name=options.study, storage=storage, sampler=optuna.samplers.RandomSampler())
     except KeyError as error:
-        raise ConfigError(f"{where}: there is no such study; hydra/sweeper=optuna makes it") from error
+        raise ConfigError(f"{where}: there is no such study; hydra/sweeper=optuna creates it") from error
     running = {t.number: t for t in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,))}
     if options.trial not in running:
-        raise ConfigError(f"{where}: is no running trial; leave these keys to hydra/sweeper=optuna")
+        raise ConfigError(f"{where}: is not a running trial; leave these keys to hydra/sweeper=optuna")
     found = running[options.trial]
     if "pruner" in found.user_attrs:
         study.pruner = build(optuna.pruners, found.user_attrs["pruner"], "hydra.sweeper.pruner")
@@ -105,7 +105,7 @@ def join_study(options: SweepConfig) -> "Trial":
 
 
 def require_optuna(key: str) -> None:
-    """Raise ConfigError unless optuna is installed, and keep its messages down to warnings."""
+    """Raise ConfigError unless optuna is installed; limit its messages to warnings."""
     try:
         import optuna
     except ImportError as error:
@@ -117,11 +117,11 @@ def require_optuna(key: str) -> None:
 
 
 def open_storage(address: str, key: str, **options: Any) -> "RDBStorage":
-    """The database of a study, which any number of processes may have open.
+    """Open the database of a study, which several processes may use at once.
 
     Args:
-        address: as SQLAlchemy writes it.
-        key: what errors call it.
+        address: database address in SQLAlchemy's format.
+        key: configuration key to name in errors.
         options: further arguments of ``RDBStorage``.
 
     Raises:
@@ -132,7 +132,7 @@ def open_storage(address: str, key: str, **options: Any) -> "RDBStorage":
     from optuna.storages import RDBStorage
     from sqlalchemy.exc import SQLAlchemyError
 
-    engine: dict[str, Any] = {"pool_pre_ping": True}  # servers close connections that are idle during training
+    engine: dict[str, Any] = {"pool_pre_ping": True}  # servers close connections that stay idle during training
     if address.startswith("sqlite"):
         engine["connect_args"] = {"timeout": SQLITE_SECONDS}
     attempt = 0
@@ -141,7 +141,7 @@ def open_storage(address: str, key: str, **options: Any) -> "RDBStorage":
         try:
             return RDBStorage(address, engine_kwargs=engine, **options)
         except (SQLAlchemyError, OptunaError, ImportError, ValueError, RuntimeError) as error:
-            if attempt < ATTEMPTS and made_meanwhile(error):
+            if attempt < ATTEMPTS and created_concurrently(error):
                 time.sleep(1)
                 continue
             raise ConfigError(
@@ -150,8 +150,8 @@ def open_storage(address: str, key: str, **options: Any) -> "RDBStorage":
             ) from error
 
 
-def made_meanwhile(error: BaseException | None) -> bool:
-    """Whether another process made the tables of a new database at the same moment."""
+def created_concurrently(error: BaseException | None) -> bool:
+    """Whether an error says that another process created the tables of a new database at the same time."""
     from sqlalchemy.exc import IntegrityError
 
     while error is not None:
@@ -162,7 +162,7 @@ def made_meanwhile(error: BaseException | None) -> bool:
 
 
 def without_password(address: str) -> str:
-    """An address of a database fit for messages."""
+    """A database address without its password, for messages."""
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -173,20 +173,20 @@ def without_password(address: str) -> str:
 
 
 def innermost(error: BaseException) -> str:
-    """The first line of the error that caused all others."""
+    """First line of the error at the start of a chain of causes."""
     while error.__cause__ is not None:
         error = error.__cause__
     return str(error).partition("\n")[0]
 
 
 def build(module: ModuleType, options: Mapping[str, Any], key: str, **more: Any) -> Any:
-    """A sampler or pruner from its options.
+    """Build a sampler or pruner from its options.
 
     Args:
         module: ``optuna.samplers`` or ``optuna.pruners``.
-        options: arguments of the class that ``_target_`` names; None takes the default.
-        key: what errors call them.
-        more: arguments besides.
+        options: ``_target_`` names the class, the others are its arguments; None takes the default of an argument.
+        key: configuration key to name in errors.
+        more: further arguments.
 
     Raises:
         ConfigError: if there is no such class, or it refuses its arguments.
@@ -194,7 +194,9 @@ def build(module: ModuleType, options: Mapping[str, Any], key: str, **more: Any)
     target = str(options["_target_"])
     name = target.removeprefix(f"{module.__name__}.")
     if name == target or name not in module.__all__:
-        raise ConfigError(f"{key}._target_={target}: is no class of {module.__name__}; {suggest(name, module.__all__)}")
+        raise ConfigError(
+            f"{key}._target_={target}: is not a class of {module.__name__}; {suggest(name, module.__all__)}"
+        )
     arguments = {option: value for option, value in options.items() if option != "_target_" and value is not None}
     try:
         return getattr(module, name)(**arguments, **more)

@@ -1,4 +1,4 @@
-"""The processes that train one model together, as ``torchrun`` starts them; mostly there is one."""
+"""The processes that train one model together, as started by ``torchrun``; usually there is only one."""
 
 import os
 import sys
@@ -18,23 +18,23 @@ from seqtrain.errors import UserError
 T = TypeVar("T")
 
 TIMEOUT = timedelta(minutes=30)
-"""After which a process that waits for the others gives up."""
+"""How long a process waits for the others before it gives up."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """This process among those that train together; every method but ``first`` is to be called by all of them."""
+    """The rank of this process among those that train together. All of them must call each method."""
 
     rank: int = 0
     size: int = 1
 
     @property
     def first(self) -> bool:
-        """Whether this is the process that writes."""
+        """Whether this is the first process, which writes the files."""
         return self.rank == 0
 
     def any(self, *flags: bool) -> list[bool]:
-        """For each flag, whether it is set in any process."""
+        """For each flag, whether it is true in any process."""
         if self.size == 1:
             return list(flags)
         tensor = torch.tensor(flags, dtype=torch.int32)
@@ -42,21 +42,24 @@ class Ranks:
         return tensor.bool().tolist()
 
     def sum(self, tensor: Tensor) -> Tensor:
-        """Sum of a tensor over the processes, in place."""
+        """Sum of a tensor over all processes, computed in place."""
         if self.size > 1:
             dist.all_reduce(tensor)
         return tensor
 
     def gather(self, value: Any) -> list[Any]:
-        """A value of every process, in the first; empty in the others."""
+        """The values of all processes, in the first process; an empty list in the others."""
         if self.size == 1:
             return [value]
         values: list[Any] = [None] * self.size
         dist.gather_object(value, values if self.first else None)
         return values if self.first else []
 
-    def share(self, make: Callable[[], T]) -> T:
-        """What the first process makes, in all of them; where that raises an error that a user can mend, all end."""
+    def broadcast(self, make: Callable[[], T]) -> T:
+        """The result of ``make``, which only the first process calls, in all processes.
+
+        If ``make`` raises a UserError or an OSError, the first process raises it, and all others exit.
+        """
         if self.size == 1:
             return make()
         value: T | None = None
@@ -75,20 +78,20 @@ class Ranks:
         return box[0]  # type: ignore[return-value]
 
     def gradient_sync(self, module: nn.Module, enabled: bool) -> AbstractContextManager[Any]:
-        """Context of a pass through the ``parallel`` module, whose backward exchanges gradients only if ``enabled``."""
+        """Context for a pass through the ``parallel`` module; backward synchronises gradients only if ``enabled``."""
         return module.no_sync() if isinstance(module, DistributedDataParallel) and not enabled else nullcontext()
 
     def parallel(self, module: nn.Module) -> nn.Module:
-        """The module with gradients that are the mean over the processes."""
+        """The module, wrapped so that its gradients are the mean over all processes."""
         return module if self.size == 1 else DistributedDataParallel(module)
 
 
 SOLO = Ranks()
-"""One process alone."""
+"""Ranks of a single process."""
 
 
-def join_ranks() -> Ranks:
-    """Meet the other processes that ``torchrun`` started, by gloo for the CPU and NCCL for GPUs."""
+def init_ranks() -> Ranks:
+    """Join the process group of ``torchrun``, with gloo for CPU tensors and NCCL for GPU tensors."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return Ranks()
@@ -98,7 +101,7 @@ def join_ranks() -> Ranks:
     return Ranks(dist.get_rank(), size)
 
 
-def leave_ranks() -> None:
-    """Part from the other processes."""
+def destroy_ranks() -> None:
+    """Leave the process group."""
     if dist.is_initialized():
         dist.destroy_process_group()

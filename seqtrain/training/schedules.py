@@ -8,17 +8,17 @@ ONE_CYCLE_START = 1 / 25  # of the highest rate, as in torch's OneCycleLR
 
 
 def learning_rate(config: TrainerConfig, step: int, total_steps: int) -> float:
-    """Rate of the update that follows ``step`` others.
+    """The learning rate of a step.
 
     Args:
         config: ``lr`` (the highest rate), ``schedule``, its warmup and ``final_lr_fraction``.
-        step: updates already made, from 0 to ``total_steps`` - 1.
-        total_steps: updates of the whole run; the last one has the schedule's final rate.
+        step: number of steps already made, from 0 to ``total_steps`` - 1.
+        total_steps: number of steps of the whole run; the last one has the schedule's final rate.
 
     Returns:
-        ``constant``, ``linear`` and ``cosine`` first rise in a straight line over ``warmup_steps`` updates, the last of
-        which has the full rate. ``one_cycle`` rises from lr / 25 along a cosine over ``warmup_fraction`` of the run,
-        then falls along a cosine (Smith and Topin 2018, as torch's OneCycleLR has it).
+        ``constant``, ``linear`` and ``cosine`` first rise linearly over ``warmup_steps`` steps, the last of which has
+        the full rate. ``one_cycle`` rises from lr / 25 along a cosine over ``warmup_fraction`` of the run, then falls
+        along a cosine (Smith and Topin 2018, as in torch's OneCycleLR).
     """
     last = total_steps - 1
     if config.schedule is Schedule.one_cycle:
@@ -38,5 +38,5 @@ def learning_rate(config: TrainerConfig, step: int, total_steps: int) -> float:
 
 
 def cosine(start: float, end: float, progress: float) -> float:
-    """From ``start`` to ``end`` along half a cosine, ``progress`` in [0, 1]."""
+    """Value between ``start`` and ``end`` along half a cosine; ``progress`` is in [0, 1]."""
     return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2

@@ -1,4 +1,4 @@
-"""What a run says of its steps between two log entries."""
+"""Sums over the steps between two log entries, from which an entry is computed."""
 
 import time
 from dataclasses import dataclass
@@ -11,22 +11,22 @@ from seqtrain.training.ranks import Ranks
 
 @dataclass
 class StepSums:
-    """Sums over the steps since the last log entry, of this process."""
+    """Sums over this process's steps since the last log entry."""
 
     loss: float = 0.0
-    """Mean loss of each step, this process's share of it, times the step's weight."""
+    """Sum over the steps of this process's share of the mean loss, times the step's weight."""
     weight: float = 0.0
-    """What the losses of the steps were divided by, of all processes."""
+    """Sum of the steps' weights: what their summed losses were divided by, over all processes."""
     grad_norm: float = 0.0
-    """The largest."""
+    """Largest gradient norm of a step."""
     tokens: int = 0
     places: int = 0
-    """Tokens and padding."""
+    """Tokens including padding."""
     seconds: float = 0.0
-    """Spent before the last checkpoint."""
+    """Time spent on these steps before the last checkpoint."""
 
     def add(self, loss: float, weight: float, grad_norm: float, group: list[Batch]) -> None:
-        """Take in a step."""
+        """Add a step."""
         self.loss += loss * weight
         self.weight += weight
         self.grad_norm = max(self.grad_norm, grad_norm)
@@ -34,7 +34,7 @@ class StepSums:
         self.places += sum(batch.inputs.shape[0] * batch.inputs.shape[1] for batch in group)
 
     def entry(self, started: float, ranks: Ranks) -> dict[str, float]:
-        """The log entry, summed over the processes; ``started`` is when they did, on the monotonic clock."""
+        """The log entry of all processes; ``started`` is when the sums started, on the monotonic clock."""
         sums = torch.tensor([self.loss, self.tokens, self.places], dtype=torch.double)
         loss, tokens, places = ranks.sum(sums).tolist()
         return {

@@ -1,4 +1,4 @@
-"""Steps of a trainer and nothing else: no evaluation, no checkpoint, no end before the last one asked for."""
+"""Bare steps of a trainer: without evaluation, checkpoints or early stopping."""
 
 from collections.abc import Iterator
 from itertools import islice
@@ -8,17 +8,17 @@ from seqtrain.training.trainer import Trainer
 
 
 def make_steps(trainer: Trainer, count: int) -> Iterator[float]:
-    """Make the next ``count`` steps, epoch after epoch, each as its loss is asked for.
+    """Make the next ``count`` steps lazily, each when its loss is requested.
 
     Args:
-        trainer: makes them; its ``config.lr`` may be changed between them.
-        count: of steps.
+        trainer: makes the steps; its ``config.lr`` may be changed between them.
+        count: number of steps.
 
     Yields:
         The loss of each step, before its update.
 
     Raises:
-        RunError: if a loss or gradient is not finite; the weights are those before that step.
+        RunError: if a loss or gradient is not finite; the weights are then those before that step.
     """
     last = trainer.progress.step + count
     while trainer.progress.step < last:

@@ -31,28 +31,28 @@ from seqtrain.training.ranks import SOLO, Ranks
 from seqtrain.training.schedules import learning_rate
 from seqtrain.training.step_sums import StepSums
 
-TIDY_STEPS = 100
-"""Between times when freed memory is given back, which take 1 % of the time; evaluations do so too."""
+TRIM_STEPS = 100
+"""Steps between two returns of freed memory to the system, which take 1 % of the time; evaluations return it too."""
 
-SAVING_SHARE = 0.02
-"""The most of the time that checkpoints between evaluations may take."""
+MAX_SAVING_SHARE = 0.02
+"""Largest share of the time that checkpoints between evaluations may take."""
 
 
 class Trainer:
-    """Trains a model and its head on a dataset for a task, and keeps the best and the last checkpoint.
+    """Trains a model and its head on a dataset for a task, and saves the best and the last checkpoint.
 
-    The order of steps, and with it every number, depends only on the config, the data and the seed; a run that goes on
-    from its last checkpoint makes the steps that it would have made.
+    All results depend only on the config, the data and the seed. A run that is resumed from its last checkpoint makes
+    exactly the steps that it would have made without the interruption.
 
     Args:
         config: the options.
-        model: inputs to features.
-        head: features to outputs.
-        task: loss and metrics.
-        data: batches.
-        run: where checkpoints go.
-        device: where to compute; model and head are there already.
-        ranks: the processes that train together. Each takes its rows of every batch.
+        model: maps inputs to features.
+        head: maps features to outputs.
+        task: defines the loss and the metrics.
+        data: yields the batches.
+        run: directory for the checkpoints.
+        device: device of model and head, on which to compute.
+        ranks: the processes that train together. Each computes its rows of every batch.
     """
 
     def __init__(
@@ -68,9 +68,9 @@ class Trainer:
     ):
         self.config, self.model, self.head, self.task, self.data = config, model, head, task, data
         self.run, self.device, self.ranks = run, device, ranks
-        self.run_id = ranks.share(lambda: run.id)
+        self.run_id = ranks.broadcast(lambda: run.id)
         self.observers: list[Observer] = []
-        self.parameters = list(nn.ModuleList([model, head]).parameters())  # those that both share once
+        self.parameters = list(nn.ModuleList([model, head]).parameters())  # parameters shared by both are listed once
         self.objective = Objective(model, head, task)
         self.parallel = ranks.parallel(self.objective)
         self.averaging = Averaging(config, model, head, task.maximize)
@@ -87,7 +87,7 @@ class Trainer:
 
     @property
     def finished(self) -> bool:
-        """Whether the last step has been made, or patience has run out."""
+        """Whether all steps have been made, or patience is exhausted."""
         progress = self.progress
         patience = self.config.patience
         return progress.step >= self.total_steps or (
@@ -95,12 +95,13 @@ class Trainer:
         )
 
     def fit(self) -> float:
-        """Train to the end; returns the best value of the monitored metric.
+        """Train to the end; returns the best value of the monitored metric on validation.
 
         Raises:
-            RunError: if a loss or gradient is not finite (the weights are those before that step), or a checkpoint
+            RunError: if a loss or gradient is not finite (the weights are then those before that step), or a checkpoint
                 cannot be written.
-            Interrupted: after SIGTERM or Ctrl-C, once the step is made, or an evaluation given up, and all is saved.
+            Interrupted: after SIGTERM or Ctrl-C. The current step is completed, or the current evaluation aborted, and
+                a checkpoint is saved first.
         """
         progress = self.progress
         self.started = time.monotonic() - progress.seconds
@@ -109,7 +110,7 @@ class Trainer:
                 while True:
                     if progress.evaluation_due:
                         self.validate()
-                    self.agree()
+                    self.poll()
                     if self.finished:
                         return progress.best
                     for group in self.groups():
@@ -117,7 +118,7 @@ class Trainer:
                         self.advance(len(group))
                         if progress.step % self.config.log_every == 0 or progress.step == self.total_steps:
                             self.log()
-                        save = self.agree()
+                        save = self.poll()
                         if progress.evaluation_due or progress.batch_index == 0:
                             break
                         if save:
@@ -125,24 +126,24 @@ class Trainer:
             except Interrupted as error:
                 if error.orderly:
                     self.save()
-                    error.add(f"saved at step {progress.step}, go on by: seqtrain resume={self.run.path}")
+                    error.add(f"saved at step {progress.step}, resume by: seqtrain resume={self.run.path}")
                 raise
 
-    def agree(self) -> bool:
-        """End in order if a signal has come to any process; returns whether it is time for a checkpoint in any."""
+    def poll(self) -> bool:
+        """Raise Interrupted if any process has received a signal; return whether a checkpoint is due in any process."""
         stop, save = self.ranks.any(self.interruption.requested is not None, self.save_due())
         if stop:
             raise Interrupted(self.interruption.requested or signal.SIGTERM, orderly=True)
         return save
 
     def groups(self) -> Iterator[list[Batch]]:
-        """The rest of the epoch's batches, in the groups that make up a step."""
+        """The remaining batches of the epoch, in groups of ``accumulate``, each for one step."""
         batches = self.data.train_batches(self.progress.epoch, self.progress.batch_index)
         while group := list(islice(batches, self.config.accumulate)):
             yield [batch.shard(self.ranks.rank, self.ranks.size) for batch in group]
 
     def train_step(self, group: Sequence[Batch]) -> None:
-        """One optimizer step on the mean loss over all batches of the group, and over those of all processes."""
+        """Make one optimizer step on the mean loss over all batches of a group, in all processes."""
         progress = self.progress
         self.model.train()
         self.head.train()
@@ -152,18 +153,19 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         moved = [batch.to(self.device) for batch in group]
         total = self.ranks.sum(torch.stack([self.task.count(batch) * batch.weight for batch in moved]).sum())
-        total += total == 0  # nothing to learn from, of missing targets say: a loss of 0
+        total += total == 0  # no targets, for example since all are missing: the loss is 0
         loss, before = torch.zeros((), device=self.device), progress.state
         for number, batch in enumerate(moved, 1):
             with self.ranks.gradient_sync(self.parallel, enabled=number == len(moved)):
                 with autocast(self.device, self.config.precision):
                     part, penalised, state = self.parallel(batch, progress.state)
                 loss += part.detach() * batch.weight / total
-                (penalised * (batch.weight * self.ranks.size / total)).backward()  # the processes' mean is taken
+                (penalised * (batch.weight * self.ranks.size / total)).backward()  # DDP averages over processes
             progress.state = map_tensors(state, Tensor.detach) if self.task.carries_state else None
         limit = math.inf if self.config.max_grad_norm is None else self.config.max_grad_norm
         norm = nn.utils.clip_grad_norm_(self.parameters, limit)
-        mean_loss, grad_norm, weight = torch.stack([loss, norm, total]).tolist()  # the one wait for the device
+        # This is the only wait for the device in a step.
+        mean_loss, grad_norm, weight = torch.stack([loss, norm, total]).tolist()
         if not math.isfinite(mean_loss + grad_norm):
             path = self.run.path / ("nonfinite.pt" if self.ranks.first else f"nonfinite-{self.ranks.rank}.pt")
             weights = self.weights(self.model, self.head)
@@ -174,9 +176,9 @@ class Trainer:
         progress.sums.add(mean_loss, weight, grad_norm, moved)
 
     def advance(self, num_batches: int) -> None:
-        """Move on in the epoch after a step, tidy up, and see whether an evaluation is due."""
+        """Advance the position in the epoch after a step, and determine whether an evaluation is due."""
         progress = self.progress
-        if progress.step % TIDY_STEPS == 0:
+        if progress.step % TRIM_STEPS == 0:
             trim_memory()
         progress.batch_index += num_batches
         epoch_ended = progress.batch_index == self.data.num_batches(progress.epoch)
@@ -187,7 +189,7 @@ class Trainer:
         progress.evaluation_due = due or progress.step == self.total_steps
 
     def log(self) -> None:
-        """Tell the observers of the steps since the last entry."""
+        """Send the observers an entry about the steps since the last entry."""
         progress = self.progress
         epoch = progress.epoch + progress.batch_index / self.data.num_batches(progress.epoch)
         rate = self.optimizer.param_groups[0]["lr"]
@@ -196,16 +198,16 @@ class Trainer:
         progress.sums, progress.sums_started = StepSums(), time.monotonic()
 
     def tell(self, values: dict[str, float]) -> None:
-        """Pass scalars of this step to the observers."""
+        """Send scalars of the current step to the observers."""
         for observer in self.observers:
             observer.scalars(self.progress.step, values)
 
     def validate(self) -> None:
-        """Score the model on validation, tell the observers, and save it as the last and, if so, the best."""
+        """Score the model on validation, inform the observers, and save the last and (if better) best checkpoint."""
         progress = self.progress
         paused = time.monotonic()
         model, head = self.averaging.modules()
-        batches = self.uninterrupted(self.data.eval_batches("validation"))
+        batches = self.interruptible(self.data.eval_batches("validation"))
         precision = self.config.precision
         evaluation = evaluate(model, head, self.task, batches, self.device, precision, self.ranks)
         self.tell({f"val/{name}": score for name, score in evaluation.metrics.items()})
@@ -227,38 +229,38 @@ class Trainer:
         progress.sums_started += time.monotonic() - paused
         self.save()
 
-    def uninterrupted(self, batches: Iterable[Batch]) -> Iterator[Batch]:
-        """The batches of an evaluation, which a signal ends at once; it is made anew when the run goes on."""
+    def interruptible(self, batches: Iterable[Batch]) -> Iterator[Batch]:
+        """The batches of an evaluation. A signal aborts it between two batches; a resumed run repeats it."""
         for batch in batches:
-            self.agree()
+            self.poll()
             yield batch
 
     def save_due(self) -> bool:
-        """Whether it is time for a checkpoint."""
+        """Whether enough time has passed since the last checkpoint."""
         return self.config.checkpoint_seconds is not None and time.monotonic() >= self.next_save
 
     def save(self) -> None:
-        """Write the last checkpoint, and keep the one before it."""
+        """Write the ``last`` checkpoint, and keep the one before it as ``previous``."""
         progress = self.progress
-        began = time.monotonic()
-        progress.seconds = began - self.started
-        progress.sums.seconds = began - progress.sums_started
+        start = time.monotonic()
+        progress.seconds = start - self.started
+        progress.sums.seconds = start - progress.sums_started
         content = self.weights(self.model, self.head)
         content |= save_progress(self.progress, self.optimizer, self.averaging, self.ranks)
         self.write("last", content, self.run.checkpoint_path("previous"))
-        took = time.monotonic() - began
+        took = time.monotonic() - start
         progress.sums_started += took
-        self.next_save = began + max(self.config.checkpoint_seconds or 0.0, took / SAVING_SHARE)
+        self.next_save = start + max(self.config.checkpoint_seconds or 0.0, took / MAX_SAVING_SHARE)
 
     def write(self, which: str, content: dict[str, Any], keep_as: Path | None = None) -> None:
-        """Write a checkpoint, from the first process."""
+        """Write a checkpoint; only the first process does so."""
         path = self.run.checkpoint_path(which)
         if self.ranks.first:
             with writing(path, self.run.path):
                 save_checkpoint(path, content, keep_as)
 
     def weights(self, model: nn.Module, head: nn.Module) -> dict[str, Any]:
-        """What prediction needs, as a checkpoint."""
+        """The content of a checkpoint that is needed for prediction."""
         return {
             "run_id": self.run_id,
             "step": self.progress.step,
@@ -267,7 +269,7 @@ class Trainer:
         }
 
     def resume(self) -> None:
-        """Go back to where the last checkpoint was saved; see ``load_progress``."""
+        """Restore training from the last checkpoint; see ``load_progress``."""
         self.progress = load_progress(
             self.run, self.model, self.head, self.optimizer, self.averaging, self.device, self.ranks
         )

@@ -141,7 +141,7 @@ def test_heads_divide_and_what_that_costs_is_said(composed: Compose, caplog: pyt
     off = config.budget.found / 27_000 - 1
     assert 0.02 < abs(off) < 0.1
     assert f"budget.params=27k: model.hidden_size={get(config.model, 'hidden_size')} " in caplog.text
-    assert f"that is {100 * off:+.1f} %, and no width comes closer" in caplog.text
+    assert f"this is off by {100 * off:+.1f} %, and no width comes closer" in caplog.text
 
 
 @pytest.mark.parametrize(("budget", "sizes"), [("50", "hidden_size=1"), ("20k", "hidden_size=32")])

@@ -185,7 +185,7 @@ def test_changes_that_make_another_model_are_refused(finished: Finished) -> None
     other.model.hidden_size = 11  # type: ignore[attr-defined]
     with pytest.raises(ConfigError, match="model.hidden_size: is fixed by the trained run"):
         evaluate(config, other, run)
-    with pytest.raises(ConfigError, match="model.hidden_size: cannot change when a run goes on"):
+    with pytest.raises(ConfigError, match="model.hidden_size: cannot change when a run is resumed"):
         resume(config, other, run)
     longer = to_config(from_yaml(run.config_path))
     longer.trainer.epochs = 9
@@ -330,7 +330,7 @@ def test_runs_without_a_usable_checkpoint(finished: Finished, tmp_path: Path) ->
     with pytest.raises(RunError, match="no such checkpoint"):
         evaluate(config, config, copy)
     best.write_bytes(content[: len(content) // 2])
-    with pytest.raises(RunError, match="cut short"):
+    with pytest.raises(RunError, match="truncated"):
         evaluate(config, config, copy)
     assert evaluate(config, config, copy, checkpoint="last")  # what was written before stays usable
 
@@ -354,7 +354,7 @@ def test_a_refused_resume_leaves_the_run_as_it_was(finished: Finished, tmp_path:
     for which in ("last", "previous"):
         copy.checkpoint_path(which).write_bytes(b"no checkpoint")
         before.pop(copy.checkpoint_path(which), None)
-    with pytest.raises(RunError, match=r"last\.pt: .* cut short or damaged"):
+    with pytest.raises(RunError, match=r"last\.pt: .* truncated or damaged"):
         resume(config, config, copy)
     assert all(path.read_bytes() == content for path, content in before.items())
 

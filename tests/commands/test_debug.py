@@ -78,7 +78,7 @@ def test_a_model_that_cannot_learn_is_named(
 ) -> None:
     run = RunDirectory.claim(tmp_path / "run", exact=True)
     train(small("model=rnn", "debug=overfit", "debug.steps=3", "trainer.lr=1e-8"), run)
-    assert "rnn did NOT learn 16 rows by heart: after 3 steps the loss is" in caplog.text
+    assert "rnn did NOT memorise 16 rows: after 3 steps the loss is" in caplog.text
     assert not json.loads(capsys.readouterr().out)["learned"]
     assert read_json(run.status_path)["state"] == "finished"
 
@@ -147,7 +147,7 @@ def test_a_dry_run_says_so_afterwards(
     evaluate(config, config, run)
     assert json.loads(capsys.readouterr().out)["size"] == 80  # all rows, by a model of one step
     assert "was made by debug=dry; its model has made 1 step(s) only" in caplog.text
-    with pytest.raises(RunError, match="was made by debug=dry, and does not go on"):
+    with pytest.raises(RunError, match="was made by debug=dry, and cannot be resumed"):
         resume(config, config, run)
 
 
@@ -157,9 +157,9 @@ def test_what_keeps_no_model_is_refused(small: Compose, tmp_path: Path, mode: st
     run = RunDirectory.claim(tmp_path / "run", exact=True)
     train(config, run)
     for use in (lambda: evaluate(config, config, run), lambda: seqtrain.load(run.path)):
-        with pytest.raises(RunError, match=f"was made by debug={mode}, which keeps no model"):
+        with pytest.raises(RunError, match=f"was made by debug={mode}, which saves no model"):
             use()
-    with pytest.raises(RunError, match="does not go on"):
+    with pytest.raises(RunError, match="cannot be resumed"):
         resume(config, config, run)
 
 

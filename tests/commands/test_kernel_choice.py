@@ -9,7 +9,7 @@ import torch
 
 from seqtrain.commands import kernels
 from seqtrain.commands.build import build_model
-from seqtrain.commands.session import begin
+from seqtrain.commands.session import start
 from seqtrain.commands.train import train
 from seqtrain.config.root import Config
 from seqtrain.data.base import DataSpec
@@ -34,7 +34,7 @@ def test_fused_is_refused_where_it_cannot_be_used(composed: Compose, monkeypatch
     kernels.check_kernel(config)
     for name in ("gru", "lstm"):
         kernels.check_kernel(composed(f"model={name}", "model.kernel=fused", "device=cpu", "trainer.precision=bf16"))
-    message = r"model\.kernel=fused: is for the CPU, and the device is meta; use auto, or device=cpu"
+    message = r"model\.kernel=fused: is only for the CPU, and the device is meta; use auto, or device=cpu"
     with pytest.raises(ConfigError, match=message):
         kernels.check_kernel(composed("model=gru", "model.kernel=fused", "device=meta"))
     monkeypatch.setattr(kernels, "compilers", list)
@@ -48,8 +48,8 @@ def test_fused_is_refused_where_it_cannot_be_compiled(
 ) -> None:
     monkeypatch.setattr(kernels, "unavailable", lambda units: "c++ fails: no room")
     run = RunDirectory.claim(tmp_path / "run", exact=True)
-    with pytest.raises(ConfigError, match=r"model\.kernel=fused: c\+\+ fails: no room; mend that, or use auto"):
-        begin(small("model=gru", "model.kernel=fused"), run, SOLO)
+    with pytest.raises(ConfigError, match=r"model\.kernel=fused: c\+\+ fails: no room; fix that, or use auto"):
+        start(small("model=gru", "model.kernel=fused"), run, SOLO)
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_bf16_is_fp32_where_the_cpu_has_no_such_products(
     assert found[0] == found[1]
     messages = [record.getMessage() for record in caplog.records]
     (note,) = [message for message in messages if message.startswith("trainer.precision")]
-    assert note.startswith("trainer.precision=bf16: this CPU has no products of bf16 numbers; fp32 is used")
+    assert note.startswith("trainer.precision=bf16: this CPU has no bf16 matrix products; fp32 is used")
 
 
 def test_what_oneDNN_is_held_to_counts(monkeypatch: pytest.MonkeyPatch) -> None:

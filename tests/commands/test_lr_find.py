@@ -61,7 +61,7 @@ def test_a_loss_that_never_falls(
     check(result, tmp_path / "found", capsys)
     assert result["steps"] == 20 and result["ended"] == "the highest rate was reached"
     if result["steepest"] is None:
-        assert "none to suggest" in caplog.text
+        assert "so that none is suggested" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,6 @@ def test_a_loss_that_never_falls(
 def test_numbers_that_make_no_ramp(small: Compose, tmp_path: Path, numbers: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         lr_find(small(), tmp_path / "found", **numbers)  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match="debug='dry': must be left out"):
+    with pytest.raises(ConfigError, match="debug='dry': must be removed"):
         lr_find(small("debug=dry"), tmp_path / "found")
     assert not (tmp_path / "found").exists()

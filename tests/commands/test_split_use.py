@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from seqtrain.commands.session import begin
+from seqtrain.commands.session import start
 from seqtrain.commands.train import report, score
 from seqtrain.config.root import Config
 from seqtrain.data.base import Batch
@@ -26,7 +26,7 @@ def test_test_is_not_read_before_the_end(
     compose = composed if options else small
     config = compose(*options, "trainer.max_steps=4", "trainer.eval_every=2", "trainer.figures=true", "device=cpu")
     run = RunDirectory.claim(tmp_path / "run", exact=True)
-    session = begin(config, run, SOLO)
+    session = start(config, run, SOLO)
     data, read, drawn = session.data, list[str](), list[str]()
     eval_batches, examples = data.eval_batches, data.examples
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 import torch
 
-from seqtrain.commands.sweep import going_on, record_failure, run_trial, share_machine
+from seqtrain.commands.sweep import record_failure, resumed_config, run_trial, share_machine
 from seqtrain.config.loading import differences
 from seqtrain.run_directory import RunDirectory
 from seqtrain.sweeps.ledger import Sweep, read_job_state
@@ -44,10 +44,10 @@ def test_a_job_goes_on_with_its_own_options_but_for_those_that_change_no_result(
     now = composed("data=docstrings", "trainer.lr=0.2", "device=cpu", "data.eval_batch_tokens=9999",
                    "trainer.checkpoint_seconds=5", "trainer.log_every=7", "sweep.on_error=stop")  # fmt: skip
     taken = {"device", "data.eval_batch_tokens", "trainer.checkpoint_seconds", "trainer.log_every"}
-    assert set(differences(saved, going_on(saved, now))) == taken
+    assert set(differences(saved, resumed_config(saved, now))) == taken
     assert saved.device == "cuda:7"
     generated = composed("data=adding")  # has no eval_batch_tokens
-    assert not set(differences(generated, going_on(generated, generated)))
+    assert not set(differences(generated, resumed_config(generated, generated)))
 
 
 def test_a_failure_is_recorded_as_far_as_the_disk_allows(tmp_path: Path) -> None:

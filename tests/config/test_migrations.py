@@ -29,7 +29,7 @@ def test_renamed_and_new_options(composed: Any, tmp_path: Path, monkeypatch: pyt
         {2: {"trainer.rate": "trainer.learning_rate"}, 3: {"trainer.learning_rate": "trainer.lr"}},
     )
     monkeypatch.setattr(
-        migrations, "WITHOUT", {2: {"data.min_class_size": 7, "data.horizon": 3}, 3: {"trainer.momentum": 0.5}}
+        migrations, "OLD_DEFAULTS", {2: {"data.min_class_size": 7, "data.horizon": 3}, 3: {"trainer.momentum": 0.5}}
     )
     for number, name in ((None, "rate"), (2, "rate"), (3, "learning_rate"), (4, "lr")):
         path = run_of(tmp_path / str(number), config, number)

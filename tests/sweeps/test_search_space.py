@@ -147,7 +147,7 @@ def test_options_reach_the_pruner(loader: ConfigLoader) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"_target_": "os.system"}, "p._target_=os.system: is no class of optuna.pruners"),
+        ({"_target_": "os.system"}, "p._target_=os.system: is not a class of optuna.pruners"),
         ({"_target_": "optuna.pruners.MedianPrunr"}, "did you mean MedianPruner"),
         ({"_target_": "optuna.pruners.MedianPruner", "n_startup": 1}, "p: MedianPruner: .*n_startup"),
         ({"_target_": "optuna.pruners.PercentilePruner", "percentile": 101}, "p: PercentilePruner: Percentile must be"),

@@ -100,11 +100,11 @@ def test_a_trial_that_is_over_ends_its_run(tmp_path: Path) -> None:
     study.tell(trial, state=TrialState.FAIL)
     with pytest.raises(Pruned, match="trial 0 of the study .* is closed"):
         observer.scalars(1, {"val/mse": 1.0})
-    with pytest.raises(ConfigError, match="sweep.trial=0: is no running trial"):
+    with pytest.raises(ConfigError, match="sweep.trial=0: is not a running trial"):
         reporter(study, storage, 0, tmp_path)
     with pytest.raises(ConfigError, match="sweep.study=none sweep.trial=0: there is no such study"):
         StudyReporter(SweepConfig(storage=storage.url, study="none", trial=0), "val/mse", 1, tmp_path)
-    with pytest.raises(ConfigError, match="go together"):
+    with pytest.raises(ConfigError, match="must be set together"):
         StudyReporter(SweepConfig(trial=0), "val/mse", 1, tmp_path)
 
 

@@ -16,7 +16,7 @@ from seqtrain.data.base import Batch, Dataset
 from seqtrain.errors import RunError
 from seqtrain.run_directory import RunDirectory
 from seqtrain.tasks.base import Task
-from seqtrain.training.range_test import MEMORY, RangeTest, diverged, range_test, running_mean
+from seqtrain.training.range_test import MEAN_DECAY, RangeTest, diverged, range_test, running_mean
 from seqtrain.training.steps import make_steps
 from seqtrain.training.trainer import Trainer
 
@@ -108,7 +108,7 @@ def test_steps_alone_go_on_through_the_epochs(make: Callable[..., Trainer]) -> N
 def test_the_mean_is_weighted_by_age() -> None:
     losses = np.random.default_rng(0).normal(size=40)
     for n in (1, 2, 17, 40):
-        weights = MEMORY ** np.arange(n)[::-1]
+        weights = MEAN_DECAY ** np.arange(n)[::-1]
         assert running_mean(losses)[n - 1] == pytest.approx((weights * losses[:n]).sum() / weights.sum())
     assert running_mean(np.full(9, 3.0)) == pytest.approx(3.0)
 

@@ -180,7 +180,7 @@ def test_a_non_finite_step_is_named_where_it_cannot_be_kept(small: Compose, tmp_
     with torch.no_grad():
         trainer.parameters[-1][0] = math.inf
     with pytest.raises(
-        RunError, match=r"the gradient of \S+ and .* are lost, since \S+nonfinite\.pt cannot be written"
+        RunError, match=r"the gradient of \S+ and .* were not saved, since \S+nonfinite\.pt cannot be written"
     ):
         trainer.fit()
 
@@ -216,7 +216,7 @@ def test_a_signal_during_the_last_evaluation_is_heeded(small: Compose, tmp_path:
             signal.raise_signal(signal.SIGTERM)
 
     recorder.scalars = scalars  # type: ignore[method-assign]
-    with pytest.raises(Interrupted, match=r"SIGTERM; saved at step 4, go on by: seqtrain resume="):
+    with pytest.raises(Interrupted, match=r"SIGTERM; saved at step 4, resume by: seqtrain resume="):
         trainer.fit()
     resumed, told_again = make(small("trainer.max_steps=4"), tmp_path / "run", new=False)
     resumed.resume()

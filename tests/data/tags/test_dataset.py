@@ -335,8 +335,8 @@ def test_split_names(composed: Compose, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("data.tag_column=0", "data.tag_column=0: must be another than data.token_column"),
-        ("data.tags_key=tokens", "data.tags_key='tokens': must be another than data.tokens_key"),
+        ("data.tag_column=0", "data.tag_column=0: must be different from data.token_column"),
+        ("data.tags_key=tokens", "data.tags_key='tokens': must be different from data.tokens_key"),
         ("data.test_split=train", "data.train_split, validation_split and test_split="),
         ("data.validation_size=0", "data.validation_size=0.0: must be above 0"),
         ("data.vocab_size=2", "data.vocab_size=2: must be at least 3"),

@@ -112,9 +112,9 @@ def test_refusals(finished: Finished, tmp_path: Path) -> None:
     source.write_text('{"tokens": ["New York"]}\n')
     with pytest.raises(ConfigError, match=r"must end in \.csv, \.tsv, \.jsonl, \.parquet, \.conll, or be -"):
         predict(config, config, run, str(source), str(tmp_path / "out.txt"))
-    with pytest.raises(DataError, match="'New York' holds a blank, which separates columns; write .jsonl"):
+    with pytest.raises(DataError, match="'New York' contains white space, which separates columns; write .jsonl"):
         predict(config, config, run, str(source), str(tmp_path / "out.conll"))
-    with pytest.raises(DataError, match="column 'tokens' holds lists or objects; write .jsonl or .parquet"):
+    with pytest.raises(DataError, match="column 'tokens' contains lists or objects; write .jsonl or .parquet"):
         predict(config, config, run, str(source), str(tmp_path / "out.csv"))
     wrongs: list[Any] = [["a b"], [[]], [[1]]]
     for wrong in wrongs:

@@ -298,11 +298,11 @@ def test_generate(trained: tuple[Config, RunDirectory], capsys: pytest.CaptureFi
 @pytest.mark.parametrize(
     ("wanted", "message"),
     [
-        (Generation(prompt="xylophone zebra"), "nothing of it is in the vocabulary|not in the vocabulary"),
-        (Generation(prompt=" "), "holds no token"),
+        (Generation(prompt="xylophone zebra"), "no part of it is in the run.s vocabulary|not in the vocabulary"),
+        (Generation(prompt=" "), "contains no token"),
         (Generation(prompt=""), "prompt=''"),
         (Generation(max_tokens=0), "max_tokens=0: must be at least 1"),
-        (Generation(num_samples=2, stream=True), "stream=True: must be false where num_samples is above 1"),
+        (Generation(num_samples=2, stream=True), "stream=True: must be false if num_samples is above 1"),
         (Generation(sampling=Sampling(temperature=0)), "temperature=0: must be above 0"),
         (Generation(sampling=Sampling(top_p=1.5)), r"top_p=1\.5: must be in \(0, 1\]"),
         (Generation(stop=["a", ""]), "stop="),
@@ -329,7 +329,7 @@ def test_unknown_words_of_a_prompt(
     with caplog.at_level("INFO"):
         generate(config, run, Generation(prompt="the 'zebra', and", max_tokens=2))
     assert "prompt: \"'zebra',\", 'and' not in the vocabulary, read as <unk>" in caplog.text
-    with pytest.raises(ConfigError, match="nothing of it is in the vocabulary"):
+    with pytest.raises(ConfigError, match="no part of it is in the run.s vocabulary"):
         generate(config, run, Generation(prompt="zebra zebra"))
 
 
