@@ -1,16 +1,15 @@
 """Running text in files: where it lies, and which files make up its splits."""
 
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from seqtrain.config.corpus import CorpusConfig, PublicCorpusConfig
+from seqtrain.data.locate import SPLIT_NAMES, SPLITS, find_path
 from seqtrain.errors import DataError
 
 TEXT_SUFFIXES = (".txt", ".text", ".md", ".py", ".tokens", ".raw", "")
 TABLE_SUFFIXES = (".jsonl", ".parquet")
-SPLIT_NAMES = {"train": ("train",), "validation": ("valid", "validation", "val", "dev"), "test": ("test",)}
 
 
 def corpus_files(config: CorpusConfig) -> dict[str, list[Path]]:
@@ -26,25 +25,16 @@ def corpus_files(config: CorpusConfig) -> dict[str, list[Path]]:
 
 
 def corpus_path(config: CorpusConfig) -> Path | None:
-    """``data.path``, else a public text's folder under $SEQTRAIN_DATA_DIR; None where that is not there.
+    """The file or folder of a text, of a public one that of its subset; None if only the hub may have it.
 
     Raises:
         DataError: if ``data.path`` is missing.
     """
-    if config.path is not None:
-        path = Path(config.path).expanduser()
-        if not path.is_file() and not path.is_dir():
-            raise DataError(f"data.path={config.path}: no such file or folder")
-        return path
-    if not isinstance(config, PublicCorpusConfig):
-        raise DataError(f"data.path: must be given for data={config.name}: a text file, or a folder")
-    root = os.environ.get("SEQTRAIN_DATA_DIR")
-    if not root:
-        return None
-    folder = Path(root).expanduser() / config.folder
-    if config.hub_subset and (folder / config.hub_subset).is_dir():
-        return folder / config.hub_subset
-    return folder if folder.is_dir() else None
+    public = config if isinstance(config, PublicCorpusConfig) else None
+    path = find_path(config, "a text file, or a folder", public.folder if public else None)
+    if path and public and public.path is None and public.hub_subset and (path / public.hub_subset).is_dir():
+        return path / public.hub_subset
+    return path
 
 
 def folder_files(folder: Path) -> dict[str, list[Path]]:
@@ -59,7 +49,7 @@ def folder_files(folder: Path) -> dict[str, list[Path]]:
     shown = [path for path in paths if not any(part.startswith(".") for part in path.parts)]
     known = sorted(path for path in shown if path.suffix in TEXT_SUFFIXES + TABLE_SUFFIXES)
     for layout in (split_of_name, split_of_words, split_of_folder):
-        found = {split: [path for path in known if layout(path) == split] for split in SPLIT_NAMES}
+        found = {split: [path for path in known if layout(path) == split] for split in SPLITS}
         if not found["train"]:
             continue
         for split, part in found.items():

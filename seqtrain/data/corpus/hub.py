@@ -6,10 +6,10 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from seqtrain.config.corpus import PublicCorpusConfig
-from seqtrain.data.corpus.files import SPLIT_NAMES
 from seqtrain.data.corpus.reading import ROWS, check_column, checked_texts, row_chunks
 from seqtrain.data.corpus.stream import Chunk, Stream
 from seqtrain.data.hub import load_from_hub
+from seqtrain.data.locate import SPLITS
 from seqtrain.errors import DataError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def fetch_corpus(config: PublicCorpusConfig) -> dict[str, Stream]:
         raise DataError(f"{config.hub}: has no split 'train'; its splits: {', '.join(loaded)}")
     return {
         split: partial(read_table, loaded[split].data.table, f"{config.hub}, split {split}", config)
-        for split in SPLIT_NAMES
+        for split in SPLITS
         if split in loaded
     }
 

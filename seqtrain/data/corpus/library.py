@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seqtrain.config.corpus import LibraryCorpusConfig
-from seqtrain.data.corpus.reading import unreadable
 from seqtrain.data.corpus.stream import Chunk
+from seqtrain.data.locate import SPLITS
+from seqtrain.data.tables import unreadable
 from seqtrain.errors import DataError
 
 NOT_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "idle_test"}
@@ -18,7 +19,7 @@ NOT_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "idle_test"}
 def library_files(config: LibraryCorpusConfig) -> dict[str, list[Path]]:
     """Sources of the standard library by split: each file by a digest of its path, the same on every machine."""
     folder, paths = find_library()
-    files: dict[str, list[Path]] = {"train": [], "validation": [], "test": []}
+    files: dict[str, list[Path]] = {split: [] for split in SPLITS}
     test, apart = config.test_size, config.test_size + config.validation_size
     for path in paths:
         place = int.from_bytes(hashlib.blake2b(path.encode(), digest_size=8).digest()) / 2**64

@@ -1,7 +1,6 @@
 """Reading text files, and the text column of tables, as chunks; memory does not grow with the file."""
 
 import codecs
-import json
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -11,7 +10,7 @@ from typing import Any
 from seqtrain.config.corpus import CorpusConfig
 from seqtrain.data.corpus.files import TABLE_SUFFIXES
 from seqtrain.data.corpus.stream import Chunk
-from seqtrain.data.tables import explain_damage
+from seqtrain.data.tables import explain_damage, json_objects, unreadable
 from seqtrain.errors import DataError
 
 BLOCK = 1 << 20  # bytes of a file read at a time; a line longer than this is passed on in parts
@@ -74,23 +73,21 @@ def line_cut(text: str) -> int:
 
 def read_jsonl(path: Path, column: str) -> Iterator[str]:
     """The text of each line's object."""
+    for number, row in json_objects(path, read_lines(path)):
+        where = f"{path}: line {number}"
+        check_column(where, column, row)
+        yield from checked_texts([row[column]], where, column)
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """The lines of a UTF-8 file, one by one."""
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                where = f"{path}: line {number}"
+            for line in file:
                 try:
-                    text = line.decode().removeprefix("\ufeff")
-                    if not text.strip():
-                        continue
-                    row = json.loads(text)
+                    yield line.decode().removeprefix("\ufeff")
                 except UnicodeDecodeError as error:
                     raise not_utf8(path, file.tell() - len(line), error) from error
-                except ValueError as error:
-                    raise DataError(f"{where} is not valid JSON ({error})") from error
-                if not isinstance(row, dict):
-                    raise DataError(f"{where} is not a JSON object")
-                check_column(where, column, row)
-                yield from checked_texts([row[column]], where, column)
     except OSError as error:
         raise unreadable(path, error) from error
 
@@ -138,8 +135,3 @@ def check_column(where: str, column: str, names: Iterable[str]) -> None:
 def not_utf8(path: Path, start: int, error: UnicodeDecodeError) -> DataError:
     """The error for a byte of a file whose part from byte ``start`` on could not be decoded."""
     return DataError(f"{path}: byte {start + error.start} is not UTF-8 ({error.reason}); convert the file to UTF-8")
-
-
-def unreadable(path: Path, error: OSError) -> DataError:
-    """The error for a file that the operating system does not give."""
-    return DataError(f"{path}: cannot be read ({error.strerror or error})")

@@ -14,7 +14,7 @@ from seqtrain.data.corpus.hub import fetch_corpus
 from seqtrain.data.corpus.library import find_library, library_files, read_sources
 from seqtrain.data.corpus.reading import read_files
 from seqtrain.data.corpus.stream import Stream, begin_documents, cut_end
-from seqtrain.data.tables import file_digest
+from seqtrain.data.locate import file_digest
 from seqtrain.errors import ConfigError
 
 

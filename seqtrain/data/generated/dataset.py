@@ -14,13 +14,13 @@ from seqtrain.config.options import Affects, keys
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import digest
 from seqtrain.data.generated import problems
+from seqtrain.data.locate import SPLITS
 from seqtrain.data.tables import read_table
 from seqtrain.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow
 
-SPLITS = ("train", "validation", "test")
 EVAL_BATCH = 64  # whatever the training batch, so that the rows scored are always the same
 
 

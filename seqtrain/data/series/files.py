@@ -1,12 +1,12 @@
 """Files of series: where they lie, and the address that a public one is fetched from."""
 
-import os
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 
 from seqtrain.config.series import PublicSeriesConfig, SeriesConfig
 from seqtrain.data.cache import cached, digest
+from seqtrain.data.locate import find_path, own_path
 from seqtrain.errors import DataError
 
 SUFFIXES = (".csv", ".parquet")
@@ -14,26 +14,20 @@ SECONDS = 10  # to wait for an answer from a public address
 
 
 def find_file(config: SeriesConfig) -> Path:
-    """``data.path``, else a public dataset's file under $SEQTRAIN_DATA_DIR, else what its address gave.
+    """The file of a dataset: ``data.path``, else a public one under $SEQTRAIN_DATA_DIR, else what its address gave.
 
     Raises:
-        DataError: if none of them is to be had; names the remedies.
+        DataError: if it cannot be found or fetched; names the remedies.
     """
-    public = config if isinstance(config, PublicSeriesConfig) else None
-    if config.path is not None:
-        path = Path(config.path).expanduser()
-        if path.is_dir():
-            return path / public.file if public else only_file(path)
-        if not path.is_file():
-            raise DataError(f"data.path={config.path}: no such file or folder")
+    if not isinstance(config, PublicSeriesConfig):
+        own = own_path(config, "a csv or parquet file")
+        return only_file(own) if own.is_dir() else own
+    path = find_path(config, "a csv or parquet file", config.folder)
+    if path is not None and path.is_dir():
+        path = path / config.file
+    if path is not None and (config.path is not None or path.is_file()):
         return path
-    if public is None:
-        raise DataError(f"data.path: must be given for data={config.name}: a csv or parquet file")
-    root = os.environ.get("SEQTRAIN_DATA_DIR")
-    path = Path(root or "").expanduser() / public.folder / public.file
-    if root and path.is_file():
-        return path
-    return cached("series", digest([public.url, public.file]), lambda folder: download(public, folder)) / public.file
+    return cached("series", digest([config.url, config.file]), lambda folder: download(config, folder)) / config.file
 
 
 def only_file(folder: Path) -> Path:

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqtrain.config.series import SeriesConfig
+from seqtrain.data.locate import SPLITS
 from seqtrain.errors import ConfigError, DataError
-
-SPLITS = ("train", "validation", "test")
 
 
 def split_rows(lengths: np.ndarray, config: SeriesConfig, origin: str) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Tagged sentences from files of columns (CoNLL) or of JSON rows."""
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqtrain.config.data import TaggingFilesConfig
-from seqtrain.data.tables import explain_damage, read_table, text_lines
+from seqtrain.data.locate import named_files, own_path, wanted_splits
+from seqtrain.data.tables import explain_damage, json_objects, read_table, text_lines, unreadable
 from seqtrain.errors import DataError
 
 if TYPE_CHECKING:
@@ -51,23 +51,14 @@ def find_files(config: TaggingFilesConfig) -> dict[str, Path]:
         DataError: if there is none, or a split has two.
     """
     types = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
-    if config.path is None:
-        raise DataError(f"data.path: must be given for data={config.name}: a {types} file, or a folder")
-    path = Path(config.path).expanduser()
+    path = own_path(config, f"a {types} file, or a folder")
     if path.is_file():
         return {"train": path}
-    if not path.is_dir():
-        raise DataError(f"data.path={config.path}: no such file or folder")
-    named = {"train": config.train_split, "validation": config.validation_split, "test": config.test_split}
-    files = {}
-    for split, name in named.items():
-        there = [path / f"{name}{suffix}" for suffix in SUFFIXES if (path / f"{name}{suffix}").is_file()]
-        if name is not None and len(there) > 1:
-            raise DataError(f"{path}: split {name!r} is there twice ({there[0].name}, {there[1].name}); remove one")
-        if name is not None and there:
-            files[split] = there[0]
+    named = wanted_splits(config)
+    found = {split: named_files(path, name, SUFFIXES) for split, name in named.items()}
+    files = {split: paths[0] for split, paths in found.items() if paths}
     if not files:
-        names = " or ".join(repr(name) for name in named.values() if name is not None)
+        names = " or ".join(map(repr, named.values()))
         raise DataError(f"{path}: has no file of split {names} (such as {config.train_split}.conll; {types})")
     return files
 
@@ -101,7 +92,7 @@ def read_lines(path: Path) -> list[str]:
             raise DataError(f"{path}: the file is empty")
         return text_lines(content)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        raise unreadable(path, error) from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: {explain_damage(path, error)}") from error
 
@@ -218,16 +209,8 @@ def read_objects(path: Path, lines: list[str], config: TaggingFilesConfig) -> tu
     """
     keys = {"data.tokens_key": config.tokens_key, "data.tags_key": config.tags_key}
     tokens, tags = [], []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, row in json_objects(path, lines):
         place = f"{path}: line {number}"
-        try:
-            row = json.loads(line)
-        except ValueError as fault:
-            raise DataError(f"{place} is not valid JSON ({fault})") from fault
-        if not isinstance(row, dict):
-            raise DataError(f"{place} is not a JSON object")
         for option, key in keys.items():
             if key not in row:
                 raise DataError(f"{place} has no {key!r} ({option}); its keys: {', '.join(row) or '(none)'}")

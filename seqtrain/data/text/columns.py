@@ -5,8 +5,9 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqtrain.config.data import TextClassificationConfig
-from seqtrain.data.tables import file_digest, read_table, split_files
+from seqtrain.config.data import HubTextConfig, TextClassificationConfig
+from seqtrain.data.locate import file_digest, find_path, split_files, wanted_splits
+from seqtrain.data.tables import read_table
 from seqtrain.data.text.labels import RawSplit
 from seqtrain.errors import DataError
 
@@ -14,31 +15,20 @@ if TYPE_CHECKING:
     import pyarrow
 
 
-def wanted_splits(config: TextClassificationConfig) -> dict[str, str]:
-    """The source's name of each split that the config wants."""
-    named = {"train": config.train_split, "validation": config.validation_split, "test": config.test_split}
-    return {split: name for split, name in named.items() if name is not None}
-
-
-def find_files(config: TextClassificationConfig, subset: str | None = None) -> dict[str, list[Path]]:
-    """Files of each split under ``data.path``; a single file serves as train.
+def find_files(config: TextClassificationConfig) -> dict[str, list[Path]] | None:
+    """Files of each split; a single file serves as train. None if only the hub may have them.
 
     Raises:
-        DataError: if the path or a train file is missing.
+        DataError: if the path is missing, or none of the files is there.
     """
-    if config.path is None:
-        raise DataError(
-            f"data.path: must be given for data={config.name}: a csv, tsv, jsonl or parquet file, or a folder"
-        )
-    path = Path(config.path).expanduser()
-    if path.is_file():
-        return {"train": [path]}
-    if not path.is_dir():
-        raise DataError(f"data.path={config.path}: no such file or folder")
-    return files_in(path, config, subset)
+    public = config if isinstance(config, HubTextConfig) else None
+    path = find_path(config, "a csv, tsv, jsonl or parquet file, or a folder", public.folder if public else None)
+    if path is None:
+        return None
+    return {"train": [path]} if path.is_file() else files_in(path, config, public.hub_subset if public else None)
 
 
-def files_in(folder: Path, config: TextClassificationConfig, subset: str | None = None) -> dict[str, list[Path]]:
+def files_in(folder: Path, config: TextClassificationConfig, subset: str | None) -> dict[str, list[Path]]:
     """Files of each wanted split in a folder, of those that are there; raises DataError if none is."""
     found = {split: split_files(folder, name, subset) for split, name in wanted_splits(config).items()}
     if not any(found.values()):

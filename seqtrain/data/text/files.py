@@ -1,5 +1,6 @@
 """A person's own files of labelled texts."""
 
+from pathlib import Path
 from typing import Any
 
 from seqtrain.config.data import TextFilesConfig
@@ -13,8 +14,14 @@ class TextFiles(TextClassification):
 
     config: TextFilesConfig
 
+    def files(self) -> dict[str, list[Path]]:
+        """Files of each split."""
+        files = find_files(self.config)
+        assert files is not None  # this dataset has no other source
+        return files
+
     def identity(self) -> Any:
-        return identify_files(find_files(self.config))
+        return identify_files(self.files())
 
     def read(self) -> dict[str, RawSplit]:
-        return read_files(find_files(self.config), self.config)
+        return read_files(self.files(), self.config)
