@@ -1,4 +1,4 @@
-"""Where the files of a dataset lie, which of them make up its splits, and digests of their contents."""
+"""Where the files of a dataset are, which of them make up its splits, and digests of their contents."""
 
 import hashlib
 import os

@@ -15,10 +15,12 @@ SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
 def read_table(path: Path) -> "pyarrow.Table":
-    """All columns of a file; those of csv and tsv are strings, and txt has one column ``text`` with a line a row.
+    """Read all columns of a file.
+
+    Columns of csv and tsv are strings. A txt file has one column ``text``, a row for each line.
 
     Raises:
-        DataError: if the file is missing, empty, of another type, or damaged; names the row where it can.
+        DataError: if the file is missing, empty, damaged or of an unknown type; names the row if possible.
     """
     import pyarrow as pa
 
@@ -50,16 +52,16 @@ def read_table(path: Path) -> "pyarrow.Table":
 
 
 def text_lines(content: bytes) -> list[str]:
-    """Lines of UTF-8 text, with or without carriage returns; unlike str.splitlines, no other character ends a line."""
+    """Lines of UTF-8 text that end in "\\n" or "\\r\\n"; unlike in str.splitlines, no other character ends a line."""
     lines = content.decode("utf-8-sig").split("\n")
     return [line.removesuffix("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
 
 
 def stdin_lines() -> "pyarrow.Table":
-    """Lines of stdin as the column ``text``.
+    """The lines of stdin as a table with the column ``text``.
 
     Raises:
-        DataError: if they are not UTF-8.
+        DataError: if stdin is not UTF-8.
     """
     import pyarrow as pa
 
@@ -70,7 +72,7 @@ def stdin_lines() -> "pyarrow.Table":
 
 
 def read_separated(path: Path, delimiter: str) -> "pyarrow.Table":
-    """A csv or tsv file with a header; every column as strings, an empty field as null."""
+    """Read a csv or tsv file with a header: every column as strings, an empty field as null."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -103,7 +105,7 @@ def json_objects(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[s
 
 
 def table_of_objects(objects: list[dict[str, Any]]) -> "pyarrow.Table":
-    """JSON objects as a table with a column for each key; values that no one type fits stand as JSON text."""
+    """A table with a column for each key of JSON objects; a column of mixed types is stored as JSON text."""
     import pyarrow as pa
 
     columns = {}

@@ -1,4 +1,4 @@
-"""Running text in files: where it lies, and which files make up its splits."""
+"""The files of a running text, and which of them make up its splits."""
 
 import re
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ TABLE_SUFFIXES = (".jsonl", ".parquet")
 
 
 def corpus_files(config: CorpusConfig) -> dict[str, list[Path]]:
-    """Files of each split, or of ``all`` where the text has no splits; none where only the hub is left.
+    """Files of each split, or of ``all`` if the text has no splits; empty if only the hub may have the text.
 
     Raises:
         DataError: if ``data.path`` is missing, or the folder holds no text.
@@ -25,7 +25,7 @@ def corpus_files(config: CorpusConfig) -> dict[str, list[Path]]:
 
 
 def corpus_path(config: CorpusConfig) -> Path | None:
-    """The file or folder of a text, of a public one that of its subset; None if only the hub may have it.
+    """The file or folder of a text, or the folder of its subset; None if only the hub may have the text.
 
     Raises:
         DataError: if ``data.path`` is missing.
@@ -38,9 +38,10 @@ def corpus_path(config: CorpusConfig) -> Path | None:
 
 
 def folder_files(folder: Path) -> dict[str, list[Path]]:
-    """Files of each split in a folder, of the first layout that has train; without one, ``all`` text files.
+    """Files of each split in a folder, by the first layout that finds train; if none does, ``all`` text files.
 
-    The layouts are ``<split>.<suffix>``, names with the split as a word (wiki.train.tokens), and folders of that name.
+    The layouts are: files ``<split>.<suffix>``; file names with the split as a word (wiki.train.tokens); folders named
+    after the split.
 
     Raises:
         DataError: if the folder holds no text, or a split in several formats.
@@ -55,7 +56,7 @@ def folder_files(folder: Path) -> dict[str, list[Path]]:
         for split, part in found.items():
             if layout is not split_of_folder and len({path.suffix for path in part}) > 1:
                 twice = ", ".join(str(path) for path in part[:4])
-                raise DataError(f"{folder}: split {split!r} is there in several formats ({twice}); keep one")
+                raise DataError(f"{folder}: split {split!r} has files of several formats ({twice}); keep one")
         return {split: [folder / path for path in part] for split, part in found.items() if part}
     if not known:
         raise DataError(
@@ -66,21 +67,21 @@ def folder_files(folder: Path) -> dict[str, list[Path]]:
 
 
 def split_of_name(path: Path) -> str | None:
-    """The split that a file in the folder itself is named after."""
+    """The split that a file directly in the folder is named after."""
     return only_split([path.stem]) if len(path.parts) == 1 else None
 
 
 def split_of_words(path: Path) -> str | None:
-    """The split that is a word of a file's name, in no folder that is named after a split."""
+    """The split that is a word of a file's name, unless a folder of the file is named after a split."""
     return None if split_of_folder(path) else only_split(re.findall("[a-z0-9]+", path.name.lower()))
 
 
 def split_of_folder(path: Path) -> str | None:
-    """The split that the outermost such folder of a file is named after."""
+    """The split that a folder of a file is named after; the outermost of several."""
     return next((split for part in path.parts[:-1] if (split := only_split([part]))), None)
 
 
 def only_split(words: Iterable[str]) -> str | None:
-    """The split that one of the words names; None if none is named, or several are."""
+    """The split that is among the words; None if there is none, or several."""
     named = {split for word in words for split, names in SPLIT_NAMES.items() if word in names}
     return named.pop() if len(named) == 1 else None

@@ -1,4 +1,4 @@
-"""Running text from the hub."""
+"""Running text from a dataset on the hub."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def fetch_corpus(config: PublicCorpusConfig) -> dict[str, Stream]:
-    """Fetch a text from the hub, or from the copy that `datasets` keeps on this machine.
+    """Fetch a text from the hub, or from the copy of it that `datasets` keeps on this machine.
 
     Raises:
-        DataError: if neither is to be had, within seconds and naming the remedies; or it has no train.
+        DataError: if the text is in neither place (see ``load_from_hub``), or has no train.
     """
     loaded = load_from_hub(config)
     if "train" not in loaded:
@@ -33,7 +33,7 @@ def fetch_corpus(config: PublicCorpusConfig) -> dict[str, Stream]:
 
 
 def read_table(table: "pyarrow.Table", where: str, config: PublicCorpusConfig) -> Iterator[Chunk]:
-    """The text column of a table."""
+    """The text column of a table as chunks."""
     column = config.text_column
     check_column(where, column, table.column_names)
     batches = table.select([column]).to_batches(max_chunksize=ROWS)

@@ -1,4 +1,4 @@
-"""Files of series: where they lie, and the address that a public one is fetched from."""
+"""Find the file of a series dataset, or fetch a public one from its address."""
 
 import urllib.request
 from http.client import HTTPException
@@ -10,11 +10,11 @@ from seqtrain.data.locate import find_path, own_path
 from seqtrain.errors import DataError
 
 SUFFIXES = (".csv", ".parquet")
-SECONDS = 10  # to wait for an answer from a public address
+SECONDS = 10  # timeout of a public address
 
 
 def find_file(config: SeriesConfig) -> Path:
-    """The file of a dataset: ``data.path``, else a public one under $SEQTRAIN_DATA_DIR, else what its address gave.
+    """The file of a dataset: at ``data.path``, else (if public) under $SEQTRAIN_DATA_DIR, else from its address.
 
     Raises:
         DataError: if it cannot be found or fetched; names the remedies.
@@ -31,7 +31,7 @@ def find_file(config: SeriesConfig) -> Path:
 
 
 def only_file(folder: Path) -> Path:
-    """The csv or parquet file of a folder; raises DataError unless there is exactly one."""
+    """The only csv or parquet file of a folder; raises DataError if there is none or more than one."""
     found = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path.is_file())
     if len(found) != 1:
         shown = f"{len(found)} files ({', '.join(path.name for path in found[:4])})" if found else "no file"
@@ -40,14 +40,14 @@ def only_file(folder: Path) -> Path:
 
 
 def download(config: PublicSeriesConfig, folder: Path) -> None:
-    """Fetch a public file into a folder; raises DataError naming the other ways."""
+    """Fetch a public file into a folder; raises DataError, which names the other ways to get it."""
     reason = "it has no public address"
     if config.url is not None:
         try:
             with urllib.request.urlopen(config.url, timeout=SECONDS) as response:
                 content = response.read()
         except (OSError, HTTPException, ValueError) as error:
-            reason = f"{config.url} cannot be had ({' '.join(str(error).split())[:150]})"
+            reason = f"{config.url} cannot be fetched ({' '.join(str(error).split())[:150]})"
         else:
             (folder / config.file).write_bytes(content)
             return

@@ -1,4 +1,4 @@
-"""A person's own files of labelled texts."""
+"""Labelled texts from the user's own files."""
 
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from seqtrain.data.text.labels import RawSplit
 
 
 class TextFiles(TextClassification):
-    """Files named by ``data.path``: one file, or a folder with files for each split."""
+    """Labelled texts at ``data.path``: one file, or a folder with files for each split."""
 
     config: TextFilesConfig
 

@@ -11,7 +11,7 @@ from seqtrain.data.text.labels import RawSplit
 
 
 class HubText(TextClassification):
-    """A dataset of the hub, or a local copy of it."""
+    """A dataset from the hub, or a local copy of it."""
 
     config: HubTextConfig
 
@@ -25,7 +25,7 @@ class HubText(TextClassification):
 
 
 def read_hub(config: HubTextConfig) -> dict[str, RawSplit]:
-    """Texts and labels of the wanted splits of a dataset of the hub."""
+    """Texts and labels of the wanted splits of a dataset on the hub."""
     loaded = load_from_hub(config)
     raw = {}
     for split, name in wanted_splits(config).items():
