@@ -19,8 +19,8 @@ from seqtrain.errors import ConfigError, DataError
 def split_rows(lengths: np.ndarray, config: SeriesConfig, origin: str) -> np.ndarray:
     """Ends of train, validation and test of each series, as rows from its start, (K, 3).
 
-    A size below 1 is a fraction of the series, rounded down. If fractions add up to 1, validation is what train and test
-    leave, as in Informer and later papers: ``int(n * 0.7)``, ``int(n * 0.2)`` and the rest.
+    A size below 1 is a fraction of the series, rounded down. If fractions add up to 1, validation is what train and
+    test leave, as in Informer and later papers: ``int(n * 0.7)``, ``int(n * 0.2)`` and the rest.
 
     Args:
         lengths: number of rows of each series, (K,).
