@@ -152,6 +152,6 @@ class Classification(Task):
         """Fit on train, score on the other splits, write scores.json."""
         from seqtrain.tasks.classification.baselines import classification_baselines
 
-        splits = {split: data.labelled_split(split) for split in data.sizes if split != "train"}
-        scores = classification_baselines(*data.labelled_split("train"), len(self.class_names), splits)
+        splits = {split: data.labeled_split(split) for split in data.sizes if split != "train"}
+        scores = classification_baselines(*data.labeled_split("train"), len(self.class_names), splits)
         (directory / "scores.json").write_text(json.dumps(scores))
