@@ -104,11 +104,11 @@ REFUSED = {
     ),
     "a column that is no number": (
         [hours(600).replace("\n", ",here\n").replace("load,here", "load,place"), "data.targets=[load,place]"],
-        ["column 'place': 'here' in row 1 is no finite number", "data.targets"],
+        ["column 'place': 'here' in row 1 is not a finite number", "data.targets"],
     ),
     "a value that is no number": (
         [hours(600).replace("01 06:00:00,60.0", "01 06:00:00,60 kW")],
-        ["column 'load': '60 kW' in row 7 is no finite number (1 in all)"],
+        ["column 'load': '60 kW' in row 7 is not a finite number (1 in all)"],
     ),
     "a value that is missing": (
         [hours(600).replace("01 06:00:00,60.0", "01 06:00:00,")],
@@ -116,10 +116,10 @@ REFUSED = {
     ),
     "a date that is none": (
         [hours(600).replace("2020-01-01 07:00:00", "soon")],
-        ["column 'date' (data.time_column): 'soon' in row 8 is no time", "2016-07-31 23:00"],
+        ["column 'date' (data.time_column): 'soon' in row 8 is not a time", "2016-07-31 23:00"],
     ),
     "dates that are none": (
-        [hours(600).replace("2020", "year")], ["'year-01-01 00:00:00' in row 1 is no time"],
+        [hours(600).replace("2020", "year")], ["'year-01-01 00:00:00' in row 1 is not a time"],
     ),
     "a target that the file lacks": (
         [hours(600), "data.targets=[laod]"], ["has no column 'laod' (data.targets)", "did you mean load?"],

@@ -1,4 +1,7 @@
-"""Prepared data on disk: made once under a lock, whole or not at all, found again by a digest of all that shaped it."""
+"""A cache of prepared data on disk.
+
+An entry is built once, under a lock, completely or not at all. Its name is a digest of everything it depends on.
+"""
 
 import hashlib
 import json
@@ -15,17 +18,17 @@ from seqtrain.errors import DataError
 
 
 def digest(value: Any) -> str:
-    """Digest of anything that JSON can hold."""
+    """Digest of a value that can be written as JSON."""
     return hashlib.blake2b(json.dumps(value, sort_keys=True).encode(), digest_size=16).hexdigest()
 
 
 def cached(kind: str, key: str, build: Callable[[Path], None]) -> Path:
-    """The directory of a prepared thing, built if it is not there yet.
+    """The directory of a cache entry, built if it does not exist yet.
 
     Args:
-        kind: sort of thing, a subdirectory of the cache.
-        key: digest of all that shapes it.
-        build: fills an empty directory, which takes its final name only once this returns.
+        kind: kind of entry, the name of a subdirectory of the cache.
+        key: digest of everything that the entry depends on.
+        build: fills an empty directory, which gets its final name only after this returns.
 
     Raises:
         DataError: if the cache cannot be written.

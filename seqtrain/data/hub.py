@@ -1,4 +1,4 @@
-"""Fetching datasets from the hub, quietly, and quickly where it cannot be reached."""
+"""Fetch datasets from the hub, without output, and without a long wait if it cannot be reached."""
 
 import logging
 import os
@@ -21,13 +21,13 @@ class OnHub(Protocol):
 
 
 def load_from_hub(config: OnHub) -> Any:
-    """Fetch a dataset from the hub, or from the copy that `datasets` keeps on this machine.
+    """Fetch a dataset from the hub, or from the copy of it that `datasets` keeps on this machine.
 
     Returns:
         A ``datasets.DatasetDict``.
 
     Raises:
-        DataError: if neither is to be had, within seconds and naming the remedies.
+        DataError: after a few seconds, if the dataset is in neither place; names the remedies.
     """
     if not hub_answers():
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -38,17 +38,17 @@ def load_from_hub(config: OnHub) -> Any:
     datasets.disable_progress_bars()
     try:
         return datasets.load_dataset(config.hub, config.hub_subset, revision=config.revision)
-    except Exception as error:  # the library raises a dozen kinds for "cannot be had"
+    except Exception as error:  # the library raises a dozen kinds of error
         reason = " ".join(str(error).split())[:150]
         raise DataError(
-            f"data={config.name}: no local copy, and {config.hub} cannot be had from the hub ({reason}); "
+            f"data={config.name}: no local copy, and {config.hub} cannot be fetched from the hub ({reason}); "
             f"give data.path=<file or folder>, or set SEQTRAIN_DATA_DIR to a folder that holds {config.folder}/, "
             "or connect to the hub"
         ) from error
 
 
 def hub_answers(timeout: float = 2.0) -> bool:
-    """Whether the hub (or the proxy to it) accepts a connection within ``timeout`` seconds, name look-up included."""
+    """Whether the hub, or its proxy, accepts a connection within ``timeout`` seconds, including the name look-up."""
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
     address = urlsplit(proxy or endpoint)

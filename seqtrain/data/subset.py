@@ -1,6 +1,6 @@
-"""Datasets of which only a part is used, to see quickly whether all works.
+"""Views of a dataset that use only a part of it, for a quick check that everything works.
 
-They are copies of the dataset's own object with other methods, and so of its own class, which tasks ask for.
+A view is a copy of the dataset object with some methods replaced. It keeps the class, which tasks check.
 """
 
 import math
@@ -17,13 +17,13 @@ from seqtrain.data.corpus.dataset import SegmentBatch
 
 
 def few_batches(data: Dataset, count: int | None) -> Dataset:
-    """The same data, of which evaluation reads only the first batches of a split.
+    """A dataset whose evaluation reads only the first batches of each split.
 
-    ``source_rows`` gives those of the rows in them, so that outputs and rows still belong together.
+    ``source_rows`` is restricted to the rows of these batches, so that it still matches the outputs.
 
     Args:
         data: the dataset.
-        count: batches with anything that is scored; None takes all.
+        count: number of batches with anything to score; None for all.
     """
     if count is None:
         return data
@@ -32,7 +32,7 @@ def few_batches(data: Dataset, count: int | None) -> Dataset:
         scored = 0
         for batch in data.eval_batches(split):
             yield batch
-            scored += batch.num_tokens > 0  # the first ones of running text may be there to be read only
+            scored += batch.num_tokens > 0  # the first batches of running text may be unscored context
             if scored == count:
                 break
 
@@ -47,7 +47,7 @@ def few_batches(data: Dataset, count: int | None) -> Dataset:
 
 
 def scored_rows(batch: Batch) -> np.ndarray:
-    """Place of each output of a batch among those of its split: its row or, in running text, its target."""
+    """Position of each output of a batch among those of its split: of its row or, for running text, of its target."""
     if not isinstance(batch, SegmentBatch):
         return batch.rows
     assert batch.positions is not None
@@ -56,13 +56,13 @@ def scored_rows(batch: Batch) -> np.ndarray:
 
 
 def one_batch(data: Dataset, rows: int | None) -> Dataset:
-    """The same data, of which training has one batch, the first, again and again.
+    """A dataset whose training consists of its first batch, once in every epoch.
 
-    Running text begins without a state each time.
+    For running text the state is reset before the batch.
 
     Args:
         data: the dataset.
-        rows: most rows, taken evenly from the batch; None takes all of it.
+        rows: largest number of rows, taken evenly from the batch; None for all.
     """
     batch = next(data.train_batches(0))
     if rows is not None:

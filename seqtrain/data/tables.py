@@ -1,9 +1,8 @@
-"""Tables from csv, tsv, jsonl, parquet and txt files, and the files that make up a split."""
+"""Tables from csv, tsv, jsonl, parquet and txt files."""
 
-import hashlib
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +15,12 @@ SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
 def read_table(path: Path) -> "pyarrow.Table":
-    """All columns of a file; those of csv and tsv are strings, and txt has one column ``text`` with a line a row.
+    """Read all columns of a file.
+
+    Columns of csv and tsv are strings. A txt file has one column ``text``, a row for each line.
 
     Raises:
-        DataError: if the file is missing, empty, of another type, or damaged; names the row where it can.
+        DataError: if the file is missing, empty, damaged or of an unknown type; names the row if possible.
     """
     import pyarrow as pa
 
@@ -32,7 +33,7 @@ def read_table(path: Path) -> "pyarrow.Table":
             case ".csv" | ".tsv":
                 table = read_separated(path, "\t" if path.suffix == ".tsv" else ",")
             case ".jsonl":
-                table = table_of_objects([json.loads(line) for line in text_lines(path.read_bytes()) if line.strip()])
+                table = table_of_objects([row for _, row in json_objects(path, text_lines(path.read_bytes()))])
             case ".parquet":
                 from pyarrow import parquet
 
@@ -51,16 +52,16 @@ def read_table(path: Path) -> "pyarrow.Table":
 
 
 def text_lines(content: bytes) -> list[str]:
-    """Lines of UTF-8 text, with or without carriage returns; unlike str.splitlines, no other character ends a line."""
+    """Lines of UTF-8 text that end in "\\n" or "\\r\\n"; unlike in str.splitlines, no other character ends a line."""
     lines = content.decode("utf-8-sig").split("\n")
     return [line.removesuffix("\r") for line in (lines[:-1] if lines[-1] == "" else lines)]
 
 
 def stdin_lines() -> "pyarrow.Table":
-    """Lines of stdin as the column ``text``.
+    """The lines of stdin as a table with the column ``text``.
 
     Raises:
-        DataError: if they are not UTF-8.
+        DataError: if stdin is not UTF-8.
     """
     import pyarrow as pa
 
@@ -71,7 +72,7 @@ def stdin_lines() -> "pyarrow.Table":
 
 
 def read_separated(path: Path, delimiter: str) -> "pyarrow.Table":
-    """A csv or tsv file with a header; every column as strings, an empty field as null."""
+    """Read a csv or tsv file with a header: every column as strings, an empty field as null."""
     import pyarrow as pa
     from pyarrow import csv
 
@@ -85,17 +86,28 @@ def read_separated(path: Path, delimiter: str) -> "pyarrow.Table":
     return csv.read_csv(path, read_options=read, parse_options=parse, convert_options=strings)
 
 
-def table_of_objects(objects: list[Any]) -> "pyarrow.Table":
-    """JSON objects as a table with a column for each key; values that no one type fits stand as JSON text.
+def json_objects(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Number (from 1) and object of each line of JSON Lines; blank lines are skipped.
 
     Raises:
-        ValueError: if one is not an object.
+        DataError: for a line that is not a JSON object.
     """
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{path}: line {number} is not valid JSON ({error})") from error
+        if not isinstance(row, dict):
+            raise DataError(f"{path}: line {number} is not a JSON object")
+        yield number, row
+
+
+def table_of_objects(objects: list[dict[str, Any]]) -> "pyarrow.Table":
+    """A table with a column for each key of JSON objects; a column of mixed types is stored as JSON text."""
     import pyarrow as pa
 
-    for row in objects:
-        if not isinstance(row, dict):
-            raise ValueError(f"{json.dumps(row)[:40]} is not a JSON object")
     columns = {}
     for key in dict.fromkeys(key for row in objects for key in row):
         values = [row.get(key) for row in objects]
@@ -107,50 +119,17 @@ def table_of_objects(objects: list[Any]) -> "pyarrow.Table":
 
 
 def explain_damage(path: Path, error: Exception) -> str:
-    """Why a file cannot be read, with the line where that can be told."""
+    """Why a file cannot be read, with the first line that is not UTF-8 if there is one."""
     if path.suffix != ".parquet":
         with path.open("rb") as file:
             for number, line in enumerate(file, start=1):
                 try:
-                    text = line.decode("utf-8-sig")
-                    if path.suffix == ".jsonl" and text.strip():
-                        json.loads(text)
+                    line.decode("utf-8-sig")
                 except UnicodeDecodeError as fault:
                     return f"line {number} is not UTF-8 (byte {fault.start}: {fault.reason}); convert the file to UTF-8"
-                except ValueError as fault:
-                    return f"line {number} is not valid JSON ({fault})"
     return " ".join(str(error).split())
 
 
-def split_files(folder: Path, split: str, subset: str | None = None) -> list[Path]:
-    """Files of a split in a folder, of the first layout that is there.
-
-    ``<split>.<suffix>``; all files of ``<split>/``; the hub's ``<split>-*.parquet``; the last two also one folder down,
-    in that named ``subset`` if there is one.
-
-    Raises:
-        DataError: if the split stands there in two formats.
-    """
-    single = [folder / f"{split}{suffix}" for suffix in SUFFIXES if (folder / f"{split}{suffix}").is_file()]
-    if len(single) > 1:
-        raise DataError(f"{folder}: split {split!r} is there twice ({single[0].name}, {single[1].name}); remove one")
-    if subset and (folder / subset).is_dir():
-        folder = folder / subset
-        single = single or split_files(folder, split)
-    for pattern in (f"{split}/*", f"{split}-*", f"*/{split}/*", f"*/{split}-*"):
-        single = single or known_files(folder.glob(pattern))
-    return single
-
-
-def known_files(paths: Iterable[Path]) -> list[Path]:
-    """Those of the paths that are files of a known type, sorted."""
-    return sorted(path for path in paths if path.suffix in SUFFIXES and path.is_file())
-
-
-def file_digest(path: Path) -> str:
-    """Digest of a file's bytes."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+def unreadable(path: Path, error: OSError) -> DataError:
+    """The error for a file that the operating system does not let us read."""
+    return DataError(f"{path}: cannot be read ({error.strerror or error})")

@@ -166,7 +166,7 @@ def test_classes_of_the_run_hold_for_other_data(small: Compose, finished: Finish
     train(small(f"data.path={tmp_path}/two.csv", "data.label_column=other", "trainer.max_steps=1"), second)
     changed = to_config(from_yaml(first.config_path))
     changed.data.label_column = "other"  # type: ignore[attr-defined]
-    with pytest.raises(DataError, match="none of the classes of train"):
+    with pytest.raises(DataError, match="not one of the classes of train"):
         evaluate(saved, changed, first, split="validation")
 
 

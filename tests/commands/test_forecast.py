@@ -265,7 +265,7 @@ def test_histories_that_cannot_be_used(hours: Run, shops: Run, tmp_path: Path) -
         hours.forecast(frame.rename(columns={"date": "when"}))
     with pytest.raises(DataError, match=r"has no column 'shop' \(data.id_column\)"):
         shops.forecast(shop.drop(columns="shop"))
-    with pytest.raises(DataError, match="'soon' in row 8 is no time"):
+    with pytest.raises(DataError, match="'soon' in row 8 is not a time"):
         hours.forecast(frame.astype({"date": str}).replace({"date": {"2020-01-01 07:00:00": "soon"}}))
     with pytest.raises(DataError, match="does not follow .* at the distance of other rows; the frequency is h"):
         hours.forecast(frame.assign(date=pd.date_range("2020-01-01", periods=100, freq="15min")))

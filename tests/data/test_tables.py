@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from seqtrain.data.tables import read_table, split_files, text_lines
+from seqtrain.data.tables import read_table, text_lines
 from seqtrain.errors import DataError
 
 ROWS = [
@@ -88,36 +88,3 @@ def test_json_values_are_kept_as_they_are(tmp_path: Path) -> None:
 def test_only_line_feeds_end_a_line() -> None:
     assert text_lines("a\u2028b\x0bc\r\n\nd\n".encode()) == ["a\u2028b\x0bc", "", "d"]
     assert text_lines(b"") == [] and text_lines(b"\xef\xbb\xbfa") == ["a"]
-
-
-@pytest.mark.parametrize(
-    "layout",
-    [
-        ["train.parquet", "test.parquet"],
-        ["data/train-00000-of-00002.parquet", "data/train-00001-of-00002.parquet", "data/test-0.parquet"],
-        ["train/0.csv", "test/0.csv"],
-        ["trained.csv", "train.jsonl", "test.jsonl"],
-        ["plain/train/0.parquet", "plain/test/0.parquet"],
-    ],
-)
-def test_layouts_of_split_files(tmp_path: Path, layout: list[str]) -> None:
-    for name in layout:
-        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
-        (tmp_path / name).write_text("x")
-    found = {split: [str(p.relative_to(tmp_path)) for p in split_files(tmp_path, split)] for split in ("train", "test")}
-    assert found["test"] == [name for name in layout if "test" in name]
-    assert found["train"] == [name for name in layout if "train" in name and "trained" not in name]
-
-
-def test_subset_is_searched_alone(tmp_path: Path) -> None:
-    for name in ("a/train.csv", "b/train.csv"):
-        (tmp_path / name).parent.mkdir()
-        (tmp_path / name).write_text("x")
-    assert split_files(tmp_path, "train", "b") == [tmp_path / "b/train.csv"]
-
-
-def test_a_split_in_two_formats_is_refused(tmp_path: Path) -> None:
-    for name in ("train.csv", "train.jsonl"):
-        (tmp_path / name).write_text("x")
-    with pytest.raises(DataError, match="is there twice"):
-        split_files(tmp_path, "train")

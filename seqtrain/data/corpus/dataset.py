@@ -1,7 +1,7 @@
-"""Running text for next-word prediction: rows that are read on from batch to batch.
+"""Running text for next-token prediction, in rows that continue from batch to batch.
 
 Training cuts a text into ``batch_size`` rows of equal length and serves segments of them in order, so that a row's
-state after one batch is its state before the next. Evaluation gives every token the whole text before it as context.
+state after one batch is its state before the next. In evaluation every token has the whole text before it as context.
 
 Shapes: N tokens of a split, B rows, T steps of a segment.
 """
@@ -24,9 +24,9 @@ from seqtrain.data.corpus.prepared import PreparedCorpus, prepare
 from seqtrain.data.corpus.tokenizers import CorpusTokenizer
 from seqtrain.errors import DataError
 
-EVAL_STEPS = 256  # of a segment in evaluation: speed and memory only, since the state is carried
+EVAL_STEPS = 256  # of a segment in evaluation; affects speed and memory only, since the state is carried
 EXAMPLE_STEPS = 128
-SHORTEST_SEGMENT = 5  # steps, where lengths are drawn; as the other figures of `cuts`, from AWD-LSTM
+SHORTEST_SEGMENT = 5  # steps, if lengths are random; like the other numbers in `cuts`, from AWD-LSTM
 
 SCORING = {
     StatePolicy.carry: "state carried over the whole text",
@@ -37,34 +37,34 @@ SCORING = {
 
 @dataclass
 class SegmentBatch(Batch):
-    """Segments of running text; every row has T real steps."""
+    """A batch of segments of running text; every row has T real steps."""
 
     positions: Tensor | None = None
-    """Place of each target in its split, (B, T)."""
+    """Position of each target in its split, (B, T)."""
     scored: Tensor | None = None
-    """Which targets count, (B, T); None: all."""
+    """Which targets are scored, (B, T); None: all."""
     num_characters: int = 0
-    """Characters of the targets that count; known in evaluation only."""
+    """Number of characters of the scored targets; known in evaluation only."""
     num_bytes: int = 0
-    """Bytes of them in UTF-8."""
+    """Number of UTF-8 bytes of the scored targets; known in evaluation only."""
 
     def shard(self, rank: int, size: int) -> Self:
-        """Characters and bytes are those of the whole batch, and count once, in the first process."""
+        """The share of one process; the characters and bytes of the whole batch are counted by the first process."""
         part = super().shard(rank, size)
         return part if rank == 0 else replace(part, num_characters=0, num_bytes=0)
 
 
 class RunningText(Dataset):
-    """A text of any source as tokens, each to be predicted from those before it.
+    """A text from any source as tokens, each of which is predicted from those before it.
 
     Args:
         config: the options.
-        seed: of the segments' lengths, where they are drawn.
+        seed: seed of the lengths of segments, if they are random.
         trained: directory of a run, whose tokenizer is used; None learns one from train.
         single_split: take all text at ``data.path`` as one split, ``test``.
 
     Raises:
-        DataError: where the text cannot be found, read or used, or is too short for ``batch_size`` rows.
+        DataError: if the text cannot be found, read or used, or is too short for ``batch_size`` rows.
     """
 
     targets = Targets.next_token
@@ -98,12 +98,13 @@ class RunningText(Dataset):
     def num_batches(self, epoch: int) -> int:
         return len(self.cuts(epoch))
 
-    @functools.lru_cache(maxsize=2)  # noqa: B019  # of the few datasets that there ever are
+    @functools.lru_cache(maxsize=2)  # noqa: B019  # there are never more than a few datasets
     def cuts(self, epoch: int) -> list[tuple[int, int]]:
-        """Start and length of each segment of the rows of train.
+        """Start and length of each training segment of an epoch.
 
-        Source of the drawn lengths: Merity et al. 2018, section 4.1: most about ``bptt_len`` and one in twenty about
-        half of it, with a standard deviation of 5.
+        Random lengths have a standard deviation of 5 around ``bptt_len`` or, one in twenty, around half of it.
+
+        Source: Merity et al. 2018, section 4.1.
         """
         cuts, start = [], 0
         rng = np.random.default_rng([self.seed, epoch])
@@ -128,14 +129,14 @@ class RunningText(Dataset):
             yield batch
 
     def eval_batches(self, split: str) -> Iterator[Batch]:
-        """Every token but the first as a target once, as if the split were read in one go.
+        """Batches with every token but the first as a target once, as if the split were read in one piece.
 
-        The split is cut into ``eval_batch_size`` rows; a row first reads the ``eval_warmup`` steps before its own,
-        unscored, so that its state is that of the whole text as far as the model remembers.
+        The split is cut into ``eval_batch_size`` rows. A row first reads the ``eval_warmup`` steps before its start
+        without scoring them, so that its state is that after the whole text, as far as the model remembers.
         """
         config = self.config
         targets = self.sizes[split] - 1
-        # Where segments start anew, they must do so at the same places in rows of every number.
+        # If the state is reset at each segment, it must be at the same positions for any number of rows.
         unit = config.bptt_len if config.state is StatePolicy.reset_batch else 1
         own = -(-targets // (config.eval_batch_size * unit)) * unit
         rows = np.arange(-(-targets // own))[:, None] * own
@@ -144,7 +145,7 @@ class RunningText(Dataset):
         for first in range(-warmup, own, EVAL_STEPS):
             step = np.arange(first, min(first + EVAL_STEPS, own))
             positions = rows + step
-            inside = (positions >= 0) & (positions < targets)  # the first rows have less to read before their own
+            inside = (positions >= 0) & (positions < targets)  # the first rows have less text before their start
             restarts = self.restarts(split, positions) | (positions == 0)
             restarts[:, 0] |= first == -warmup
             if config.state is StatePolicy.reset_batch:
@@ -158,7 +159,7 @@ class RunningText(Dataset):
             yield batch
 
     def restarts(self, split: str, positions: np.ndarray) -> np.ndarray:
-        """Which steps begin a document, where that forgets the state, (B, T)."""
+        """True at the steps that begin a document, (B, T); nowhere unless documents reset the state."""
         if self.config.state is not StatePolicy.reset_document:
             return np.zeros(positions.shape, dtype=bool)
         documents = self.documents[split]
@@ -166,7 +167,7 @@ class RunningText(Dataset):
         return documents[next_one] == positions
 
     def segments(self, split: str, positions: np.ndarray, restarts: np.ndarray) -> SegmentBatch:
-        """The tokens at ``positions`` (B, T) as inputs, those after them as targets."""
+        """A batch with the tokens at ``positions`` (B, T) as inputs and those after them as targets."""
         tokens = self.tokens[split]
         inputs, targets = (torch.from_numpy(tokens[positions + shift].astype(np.int64)) for shift in (0, 1))
         return SegmentBatch(
@@ -180,7 +181,7 @@ class RunningText(Dataset):
         )
 
     def source_rows(self, split: str) -> np.ndarray:
-        """Places of the targets, (N - 1,)."""
+        """Positions of the targets in the split, (N - 1,)."""
         return np.arange(1, self.sizes[split])
 
     def examples(self, split: str, count: int) -> tuple[Batch, list[list[str]]]:
@@ -192,7 +193,7 @@ class RunningText(Dataset):
         return batch, [[names[token] for token in row] for row in batch.inputs.tolist()]
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Tokens as text."""
+        """The text of tokens."""
         return self.tokenizer.decode(tokens)
 
     def token_names(self) -> list[str]:
@@ -206,19 +207,19 @@ class RunningText(Dataset):
 
     @property
     def tokenizer(self) -> CorpusTokenizer:
-        """The tokenizer that the tokens were made with."""
+        """The tokenizer that produced the tokens."""
         return self.prepared.tokenizer
 
     @functools.cached_property
     def token_lengths(self) -> tuple[np.ndarray, np.ndarray]:
-        """Characters and bytes of each token of the vocabulary, (V,) each."""
+        """Numbers of characters and bytes of each token of the vocabulary, (V,) each."""
         return self.tokenizer.token_lengths()
 
 
 def segments_of(tokens: np.ndarray, config: CorpusConfig) -> Iterator[SegmentBatch]:
-    """A text's tokens (N,), at least two, as one row of segments: every token but the first is a target once.
+    """Segments of one row of tokens (N,), N at least 2: every token but the first is a target once.
 
-    The state begins with zeros, and again with each segment where ``config.state`` says so.
+    The state starts from zeros, and is reset at each segment if ``config.state`` says so.
     """
     resets = config.state is StatePolicy.reset_batch
     steps = config.bptt_len if resets else EVAL_STEPS

@@ -1,20 +1,19 @@
-"""Running text in files: where it lies, and which files make up its splits."""
+"""The files of a running text, and which of them make up its splits."""
 
-import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from seqtrain.config.corpus import CorpusConfig, PublicCorpusConfig
+from seqtrain.data.locate import SPLIT_NAMES, SPLITS, find_path
 from seqtrain.errors import DataError
 
 TEXT_SUFFIXES = (".txt", ".text", ".md", ".py", ".tokens", ".raw", "")
 TABLE_SUFFIXES = (".jsonl", ".parquet")
-SPLIT_NAMES = {"train": ("train",), "validation": ("valid", "validation", "val", "dev"), "test": ("test",)}
 
 
 def corpus_files(config: CorpusConfig) -> dict[str, list[Path]]:
-    """Files of each split, or of ``all`` where the text has no splits; none where only the hub is left.
+    """Files of each split, or of ``all`` if the text has no splits; empty if only the hub may have the text.
 
     Raises:
         DataError: if ``data.path`` is missing, or the folder holds no text.
@@ -26,31 +25,23 @@ def corpus_files(config: CorpusConfig) -> dict[str, list[Path]]:
 
 
 def corpus_path(config: CorpusConfig) -> Path | None:
-    """``data.path``, else a public text's folder under $SEQTRAIN_DATA_DIR; None where that is not there.
+    """The file or folder of a text, or the folder of its subset; None if only the hub may have the text.
 
     Raises:
         DataError: if ``data.path`` is missing.
     """
-    if config.path is not None:
-        path = Path(config.path).expanduser()
-        if not path.is_file() and not path.is_dir():
-            raise DataError(f"data.path={config.path}: no such file or folder")
-        return path
-    if not isinstance(config, PublicCorpusConfig):
-        raise DataError(f"data.path: must be given for data={config.name}: a text file, or a folder")
-    root = os.environ.get("SEQTRAIN_DATA_DIR")
-    if not root:
-        return None
-    folder = Path(root).expanduser() / config.folder
-    if config.hub_subset and (folder / config.hub_subset).is_dir():
-        return folder / config.hub_subset
-    return folder if folder.is_dir() else None
+    public = config if isinstance(config, PublicCorpusConfig) else None
+    path = find_path(config, "a text file, or a folder", public.folder if public else None)
+    if path and public and public.path is None and public.hub_subset and (path / public.hub_subset).is_dir():
+        return path / public.hub_subset
+    return path
 
 
 def folder_files(folder: Path) -> dict[str, list[Path]]:
-    """Files of each split in a folder, of the first layout that has train; without one, ``all`` text files.
+    """Files of each split in a folder, by the first layout that finds train; if none does, ``all`` text files.
 
-    The layouts are ``<split>.<suffix>``, names with the split as a word (wiki.train.tokens), and folders of that name.
+    The layouts are: files ``<split>.<suffix>``; file names with the split as a word (wiki.train.tokens); folders named
+    after the split.
 
     Raises:
         DataError: if the folder holds no text, or a split in several formats.
@@ -59,13 +50,13 @@ def folder_files(folder: Path) -> dict[str, list[Path]]:
     shown = [path for path in paths if not any(part.startswith(".") for part in path.parts)]
     known = sorted(path for path in shown if path.suffix in TEXT_SUFFIXES + TABLE_SUFFIXES)
     for layout in (split_of_name, split_of_words, split_of_folder):
-        found = {split: [path for path in known if layout(path) == split] for split in SPLIT_NAMES}
+        found = {split: [path for path in known if layout(path) == split] for split in SPLITS}
         if not found["train"]:
             continue
         for split, part in found.items():
             if layout is not split_of_folder and len({path.suffix for path in part}) > 1:
                 twice = ", ".join(str(path) for path in part[:4])
-                raise DataError(f"{folder}: split {split!r} is there in several formats ({twice}); keep one")
+                raise DataError(f"{folder}: split {split!r} has files of several formats ({twice}); keep one")
         return {split: [folder / path for path in part] for split, part in found.items() if part}
     if not known:
         raise DataError(
@@ -76,21 +67,21 @@ def folder_files(folder: Path) -> dict[str, list[Path]]:
 
 
 def split_of_name(path: Path) -> str | None:
-    """The split that a file in the folder itself is named after."""
+    """The split that a file directly in the folder is named after."""
     return only_split([path.stem]) if len(path.parts) == 1 else None
 
 
 def split_of_words(path: Path) -> str | None:
-    """The split that is a word of a file's name, in no folder that is named after a split."""
+    """The split that is a word of a file's name, unless a folder of the file is named after a split."""
     return None if split_of_folder(path) else only_split(re.findall("[a-z0-9]+", path.name.lower()))
 
 
 def split_of_folder(path: Path) -> str | None:
-    """The split that the outermost such folder of a file is named after."""
+    """The split that a folder of a file is named after; the outermost of several."""
     return next((split for part in path.parts[:-1] if (split := only_split([part]))), None)
 
 
 def only_split(words: Iterable[str]) -> str | None:
-    """The split that one of the words names; None if none is named, or several are."""
+    """The split that is among the words; None if there is none, or several."""
     named = {split for word in words for split, names in SPLIT_NAMES.items() if word in names}
     return named.pop() if len(named) == 1 else None

@@ -1,4 +1,4 @@
-"""The source code of Python's own standard library as running text, every file a document."""
+"""The source code of Python's standard library as running text: every file is a document."""
 
 import hashlib
 import os
@@ -8,17 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seqtrain.config.corpus import LibraryCorpusConfig
-from seqtrain.data.corpus.reading import unreadable
 from seqtrain.data.corpus.stream import Chunk
+from seqtrain.data.locate import SPLITS
+from seqtrain.data.tables import unreadable
 from seqtrain.errors import DataError
 
 NOT_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "idle_test"}
 
 
 def library_files(config: LibraryCorpusConfig) -> dict[str, list[Path]]:
-    """Sources of the standard library by split: each file by a digest of its path, the same on every machine."""
+    """Source files of the standard library by split, chosen by a digest of the path: the same on every machine."""
     folder, paths = find_library()
-    files: dict[str, list[Path]] = {"train": [], "validation": [], "test": []}
+    files: dict[str, list[Path]] = {split: [] for split in SPLITS}
     test, apart = config.test_size, config.test_size + config.validation_size
     for path in paths:
         place = int.from_bytes(hashlib.blake2b(path.encode(), digest_size=8).digest()) / 2**64
@@ -27,10 +28,10 @@ def library_files(config: LibraryCorpusConfig) -> dict[str, list[Path]]:
 
 
 def find_library() -> tuple[Path, list[str]]:
-    """Folder of the standard library, and its sources without tests, as paths in it with slashes, sorted.
+    """Folder of the standard library, and its source files without tests: sorted paths in the folder, with slashes.
 
     Raises:
-        DataError: if it has none: they are zipped or stripped.
+        DataError: if there are no source files, because they are zipped or stripped.
     """
     folder = Path(sysconfig.get_path("stdlib"))
     found: list[Path] = []
@@ -40,14 +41,14 @@ def find_library() -> tuple[Path, list[str]]:
     paths = sorted(path.relative_to(folder).as_posix() for path in found if path.is_file())
     if not paths:
         raise DataError(
-            f"no sources of the standard library in {folder}: its .py files are not there (zipped or stripped); "
+            f"no sources of the standard library in {folder}: its .py files are missing (zipped or stripped); "
             "run seqtrain with a full installation of Python, or choose another dataset"
         )
     return folder, paths
 
 
 def read_sources(paths: list[Path]) -> Iterator[Chunk]:
-    """Each source that Python itself could decode, as a document."""
+    """The source files as documents, without those that Python cannot decode."""
     for path in paths:
         try:
             with tokenize.open(path) as file:

@@ -1,4 +1,4 @@
-"""Running text as memory-mapped tokens: prepared once by streaming, so that memory does not grow with the text."""
+"""Running text as memory-mapped tokens, prepared once as a stream: memory does not grow with the text."""
 
 import functools
 import hashlib
@@ -19,11 +19,11 @@ from seqtrain.data.corpus.tokenizers import CorpusTokenizer, SymbolTokenizer, lo
 from seqtrain.data.corpus.vocabulary import learn_tokenizer
 from seqtrain.errors import DataError
 
-FORMAT = 1  # of the prepared files; raise it when they or what goes into them changes
+FORMAT = 1  # version of the prepared files; increase it when their format or contents change
 
 
 def prepare(config: CorpusConfig, tokenizer: Path | None = None, single_split: bool = False) -> Path:
-    """The cached directory of a text's tokens, written if it is not there yet; ``PreparedCorpus`` opens it.
+    """The cache directory of a text's tokens, written if it does not exist yet; ``PreparedCorpus`` opens it.
 
     Args:
         config: the options.
@@ -31,7 +31,7 @@ def prepare(config: CorpusConfig, tokenizer: Path | None = None, single_split: b
         single_split: take all text at ``data.path`` as one split, ``test``; needs a tokenizer.
 
     Raises:
-        DataError: if the text is not to be had, cannot be decoded, or is too short.
+        DataError: if the text cannot be found or decoded, or is too short.
         RunError: if the given tokenizer cannot be read.
     """
     assert tokenizer is not None or not single_split
@@ -46,13 +46,13 @@ def prepare(config: CorpusConfig, tokenizer: Path | None = None, single_split: b
         content = tokenizer.read_text(encoding="utf-8")
         directory = cache_directory() / "corpus" / digest(key)
         if directory.is_dir() and (directory / "tokenizer.json").read_text(encoding="utf-8") == content:
-            return directory  # the training run's own
+            return directory  # that of the training run
         key["tokenizer"] = content
     return cached("corpus", digest(key), functools.partial(_build, config, given, single_split))
 
 
 def _build(config: CorpusConfig, given: CorpusTokenizer | None, single_split: bool, directory: Path) -> None:
-    """Write the tokens of every split, and what is known of them, into an empty directory."""
+    """Write the tokens of every split, their tokenizer and meta.json into an empty directory."""
     words = (given.kind if given else config.tokenizer) is TokenKind.word
     corpus = open_corpus(config, words, single_split)
     tokenizer = given or learn_tokenizer(config, corpus.splits)
@@ -81,12 +81,12 @@ def _build(config: CorpusConfig, given: CorpusTokenizer | None, single_split: bo
 
 
 class Tally:
-    """What is counted while a split passes by.
+    """Counts of a split's characters, bytes, tokens and documents, made while its text is tokenised.
 
     Args:
-        split: its name.
+        split: name of the split.
         stream: its text.
-        fingerprint: of all splits, to which the name and the text are added.
+        fingerprint: digest of all splits, updated with the name and the text.
     """
 
     def __init__(self, split: str, stream: Stream, fingerprint: "hashlib.blake2b"):
@@ -94,7 +94,7 @@ class Tally:
         self.characters = self.bytes = self.tokens = self.unknown = self.documents = 0
 
     def counted(self) -> Iterator[Chunk]:
-        """The chunks, as they are."""
+        """The chunks, unchanged, counted as they pass."""
         self.fingerprint.update(f"{self.split}\n".encode())
         for chunk in self.stream():
             content = chunk.text.encode()
@@ -105,13 +105,13 @@ class Tally:
         self.fingerprint.update(self.bytes.to_bytes(8, "little"))
 
     def write_tokens(self, path: Path, tokenizer: CorpusTokenizer, dtype: np.dtype) -> "array[int]":
-        """Write the tokens chunk by chunk; returns where documents begin."""
+        """Write the tokens chunk by chunk; returns the positions at which documents begin."""
         starts, begins = array("q"), False
         with path.open("wb") as file:
             for chunk in end_lines(self.counted) if tokenizer.kind is TokenKind.word else self.counted():
                 ids = tokenizer.encode(chunk.text)
                 begins = begins or chunk.starts_document
-                if begins and len(ids):  # a document of blanks alone has no words
+                if begins and len(ids):  # a document of nothing but blanks has no words
                     starts.append(self.tokens)
                     begins = False
                 if tokenizer.unknown is not None:
@@ -129,7 +129,7 @@ def _too_short(corpus: Corpus, split: str, tokens: int) -> DataError:
 
 
 def _notes(corpus: Corpus, tokenizer: CorpusTokenizer, tallies: dict[str, Tally], single_split: bool) -> Iterator[str]:
-    """Lines for the user."""
+    """Remarks for the user on how the text was split and tokenised."""
     for split, how in corpus.apart.items():
         yield f"{split}: {tallies[split].characters:,} characters set apart (data.{split}_size), {how}"
     if not single_split and "test" not in tallies:
@@ -142,10 +142,10 @@ def _notes(corpus: Corpus, tokenizer: CorpusTokenizer, tallies: dict[str, Tally]
 
 
 class PreparedCorpus:
-    """A directory that ``prepare`` wrote.
+    """The tokens and tokenizer of a directory that ``prepare`` wrote.
 
     Args:
-        directory: its path.
+        directory: path of the directory.
     """
 
     def __init__(self, directory: Path):
@@ -153,15 +153,15 @@ class PreparedCorpus:
         self.meta: dict[str, Any] = json.loads((directory / "meta.json").read_text())
 
     def tokens(self, split: str) -> np.ndarray:
-        """Tokens of a split, (N,) uint16 or uint32, memory-mapped."""
+        """Tokens of a split, memory-mapped, (N,), uint16 or uint32."""
         dtype = np.dtype(self.meta["dtype"]).newbyteorder("<")
         return np.memmap(self.directory / f"{split}.tokens", dtype=dtype, mode="r")
 
     def documents(self, split: str) -> np.ndarray:
-        """Where documents begin in a split's tokens, (D,) int64, rising from 0, memory-mapped."""
+        """Positions at which documents begin in a split, memory-mapped, (D,), int64, ascending from 0."""
         return np.load(self.directory / f"{split}.documents.npy", mmap_mode="r")
 
     @functools.cached_property
     def tokenizer(self) -> CorpusTokenizer:
-        """The tokenizer that the tokens were made with."""
+        """The tokenizer that produced the tokens."""
         return load_tokenizer(self.directory / "tokenizer.json")

@@ -1,7 +1,6 @@
-"""Reading text files, and the text column of tables, as chunks; memory does not grow with the file."""
+"""Read text files, and the text column of tables, in chunks: memory does not grow with the file."""
 
 import codecs
-import json
 import re
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -11,15 +10,15 @@ from typing import Any
 from seqtrain.config.corpus import CorpusConfig
 from seqtrain.data.corpus.files import TABLE_SUFFIXES
 from seqtrain.data.corpus.stream import Chunk
-from seqtrain.data.tables import explain_damage
+from seqtrain.data.tables import explain_damage, json_objects, unreadable
 from seqtrain.errors import DataError
 
-BLOCK = 1 << 20  # bytes of a file read at a time; a line longer than this is passed on in parts
+BLOCK = 1 << 20  # bytes of a file read at a time; a longer line is passed on in parts
 ROWS = 256  # rows of a table read at a time
 
 
 def read_files(paths: list[Path], config: CorpusConfig) -> Iterator[Chunk]:
-    """Text files, and the text column of jsonl and parquet files, one after the other.
+    """Chunks of text files, and of the text column of jsonl and parquet files, one file after the other.
 
     Raises:
         DataError: if one cannot be read or decoded, or has no such column of text.
@@ -37,7 +36,7 @@ def read_files(paths: list[Path], config: CorpusConfig) -> Iterator[Chunk]:
 
 
 def read_text(path: Path) -> Iterator[str]:
-    """A UTF-8 file in parts that end at a line's end; of longer lines, before a blank if there is one."""
+    """Read a UTF-8 file in parts that end with a line; parts of a very long line end before a blank if it has one."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     rest, position, begun = "", 0, False
     try:
@@ -63,40 +62,38 @@ def read_text(path: Path) -> Iterator[str]:
 
 
 def line_cut(text: str) -> int:
-    """Where to cut a text that goes on: after its last line; 0 to wait for more of a line that is not too long."""
+    """Where to cut an incomplete text: after its last line; 0 to wait for the end of a line that is not too long."""
     if cut := text.rfind("\n") + 1:
         return cut
     if len(text) < BLOCK:
         return 0
-    blank = text.rfind(" ")  # before it: byte-level pairs join a blank to the word that follows
-    return blank if blank > 0 else len(text) - text.endswith("\r")  # "\r" may be half of a line's end
+    blank = text.rfind(" ")  # cut before it: byte-level BPE joins a blank to the word after it
+    return blank if blank > 0 else len(text) - text.endswith("\r")  # "\r" may be the first half of a line end
 
 
 def read_jsonl(path: Path, column: str) -> Iterator[str]:
-    """The text of each line's object."""
+    """The text of the object in each line."""
+    for number, row in json_objects(path, read_lines(path)):
+        where = f"{path}: line {number}"
+        check_column(where, column, row)
+        yield from checked_texts([row[column]], where, column)
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """The lines of a UTF-8 file, one by one."""
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                where = f"{path}: line {number}"
+            for line in file:
                 try:
-                    text = line.decode().removeprefix("\ufeff")
-                    if not text.strip():
-                        continue
-                    row = json.loads(text)
+                    yield line.decode().removeprefix("\ufeff")
                 except UnicodeDecodeError as error:
                     raise not_utf8(path, file.tell() - len(line), error) from error
-                except ValueError as error:
-                    raise DataError(f"{where} is not valid JSON ({error})") from error
-                if not isinstance(row, dict):
-                    raise DataError(f"{where} is not a JSON object")
-                check_column(where, column, row)
-                yield from checked_texts([row[column]], where, column)
     except OSError as error:
         raise unreadable(path, error) from error
 
 
 def read_parquet(path: Path, column: str) -> Iterator[str]:
-    """The text of each row."""
+    """The text of each row of a parquet file."""
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -110,7 +107,7 @@ def read_parquet(path: Path, column: str) -> Iterator[str]:
 
 
 def row_chunks(rows: Iterator[str], lines: bool, first: bool) -> Iterator[Chunk]:
-    """Rows as documents; or as ``lines`` of one text, of which they are the ``first`` or go on with it."""
+    """Chunks of rows: each row a document or, with ``lines``, a line of one text, which begins here if ``first``."""
     if not lines:
         yield from (Chunk(row, True) for row in rows if row)
         return
@@ -120,26 +117,21 @@ def row_chunks(rows: Iterator[str], lines: bool, first: bool) -> Iterator[Chunk]
 
 
 def checked_texts(values: Iterable[Any], where: str, column: str) -> Iterator[str]:
-    """Values of a text column, without nulls; raises DataError if one is no text."""
+    """Values of a text column without nulls; raises DataError for a value that is not text."""
     for value in values:
         if value is None:
             continue
         if not isinstance(value, str) or (not value.isascii() and re.search("[\ud800-\udfff]", value)):
-            raise DataError(f"{where}: column {column!r} (data.text_column) holds a value that is no text")
+            raise DataError(f"{where}: column {column!r} (data.text_column) holds a value that is not text")
         yield value
 
 
 def check_column(where: str, column: str, names: Iterable[str]) -> None:
-    """Raise DataError, naming the columns that there are, if the text column is none of them."""
+    """Raise DataError if the text column is missing; the error names the existing columns."""
     if column not in names:
         raise DataError(f"{where} has no column {column!r} (data.text_column); its columns: {', '.join(names)}")
 
 
 def not_utf8(path: Path, start: int, error: UnicodeDecodeError) -> DataError:
-    """The error for a byte of a file whose part from byte ``start`` on could not be decoded."""
+    """The error for a file that could not be decoded; ``start`` is the position of the part that failed."""
     return DataError(f"{path}: byte {start + error.start} is not UTF-8 ({error.reason}); convert the file to UTF-8")
-
-
-def unreadable(path: Path, error: OSError) -> DataError:
-    """The error for a file that the operating system does not give."""
-    return DataError(f"{path}: cannot be read ({error.strerror or error})")

@@ -1,4 +1,4 @@
-"""Running text from any source (files, the hub, Python's own library), every split as a stream of chunks."""
+"""Running text from any source (files, the hub, Python's standard library): each split is a stream of chunks."""
 
 import platform
 import re
@@ -14,32 +14,32 @@ from seqtrain.data.corpus.hub import fetch_corpus
 from seqtrain.data.corpus.library import find_library, library_files, read_sources
 from seqtrain.data.corpus.reading import read_files
 from seqtrain.data.corpus.stream import Stream, begin_documents, cut_end
-from seqtrain.data.tables import file_digest
+from seqtrain.data.locate import file_digest
 from seqtrain.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A text with its splits, in the order train, validation, test; each can be read any number of times."""
+    """A text as splits in the order train, validation, test; each can be read any number of times."""
 
     origin: str
     """The file, folder or dataset, for messages."""
     splits: dict[str, Stream]
     apart: dict[str, str]
-    """How each split that the source does not have was set apart."""
+    """How each split that the source lacks was cut from the rest."""
 
 
 def open_corpus(config: CorpusConfig, words: bool, single_split: bool = False) -> Corpus:
-    """Find the text; what has no splits is read once to measure it, and cut at its end.
+    """Find a text and its splits; a text without splits is read once to measure it, and cut at its end.
 
     Args:
         config: the options.
-        words: cut after the end of a line (in a line without end, before a blank), not within a word.
+        words: cut after a line (before a blank if the line does not end in the chunk), not within a word.
         single_split: take all text as one split, ``test``.
 
     Raises:
-        ConfigError: if ``data.document_start`` is no regular expression.
-        DataError: if the text is not to be had; later, when a split is read, if it cannot be decoded.
+        ConfigError: if ``data.document_start`` is not a regular expression.
+        DataError: if the text cannot be found; later, when a split is read, if it cannot be decoded.
     """
     origin, streams = find_text(config)
     if config.document_start is not None:
@@ -61,7 +61,7 @@ def open_corpus(config: CorpusConfig, words: bool, single_split: bool = False) -
 
 
 def find_text(config: CorpusConfig) -> tuple[str, dict[str, Stream]]:
-    """Where the text lies, for messages, and its splits; ``all`` where files have none."""
+    """The place of a text, for messages, and its splits; ``all`` if its files have none."""
     if isinstance(config, LibraryCorpusConfig):
         sources = library_files(config)
         return sysconfig.get_path("stdlib"), {split: partial(read_sources, part) for split, part in sources.items()}
@@ -73,15 +73,15 @@ def find_text(config: CorpusConfig) -> tuple[str, dict[str, Stream]]:
 
 
 def document_pattern(expression: str) -> re.Pattern[str]:
-    """``data.document_start``, compiled."""
+    """The compiled pattern of ``data.document_start``."""
     try:
         return re.compile(expression)
     except re.error as error:
-        raise ConfigError(f"data.document_start={expression!r}: is no regular expression ({error})") from error
+        raise ConfigError(f"data.document_start={expression!r}: is not a regular expression ({error})") from error
 
 
 def identity(config: CorpusConfig) -> Any:
-    """What tells this text from any other (as JSON); the hub is not asked."""
+    """What identifies the text and its contents, as JSON; the hub is not contacted."""
     if isinstance(config, LibraryCorpusConfig):
         folder, paths = find_library()
         return ["library", platform.python_version(), [[path, (folder / path).stat().st_size] for path in paths]]

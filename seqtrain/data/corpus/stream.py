@@ -1,4 +1,4 @@
-"""Text as a stream of chunks, and what is done to one: beginning documents, ending lines, cutting off parts."""
+"""Text as a stream of chunks, and operations on it: beginning documents, ending lines, cutting it into parts."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from functools import partial
 
 @dataclass(frozen=True)
 class Chunk:
-    """A part of a text, never empty; as it is read, it ends with a line or a document, if lines are not very long."""
+    """A part of a text, never empty; as read, it ends with a line or a document, unless a line is very long."""
 
     text: str
     starts_document: bool
@@ -20,8 +20,8 @@ Stream = Callable[[], Iterator[Chunk]]
 
 
 def begin_documents(stream: Stream, pattern: re.Pattern[str]) -> Iterator[Chunk]:
-    """Chunks cut so that every line that the pattern matches as a whole begins a document."""
-    continues = False  # the last line of the chunk before
+    """Cut chunks so that every line that the pattern matches completely begins a document."""
+    continues = False  # whether the last line of the previous chunk goes on
     for chunk in stream():
         begin = position = 0
         starts = chunk.starts_document
@@ -36,7 +36,7 @@ def begin_documents(stream: Stream, pattern: re.Pattern[str]) -> Iterator[Chunk]
 
 
 def end_lines(stream: Stream) -> Iterator[Chunk]:
-    """A stream with a "\\n" after the last line of each document that lacks it, as words want."""
+    """Add a "\\n" to the last line of each document that lacks it, as the word tokenizer needs it."""
     ended = True
     for chunk in stream():
         if chunk.starts_document and not ended:
@@ -48,21 +48,21 @@ def end_lines(stream: Stream) -> Iterator[Chunk]:
 
 
 def cut_end(stream: Stream, sizes: dict[str, float], words: bool) -> dict[str, Stream]:
-    """Cut a text into train and, after it, parts of the given shares; reads it once to measure it.
+    """Cut a text into train and, after it, parts of the given shares; the text is read once to measure it.
 
     Args:
         stream: the text.
         sizes: share of each part but train, in order.
-        words: cut after the end of a line (in a line without end, before a blank), not within a word.
+        words: cut after a line (before a blank if the line does not end in the chunk), not within a word.
     """
     total = sum(len(chunk.text) for chunk in stream())
-    shares = [Decimal(str(size)) for size in sizes.values()]  # 1 - 0.05 - 0.05 is 0.9 in decimals only
+    shares = [Decimal(str(size)) for size in sizes.values()]  # 1 - 0.05 - 0.05 is 0.9 in decimal, not in binary
     bounds = [int(total * (1 - sum(shares[i:]))) for i in range(len(shares))]
     return {split: partial(read_part, stream, bounds, i, words) for i, split in enumerate(("train", *sizes))}
 
 
 def read_part(stream: Stream, bounds: list[int], number: int, words: bool) -> Iterator[Chunk]:
-    """One part of a text; it begins with the beginning of a document."""
+    """One part of a text; its first chunk begins a document."""
     begun = False
     for part, chunk in divide(stream(), bounds, words):
         if part > number:
@@ -73,7 +73,7 @@ def read_part(stream: Stream, bounds: list[int], number: int, words: bool) -> It
 
 
 def divide(chunks: Iterator[Chunk], bounds: list[int], words: bool) -> Iterator[tuple[int, Chunk]]:
-    """Chunks with the number of the part that each belongs to; every part but the first begins at its bound."""
+    """Chunks, each with the number of the part it belongs to; every part but the first begins at its bound."""
     part = position = 0
     for chunk in chunks:
         rest, starts = chunk.text, chunk.starts_document

@@ -1,4 +1,4 @@
-"""Tokenizers for running text: words, characters, bytes, byte-level pairs. None has a padding symbol."""
+"""Tokenizers for running text: words, characters, bytes, byte-level BPE. None has a padding token."""
 
 import json
 import re
@@ -18,54 +18,54 @@ if TYPE_CHECKING:
 
 EOS, UNKNOWN = "<eos>", "<unk>"
 REPLACEMENT = "\ufffd"  # stands for an unknown character in decoded text
-# Texts are given to the library in parts of some 4,096 characters, so that all cores work and none holds much. They are
-# cut where its own first step cuts too: after a line's end or before a blank, each between two that are no blanks.
+# The library gets texts in parts of about 4,096 characters, so that all cores work and memory stays small. They are cut
+# where the library's pre-tokenizer cuts too: after a line end or before a blank, each between two other characters.
 PART = re.compile(r".{1,4096}.*?(?:(?<=\S\n)(?=\S)|(?<=\S)(?= \S)|\Z)", re.DOTALL)
 
 
 class CorpusTokenizer(ABC):
-    """Text to tokens and back."""
+    """A map from text to tokens and back."""
 
     kind: ClassVar[TokenKind]
     vocab_size: int
     unknown: int | None = None
-    """The token of what the vocabulary lacks; None if it has none."""
+    """Token for everything that the vocabulary lacks; None if there is no such token."""
 
     @abstractmethod
     def names(self) -> list[str]:
-        """Every token as people read it."""
+        """Every token in readable form, in the order of the vocabulary."""
 
     @abstractmethod
     def encode(self, text: str) -> np.ndarray:
         """Tokens of a text, (N,) int64.
 
         Raises:
-            DataError: if the vocabulary lacks a part of it, and has no token for that.
+            DataError: if the vocabulary lacks a part of the text and has no <unk>.
         """
 
     @abstractmethod
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of tokens; bytes that form no character become U+FFFD."""
+        """The text of tokens; bytes that are not a character become U+FFFD."""
 
     @abstractmethod
     def token_lengths(self) -> tuple[np.ndarray, np.ndarray]:
-        """Characters and UTF-8 bytes that each token stands for, (V,) int64 each."""
+        """Numbers of characters and UTF-8 bytes that each token stands for, (V,) int64 each."""
 
     def unknown_parts(self, text: str) -> list[str]:
-        """The distinct words or characters of a text that the vocabulary lacks, in the order of their first places."""
+        """The distinct words or characters of a text that the vocabulary lacks, in order of first occurrence."""
         return []
 
     @abstractmethod
     def save(self, path: Path) -> None:
-        """Write a tokenizer.json, which ``load_tokenizer`` reads."""
+        """Write a tokenizer.json that ``load_tokenizer`` can read."""
 
 
 class SymbolTokenizer(CorpusTokenizer):
-    """A token for each distinct part of the text.
+    """A tokenizer with a token for each distinct part (word or character) of the text.
 
     Args:
-        tokens: the parts, in order of falling count.
-        unknown: which of them stands for all others.
+        tokens: the parts, from the most to the least frequent.
+        unknown: the token for all other parts; None if there is none.
     """
 
     def __init__(self, tokens: list[str], unknown: int | None):
@@ -76,7 +76,7 @@ class SymbolTokenizer(CorpusTokenizer):
     @staticmethod
     @abstractmethod
     def parts(text: str) -> Iterable[str]:
-        """The parts that become tokens."""
+        """The parts of a text that become tokens."""
 
     @abstractmethod
     def look_up(self, text: str) -> np.ndarray:
@@ -95,7 +95,7 @@ class SymbolTokenizer(CorpusTokenizer):
         return list(dict.fromkeys(part for part in self.parts(text) if part not in self.index))
 
     def lacking(self, text: str) -> DataError:
-        """The error for a text with unknown parts."""
+        """The error for a text with parts that the vocabulary lacks."""
         lacking = self.unknown_parts(text)
         some = ", ".join(map(repr, lacking[:5])) + (f" and {len(lacking) - 5} more" if len(lacking) > 5 else "")
         return DataError(
@@ -109,7 +109,7 @@ class SymbolTokenizer(CorpusTokenizer):
 
 
 class WordTokenizer(SymbolTokenizer):
-    """Words between whitespace, and <eos> for each "\\n". A word <eos> or <unk> in the text is that token."""
+    """Words between whitespace as tokens, and <eos> for each "\\n"; the words <eos> and <unk> are these tokens."""
 
     kind = TokenKind.word
 
@@ -122,21 +122,21 @@ class WordTokenizer(SymbolTokenizer):
         return np.fromiter(map(self.index.get, parts, repeat(self.other)), np.int64, len(parts))
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The words, with a single blank between two of a line."""
+        """The words of tokens, with a single blank between two words of a line."""
         words = (self.tokens[i] for i in ids)
         return re.sub(" ?\n ?", "\n", " ".join("\n" if word == EOS else word for word in words))
 
     def token_lengths(self) -> tuple[np.ndarray, np.ndarray]:
-        """A word counts itself and the blank or line's end after it, so that <eos> counts nothing.
+        """Lengths of words, each with the blank or line end after it; <eos> has length 0.
 
-        Thus a line of k >= 1 words has the sum of their lengths plus k, and an empty line has none; a word that became
-        <unk> counts as that word.
+        So a line of k >= 1 words has the sum of their lengths plus k, and an empty line has 0. A word that became <unk>
+        counts as the word <unk>.
         """
         return text_lengths(["" if token == EOS else token + " " for token in self.tokens])
 
 
 class CharTokenizer(SymbolTokenizer):
-    """Every character a token."""
+    """A token for every character."""
 
     kind = TokenKind.char
 
@@ -158,12 +158,12 @@ class CharTokenizer(SymbolTokenizer):
         return "".join(REPLACEMENT if i == self.unknown else self.tokens[i] for i in ids)
 
     def token_lengths(self) -> tuple[np.ndarray, np.ndarray]:
-        """One character each; an unknown one has the bytes of U+FFFD."""
+        """Lengths of characters: 1, and the UTF-8 bytes; an unknown character has the bytes of U+FFFD."""
         return text_lengths([REPLACEMENT if i == self.unknown else token for i, token in enumerate(self.tokens)])
 
 
 class ByteTokenizer(CorpusTokenizer):
-    """Every byte of the UTF-8 text is a token, that of its value."""
+    """A token for every byte of the UTF-8 text: the value of the byte."""
 
     kind = TokenKind.byte
     vocab_size = 256
@@ -172,7 +172,7 @@ class ByteTokenizer(CorpusTokenizer):
         return [content.decode(errors="backslashreplace") for content in self.contents()]
 
     def contents(self) -> list[bytes]:
-        """The bytes of each token."""
+        """The bytes that each token stands for."""
         return [bytes([value]) for value in range(256)]
 
     def encode(self, text: str) -> np.ndarray:
@@ -182,7 +182,7 @@ class ByteTokenizer(CorpusTokenizer):
         return bytes(map(int, ids)).decode(errors="replace")
 
     def token_lengths(self) -> tuple[np.ndarray, np.ndarray]:
-        """A character counts for its first byte, so that any split of a text into tokens adds up to it."""
+        """Lengths of tokens; a character is counted at its first byte, so that lengths add up to those of the text."""
         contents = self.contents()
         first = [sum(byte & 0b1100_0000 != 0b1000_0000 for byte in content) for content in contents]
         return np.array(first, dtype=np.int64), np.array([len(content) for content in contents], dtype=np.int64)
@@ -192,7 +192,7 @@ class ByteTokenizer(CorpusTokenizer):
 
 
 class BpeTokenizer(ByteTokenizer):
-    """Byte-level pairs, by the library `tokenizers`; no text is unknown to it, and every one can be had back."""
+    """Byte-level BPE by the library `tokenizers`; every text can be encoded, and decoded again exactly."""
 
     kind = TokenKind.bpe
 
@@ -200,7 +200,7 @@ class BpeTokenizer(ByteTokenizer):
         self.library, self.vocab_size = library, library.get_vocab_size()
 
     def contents(self) -> list[bytes]:
-        # The library writes each byte as one printable character: those that are so already stand for themselves.
+        # The library writes each byte as one printable character; bytes that are printable stand for themselves.
         printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
         others = (byte for byte in range(256) if byte not in printable)
         value = {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
@@ -219,13 +219,13 @@ class BpeTokenizer(ByteTokenizer):
 
 
 def text_lengths(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Characters and UTF-8 bytes of each text, (V,) int64 each."""
+    """Numbers of characters and UTF-8 bytes of each text, (V,) int64 each."""
     characters = np.array([len(text) for text in texts], dtype=np.int64)
     return characters, np.array([len(text.encode()) for text in texts], dtype=np.int64)
 
 
 def load_tokenizer(path: Path) -> CorpusTokenizer:
-    """Read what ``CorpusTokenizer.save`` wrote.
+    """Read a tokenizer.json that ``CorpusTokenizer.save`` wrote.
 
     Raises:
         RunError: if the file is missing or damaged.
@@ -253,7 +253,7 @@ def load_tokenizer(path: Path) -> CorpusTokenizer:
 
 
 def vocabulary(content: dict[str, Any]) -> tuple[list[str], int | None]:
-    """The tokens of a tokenizer.json, and which of them is <unk>; raises an error if they cannot be those."""
+    """The tokens of a tokenizer.json, and which of them is <unk>; raises an exception if they are not valid."""
     tokens, unknown = content["tokens"], content["unknown"]
     if not all(isinstance(token, str) for token in tokens) or len(set(tokens)) < len(tokens):
         raise ValueError("its tokens are not distinct strings")

@@ -1,4 +1,4 @@
-"""Learning a tokenizer from running text: its words, characters or byte-level pairs."""
+"""Learn a tokenizer from running text: its words, characters or byte pairs."""
 
 import math
 from collections import Counter
@@ -20,11 +20,11 @@ from seqtrain.data.corpus.tokenizers import (
 )
 
 BPE_VOCAB_SIZE = 8_192
-SAMPLE = 256_000_000  # bytes of train that byte-level pairs are learned from, at most
+SAMPLE = 256_000_000  # largest number of bytes of train that byte pairs are learned from
 
 
 def learn_tokenizer(config: CorpusConfig, splits: Mapping[str, Stream]) -> CorpusTokenizer:
-    """Learn a vocabulary from train; the other splits only decide whether it needs <unk>."""
+    """Learn a vocabulary from train; the other splits decide only whether it needs <unk>."""
     match config.tokenizer:
         case TokenKind.word:
             ended = {split: partial(end_lines, stream) for split, stream in splits.items()}
@@ -40,7 +40,7 @@ def learn_tokenizer(config: CorpusConfig, splits: Mapping[str, Stream]) -> Corpu
 def learn_symbols(
     tokenizer: type[SymbolTokenizer], config: CorpusConfig, splits: Mapping[str, Stream]
 ) -> SymbolTokenizer:
-    """Tokens in order of falling count in train, then of the token itself; with <unk>, if there is need of it."""
+    """Tokens of train from the most to the least frequent, equals in alphabetical order; with <unk> if needed."""
     counts: Counter[str] = Counter()
     for chunk in splits["train"]():
         counts.update(tokenizer.parts(chunk.text))
@@ -52,7 +52,7 @@ def learn_symbols(
     known = set(kept)
     others = (chunk.text for split, stream in splits.items() if split != "train" for chunk in stream())
     if (
-        len(kept) == len(counts)  # else rare words, or a word <unk> in the text
+        len(kept) == len(counts)  # else there are rare words, or a word <unk> in the text
         and (config.vocab_size is None or len(kept) <= config.vocab_size)
         and all(known.issuperset(tokenizer.parts(text)) for text in others)
     ):
@@ -65,7 +65,7 @@ def learn_symbols(
 
 
 def learn_pairs(config: CorpusConfig, train: Stream) -> BpeTokenizer:
-    """Byte-level pairs of train, or of every k-th chunk of a large one."""
+    """Byte-level BPE learned from train or, if it is large, from every k-th chunk of it."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     size = sum(len(chunk.text.encode()) for chunk in train())

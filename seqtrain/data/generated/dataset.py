@@ -1,4 +1,4 @@
-"""Datasets that are drawn as they are needed: nothing to read, nothing to keep."""
+"""Datasets that are drawn from a random generator when they are needed."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -14,24 +14,24 @@ from seqtrain.config.options import Affects, keys
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import digest
 from seqtrain.data.generated import problems
+from seqtrain.data.locate import SPLITS
 from seqtrain.data.tables import read_table
 from seqtrain.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow
 
-SPLITS = ("train", "validation", "test")
-EVAL_BATCH = 64  # whatever the training batch, so that the rows scored are always the same
+EVAL_BATCH = 64  # independent of data.batch_size, so that the rows scored are always the same
 
 
 class Generated(Dataset):
-    """Sequences of a problem; a batch is a function of the seed, the split, the epoch and its position alone.
+    """Sequences of a generated problem; a batch depends on nothing but seed, split, epoch and position.
 
     Args:
         config: the options.
-        seed: of the training batches; validation and test are the same for every seed.
-        trained: without effect, since nothing is learned from the data.
-        single_split: without effect.
+        seed: seed of the training batches; validation and test are the same for every seed.
+        trained: has no effect, since nothing is learned from the data.
+        single_split: has no effect.
     """
 
     def __init__(self, config: GeneratedConfig, seed: int, trained: Path | None = None, single_split: bool = False):
@@ -66,7 +66,7 @@ class Generated(Dataset):
             yield self.batch(split, index)
 
     def batch(self, split: str, index: int, epoch: int = 0) -> Batch:
-        """The batch of a split at a position."""
+        """The batch at a position of a split."""
         config = self.config
         size = config.batch_size if split == "train" else EVAL_BATCH
         rows = np.arange(index * size, min((index + 1) * size, self.sizes[split]))
@@ -96,7 +96,7 @@ class Generated(Dataset):
 
     @classmethod
     def read_rows(cls, config: DataConfig, source: str) -> tuple["pyarrow.Table", list[Any], np.ndarray]:
-        """The rows of a jsonl or parquet file with a column ``inputs`` of lists: symbols, or pairs of numbers."""
+        """Read a jsonl or parquet file with a column ``inputs`` of lists: of symbols, or of pairs of numbers."""
         if source == "-":
             raise DataError("input=-: must be a jsonl or parquet file with lists in a column 'inputs'")
         table = read_table(Path(source).expanduser())
@@ -107,7 +107,7 @@ class Generated(Dataset):
 
     @classmethod
     def new_batches(cls, config: DataConfig, directory: Path, rows: Sequence[Any]) -> Iterator[Batch]:
-        """Each row a list of symbols below the size of the vocabulary or, for ``adding``, of pairs of numbers."""
+        """A batch for each row: a list of symbols of the vocabulary or, for ``adding``, of pairs of numbers."""
         assert isinstance(config, GeneratedConfig)
         pairs, size = config.problem is Problem.adding, config.num_symbols + 2 * (config.problem is Problem.copy_memory)
         for number, row in enumerate(rows):
@@ -126,4 +126,4 @@ class Generated(Dataset):
             yield Batch(inputs, targets, torch.full((1,), steps), np.array([number]), num_tokens=steps)
 
     def save(self, directory: Path) -> None:
-        """Nothing: there is no vocabulary."""
+        """Write nothing, since there is no vocabulary."""

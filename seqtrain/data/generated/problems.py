@@ -1,4 +1,4 @@
-"""Problems with known answers that tell sequence models apart, as functions from a random generator to a batch.
+"""Generated problems on which sequence models differ, as functions from a random generator to a batch.
 
 Shapes: B batch, T time.
 """
@@ -13,7 +13,7 @@ def adding(rng: np.random.Generator, batch_size: int, length: int) -> tuple[np.n
 
     Returns:
         Inputs (B, T, 2), float32: a number from [0, 1) and a mark, 1 at one step of each half and 0 elsewhere; targets
-        (B,), float32. Predicting the mean, 1, has a mean squared error of 1/6.
+        (B,), float32. Predicting the mean, 1, gives a mean squared error of 1/6.
 
     Source: Hochreiter and Schmidhuber 1997, experiment 4, in the form of Le et al. 2015, section 4.1.
     """
@@ -31,8 +31,8 @@ def copy_memory(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Symbols to be repeated after a long pause.
 
-    Token 0 is the blank, 1 to K the symbols, K + 1 the sign to start. The input is the symbols, ``length`` - 1 blanks,
-    the sign, and as many blanks as symbols; the target is blank until the last steps, where the symbols stand.
+    Token 0 is the blank, 1 to K are the symbols, and K + 1 is the start sign. The input is the symbols, ``length`` - 1
+    blanks, the start sign, and as many blanks as symbols. The target is blank, except for the symbols at its end.
 
     Returns:
         Inputs and targets, (B, length + 2 * copy_length), int64.
@@ -49,11 +49,14 @@ def copy_memory(
 
 
 def memoryless_loss(length: int, num_symbols: int, copy_length: int) -> float:
-    """Nats per step of ``copy_memory`` for one who knows when, but not what: ln K at the copied steps, 0 elsewhere."""
+    """Nats per step of ``copy_memory`` without memory of the symbols: ln K at each copied step, 0 at the others."""
     return copy_length * math.log(num_symbols) / (length + 2 * copy_length)
 
 
 def reverse(rng: np.random.Generator, batch_size: int, length: int, num_symbols: int) -> tuple[np.ndarray, np.ndarray]:
-    """The sequence backwards: inputs and targets, (B, T), int64; tokens 0 to K - 1. A guess costs ln K nats a step."""
+    """A sequence to be reversed: inputs and targets, (B, T), int64, of tokens 0 to K - 1.
+
+    A random guess costs ln K nats a step.
+    """
     inputs = rng.integers(0, num_symbols, (batch_size, length))
     return inputs, inputs[:, ::-1].copy()

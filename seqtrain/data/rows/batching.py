@@ -1,23 +1,23 @@
-"""Which rows stand together in a batch: rows of like length, so that little is padded, in an order that is random."""
+"""Batches of rows of similar length, so that there is little padding, in a random order."""
 
 import numpy as np
 
-POOL_BATCHES = 100  # batches that are sorted together: IMDB wastes 1.0 % on padding; 25 would waste 2.6 %
+POOL_BATCHES = 100  # number of batches sorted together: on IMDB 1.0 % of steps are padding; with 25 it would be 2.6 %
 
 
 def bucketed_batches(
     lengths: np.ndarray, batch_size: int, batch_tokens: int | None, rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """One epoch of training batches: shuffle rows, sort each pool of rows by length, cut into batches, shuffle them.
+    """Training batches of an epoch: shuffle rows, sort pools of rows by length, cut them into batches, shuffle these.
 
     Args:
-        lengths: steps of each row, (N,).
-        batch_size: rows in a batch, where ``batch_tokens`` is None.
-        batch_tokens: most steps in a batch, padding included.
+        lengths: number of steps of each row, (N,).
+        batch_size: number of rows in a batch, if ``batch_tokens`` is None.
+        batch_tokens: largest number of steps in a batch, including padding.
         rng: source of the order.
 
     Returns:
-        Row numbers of each batch; every row stands in exactly one.
+        Row numbers of each batch; every row is in exactly one.
     """
     order = rng.permutation(len(lengths))
     per_batch = batch_size if batch_tokens is None else max(1, int(batch_tokens / lengths.mean()))
@@ -34,7 +34,7 @@ def bucketed_batches(
 
 
 def cut_by_tokens(rows: np.ndarray, lengths: np.ndarray, batch_tokens: int) -> list[np.ndarray]:
-    """Cut rows, sorted from long to short, into batches of at most ``batch_tokens`` steps, padding included."""
+    """Cut rows, sorted from long to short, into batches of at most ``batch_tokens`` steps, including padding."""
     batches = []
     start = 0
     while start < len(rows):
@@ -45,5 +45,5 @@ def cut_by_tokens(rows: np.ndarray, lengths: np.ndarray, batch_tokens: int) -> l
 
 
 def sorted_batches(lengths: np.ndarray, batch_tokens: int) -> list[np.ndarray]:
-    """Batches for evaluation: all rows from long to short, each batch within ``batch_tokens``."""
+    """Batches for evaluation: all rows from long to short, in batches of at most ``batch_tokens`` steps."""
     return cut_by_tokens(np.argsort(-lengths, kind="stable"), lengths, batch_tokens)

@@ -1,4 +1,4 @@
-"""Datasets of rows of unequal length, served in batches of like length."""
+"""The base of datasets of rows of unequal length, served in batches of similar length."""
 
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from seqtrain.data.rows.tokens import TokenRows
 
 
 class BatchSizes(Protocol):
-    """Options that batching reads."""
+    """Options that decide the sizes of batches."""
 
     batch_size: int
     batch_tokens: int | None
@@ -20,17 +20,17 @@ class BatchSizes(Protocol):
 
 
 class BucketedDataset(Dataset):
-    """A subclass sets ``config``, ``seed`` and ``tokens``, and makes a batch of given rows."""
+    """Rows of tokens in batches of similar length; a subclass sets ``config``, ``seed`` and ``tokens``."""
 
     config: BatchSizes
     seed: int
     tokens: dict[str, TokenRows]
-    """Rows of each split."""
+    """The rows of each split."""
     epoch_batches: tuple[int, list[np.ndarray]] | None = None
 
     @abstractmethod
     def batch(self, split: str, rows: np.ndarray) -> Batch:
-        """The rows with these numbers as one batch."""
+        """A batch of the rows with these numbers."""
 
     def order(self, epoch: int) -> list[np.ndarray]:
         """Row numbers of each training batch of an epoch."""

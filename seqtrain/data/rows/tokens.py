@@ -1,4 +1,4 @@
-"""Rows of tokens as one flat memory-mapped array with offsets, gathered into padded batches with no loop over rows."""
+"""Rows of tokens as one flat array with offsets, gathered into padded batches without a loop over rows."""
 
 from collections.abc import Iterable
 from itertools import chain
@@ -14,9 +14,9 @@ class TokenRows:
     """Rows of tokens of unequal length.
 
     Args:
-        tokens: of all rows, one after the other, in memory or memory-mapped.
-        offsets: where each row starts, and the end of the last, (N + 1,).
-        max_length: rows are cut to this length when gathered.
+        tokens: the tokens of all rows, one row after the other, in memory or memory-mapped.
+        offsets: start of each row, and end of the last one, (N + 1,).
+        max_length: rows are cut to this length when they are gathered.
         truncate: which part of a longer row is kept.
     """
 
@@ -24,12 +24,12 @@ class TokenRows:
         self.tokens, self.offsets = tokens, offsets
         whole = np.diff(offsets)
         self.lengths = np.minimum(whole, max_length)
-        # Position p of a cut row is its token p, or beyond `head` its token p + skipped.
+        # Position p of a cut row is token p of the row; from `head` on it is token p + skipped.
         self.skipped = whole - self.lengths
         self.head = {Truncate.head: max_length, Truncate.tail: 0, Truncate.head_tail: (max_length + 1) // 2}[truncate]
 
     def gather(self, rows: np.ndarray, pad_id: int) -> tuple[Tensor, Tensor]:
-        """Tokens of the rows, (B, T) with padding on the right, and their lengths, (B,), both int64."""
+        """Tokens of rows, padded on the right, (B, T), and their lengths, (B,), both int64."""
         lengths = self.lengths[rows]
         position = np.arange(lengths.max())
         index = self.offsets[rows, None] + position + (position >= self.head) * self.skipped[rows, None]
@@ -39,7 +39,7 @@ class TokenRows:
 
 
 def flatten(chunks: Iterable[list[list[int]]], vocab_size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows of tokens, given in chunks, as the two arrays of TokenRows; 16 bits wide where the vocabulary allows."""
+    """Tokens and offsets of TokenRows from chunks of rows; tokens have 16 bits if the vocabulary is small enough."""
     dtype = np.uint16 if vocab_size <= 2**16 else np.int32
     flat: list[np.ndarray] = []
     lengths: list[int] = []

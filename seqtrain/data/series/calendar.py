@@ -1,7 +1,8 @@
-"""Times of series: the distance of two rows, the season it has by custom, and what the calendar says of each step.
+"""Times of series: their frequency, the usual season of a frequency, and calendar features of each step.
 
-Shapes: N rows of K series, each series in order of time; F features. ``step`` is the frequency of times without a
-calendar.
+The frequency ``step`` means equal distances without a calendar.
+
+Shapes: N rows of K series, each series in order of time; F features.
 """
 
 import warnings
@@ -21,7 +22,7 @@ DAY = np.timedelta64(1, "D")
 
 
 def time_text(time: np.datetime64 | np.integer) -> str:
-    """A time as people write it, without what is zero at its end."""
+    """A time in readable form, without trailing zeros."""
     if isinstance(time, np.integer):
         return str(time)
     date, _, clock = str(time.astype("datetime64[ns]")).partition("T")
@@ -29,9 +30,9 @@ def time_text(time: np.datetime64 | np.integer) -> str:
 
 
 def parse_times(column: "pandas.Series", origin: str, notes: list[str]) -> np.ndarray:
-    """Times as datetime64[ns], or int64 where all are whole numbers, (N,); raises DataError for the first that is none.
+    """Times as datetime64[ns], or as int64 if all are whole numbers, (N,); raises DataError for the first invalid one.
 
-    Times with an offset are taken in UTC.
+    Times with an offset are converted to UTC.
     """
     import pandas as pd
 
@@ -39,13 +40,13 @@ def parse_times(column: "pandas.Series", origin: str, notes: list[str]) -> np.nd
     if text.str.fullmatch(r"[+-]?\d{1,18}").all():
         return text.to_numpy().astype(np.int64)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of formats that are guessed for each; distances are checked
+        warnings.simplefilter("ignore", UserWarning)  # that formats are guessed one by one; distances are checked later
         parsed = pd.to_datetime(text, errors="coerce", utc=True)
-    bad = np.flatnonzero(~parsed.dt.year.between(1678, 2261))  # a missing one too; the years that nanoseconds reach
+    bad = np.flatnonzero(~parsed.dt.year.between(1678, 2261))  # also if missing; the years that nanoseconds can hold
     if bad.size:
         raise DataError(
-            f"{origin}: column {column.name!r} (data.time_column): {text.iloc[bad[0]]!r} in row {bad[0] + 1} is no "
-            f"time, or not written as {text.iloc[0]!r} ({bad.size} in all); write times as 2016-07-31 23:00"
+            f"{origin}: column {column.name!r} (data.time_column): {text.iloc[bad[0]]!r} in row {bad[0] + 1} is "
+            f"not a time, or not written as {text.iloc[0]!r} ({bad.size} in all); write times as 2016-07-31 23:00"
         )
     if pd.Timestamp(text.iloc[0]).tzinfo is not None:
         notes.append("times are in UTC")
@@ -53,43 +54,43 @@ def parse_times(column: "pandas.Series", origin: str, notes: list[str]) -> np.nd
 
 
 def find_frequency(times: np.ndarray, offsets: np.ndarray, wanted: str | None, names: list[str]) -> str:
-    """The distance in time of rows that follow each other, once it is the same everywhere.
+    """The frequency of series: the distance in time of consecutive rows, checked to be the same everywhere.
 
     Args:
-        times: of each row, datetime64[ns] or int64, (N,).
+        times: time of each row, datetime64[ns] or int64, (N,).
         offsets: first row of each series, and N, (K + 1,).
-        wanted: what it has to be, as pandas writes it; None infers it from the longest series; ``step`` takes the
-            rows as equally far apart whatever their times.
-        names: how an error calls each series, K.
+        wanted: the expected frequency, as pandas writes it. None infers it from the longest series; ``step`` treats
+            rows as equally distant, whatever their times.
+        names: K names of the series, for errors.
 
     Returns:
-        As pandas writes it, or ``step``.
+        The frequency, as pandas writes it, or ``step``.
 
     Raises:
-        ConfigError: if ``wanted`` is none that pandas knows.
-        DataError: for the first time that stands twice or at another distance, where none can be inferred, or where
-            ``wanted`` is a calendar's and times are whole numbers.
+        ConfigError: if pandas does not know ``wanted``.
+        DataError: for the first time that occurs twice or is at another distance; if no frequency can be inferred; or
+            if ``wanted`` is a frequency of dates and times are whole numbers.
     """
     if wanted == STEP:
         return STEP
     distances = np.diff(times)
     inside = np.ones(len(distances), dtype=bool)
-    inside[offsets[1:-1] - 1] = False  # from the end of a series to the next one's beginning
+    inside[offsets[1:-1] - 1] = False  # not from the end of one series to the start of the next
     twice = np.flatnonzero(inside & (distances == distances.dtype.type(0)))
     if twice.size:
         raise DataError(
-            f"{called(twice[0], offsets, names)}: time {time_text(times[twice[0]])} stands twice; keep one row of "
-            "each time, or, where the file holds several series, name their column as data.id_column"
+            f"{called(twice[0], offsets, names)}: time {time_text(times[twice[0]])} occurs twice; keep one row of "
+            "each time or, if the file holds several series, name the column that tells them apart as data.id_column"
         )
     if times.dtype.kind == "i":
         if wanted is not None:
             raise DataError(
                 f"{names[0]}: its times are whole numbers, and the frequency {wanted!r} (data.frequency, or else that "
-                "of the run) is one of dates; write dates as 2016-07-31 23:00, or say data.frequency=step"
+                "of the run) is one of dates; write dates as 2016-07-31 23:00, or set data.frequency=step"
             )
-        # YYYYMMDD is no number of steps, and is found out at the end of its first month.
+        # Dates written as YYYYMMDD are not numbers of steps; that shows at the end of the first month.
         remedy = "; add the rows between with empty values, write dates as 2016-07-31, or give data.frequency=step"
-        followed = np.flatnonzero(inside)  # no row, where each series has a single one
+        followed = np.flatnonzero(inside)  # empty if each series has a single row
         wrong = followed[distances[followed] != distances[followed[:1]]]
         frequency = STEP
     else:
@@ -98,7 +99,7 @@ def find_frequency(times: np.ndarray, offsets: np.ndarray, wanted: str | None, n
         wrong = np.flatnonzero(off_step(times, inside, offset))
         remedy = (
             f"; the frequency is {frequency} ({'data.frequency' if wanted else 'inferred'}): add the rows between with "
-            "empty values and say data.missing=; or take rows as steps by data.frequency=step; or, if these are not "
+            "empty values and set data.missing=; or take rows as steps by data.frequency=step; or, if these are not "
             "the file's times, write them as 2016-07-31 23:00"
         )
     if wrong.size:
@@ -111,12 +112,12 @@ def find_frequency(times: np.ndarray, offsets: np.ndarray, wanted: str | None, n
 
 
 def called(row: int, offsets: np.ndarray, names: list[str]) -> str:
-    """How an error calls the series that a row is of."""
+    """The name, for errors, of the series that a row belongs to."""
     return names[np.searchsorted(offsets, row, side="right") - 1]
 
 
 def parse_frequency(frequency: str) -> "pandas.DateOffset":
-    """A frequency as pandas' object; raises ConfigError for one that it does not know."""
+    """The pandas object of a frequency; raises ConfigError if pandas does not know it."""
     import pandas as pd
 
     try:
@@ -130,7 +131,7 @@ def parse_frequency(frequency: str) -> "pandas.DateOffset":
 
 
 def infer(times: np.ndarray, offsets: np.ndarray) -> str:
-    """The frequency of the longest series; where a gap spoils it, that of most of its stretches of 10 rows."""
+    """The frequency of the longest series or, if it has a gap, that of most of its stretches of 10 rows."""
     longest = int(np.diff(offsets).argmax())
     series = times[offsets[longest] : offsets[longest + 1]]
     if len(series) < 3:
@@ -152,21 +153,21 @@ def infer(times: np.ndarray, offsets: np.ndarray) -> str:
 
 
 def infer_one(times: np.ndarray) -> str | None:
-    """The frequency of times as pandas writes it; None where they have none."""
+    """The frequency of times, as pandas writes it; None if they have none."""
     import pandas as pd
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that it will return an object one day
+        warnings.simplefilter("ignore")  # that it will return an object in future
         found = pd.infer_freq(pd.DatetimeIndex(times))
     return None if found is None else str(getattr(found, "freqstr", found))
 
 
 def off_step(times: np.ndarray, inside: np.ndarray, offset: "pandas.DateOffset") -> np.ndarray:
-    """Whether the row after each row is another than the next step, (N - 1,); counted only ``inside`` series."""
+    """Whether the row after each row is not the next step, (N - 1,); false between series."""
     import pandas as pd
 
     if isinstance(offset, (pd.offsets.Day, pd.offsets.Tick)):
-        days = isinstance(offset, pd.offsets.Day)  # no longer a Tick since pandas 3
+        days = isinstance(offset, pd.offsets.Day)  # not a Tick since pandas 3
         distance = offset.n * DAY if days else pd.Timedelta(offset).to_timedelta64()
         return inside & (np.diff(times) != distance)
     grid = pd.date_range(times.min(), times.max(), freq=offset).to_numpy().astype(times.dtype)
@@ -178,7 +179,7 @@ def off_step(times: np.ndarray, inside: np.ndarray, offset: "pandas.DateOffset")
 
 
 def next_times(time: np.datetime64 | np.integer, frequency: str, count: int, distance: int = 1) -> np.ndarray:
-    """The times of the steps that follow a time, (count,); whole numbers follow each other at a distance."""
+    """The times of the steps after a time, (count,); ``distance`` is that of times which are whole numbers."""
     import pandas as pd
 
     if isinstance(time, np.integer):
@@ -188,7 +189,10 @@ def next_times(time: np.datetime64 | np.integer, frequency: str, count: int, dis
 
 
 def unit(frequency: str) -> tuple[str, int]:
-    """Letter of a frequency's unit and how many of it: of months and quarters that of both ends, ``min`` for less."""
+    """Letter of a frequency's unit and the number of units; ``min`` for units below an hour.
+
+    Month and quarter ends and starts have the same letter.
+    """
     import pandas as pd
 
     offset = parse_frequency(frequency)
@@ -198,7 +202,7 @@ def unit(frequency: str) -> tuple[str, int]:
 
 
 def default_season(frequency: str) -> int:
-    """Steps of the season that a frequency has by custom: a day, a week of days, a year of months; 1 for none."""
+    """Number of steps of the usual season of a frequency (a day of hours, a week of days, a year of months), else 1."""
     import pandas as pd
 
     if frequency == STEP:
@@ -212,9 +216,9 @@ def default_season(frequency: str) -> int:
 
 
 def calendar_features(times: np.ndarray, frequency: str) -> tuple[np.ndarray, list[str]]:
-    """Minute, hour, day of the week, of the month and of the year, of those that change from step to step.
+    """Minute, hour, day of week, day of month and day of year: those that can change from step to step.
 
-    Each goes from -0.5 to 0.5, as in Informer (Zhou et al. 2021) and GluonTS.
+    Each ranges from -0.5 to 0.5, as in Informer (Zhou et al. 2021) and GluonTS.
 
     Returns:
         Features (N, F), float32, and their names.
@@ -225,7 +229,7 @@ def calendar_features(times: np.ndarray, frequency: str) -> tuple[np.ndarray, li
     import pandas as pd
 
     if times.dtype.kind == "i" or frequency == STEP:
-        raise ConfigError("data.calendar=true: must be false, since the times are steps and no dates with a frequency")
+        raise ConfigError("data.calendar=true: must be false, since the times are steps and not dates with a frequency")
     index = pd.DatetimeIndex(times)
     features = {
         "minute_of_hour": index.minute / 59,
@@ -234,7 +238,7 @@ def calendar_features(times: np.ndarray, frequency: str) -> tuple[np.ndarray, li
         "day_of_month": (index.day - 1) / 30,
         "day_of_year": (index.day_of_year - 1) / 365,
     }
-    # By frequency, not by the times at hand: a short file has to give what the model was trained on.
+    # Chosen by frequency, not by the values: a short file must give the features that the model was trained on.
     constant = {"min": 0, "h": 1, "D": 2, "B": 2, "W": 3}.get(unit(frequency)[0], 4)
     names = list(features)[constant:]
     return np.stack([features[name].to_numpy(np.float32) - np.float32(0.5) for name in names], axis=1), names

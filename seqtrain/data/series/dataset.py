@@ -1,4 +1,4 @@
-"""Series as windows for forecasting: each a stretch of the past and the steps after it.
+"""Series as windows for forecasting: each window is a stretch of the past and the steps after it.
 
 Shapes: N rows of K series, B windows, L steps of lookback, S steps of horizon, D features of a step, C targets, F
 features that are known for the horizon.
@@ -30,40 +30,40 @@ from seqtrain.errors import DataError, RunError
 
 @dataclass(kw_only=True)
 class ForecastBatch(Batch):
-    """Windows of series, all scaled; every one has L real steps.
+    """A batch of windows of series, scaled; every window has L real steps.
 
-    Inputs (B, L, D) are the targets, past covariates, future covariates and calendar of the lookback; targets
-    (B, S, C) those of the horizon.
+    Inputs (B, L, D) are targets, past covariates, future covariates and calendar of the lookback. Targets (B, S, C) are
+    the targets of the horizon.
     """
 
     future: Tensor
     """Future covariates and calendar of the horizon, (B, S, F)."""
     observed: Tensor | None
-    """Which targets are known, and count in loss and scores, (B, S, C); None: all."""
+    """Which targets are known, so that they count in loss and scores, (B, S, C); None: all."""
     series: Tensor
     """Number of each window's series, (B,)."""
     centre: Tensor
     """A target in original units is ``centre + scale * target``, (B, C)."""
     scale: Tensor
-    """The same."""
+    """Scale of each target; see ``centre``, (B, C)."""
 
 
 class ForecastingData(Dataset):
-    """Windows of the series of any source, at every step, gathered from one array as they are needed.
+    """A window at every step of series from any source, cut from one array when it is needed.
 
-    Validation and test may look back across the border of their split, but predict rows inside it only. All scaling
-    comes from rows of train, and no input knows anything from after its lookback.
+    Windows of validation and test may look back across the border of their split, but predict only rows inside it.
+    Scaling is computed from rows of train, and no input depends on anything after its lookback.
 
     Args:
         config: the options.
-        seed: of the order of training windows.
+        seed: seed of the order of training windows.
         trained: directory of a run, whose variables and scaling are used; None learns the scaling from train.
         single_split: take all rows of the source as one split, ``test``.
-        table: rows to take instead of those of the source.
+        table: rows to use instead of those of the source.
 
     Raises:
-        DataError: where the source cannot be found, read or used, is too short for a window in each split, or knows
-            no target in those of one.
+        DataError: if the source cannot be found, read or used, is too short for a window in each split, or if all
+            targets in the windows of a split are missing.
     """
 
     targets = Targets.future
@@ -91,7 +91,7 @@ class ForecastingData(Dataset):
             raise DataError(f"{table.origin}: variables {have} are not those that the run was trained on: {want}")
         self.constants = self.scaling.select(table.ids)
         self.fill_arrays()
-        if scored:  # what follows the end of a file is to be forecast, and known to nobody
+        if scored:  # the rows of a given table may end in an unknown horizon
             for split, size in self.sizes.items():
                 self.check_known(split, np.arange(size))
         C = table.num_targets
@@ -118,12 +118,12 @@ class ForecastingData(Dataset):
                 )
             if season not in (None, self.season):
                 self.notes.append(
-                    f"data.season={self.season}: mase and rmsse are not to be compared with the run's own, whose "
+                    f"data.season={self.season}: mase and rmsse cannot be compared with those of the run, whose "
                     f"season is {season}"
                 )
 
     def fit_scaling(self) -> Scaling:
-        """Constants of the rows of train."""
+        """The scaling constants, from the rows of train."""
         table = self.table
         begins, train_ends = self.ranges["train"]
         assert (begins == table.offsets[:-1]).all()
@@ -132,7 +132,7 @@ class ForecastingData(Dataset):
         return Scaling.fit(table.values, table.offsets, train_ends, scaler, by, table.names, table.ids)
 
     def fill_arrays(self) -> None:
-        """Scale all rows once and fill their gaps: windows are cut from what this leaves."""
+        """Scale all rows and fill their gaps; windows are cut from the resulting arrays."""
         table, constants = self.table, self.constants
         scaled = constants.apply(table.values, table.offsets)
         filler = (constants.mean - constants.centre) / constants.scale
@@ -146,7 +146,7 @@ class ForecastingData(Dataset):
         self.known = None if known.all() else known
 
     def batch(self, split: str, numbers: np.ndarray) -> ForecastBatch:
-        """The windows with these numbers as one batch."""
+        """A batch of the windows with these numbers."""
         L, S, C = self.config.lookback, self.config.horizon, self.table.num_targets
         series, first = self.windows[split].locate(numbers)
         centre, scale = (each[series, :C].astype(np.float32) for each in (self.constants.centre, self.constants.scale))
@@ -176,30 +176,30 @@ class ForecastingData(Dataset):
         return self.batches(split, np.arange(self.sizes[split]))
 
     def batches(self, split: str, numbers: np.ndarray) -> Iterator[ForecastBatch]:
-        """The windows with these numbers, in this order, as evaluation batches."""
+        """Evaluation batches of the windows with these numbers, in this order."""
         size = self.config.eval_batch_size
         for first in range(0, len(numbers), size):
             yield self.batch(split, numbers[first : first + size])
 
     def source_rows(self, split: str) -> np.ndarray:
-        """Row, from 0, of the first step that each window predicts, (N,)."""
+        """Number in the source, from 0, of the first row that each window predicts, (N,)."""
         return self.table.rows[self.windows[split].locate(np.arange(self.sizes[split]))[1]]
 
     def examples(self, split: str, count: int) -> tuple[Batch, list[list[str]]]:
-        """A few windows, always the same, with the time of each step of their lookback and horizon."""
+        """A few windows of a split, always the same, and the times of their lookback and horizon."""
         L, S = self.config.lookback, self.config.horizon
         chosen = np.unique(np.linspace(0, self.sizes[split] - 1, count).astype(int))
         times = cut(self.table.times[:, None], self.windows[split].locate(chosen)[1] - L, L + S)[..., 0]
         return self.batch(split, chosen), [[time_text(time) for time in row] for row in times]
 
     def history(self, split: str) -> list[np.ndarray]:
-        """Targets of each series in a split in original units, NaN where missing, (rows, C) each."""
+        """Targets of each series in the rows of a split, in original units, NaN where missing, (rows, C) each."""
         begins, ends = self.ranges[split]
         targets = self.table.values[:, : self.table.num_targets]
         return [targets[begin:end] for begin, end in zip(begins, ends, strict=True)]
 
     def target_counts(self, split: str) -> np.ndarray:
-        """Known targets of each step and variable over all windows of a split, (S, C)."""
+        """Number of known targets of each step and variable over all windows of a split, (S, C)."""
         S, C, windows = self.config.horizon, self.table.num_targets, self.windows[split]
         if self.known is None:
             return np.full((S, C), len(windows))
@@ -209,7 +209,7 @@ class ForecastingData(Dataset):
         return (before[steps + windows.counts[used, None]] - before[steps]).sum(axis=0)
 
     def check_known(self, split: str, numbers: np.ndarray) -> None:
-        """Raise DataError if the windows with these numbers, (B,), know no target."""
+        """Raise DataError if all targets of the windows with these numbers, (B,), are missing."""
         if self.known is None:
             return
         first = self.windows[split].locate(numbers)[1]
@@ -221,11 +221,11 @@ class ForecastingData(Dataset):
             )
 
     def naive_errors(self, season: int) -> tuple[np.ndarray, np.ndarray]:
-        """How far values of train are from those a season before: what MASE and RMSSE divide by.
+        """Errors on train of the forecast by the value a season before, by which MASE and RMSSE divide.
 
         Returns:
-            Mean absolute and mean squared difference in original units, (K, C) each; NaN where train (of the series)
-            has no two known values that far apart, 0 where it repeats itself exactly.
+            Mean absolute and mean squared error in original units, (K, C) each. NaN where train has no two known
+            values of the series that far apart; 0 where the series repeats itself exactly.
 
         Source: Hyndman and Koehler 2006; Makridakis et al. 2022 (M5).
         """
@@ -240,9 +240,9 @@ class ForecastingData(Dataset):
         return mae, mse
 
     def find_fingerprint(self) -> str:
-        """Digest of all that scores depend on: times, values, rows and windows of each split, units; not of lookback.
+        """Digest of everything that scores depend on: times, values, rows and windows of each split, and units.
 
-        Where the lookback is longer than train, it takes windows from validation, and so does count.
+        The lookback counts only if it changes the windows of validation, because it is longer than train.
         """
         table, config = self.table, self.config
         held_out = {split: [part.first.tolist(), part.ends.tolist()] for split, part in self.windows.items()}
@@ -256,7 +256,7 @@ class ForecastingData(Dataset):
         return state.hexdigest()
 
     def save(self, directory: Path) -> None:
-        """Write scaler.json."""
+        """Write scaler.json: the scaling, the number of targets, the frequency and the season."""
         more = {"num_targets": self.table.num_targets, "frequency": self.table.frequency, "season": self.season}
         self.scaling.save(directory / "scaler.json", **more)
 
@@ -267,7 +267,7 @@ class ForecastingData(Dataset):
 
 
 def read_saved(path: Path) -> dict[str, Any]:
-    """What ``save`` wrote; raises RunError where that is not to be had."""
+    """Read the scaler.json that ``save`` wrote; raises RunError if it cannot be read."""
     try:
         state: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError) as error:
@@ -276,6 +276,6 @@ def read_saved(path: Path) -> dict[str, Any]:
 
 
 def as_trained(config: SeriesConfig, saved: dict[str, Any]) -> SeriesConfig:
-    """The options with the targets and the frequency of a run, whatever columns the file has."""
+    """The options with the targets and the frequency of a run, so that the columns of the file do not decide them."""
     frequency = config.frequency or (None if saved["frequency"] == STEP else saved["frequency"])
     return replace(config, targets=saved["names"][: saved["num_targets"]], frequency=frequency)

@@ -1,43 +1,37 @@
-"""Files of series: where they lie, and the address that a public one is fetched from."""
+"""Find the file of a series dataset, or fetch a public one from its address."""
 
-import os
 import urllib.request
 from http.client import HTTPException
 from pathlib import Path
 
 from seqtrain.config.series import PublicSeriesConfig, SeriesConfig
 from seqtrain.data.cache import cached, digest
+from seqtrain.data.locate import find_path, own_path
 from seqtrain.errors import DataError
 
 SUFFIXES = (".csv", ".parquet")
-SECONDS = 10  # to wait for an answer from a public address
+SECONDS = 10  # timeout of a public address
 
 
 def find_file(config: SeriesConfig) -> Path:
-    """``data.path``, else a public dataset's file under $SEQTRAIN_DATA_DIR, else what its address gave.
+    """The file of a dataset: at ``data.path``, else (if public) under $SEQTRAIN_DATA_DIR, else from its address.
 
     Raises:
-        DataError: if none of them is to be had; names the remedies.
+        DataError: if it cannot be found or fetched; names the remedies.
     """
-    public = config if isinstance(config, PublicSeriesConfig) else None
-    if config.path is not None:
-        path = Path(config.path).expanduser()
-        if path.is_dir():
-            return path / public.file if public else only_file(path)
-        if not path.is_file():
-            raise DataError(f"data.path={config.path}: no such file or folder")
+    if not isinstance(config, PublicSeriesConfig):
+        own = own_path(config, "a csv or parquet file")
+        return only_file(own) if own.is_dir() else own
+    path = find_path(config, "a csv or parquet file", config.folder)
+    if path is not None and path.is_dir():
+        path = path / config.file
+    if path is not None and (config.path is not None or path.is_file()):
         return path
-    if public is None:
-        raise DataError(f"data.path: must be given for data={config.name}: a csv or parquet file")
-    root = os.environ.get("SEQTRAIN_DATA_DIR")
-    path = Path(root or "").expanduser() / public.folder / public.file
-    if root and path.is_file():
-        return path
-    return cached("series", digest([public.url, public.file]), lambda folder: download(public, folder)) / public.file
+    return cached("series", digest([config.url, config.file]), lambda folder: download(config, folder)) / config.file
 
 
 def only_file(folder: Path) -> Path:
-    """The csv or parquet file of a folder; raises DataError unless there is exactly one."""
+    """The only csv or parquet file of a folder; raises DataError if there is none or more than one."""
     found = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path.is_file())
     if len(found) != 1:
         shown = f"{len(found)} files ({', '.join(path.name for path in found[:4])})" if found else "no file"
@@ -46,14 +40,14 @@ def only_file(folder: Path) -> Path:
 
 
 def download(config: PublicSeriesConfig, folder: Path) -> None:
-    """Fetch a public file into a folder; raises DataError naming the other ways."""
+    """Fetch a public file into a folder; raises DataError, which names the other ways to get it."""
     reason = "it has no public address"
     if config.url is not None:
         try:
             with urllib.request.urlopen(config.url, timeout=SECONDS) as response:
                 content = response.read()
         except (OSError, HTTPException, ValueError) as error:
-            reason = f"{config.url} cannot be had ({' '.join(str(error).split())[:150]})"
+            reason = f"{config.url} cannot be fetched ({' '.join(str(error).split())[:150]})"
         else:
             (folder / config.file).write_bytes(content)
             return

@@ -1,4 +1,4 @@
-"""The end of each series of a file as a window, and room for the steps after it, which nobody knows yet.
+"""The end of each series of a file as a window that predicts the unknown steps after it.
 
 Shapes: K series, L lookback, S horizon, C targets, D variables.
 """
@@ -17,30 +17,31 @@ from seqtrain.errors import DataError
 
 
 def history_data(config: SeriesConfig, trained: Path) -> ForecastingData:
-    """Data whose last window of each series predicts the S steps after what the file knows.
+    """Data in which the last window of each series predicts the S steps after its last known row.
 
     Args:
         config: the options, with the file as ``path``.
-        trained: directory of the run, whose variables, scaling and frequency are used.
+        trained: directory of the run whose variables, scaling and frequency are used.
 
     Raises:
-        DataError: as ``with_horizon``, or where the file does not fit the run.
+        DataError: as ``with_horizon``, or if the file does not fit the run.
     """
     saved = read_saved(trained / "scaler.json")
-    # Gaps are no error yet: they matter in the window only, and targets may end before future covariates do.
+    # Gaps are allowed here: they matter only in the window, and targets may end before future covariates.
     table = read_series(replace(as_trained(config, saved), missing=Missing.mask))
     return ForecastingData(config, 0, trained, single_split=True, table=with_horizon(table, config))
 
 
 def with_horizon(table: SeriesTable, config: SeriesConfig) -> SeriesTable:
-    """The rows that are known of each series, and S after them whose targets and past covariates are missing.
+    """The known rows of each series, followed by S rows whose targets and past covariates are missing.
 
-    Known is all of a series; where there are future covariates, all up to its last known target, and the rows after it
-    give those of the horizon. With ``data.frequency=step`` times are steps, counted from the last known row, 0.
+    All rows of a series are known. If there are future covariates, only those up to the last known target are, and the
+    rows after it give the covariates of the horizon. With ``data.frequency=step``, times are step numbers; that of the
+    last known row is 0.
 
     Raises:
-        DataError: for a series with fewer than L known rows, fewer than S rows of future covariates, or values missing
-            in the window where ``config.missing`` is ``error``.
+        DataError: for a series with fewer than L known rows or fewer than S rows of future covariates; for one with
+            missing values in the window, if ``config.missing`` is ``error``.
     """
     L, S = config.lookback, config.horizon
     distances = np.diff(table.times)[np.diff(np.repeat(np.arange(len(table.ids)), np.diff(table.offsets))) == 0]
@@ -76,7 +77,7 @@ def with_horizon(table: SeriesTable, config: SeriesConfig) -> SeriesTable:
 
 
 def known_rows(values: np.ndarray, table: SeriesTable) -> int:
-    """Number of rows of a series up to the one after which only future covariates are known."""
+    """Number of rows of a series up to its last known target; of all rows if there are no future covariates."""
     if not table.num_future:
         return len(values)
     known = np.flatnonzero(~np.isnan(values[:, : table.num_targets]).all(axis=1))
@@ -87,10 +88,10 @@ def check_history(table: SeriesTable, config: SeriesConfig, called: str, rows: t
     """Raise DataError for a series that cannot be forecast from.
 
     Args:
-        table: the file.
+        table: the rows of the file.
         config: the options.
-        called: the series.
-        rows: its first row, the one after its last known, and the one after its last.
+        called: name of the series, for errors.
+        rows: first row of the series, the row after its last known one, and the row after its last one.
     """
     L, S = config.lookback, config.horizon
     start, known, end = rows
@@ -116,6 +117,6 @@ def check_history(table: SeriesTable, config: SeriesConfig, called: str, rows: t
         row, variable = absent[0]
         raise DataError(
             f"{called}: {len(absent):,} values that the forecast needs are missing, the first one of "
-            f"{table.names[variable]!r} at {time_text(table.times[known - L + row])}; fill them, or say "
+            f"{table.names[variable]!r} at {time_text(table.times[known - L + row])}; fill them, or set "
             "data.missing=interpolate or data.missing=mask"
         )

@@ -1,21 +1,23 @@
-"""Series that are computed: two chaotic systems, and one that can be foretold exactly.
+"""Series that are computed: two chaotic systems, and one that can be predicted exactly.
 
-Shapes: T steps. The chaotic ones are made of sums, products and quotients in a fixed order: the same on every machine.
+The chaotic ones use only sums, products and quotients, in a fixed order, so that they are the same on every machine.
+
+Shapes: T steps.
 """
 
 import numpy as np
 
-LORENZ_SAMPLE = 5  # solver steps of a row: 0.05 units of time, about 15 rows for a turn around a lobe
-LORENZ_TRANSIENT = 2000  # solver steps (20 units) that are left out, until the path is on the attractor
-MACKEY_GLASS_SAMPLE = 10  # solver steps of a row: 1 unit of time
-MACKEY_GLASS_TRANSIENT = 10_000  # solver steps (1,000 units, some 20 times around)
+LORENZ_SAMPLE = 5  # solver steps per row: 0.05 units of time, about 15 rows for one orbit of a lobe
+LORENZ_TRANSIENT = 2000  # solver steps (20 units of time) that are dropped, until the path is on the attractor
+MACKEY_GLASS_SAMPLE = 10  # solver steps per row: 1 unit of time
+MACKEY_GLASS_TRANSIENT = 10_000  # solver steps that are dropped (1,000 units of time, about 20 orbits)
 
 
 def lorenz(length: int, transient: int = LORENZ_TRANSIENT) -> np.ndarray:
-    """The system x' = sigma (y - x), y' = x (rho - z) - y, z' = x y - beta z, with sigma 10, rho 28, beta 8/3.
+    """The Lorenz system x' = sigma (y - x), y' = x (rho - z) - y, z' = x y - beta z; sigma 10, rho 28, beta 8/3.
 
-    From (1, 1, 1) by the classical Runge-Kutta method in steps of 0.01, a row every 0.05 units of time. An error
-    grows by a factor of e in 1.1 units (22 rows), which bounds what any forecast can do.
+    It starts from (1, 1, 1) and is integrated by the classical Runge-Kutta method in steps of 0.01; a row is 0.05 units
+    of time. An error grows by a factor of e in 1.1 units (22 rows), which limits every forecast.
 
     Returns:
         x, y and z, (T, 3).
@@ -37,7 +39,7 @@ Point = tuple[float, float, float]
 
 
 def lorenz_step(state: Point, h: float) -> Point:
-    """One step of the classical Runge-Kutta method."""
+    """One step of the classical Runge-Kutta method for the Lorenz system."""
 
     def slope(x: float, y: float, z: float) -> Point:
         return 10.0 * (y - x), x * (28.0 - z) - y, x * y - 8.0 / 3.0 * z
@@ -55,10 +57,10 @@ def lorenz_step(state: Point, h: float) -> Point:
 
 
 def mackey_glass(length: int, transient: int = MACKEY_GLASS_TRANSIENT) -> np.ndarray:
-    """The equation x'(t) = 0.2 x(t - 17) / (1 + x(t - 17)^10) - 0.1 x(t), weakly chaotic.
+    """The Mackey-Glass equation x'(t) = 0.2 x(t - 17) / (1 + x(t - 17)^10) - 0.1 x(t), which is weakly chaotic.
 
-    From x = 1.2 until time 0, by the classical Runge-Kutta method in steps of 0.1, a row every unit of time. Halfway
-    between two steps, the past is the cubic that has their values and slopes.
+    x is 1.2 until time 0. It is integrated by the classical Runge-Kutta method in steps of 0.1; a row is 1 unit of
+    time. Halfway between two steps, the past is the cubic with the values and slopes of both.
 
     Returns:
         x, (T, 1).
@@ -68,7 +70,7 @@ def mackey_glass(length: int, transient: int = MACKEY_GLASS_TRANSIENT) -> np.nda
     h, delay = 0.1, 170  # steps
     steps = transient + (length - 1) * MACKEY_GLASS_SAMPLE
     values = [1.2] * (delay + 1)  # from time -17 to 0
-    slopes = [0.0] * delay  # of the values but the last
+    slopes = [0.0] * delay  # slopes of all values but the last
 
     def feedback(past: float) -> float:
         square = past * past
@@ -81,7 +83,7 @@ def mackey_glass(length: int, transient: int = MACKEY_GLASS_TRANSIENT) -> np.nda
         start, end = feedback(before), feedback(after)
         a = start - 0.1 * x
         slopes.append(a)
-        bend = slopes[past] - slopes[past + 1] if past >= delay else 0.0  # until time 0, the past is flat
+        bend = slopes[past] - slopes[past + 1] if past >= delay else 0.0  # the past is constant until time 0
         middle = feedback((before + after) / 2 + h / 8 * bend)
         b = middle - 0.1 * (x + h / 2 * a)
         c = middle - 0.1 * (x + h / 2 * b)
@@ -91,7 +93,7 @@ def mackey_glass(length: int, transient: int = MACKEY_GLASS_TRANSIENT) -> np.nda
 
 
 def sine(length: int) -> np.ndarray:
-    """A day of 24 steps and a week of 7 of them at half the height, without noise.
+    """The sum of a daily sine (24 steps) and a weekly one (168 steps) of half the amplitude, without noise.
 
     Returns:
         sin(2 pi t / 24) + sin(2 pi t / 168) / 2, (T, 1).

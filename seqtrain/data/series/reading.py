@@ -1,7 +1,7 @@
-"""Series from csv and parquet files, or computed: read and checked.
+"""Read series from csv and parquet files, or compute them, and check them.
 
-A wide file has a column of times and one for each variable; a long one stacks the rows of many series, told apart by a
-column of names.
+A wide file has a column of times and one for each variable. A long file holds the rows of many series, and a column
+with the name of the series.
 
 Shapes: N rows of K series, D variables.
 """
@@ -30,7 +30,7 @@ from seqtrain.errors import DataError
 if TYPE_CHECKING:
     import pandas
 
-NO_NUMBER = ["", "NA", "N/A", "#N/A", "n/a", "NaN", "nan", "NULL", "null", "None"]  # a missing value in csv
+NO_NUMBER = ["", "NA", "N/A", "#N/A", "n/a", "NaN", "nan", "NULL", "null", "None"]  # missing values in csv
 PROCESSES = {
     Process.lorenz: (processes.lorenz, ["x", "y", "z"]),
     Process.mackey_glass: (processes.mackey_glass, ["x"]),
@@ -42,7 +42,7 @@ def read_series(config: SeriesConfig) -> SeriesTable:
     """Read and check the series that a config names.
 
     Raises:
-        DataError: if the source cannot be found or read, or is none of series at equal distances; names the first
+        DataError: if the source cannot be found or read, or its rows are not at equal distances; names the first
             place that is wrong.
     """
     import pandas as pd
@@ -69,7 +69,7 @@ def read_series(config: SeriesConfig) -> SeriesTable:
             raise DataError(f"{origin}: column {column!r} (data.id_column): row {nameless[0] + 1} names no series")
         codes, unique = pd.factorize(series, sort=True)
         ids = [str(name) for name in unique]
-    # Rows that count as steps whatever their times keep their order; a file in order is not copied.
+    # With frequency `step`, rows keep their order whatever their times. A file that is in order is not copied.
     order = np.lexsort((codes,) if config.frequency == STEP else (times, codes))
     if (order[1:] < order[:-1]).any():
         values, times, codes = values[order], times[order], codes[order]
@@ -80,7 +80,7 @@ def read_series(config: SeriesConfig) -> SeriesTable:
         row, variable = np.argwhere(absent)[0]
         raise DataError(
             f"{called[codes[row]]}: {absent.sum():,} values are missing, the first one of {names[variable]!r} at "
-            f"{time_text(times[row])}; fill them, or say data.missing=interpolate or data.missing=mask"
+            f"{time_text(times[row])}; fill them, or set data.missing=interpolate or data.missing=mask"
         )
     return SeriesTable(
         origin=origin,
@@ -100,7 +100,7 @@ def read_series(config: SeriesConfig) -> SeriesTable:
 
 
 def read_frame(path: Path, config: SeriesConfig) -> "pandas.DataFrame":
-    """All columns of a file; of csv, those of times and of series' names as strings."""
+    """Read all columns of a file; in csv, times and names of series stay strings."""
     import pandas as pd
     import pyarrow as pa
 
@@ -108,7 +108,7 @@ def read_frame(path: Path, config: SeriesConfig) -> "pandas.DataFrame":
         raise DataError(f"{path}: files of type {path.suffix or '(none)'} are not read; use .csv or .parquet")
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    as_written = [config.time_column, *id_columns(config)]  # a series may be called NA or 007
+    as_written = [config.time_column, *id_columns(config)]  # the name of a series may be NA or 007
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
@@ -133,7 +133,7 @@ def read_frame(path: Path, config: SeriesConfig) -> "pandas.DataFrame":
 
 
 def id_columns(config: SeriesConfig) -> list[str]:
-    """The column that tells series apart, if there is one."""
+    """The column with the names of the series, as a list of one; empty if there is none."""
     column = config.id_column if isinstance(config, SeriesFilesConfig) else None
     return [] if column is None else [column]
 
@@ -141,7 +141,7 @@ def id_columns(config: SeriesConfig) -> list[str]:
 def choose_variables(
     frame: "pandas.DataFrame", config: SeriesConfig, origin: str, notes: list[str]
 ) -> tuple[list[str], list[str], list[str]]:
-    """Names of targets, past and future covariates; raises DataError for one that the file does not have."""
+    """Names of targets, past and future covariates; raises DataError for a column that the file lacks."""
     keys = {
         "time_column": [config.time_column],
         "id_column": id_columns(config),
@@ -163,12 +163,12 @@ def choose_variables(
         raise DataError(f"{origin}: has no column of numbers to forecast; its columns: {', '.join(columns)}")
     if len(targets) < len(rest):
         left_out = ", ".join(name for name in rest if name not in targets)
-        notes.append(f"columns left out, since they are no numbers or have no name: {left_out}")
+        notes.append(f"columns left out, since they are not numbers or have no name: {left_out}")
     return targets, config.past_covariates, config.future_covariates
 
 
 def has_numbers(column: "pandas.Series") -> bool:
-    """Whether a column is of numbers, or of text that holds some, so that an error can name those that are none."""
+    """Whether a column holds numbers, also as text or mixed with text, which an error names later."""
     import pandas as pd
 
     kinds = pd.api.types
@@ -178,7 +178,7 @@ def has_numbers(column: "pandas.Series") -> bool:
 
 
 def numbers(frame: "pandas.DataFrame", name: str, origin: str) -> np.ndarray:
-    """Values of a variable, NaN where missing, (N,); raises DataError for the first that is no finite number."""
+    """Values of a variable, NaN where missing, (N,); raises DataError for the first that is not a finite number."""
     import pandas as pd
 
     column = frame[name]
@@ -188,7 +188,7 @@ def numbers(frame: "pandas.DataFrame", name: str, origin: str) -> np.ndarray:
     bad = np.flatnonzero(np.isinf(parsed) | (np.isnan(parsed) & column.notna().to_numpy()))
     if bad.size:
         raise DataError(
-            f"{origin}: column {name!r}: {str(column.iloc[bad[0]])!r} in row {bad[0] + 1} is no finite number "
-            f"({bad.size} in all); mend the file, or leave the column out of data.targets"
+            f"{origin}: column {name!r}: {str(column.iloc[bad[0]])!r} in row {bad[0] + 1} is not a finite number "
+            f"({bad.size} in all); correct the file, or leave the column out of data.targets"
         )
     return parsed

@@ -1,4 +1,4 @@
-"""Scaling of variables by constants that come from training rows alone.
+"""Scaling of variables by constants of the rows of train.
 
 Shapes: N rows of K series, D variables.
 """
@@ -16,18 +16,18 @@ from seqtrain.errors import DataError
 
 @dataclass
 class Scaling:
-    """Values become (value - centre) / scale."""
+    """Constants of each variable by which values become (value - centre) / scale."""
 
     names: list[str]
-    """Of the variables."""
+    """Names of the variables."""
     ids: list[str] | None
-    """Of the series that have constants of their own; None: all series share one row of constants."""
+    """Names of the series that have constants of their own; None: all series share one row of constants."""
     centre: np.ndarray
-    """(K, D), float64, in original units; K is 1 where all series share them."""
+    """Centre in original units, (K, D), float64; K is 1 if all series share their constants."""
     scale: np.ndarray
-    """(K, D), float64, above 0."""
+    """Scale in original units, above 0, (K, D), float64."""
     mean: np.ndarray
-    """Mean of train, (K, D): what stands for values that are missing."""
+    """Mean of train, which replaces missing values, (K, D)."""
 
     @classmethod
     def fit(
@@ -40,17 +40,17 @@ class Scaling:
         names: list[str],
         ids: list[str],
     ) -> "Scaling":
-        """Constants of the known values of train.
+        """Compute the constants from the known values of train.
 
         Args:
-            values: NaN where missing, (N, D).
+            values: all values, NaN where missing, (N, D).
             offsets: first row of each series, and N, (K + 1,).
-            train_ends: the row after the last of train of each series, (K,).
+            train_ends: the row after the last train row of each series, (K,).
             scaler: ``standard`` takes mean and population standard deviation (ddof 0, as scikit-learn), ``robust``
                 median and interquartile range, ``minmax`` minimum and range, ``none`` 0 and 1.
             by: whether each series has constants of its own.
-            names: of the variables.
-            ids: of the series.
+            names: names of the variables.
+            ids: names of the series.
 
         Raises:
             DataError: for a variable without two different values in train, unless ``scaler`` is ``none``.
@@ -63,7 +63,9 @@ class Scaling:
             for number, part in enumerate(parts):
                 check_varied(part, names, ids[number] if by is ScaleBy.series and len(ids) > 1 else None)
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Mean of empty slice", RuntimeWarning)  # a variable without values
+            warnings.filterwarnings(
+                "ignore", "Mean of empty slice", RuntimeWarning
+            )  # of a variable without known values
             mean = np.nan_to_num(np.stack([np.nanmean(part, axis=0) for part in parts]))
         match scaler:
             case Scaler.standard:
@@ -81,15 +83,15 @@ class Scaling:
             number, variable = flat[0]
             raise DataError(
                 f"variable {names[variable]!r}{of_series(ids[number] if len(parts) > 1 else None)}: its "
-                "interquartile range in train is 0, since most values are equal; say data.scaler=standard"
+                "interquartile range in train is 0, since most values are equal; set data.scaler=standard"
             )
         return cls(names, None if by is ScaleBy.all else ids, centre, scale, mean)
 
     def select(self, ids: list[str]) -> "Scaling":
-        """The constants of these series, in this order.
+        """The constants of the series with these names, in this order.
 
         Raises:
-            DataError: for a series that has none.
+            DataError: for a series without constants.
         """
         if self.ids is None:
             rows = np.zeros(len(ids), dtype=np.int64)
@@ -105,33 +107,33 @@ class Scaling:
         return Scaling(self.names, ids, self.centre[rows], self.scale[rows], self.mean[rows])
 
     def apply(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-        """Scaled values of the series, (N, D), float32; computed in float64."""
+        """Scale the values of all series, (N, D): computed in float64, returned in float32."""
         scaled = np.empty(values.shape, dtype=np.float32)
         for number, (start, end) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
             scaled[start:end] = (values[start:end] - self.centre[number]) / self.scale[number]
         return scaled
 
     def undo(self, scaled: np.ndarray, series: np.ndarray) -> np.ndarray:
-        """Original units of the first C variables of rows or windows, (B, ..., C), of the series numbered (B,)."""
+        """Convert the first C variables of windows, (B, ..., C), of the series numbered (B,), to original units."""
         shape = (len(series), *[1] * (scaled.ndim - 2), scaled.shape[-1])
         scale, centre = (each[series, : scaled.shape[-1]].reshape(shape) for each in (self.scale, self.centre))
         return scaled.astype(np.float64) * scale + centre
 
     def save(self, path: Path, **more: object) -> None:
-        """Write as JSON, exactly: Python prints a float64 by digits that give it back."""
+        """Write the constants as JSON, without loss: Python prints a float64 with the digits that restore it."""
         arrays = {name: getattr(self, name).tolist() for name in ("centre", "scale", "mean")}
         path.write_text(json.dumps(more | asdict(self) | arrays))
 
     @classmethod
     def load(cls, path: Path) -> "Scaling":
-        """Read what ``save`` wrote."""
+        """Read the constants that ``save`` wrote."""
         state = json.loads(path.read_text())
         arrays = (np.array(state[name], dtype=np.float64) for name in ("centre", "scale", "mean"))
         return cls(state["names"], state["ids"], *arrays)
 
 
 def check_varied(train: np.ndarray, names: list[str], series: str | None) -> None:
-    """Raise DataError for a variable that has no two different values in train."""
+    """Raise DataError for a variable without two different values in train."""
     known = ~np.isnan(train)
     low = np.where(known, train, np.inf).min(axis=0, initial=np.inf)
     high = np.where(known, train, -np.inf).max(axis=0, initial=-np.inf)
@@ -142,10 +144,10 @@ def check_varied(train: np.ndarray, names: list[str], series: str | None) -> Non
         shared = ", or data.scale_by=all" if series is not None else ""
         raise DataError(
             f"variable {name!r}{of_series(series)}: {found} of train, so that it cannot be scaled; leave it out of "
-            f"data.targets and the covariates, or say data.scaler=none{shared}"
+            f"data.targets and the covariates, or set data.scaler=none{shared}"
         )
 
 
 def of_series(series: str | None) -> str:
-    """A clause that names a series, where there are several."""
+    """A clause for errors that names the series; empty if there is only one."""
     return "" if series is None else f" of series {series!r}"

@@ -1,4 +1,4 @@
-"""Rows of series as one table, and what is said of it.
+"""The rows of all series as one table, and remarks on it for the user.
 
 Shapes: N rows of K series, D variables.
 """
@@ -17,31 +17,31 @@ class SeriesTable:
     """Rows of all series, one series after the other (by name), each in order of time."""
 
     origin: str
-    """What errors call the source."""
+    """The file or dataset, for messages."""
     times: np.ndarray
-    """Of each row, datetime64[ns] in UTC or as written, or int64, (N,)."""
+    """Time of each row, datetime64[ns] in UTC or as written, or int64, (N,)."""
     values: np.ndarray
-    """Targets, then past covariates, then future covariates; NaN where missing, (N, D), float64."""
+    """Values of targets, past covariates and future covariates, in this order; NaN where missing, (N, D), float64."""
     names: list[str]
-    """Of the variables."""
+    """Names of the variables."""
     num_targets: int
     num_past: int
     num_future: int
     offsets: np.ndarray
     """First row of each series, and N, (K + 1,)."""
     ids: list[str]
-    """Names of the series; of a single one, ``""``."""
+    """Names of the series; ``""`` if there is only one."""
     rows: np.ndarray
-    """Number in the source of each row, from 0, (N,)."""
+    """Number of each row in the source, from 0, (N,)."""
     frequency: str
-    """Distance of two rows, as pandas writes it, or ``step``."""
+    """Frequency of the times, as pandas writes it, or ``step``."""
     missing: int
-    """Values that are missing."""
+    """Number of missing values."""
     notes: list[str]
 
 
 def without_short(table: SeriesTable, config: SeriesConfig, single_split: bool) -> SeriesTable:
-    """The table without series that are too short for any window."""
+    """The table without the series that are too short for any window."""
     windows = split_windows(table.offsets, config, single_split, table.origin)[1]
     used = np.any([part.counts > 0 for part in windows.values()], axis=0)
     if used.all():
@@ -63,7 +63,7 @@ def without_short(table: SeriesTable, config: SeriesConfig, single_split: bool) 
 
 
 def split_notes(table: SeriesTable, config: SeriesConfig, ranges: Ranges, windows: dict[str, Windows]) -> list[str]:
-    """Notes on rows, times and windows of each split, and on what is missing."""
+    """Remarks on the rows, times and windows of each split, and on missing values."""
     many = "" if len(table.ids) == 1 else f" of {len(table.ids):,} series"
     notes = []
     for split, (begins, ends) in ranges.items():

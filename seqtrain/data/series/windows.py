@@ -1,8 +1,8 @@
-"""Splits of series by time, and the windows in them: numbered, found and cut out, all at once.
+"""Splits of series by time, and their windows.
 
-A window is ``lookback`` steps that a forecast sees and ``horizon`` steps that it predicts. It belongs to the split that
-all of its horizon lies in; what it sees may lie before the split, so that the first step of validation and of test is
-predicted too. There is one at every step.
+A window is ``lookback`` steps that a forecast sees and ``horizon`` steps that it predicts. There is one at every step.
+It belongs to the split that contains all of its horizon. Its lookback may lie before the split, so that the first steps
+of validation and test are predicted too.
 
 Shapes: N rows of K series, B windows, D variables, T steps.
 """
@@ -12,25 +12,24 @@ from dataclasses import dataclass
 import numpy as np
 
 from seqtrain.config.series import SeriesConfig
+from seqtrain.data.locate import SPLITS
 from seqtrain.errors import ConfigError, DataError
-
-SPLITS = ("train", "validation", "test")
 
 
 def split_rows(lengths: np.ndarray, config: SeriesConfig, origin: str) -> np.ndarray:
-    """Ends of train, validation and test of each series, counted from its beginning, (K, 3).
+    """Ends of train, validation and test of each series, as rows from its start, (K, 3).
 
-    A size below 1 is a fraction of the series, rounded down. Where the three are fractions of all of it, validation is
-    what train and test leave, as in Informer and those after it (``int(n * 0.7)``, ``int(n * 0.2)`` and the rest).
+    A size below 1 is a fraction of the series, rounded down. If fractions add up to 1, validation is what train and
+    test leave, as in Informer and later papers: ``int(n * 0.7)``, ``int(n * 0.2)`` and the rest.
 
     Args:
-        lengths: rows of each series, (K,).
+        lengths: number of rows of each series, (K,).
         config: the options.
-        origin: what an error calls the source.
+        origin: name of the source, for errors.
 
     Raises:
-        ConfigError: if the fractions leave nothing for test, or are more than all.
-        DataError: if numbers of rows are more than any series has.
+        ConfigError: if the fractions leave nothing for test, or add up to more than 1.
+        DataError: if the sizes ask for more rows than any series has.
     """
     sizes = {"train": config.train_size, "validation": config.validation_size, "test": config.test_size}
     fractions = [size for size in sizes.values() if size is not None and size < 1]
@@ -70,15 +69,15 @@ class Windows:
     """The windows of a split, numbered by series, then by time."""
 
     first: np.ndarray
-    """Row of the first step that the first window of each series predicts, (K,)."""
+    """First row that the first window of each series predicts, (K,)."""
     ends: np.ndarray
-    """Windows of each series and those before it, (K,)."""
+    """Number of windows of each series and all series before it, (K,)."""
 
     @classmethod
     def of_split(
         cls, starts: np.ndarray, begins: np.ndarray, ends: np.ndarray, lookback: int, horizon: int
     ) -> "Windows":
-        """Those that predict rows from ``begins`` to before ``ends`` of series that start at ``starts``, (K,) each."""
+        """The windows that predict rows from ``begins`` to before ``ends`` of series from ``starts`` on, (K,) each."""
         first = np.maximum(begins, starts + lookback)
         return cls(first, np.cumsum((ends - horizon - first + 1).clip(min=0)))
 
@@ -87,7 +86,7 @@ class Windows:
 
     @property
     def counts(self) -> np.ndarray:
-        """Windows of each series, (K,)."""
+        """Number of windows of each series, (K,)."""
         return np.diff(self.ends, prepend=0)
 
     def every(self, stride: int) -> np.ndarray:
@@ -96,7 +95,7 @@ class Windows:
         return np.concatenate([np.arange(*pair, stride) for pair in zip(starts, self.ends, strict=True)])
 
     def locate(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Series of the windows with these numbers, and row of the first step they predict, (B,) each."""
+        """Series of the windows with these numbers, and the first row that each predicts, (B,) each."""
         series = np.searchsorted(self.ends, numbers, side="right")
         return series, self.first[series] + numbers - (self.ends - self.counts)[series]
 
@@ -113,14 +112,14 @@ def split_windows(
         offsets: first row of each series, and N, (K + 1,).
         config: the options.
         single_split: take all rows as one split, ``test``.
-        origin: what an error calls the source.
+        origin: name of the source, for errors.
 
     Returns:
-        First row of each split in each series and the row after its last, (K,) each, and the windows.
+        First row of each split in each series and the row after its last one, (K,) each; and the windows of each split.
 
     Raises:
         ConfigError: as ``split_rows``.
-        DataError: as ``split_rows``, or for a split without a window.
+        DataError: as ``split_rows``, or if a split has no window.
     """
     starts, ends = offsets[:-1], offsets[1:]
     ranges = {"test": (starts, ends)}
@@ -143,10 +142,10 @@ def split_windows(
 
 
 def cut(array: np.ndarray, starts: np.ndarray, steps: int) -> np.ndarray:
-    """Rows from each of ``starts`` on: (N, D) and (B,) to (B, T, D); a copy of the windows asked for, and no others.
+    """Copy T rows of (N, D) from each of ``starts`` (B,) on, to (B, T, D).
 
-    A window is one run of memory, and is copied as one: 3 to 12 times as fast as a gather of its rows. The view of all
-    windows takes no memory; ``sliding_window_view``, which checks more, takes longer than the copy of a small batch.
+    A window is contiguous in memory and copied as a whole, 3 to 12 times as fast as a gather of its rows. The view of
+    all windows takes no memory. ``sliding_window_view`` checks more and takes longer than the copy of a small batch.
     """
     width = array.shape[1]
     if width == 0:
@@ -159,25 +158,25 @@ def cut(array: np.ndarray, starts: np.ndarray, steps: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FilledRows:
-    """Scaled variables without gaps, for each window as they are known at its time."""
+    """Scaled variables without gaps; in each window, gaps are filled without values from after the window."""
 
     values: np.ndarray
-    """What stands where no later value may be used, (N, D), float32."""
+    """Values with gaps filled from earlier values only, (N, D), float32."""
     between: np.ndarray | None = None
-    """Interpolated from the known values before and after, (N, D), float32; None: nothing is interpolated."""
+    """Values with gaps interpolated from the known values before and after, (N, D), float32; None: not interpolated."""
     next_known: np.ndarray | None = None
-    """Row of the next known value (its own, of one that is known), or N, (N, D)."""
+    """Row of the next known value (its own row if the value is known); N if there is none, (N, D)."""
 
     @classmethod
     def of(cls, scaled: np.ndarray, offsets: np.ndarray, filler: np.ndarray, interpolate: bool) -> "FilledRows":
-        """Fill the gaps.
+        """Fill the gaps of scaled variables.
 
         Args:
-            scaled: NaN where missing, (N, D), float32.
+            scaled: scaled values, NaN where missing, (N, D), float32.
             offsets: first row of each series, and N, (K + 1,).
-            filler: what stands where no known value is before, (K, D).
-            interpolate: between known values, on a straight line; after the last one, it is carried on. Else
-                ``filler`` stands in all gaps.
+            filler: value of a gap without a known value before it, (K, D).
+            interpolate: fill gaps on a straight line between known values, and after the last one by repeating it.
+                If false, all gaps are ``filler``.
         """
         known = ~np.isnan(scaled)
         if known.all():
@@ -200,7 +199,7 @@ class FilledRows:
         return cls(carried, between, np.where(follows, after, count))
 
     def add(self, features: np.ndarray) -> "FilledRows":
-        """With more columns on the right, (N, F), which have no gaps."""
+        """These rows with more columns, without gaps, on the right, (N, F)."""
         values = np.concatenate([self.values, features.astype(np.float32)], axis=1)
         if self.between is None or self.next_known is None:
             return FilledRows(values)
@@ -212,7 +211,7 @@ class FilledRows:
         )
 
     def columns(self, start: int, stop: int | None = None) -> "FilledRows":
-        """Some of the columns, of memory of their own; all of them as they are."""
+        """A copy of some of the columns; the object itself if these are all columns."""
         if start == 0 and stop in (None, self.values.shape[1]):
             return self
         values = np.ascontiguousarray(self.values[:, start:stop])
@@ -222,7 +221,7 @@ class FilledRows:
         return FilledRows(values, between, next_known)
 
     def cut(self, starts: np.ndarray, steps: int) -> np.ndarray:
-        """Windows (B, T, D) in which no gap is filled from a value after the window's end."""
+        """Windows (B, T, D) in which no gap is filled with a value from after the window."""
         carried = cut(self.values, starts, steps)
         if self.between is None or self.next_known is None:
             return carried

@@ -1,4 +1,4 @@
-"""A person's own tagged sentences, one tag for each token: files of columns, or of JSON rows.
+"""The user's own sentences with a tag for each token, from files of columns or JSON Lines.
 
 Shapes: B batch, T time, N sentences of a split.
 """
@@ -29,23 +29,23 @@ from seqtrain.errors import DataError
 if TYPE_CHECKING:
     import pyarrow
 
-PAD_ID, UNKNOWN_ID = 0, 1  # of PAD and UNKNOWN; padding of tags is 0 too, and no one reads it
+PAD_ID, UNKNOWN_ID = 0, 1  # numbers of PAD and UNKNOWN; tags are padded with 0 too, which is never read
 
 
 class TaggingFiles(BucketedDataset):
-    """Sentences from files named by ``data.path``, with a tag for each token.
+    """Sentences with a tag for each token, from files at ``data.path``.
 
-    All is read anew each time and kept in memory, with no cache on disk: people tag by hand, so such files are small
-    (15,000 sentences, 218,000 tokens, take a second).
+    Files are read each time and kept in memory, without a cache on disk. They are small, since people tag by hand:
+    15,000 sentences with 218,000 tokens take a second.
 
     Args:
         config: the options.
-        seed: of the order of training batches.
+        seed: seed of the order of training batches.
         trained: directory of a run, whose vocabulary and tags are used; None learns them from train.
         single_split: take all sentences of the file ``data.path`` as one split, ``test``.
 
     Raises:
-        DataError: where the files cannot be found, read or used.
+        DataError: if the files cannot be found, read or used.
     """
 
     config: TaggingFilesConfig
@@ -76,7 +76,7 @@ class TaggingFiles(BucketedDataset):
             self.vocabulary = Tokenizer.from_str((trained / "tokenizer.json").read_text()).get_vocab()
         self.tokens = {split: self.token_rows(part.tokens) for split, part in self.sentences.items()}
         self.tags = {split: self.tag_rows(part.tags, class_names) for split, part in self.sentences.items()}
-        counted = next(iter(self.tags.values())).tokens  # of train, where there is one
+        counted = next(iter(self.tags.values())).tokens  # of train, if there is one
         self.spec = DataSpec(
             targets=Targets.step_labels,
             vocab_size=len(self.vocabulary),
@@ -88,7 +88,7 @@ class TaggingFiles(BucketedDataset):
         self.sizes = {split: len(part.tokens) for split, part in self.sentences.items()}
 
     def finish(self, splits: dict[str, Sentences]) -> dict[str, Sentences]:
-        """Set validation apart where there is none, cut long sentences, and note what was done."""
+        """Take validation from train if there is none, cut long sentences, and add both to the notes."""
         limit = self.config.max_length
         if "train" in splits and "validation" not in splits:
             stay, apart = set_apart(splits["train"].tags, self.config.validation_size, self.config.split_seed)
@@ -109,28 +109,28 @@ class TaggingFiles(BucketedDataset):
         held_out = {tuple(row) for split, part in splits.items() if split != "train" for row in part.tokens}
         repeated = sum(tuple(row) in held_out for row in splits["train"].tokens) if "train" in splits else 0
         if repeated:
-            self.notes.append(f"train: the words of {repeated} sentences also stand in validation or test")
+            self.notes.append(f"train: the words of {repeated} sentences also occur in validation or test")
         return {split: part.cut(limit) for split, part in splits.items()}
 
     def learn_vocabulary(self, rows: Rows) -> dict[str, int]:
-        """Number of each word: the special ones, then those of ``rows``, most frequent first, then by alphabet."""
+        """Number of each word: first padding and <unk>, then words by falling count, equals in alphabetical order."""
         counts = Counter(word(token, self.config) for row in rows for token in row)
         words = [name for name in counts if counts[name] >= self.config.min_count and name not in (PAD, UNKNOWN)]
         words.sort(key=lambda name: (-counts[name], name))
         return {name: i for i, name in enumerate([PAD, UNKNOWN, *words][: self.config.vocab_size])}
 
     def token_rows(self, rows: Rows) -> TokenRows:
-        """Numbers of the tokens, cut to ``data.max_length``."""
+        """Numbers of the tokens of rows, cut to ``data.max_length``."""
         return numbered(rows, self.vocabulary, self.config, self.config.max_length)
 
     def tag_rows(self, rows: Rows, class_names: list[str]) -> TokenRows:
-        """Numbers of the tags, in rows like those of the tokens."""
+        """Numbers of the tags of rows, cut to ``data.max_length``."""
         known = {name: i for i, name in enumerate(class_names)}
         numbers = [[known[tag] for tag in row] for row in rows]
         return TokenRows(*flatten([numbers], len(class_names)), self.config.max_length, Truncate.head)
 
     def batch(self, split: str, rows: np.ndarray) -> Batch:
-        """The sentences with these numbers as one batch, its targets (B, T)."""
+        """A batch of the sentences with these numbers, with targets (B, T)."""
         inputs, lengths = self.tokens[split].gather(rows, PAD_ID)
         targets, _ = self.tags[split].gather(rows, 0)
         return Batch(inputs, targets, lengths, rows, num_tokens=int(lengths.sum()))
@@ -143,12 +143,12 @@ class TaggingFiles(BucketedDataset):
         return self.batch(split, chosen), [self.sentences[split].tokens[i] for i in chosen]
 
     def labelled_tokens(self, split: str) -> tuple[Rows, Rows]:
-        """Tokens, as they stand in the file, and tags of each sentence of a split: for baselines."""
+        """Tokens, as in the file, and tags of each sentence of a split, for baselines."""
         return self.sentences[split].tokens, self.sentences[split].tags
 
     @classmethod
     def read_rows(cls, config: DataConfig, source: str) -> tuple["pyarrow.Table", list[Any], np.ndarray]:
-        """Sentences of a file whose tags, if it has any, are not read; of stdin (-) a line is one, cut at blanks."""
+        """Read the sentences of a file, without tags; in stdin (-) each line is a sentence, split at blanks."""
         import pyarrow as pa
 
         assert isinstance(config, TaggingFilesConfig)
@@ -163,7 +163,7 @@ class TaggingFiles(BucketedDataset):
 
     @classmethod
     def new_batches(cls, config: DataConfig, directory: Path, rows: Sequence[Any]) -> Iterator[Batch]:
-        """Each row a list of tokens, of any length."""
+        """Evaluation batches of rows that are lists of tokens, of any length."""
         assert isinstance(config, TaggingFilesConfig)
         for number, row in enumerate(rows):
             if isinstance(row, str) or not all(isinstance(token, str) for token in row) or not len(row):
@@ -175,7 +175,7 @@ class TaggingFiles(BucketedDataset):
             yield Batch(inputs, torch.zeros_like(inputs), lengths, index, num_tokens=int(lengths.sum()))
 
     def save(self, directory: Path) -> None:
-        """Write tokenizer.json, which splits a text at blanks."""
+        """Write a tokenizer.json that splits texts at blanks."""
         tokenizer = Tokenizer(models.WordLevel(self.vocabulary, unk_token=UNKNOWN))
         steps: list[normalizers.Normalizer] = [normalizers.NFC()]
         if self.config.lowercase:
@@ -187,7 +187,7 @@ class TaggingFiles(BucketedDataset):
 
 
 def word(token: str, config: TaggingFilesConfig) -> str:
-    """A token as the vocabulary has it."""
+    """A token in the form that the vocabulary has: in NFC, and lowercased if the options say so."""
     token = unicodedata.normalize("NFC", token)
     return token.lower() if config.lowercase else token
 
@@ -195,14 +195,14 @@ def word(token: str, config: TaggingFilesConfig) -> str:
 def numbered(
     rows: Sequence[list[str]], vocabulary: dict[str, int], config: TaggingFilesConfig, length: int
 ) -> TokenRows:
-    """Numbers of the tokens of rows, cut to a length; a token spelt like a special word is unknown."""
+    """Numbers of the tokens of rows, cut to a length; tokens that are spelt like <pad> or <unk> are unknown."""
     known = {name: i for name, i in vocabulary.items() if i not in (PAD_ID, UNKNOWN_ID)}
     numbers = [[known.get(word(token, config), UNKNOWN_ID) for token in row] for row in rows]
     return TokenRows(*flatten([numbers], len(vocabulary)), length, Truncate.head)
 
 
 def find_tags(part: Sentences) -> list[str]:
-    """The tags of a split, sorted; raises DataError if there is only one."""
+    """The different tags of a split, sorted; raises DataError if there is only one."""
     names = sorted({tag for row in part.tags for tag in row})
     if len(names) < 2:
         raise DataError(f"{part.origin}: all tokens have the one tag {names[0]!r}; tagging needs at least two")
@@ -210,35 +210,35 @@ def find_tags(part: Sentences) -> list[str]:
 
 
 def check_tags(part: Sentences, class_names: list[str]) -> None:
-    """Raise DataError for a tag that is none of the names."""
+    """Raise DataError for a tag that is not in ``class_names``."""
     unknown = Counter(tag for row in part.tags for tag in row)
     for name in class_names:
         del unknown[name]
     if unknown:
         tag, count = unknown.most_common(1)[0]
         raise DataError(
-            f"{part.origin}: tag {tag!r} ({count} tokens) is none of the tags of train "
+            f"{part.origin}: tag {tag!r} ({count} tokens) is not one of the tags of train "
             f"({', '.join(class_names[:20])}{', ...' if len(class_names) > 20 else ''}); change these tags, or train "
             "on data that has them"
         )
 
 
 def set_apart(tags: Rows, size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Choose sentences at random, passing over those with a tag that no other sentence left has.
+    """Choose sentences at random, except those with a tag that no other remaining sentence has.
 
     Args:
-        tags: of each sentence.
+        tags: tags of each sentence.
         size: sentences to choose: a fraction below 1, or a number of sentences.
-        seed: of the choice.
+        seed: seed of the choice.
 
     Returns:
-        Numbers of the sentences that stay and of those chosen, each in ascending order. Every tag stays.
+        Numbers of the sentences that stay and of those chosen, in ascending order each. Every tag stays in the first.
 
     Raises:
         DataError: if no sentence would be chosen, or all.
     """
     count = round(size * len(tags) if size < 1 else size)
-    holders = Counter(tag for row in tags for tag in set(row))  # sentences that stay, by tag
+    holders = Counter(tag for row in tags for tag in set(row))  # number of remaining sentences with each tag
     chosen: list[int] = []
     for i in np.random.default_rng(seed).permutation(len(tags)):
         held = set(tags[i])

@@ -1,6 +1,5 @@
-"""Tagged sentences from files of columns (CoNLL) or of JSON rows."""
+"""Read tagged sentences from files of columns (CoNLL) or JSON Lines."""
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from seqtrain.config.data import TaggingFilesConfig
-from seqtrain.data.tables import explain_damage, read_table, text_lines
+from seqtrain.data.locate import named_files, own_path, wanted_splits
+from seqtrain.data.tables import explain_damage, json_objects, read_table, text_lines, unreadable
 from seqtrain.errors import DataError
 
 if TYPE_CHECKING:
@@ -23,14 +23,16 @@ Rows = list[list[str]]
 
 @dataclass
 class Sentences:
-    """Sentences of a split: at least one, none of them empty."""
+    """The tagged sentences of a split: at least one, none of them empty."""
 
     tokens: Rows
-    """As they stand in the file."""
+    """Tokens of each sentence, as they are in the file."""
     tags: Rows
+    """Tags of each sentence, one for each token."""
     rows: np.ndarray
     """Number of each sentence in its file, (N,)."""
     origin: Path
+    """The file, for messages."""
 
     def select(self, index: Iterable[int]) -> "Sentences":
         """The sentences at ``index``, in that order."""
@@ -39,41 +41,32 @@ class Sentences:
         return Sentences(tokens, tags, self.rows[index], self.origin)
 
     def cut(self, length: int) -> "Sentences":
-        """The same without what follows the first ``length`` tokens of a sentence."""
+        """The sentences, each cut to its first ``length`` tokens."""
         tokens, tags = [row[:length] for row in self.tokens], [row[:length] for row in self.tags]
         return Sentences(tokens, tags, self.rows, self.origin)
 
 
 def find_files(config: TaggingFilesConfig) -> dict[str, Path]:
-    """File of each split under ``data.path``; a single file serves as train.
+    """File of each split at ``data.path``; a single file is train.
 
     Raises:
-        DataError: if there is none, or a split has two.
+        DataError: if there is no file, or a split has two.
     """
     types = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
-    if config.path is None:
-        raise DataError(f"data.path: must be given for data={config.name}: a {types} file, or a folder")
-    path = Path(config.path).expanduser()
+    path = own_path(config, f"a {types} file, or a folder")
     if path.is_file():
         return {"train": path}
-    if not path.is_dir():
-        raise DataError(f"data.path={config.path}: no such file or folder")
-    named = {"train": config.train_split, "validation": config.validation_split, "test": config.test_split}
-    files = {}
-    for split, name in named.items():
-        there = [path / f"{name}{suffix}" for suffix in SUFFIXES if (path / f"{name}{suffix}").is_file()]
-        if name is not None and len(there) > 1:
-            raise DataError(f"{path}: split {name!r} is there twice ({there[0].name}, {there[1].name}); remove one")
-        if name is not None and there:
-            files[split] = there[0]
+    named = wanted_splits(config)
+    found = {split: named_files(path, name, SUFFIXES) for split, name in named.items()}
+    files = {split: paths[0] for split, paths in found.items() if paths}
     if not files:
-        names = " or ".join(repr(name) for name in named.values() if name is not None)
+        names = " or ".join(map(repr, named.values()))
         raise DataError(f"{path}: has no file of split {names} (such as {config.train_split}.conll; {types})")
     return files
 
 
 def read_sentences(path: Path, config: TaggingFilesConfig, notes: list[str]) -> Sentences:
-    """All sentences of a file; those without tokens are counted in ``notes`` and left out.
+    """All sentences of a file that have tokens; the number of others is added to ``notes``.
 
     Raises:
         DataError: if the file cannot be read, is of another type, or holds no sentences.
@@ -92,7 +85,7 @@ def read_sentences(path: Path, config: TaggingFilesConfig, notes: list[str]) -> 
 
 
 def read_lines(path: Path) -> list[str]:
-    """Lines of a file of tagged sentences; raises DataError if it cannot be read or is of another type."""
+    """The lines of a file of tagged sentences; raises DataError if it cannot be read or is of another type."""
     if path.suffix not in SUFFIXES:
         raise DataError(f"{path}: files of type {path.suffix or '(none)'} are not read; use {', '.join(SUFFIXES)}")
     try:
@@ -101,7 +94,7 @@ def read_lines(path: Path) -> list[str]:
             raise DataError(f"{path}: the file is empty")
         return text_lines(content)
     except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        raise unreadable(path, error) from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: {explain_damage(path, error)}") from error
 
@@ -109,10 +102,11 @@ def read_lines(path: Path) -> list[str]:
 def read_tokens(path: Path, config: TaggingFilesConfig) -> tuple["pyarrow.Table", Rows]:
     """Sentences of a file to be tagged, as a table and as lists of tokens.
 
-    The table has all columns of jsonl; of a file of columns it has ``tokens`` and, where each line has one, ``tags``.
+    For jsonl, the table has all columns of the file. For a file of columns, it has ``tokens`` and, if every line has
+    a tag, ``tags``.
 
     Raises:
-        DataError: if the file cannot be read, or a row has no tokens where the options say.
+        DataError: if the file cannot be read, or a row lacks the tokens that the options name.
     """
     import pyarrow as pa
 
@@ -124,13 +118,17 @@ def read_tokens(path: Path, config: TaggingFilesConfig) -> tuple["pyarrow.Table"
         rows = table.column(config.tokens_key).to_pylist()
         for number, row in enumerate(rows, start=1):
             if row is not None and not (isinstance(row, list) and all(isinstance(token, str) for token in row)):
-                raise DataError(f"{path}: row {number}: {config.tokens_key!r} (data.tokens_key) is no list of strings")
+                raise DataError(
+                    f"{path}: row {number}: {config.tokens_key!r} (data.tokens_key) is not a list of strings"
+                )
         return table, [row or [] for row in rows]
     sentences = split_lines(path, read_lines(path), [])
     at = config.token_column
     for number, columns in (line for sentence in sentences for line in sentence):
         if not -len(columns) <= at < len(columns):
-            raise DataError(f"{path}: line {number} has {len(columns)} columns; data.token_column={at} is none of them")
+            raise DataError(
+                f"{path}: line {number} has {len(columns)} columns; data.token_column={at} is not one of them"
+            )
     tokens = [[columns[at] for _, columns in sentence] for sentence in sentences]
     lists = {"tokens": tokens}
     places = [place(config.tag_column, columns, at) for sentence in sentences for _, columns in sentence]
@@ -140,21 +138,22 @@ def read_tokens(path: Path, config: TaggingFilesConfig) -> tuple["pyarrow.Table"
 
 
 def place(column: int, columns: list[str], taken: int) -> int | None:
-    """Where a column stands in a line; None where the line lacks it, or it is the one that is taken."""
+    """Position of a column in a line; None if the line lacks it, or if it is the column ``taken``."""
     first, second = (i if i >= 0 else len(columns) + i for i in (column, taken))
     return first if 0 <= first < len(columns) and first != second else None
 
 
 def split_lines(path: Path, lines: list[str], notes: list[str]) -> list[list[tuple[int, list[str]]]]:
-    """Number and columns of each line of a file with one token a line, by sentence.
+    """Number and columns of each line, by sentence, of a file with one token a line.
 
-    Columns are separated by single tabs in tsv files, else by any number of spaces and tabs (not by the no-break
-    spaces that stand inside numbers). A blank line ends a sentence; so does one that begins with ``-DOCSTART-``. One
-    that begins with ``# `` is a comment; those inside sentences are counted in ``notes``.
+    Columns are separated by single tabs in tsv files, else by any number of spaces and tabs. (No-break spaces, which
+    occur inside numbers, do not separate columns.) A blank line ends a sentence, and so does a line that begins with
+    ``-DOCSTART-``. A line that begins with ``# `` is a comment; the number of those inside sentences is added to
+    ``notes``.
     """
     tsv = path.suffix == ".tsv"
     sentences: list[list[tuple[int, list[str]]]] = []
-    inside = False  # a sentence
+    inside = False  # whether the last line was in a sentence
     commented = 0
     for number, line in enumerate(lines, start=1):
         if line.startswith("# "):
@@ -177,10 +176,11 @@ def split_lines(path: Path, lines: list[str], notes: list[str]) -> list[list[tup
 
 
 def read_columns(path: Path, lines: list[str], config: TaggingFilesConfig, notes: list[str]) -> tuple[Rows, Rows]:
-    """Tokens and tags of a file with one token a line; see ``split_lines``.
+    """Tokens and tags of each sentence of a file with one token a line; see ``split_lines``.
 
     Raises:
-        DataError: for a line that lacks a column, or where the columns of a sentence, counted from the end, differ.
+        DataError: for a line that lacks a column. If columns are counted from the end, also for a line whose number of
+            columns differs from that of the first line of its sentence.
     """
     tokens: Rows = []
     tags: Rows = []
@@ -199,8 +199,8 @@ def read_columns(path: Path, lines: list[str], config: TaggingFilesConfig, notes
                 )
             if len(columns) != width and min(config.token_column, config.tag_column) < 0:
                 raise DataError(
-                    f"{path}: line {number} has {len(columns)} columns where its sentence began with {width}; mend it, "
-                    f"or count from the start ({wanted})"
+                    f"{path}: line {number} has {len(columns)} columns but the first line of its sentence has {width}; "
+                    f"correct it, or count from the start ({wanted})"
                 )
             token, tag = (columns[i] for i in at)
             if not tag:
@@ -211,23 +211,15 @@ def read_columns(path: Path, lines: list[str], config: TaggingFilesConfig, notes
 
 
 def read_objects(path: Path, lines: list[str], config: TaggingFilesConfig) -> tuple[Rows, Rows]:
-    """Tokens and tags of a file with one JSON object a line.
+    """Tokens and tags of each sentence of a file with one JSON object a line.
 
     Raises:
         DataError: for a line that does not hold two lists of strings of equal length.
     """
     keys = {"data.tokens_key": config.tokens_key, "data.tags_key": config.tags_key}
     tokens, tags = [], []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, row in json_objects(path, lines):
         place = f"{path}: line {number}"
-        try:
-            row = json.loads(line)
-        except ValueError as fault:
-            raise DataError(f"{place} is not valid JSON ({fault})") from fault
-        if not isinstance(row, dict):
-            raise DataError(f"{place} is not a JSON object")
         for option, key in keys.items():
             if key not in row:
                 raise DataError(f"{place} has no {key!r} ({option}); its keys: {', '.join(row) or '(none)'}")
@@ -239,7 +231,7 @@ def read_objects(path: Path, lines: list[str], config: TaggingFilesConfig) -> tu
         if not all(labels):
             raise DataError(f"{place} has an empty tag")
         if re.search("[\ud800-\udfff]", "".join(words + labels)):  # "\ud83d" alone: JSON allows it, UTF-8 does not
-            raise DataError(f"{place} holds half of a surrogate pair, which is no character; remove it")
+            raise DataError(f"{place} holds half of a surrogate pair, which is not a character; remove it")
         tokens.append(words)
         tags.append(labels)
     return tokens, tags

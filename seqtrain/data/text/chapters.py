@@ -1,7 +1,7 @@
-"""The docstrings of Python's own standard library, labelled by chapter of the Library Reference.
+"""The docstrings of Python's standard library, labelled by chapter of the Library Reference.
 
-A text classification set that every machine with Python has: the text is a docstring, the class is the chapter of
-https://docs.python.org/3/library/ whose module it comes from. Only sources are read; no module is imported.
+They make a text classification dataset that every machine with Python has. The text is a docstring; the class is the
+chapter of https://docs.python.org/3/library/ that describes its module. Sources are read, and no module is imported.
 """
 
 import ast
@@ -14,8 +14,8 @@ from seqtrain.errors import DataError
 
 # Chapter -> modules and packages, in the order of the reference. The layout is that of Python 3.14 for every version,
 # so that a label does not depend on the interpreter: 3.11 and 3.12 still had argparse and curses under operating system
-# services, and cmd, shlex and turtle under program frameworks. Modules that 3.14 no longer has stand in the chapter
-# that last described them. Private files stand after the modules that they implement; files that serve no one
+# services, and cmd, shlex and turtle under program frameworks. Modules that 3.14 no longer has are in the chapter that
+# last described them. Private files come after the modules that they implement. Files that belong to no single
 # documented module, such as _colorize and _pyrepl, are left out.
 CHAPTERS: dict[str, tuple[str, ...]] = {
     chapter: tuple(modules.split())
@@ -68,19 +68,19 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 def read_docstrings(library: Path | None = None) -> tuple[list[str], list[str]]:
     """Docstrings of modules, classes, functions and methods, each with its chapter of the Library Reference.
 
-    Left out are test packages, files that cannot be parsed, docstrings of fewer than three words, and texts that
-    stand in several chapters. A text that occurs more than once in one chapter is kept once. Two texts are the same
-    if they differ in whitespace only.
+    Test packages, files that cannot be parsed, docstrings of fewer than three words, and texts that occur in several
+    chapters are left out. A text that occurs more than once in one chapter is kept once. Two texts are equal if they
+    differ only in whitespace.
 
     Args:
         library: folder of the standard library's sources; None for that of the running interpreter.
 
     Returns:
-        The texts, cleaned as by `inspect.cleandoc`, and the titles of their chapters (keys of `CHAPTERS`), in the
-        order of module name, then of position in the file.
+        The texts, cleaned as by `inspect.cleandoc`, and the titles of their chapters (keys of `CHAPTERS`), sorted by
+        module name, then by position in the file.
 
     Raises:
-        DataError: if the folder holds no docstrings of the standard library: its sources are zipped or stripped.
+        DataError: if the folder holds no such docstrings, because the sources are zipped or stripped.
     """
     library = Path(sysconfig.get_path("stdlib")) if library is None else library
     texts: dict[str, str] = {}
@@ -94,7 +94,7 @@ def read_docstrings(library: Path | None = None) -> tuple[list[str], list[str]]:
                 chapters.setdefault(key, set()).add(_chapter(module))
     if not texts:
         raise DataError(
-            f"no docstrings of the standard library in {library}: its .py sources are not there (zipped or stripped); "
+            f"no docstrings of the standard library in {library}: its .py sources are missing (zipped or stripped); "
             "run seqtrain with a full installation of Python, or choose another dataset"
         )
     kept = [key for key in texts if len(chapters[key]) == 1]
@@ -102,7 +102,7 @@ def read_docstrings(library: Path | None = None) -> tuple[list[str], list[str]]:
 
 
 def library_sources(library: Path) -> list[tuple[str, Path]]:
-    """Dotted name and file of every module that belongs to a chapter, sorted by name."""
+    """Dotted name and file of every module that is in a chapter, sorted by name."""
     sources = []
     for package in {module.partition(".")[0] for module in _CHAPTER_OF}:
         for path in (*library.glob(f"{package}.py"), *library.glob(f"{package}/**/*.py")):
@@ -114,17 +114,17 @@ def library_sources(library: Path) -> list[tuple[str, Path]]:
 
 
 def _chapter(module: str) -> str:
-    """Chapter of the longest listed prefix of a dotted name, or an empty string."""
+    """Chapter of the longest listed prefix of a dotted name; empty if there is none."""
     while module and module not in _CHAPTER_OF:
         module = module.rpartition(".")[0]
     return _CHAPTER_OF.get(module, "")
 
 
 def _docstrings(path: Path) -> Iterator[str]:
-    """Docstrings of one file from top to bottom; none if it cannot be read or parsed."""
+    """Docstrings of a file from top to bottom; none if it cannot be read or parsed."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # invalid escapes in the sources, which are not the user's concern
+            warnings.simplefilter("ignore")  # invalid escapes in the sources, which the user cannot change
             tree = ast.parse(path.read_bytes())
     except (OSError, SyntaxError, ValueError):
         return

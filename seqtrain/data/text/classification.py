@@ -1,4 +1,4 @@
-"""Labelled texts, prepared once into memory-mapped tokens and served in batches of like length."""
+"""Labelled texts, prepared once as memory-mapped tokens and served in batches of similar length."""
 
 import functools
 import hashlib
@@ -24,7 +24,7 @@ from seqtrain.data.rows.tokens import TokenRows, flatten
 from seqtrain.data.tables import read_table, stdin_lines
 from seqtrain.data.text.columns import column
 from seqtrain.data.text.labels import (
-    LabeledTexts,
+    LabelledTexts,
     RawSplit,
     find_class_names,
     keep_rows,
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     import pyarrow
     from tokenizers import Tokenizer
 
-FORMAT = 2  # of the prepared files; raise it when they or what goes into them changes
+FORMAT = 2  # version of the prepared files; increase it when their format or contents change
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What a trained model's inputs and outputs mean: kept in its run, and used instead of learning it anew."""
+    """The tokenizer and classes of a trained model, read from its run instead of learned from data."""
 
     tokenizer: str
     """The tokenizer as JSON."""
@@ -51,7 +51,7 @@ class Vocabulary:
 
     @classmethod
     def load(cls, directory: Path) -> "Vocabulary":
-        """Read the vocabulary that ``TextClassification.save`` and the run's data.json hold."""
+        """Read the vocabulary of a run: tokenizer.json and data.json."""
         spec = json.loads((directory / "data.json").read_text())["spec"]
         return cls((directory / "tokenizer.json").read_text(), spec["class_names"])
 
@@ -63,16 +63,16 @@ class Vocabulary:
 
 
 class TextClassification(BucketedDataset):
-    """The base of every kind of text classification: a subclass says where the rows come from.
+    """The base of all datasets for text classification; a subclass reads the rows from its source.
 
     Args:
         config: the options.
-        seed: of the order of training batches.
+        seed: seed of the order of training batches.
         trained: directory of a run, whose vocabulary and classes are used; None learns them from train.
         single_split: take all rows of ``data.path`` as one split, ``test``.
 
     Raises:
-        DataError: where the data cannot be found, read or used.
+        DataError: if the data cannot be found, read or used.
     """
 
     targets = Targets.sequence_class
@@ -100,18 +100,18 @@ class TextClassification(BucketedDataset):
             for split in self.sizes
         }
         self.labels = {split: np.array(self.array(split, "labels")) for split in self.sizes}
-        self.splits: dict[str, LabeledTexts] | None = None
+        self.splits: dict[str, LabelledTexts] | None = None
 
     @abstractmethod
     def identity(self) -> Any:
-        """What tells this source from any other and from its own other contents, without reading it all (as JSON)."""
+        """What identifies the source and its contents, as JSON, without reading all of it."""
 
     @abstractmethod
     def read(self) -> dict[str, RawSplit]:
-        """All rows of the source, by split."""
+        """Read all rows of the source, by split."""
 
     def prepare(self) -> Path:
-        """The directory of prepared arrays: that of the training run, where it still is what is asked for."""
+        """The directory of prepared arrays: that of the training run, if it exists and fits the options."""
         options = preparing(self.config)
         key = {"format": FORMAT, "source": self.identity(), "options": options, "whole": self.single_split}
         if self.vocabulary is not None:
@@ -127,7 +127,7 @@ class TextClassification(BucketedDataset):
 
         from seqtrain.data.text.tokenizer import PAD, encode, train_tokenizer
 
-        splits, class_names, notes = self.labeled_texts()
+        splits, class_names, notes = self.labelled_texts()
         if self.vocabulary is None:
             tokenizer = train_tokenizer(self.config, splits["train"].texts)
         else:
@@ -138,7 +138,7 @@ class TextClassification(BucketedDataset):
             for name, array in arrays.items():
                 np.save(directory / f"{split}.{name}.npy", array)
         tokenizer.save(str(directory / "tokenizer.json"))
-        counted = next(iter(splits.values()))  # train, where there is one
+        counted = next(iter(splits.values()))  # train, if there is one
         spec = DataSpec(
             targets=Targets.sequence_class,
             vocab_size=tokenizer.get_vocab_size(),
@@ -154,11 +154,11 @@ class TextClassification(BucketedDataset):
         }
         (directory / "meta.json").write_text(json.dumps(meta))
 
-    def labeled_texts(self) -> tuple[dict[str, LabeledTexts], list[str], list[str]]:
-        """Read and clean the source, number its labels, and set validation apart where it has none.
+    def labelled_texts(self) -> tuple[dict[str, LabelledTexts], list[str], list[str]]:
+        """Read and clean the source, number its labels, and take validation from train if the source has none.
 
         Returns:
-            Rows of each split, the class names, and notes for the user.
+            Rows of each split, the class names, and remarks for the user.
         """
         notes: list[str] = []
         raw = self.read()
@@ -170,7 +170,7 @@ class TextClassification(BucketedDataset):
         raw = {split: keep_rows(part, rows[split]) for split, part in raw.items()}
         class_names = self.vocabulary.class_names if self.vocabulary else find_class_names(raw["train"])
         splits = {
-            split: LabeledTexts(cast(list[str], part.texts), number_labels(part, class_names), rows[split])
+            split: LabelledTexts(cast(list[str], part.texts), number_labels(part, class_names), rows[split])
             for split, part in raw.items()
         }
         if "train" not in splits:
@@ -197,11 +197,11 @@ class TextClassification(BucketedDataset):
         held_out = {text for split, part in splits.items() if split != "train" for text in part.texts}
         repeated = sum(text in held_out for text in splits["train"].texts)
         if repeated:
-            notes.append(f"train: the text of {repeated} rows also stands in validation or test")
+            notes.append(f"train: the text of {repeated} rows also occurs in validation or test")
         return splits, class_names, notes
 
     def batch(self, split: str, rows: np.ndarray) -> Batch:
-        """The rows with these numbers as one batch."""
+        """A batch of the rows with these numbers."""
         assert self.spec.pad_id is not None
         inputs, lengths = self.tokens[split].gather(rows, self.spec.pad_id)
         targets = torch.from_numpy(self.labels[split][rows])
@@ -224,20 +224,20 @@ class TextClassification(BucketedDataset):
         return batch, [list(map(words, row[:length])) for row, length in rows]
 
     def labeled_split(self, split: str) -> tuple[list[str], np.ndarray]:
-        """Texts and classes of a split, read from the source again: only baselines need the words themselves.
+        """Texts and classes of a split, read from the source again, since only baselines need the texts.
 
         Raises:
             DataError: if the source has changed since it was prepared.
         """
         if self.splits is None:
-            self.splits = self.labeled_texts()[0]
+            self.splits = self.labelled_texts()[0]
             if fingerprint(self.splits) != self.fingerprint:
                 raise DataError("the data has changed since this run began; train again to score the baselines on it")
         return self.splits[split].texts, self.splits[split].labels
 
     @classmethod
     def read_rows(cls, config: DataConfig, source: str) -> tuple["pyarrow.Table", list[Any], np.ndarray]:
-        """The rows of a file with a column of texts, or lines of a txt file or of stdin (-); blank ones are empty."""
+        """Read a file with a column of texts, or the lines of a txt file or stdin (-); blank texts count as empty."""
         assert isinstance(config, TextClassificationConfig)
         table = stdin_lines() if source == "-" else read_table(Path(source).expanduser())
         name = "text" if source == "-" or source.endswith(".txt") else config.text_column
@@ -253,29 +253,29 @@ class TextClassification(BucketedDataset):
         path = directory / "tokenizer.json"
         try:
             tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises no narrower kind
+        except Exception as error:  # the library raises nothing more specific
             raise RunError(f"{path}: cannot be read ({error}); restore it, or train again") from error
         return text_batches(config, tokenizer, rows)
 
     def array(self, split: str, name: str) -> np.ndarray:
-        """A prepared array, memory-mapped."""
+        """A memory-mapped array of the prepared files."""
         return np.load(self.directory / f"{split}.{name}.npy", mmap_mode="r")
 
     @functools.cached_property
     def tokenizer(self) -> "Tokenizer":
-        """The tokenizer that the tokens were made with."""
+        """The tokenizer that produced the tokens."""
         from tokenizers import Tokenizer
 
         return Tokenizer.from_file(str(self.directory / "tokenizer.json"))
 
 
 def token_name(tokenizer: "Tokenizer", token: int) -> str:
-    """A token as people read it: byte-level pairs mark the space before a word by one letter."""
+    """A token in readable form, without the letter that byte-level BPE writes for the space before a word."""
     return (tokenizer.id_to_token(token) or "").replace("\u0120", "")
 
 
 def text_batches(config: TextClassificationConfig, tokenizer: "Tokenizer", texts: Sequence[str]) -> Iterator[Batch]:
-    """New texts as evaluation batches, without targets."""
+    """Evaluation batches of new texts, without targets."""
     from seqtrain.data.text.tokenizer import PAD, encode
 
     tokens, offsets = flatten(encode(tokenizer, texts), tokenizer.get_vocab_size())
@@ -286,8 +286,8 @@ def text_batches(config: TextClassificationConfig, tokenizer: "Tokenizer", texts
         yield Batch(inputs, torch.zeros(len(rows), dtype=torch.long), lengths, rows, num_tokens=int(lengths.sum()))
 
 
-def fingerprint(splits: dict[str, LabeledTexts]) -> str:
-    """Digest of the texts and labels of every split, the same wherever they were read from."""
+def fingerprint(splits: dict[str, LabelledTexts]) -> str:
+    """Digest of the texts and labels of every split, independent of where they were read from."""
     state = hashlib.blake2b(digest_size=16)
     for split, part in splits.items():
         state.update(f"{split} {len(part.texts)}\n".encode())

@@ -1,12 +1,13 @@
-"""Labelled texts from files: which files make up the splits, and their text and label columns."""
+"""Labelled texts from files: the files of each split, and their text and label columns."""
 
 import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from seqtrain.config.data import TextClassificationConfig
-from seqtrain.data.tables import file_digest, read_table, split_files
+from seqtrain.config.data import HubTextConfig, TextClassificationConfig
+from seqtrain.data.locate import file_digest, find_path, split_files, wanted_splits
+from seqtrain.data.tables import read_table
 from seqtrain.data.text.labels import RawSplit
 from seqtrain.errors import DataError
 
@@ -14,32 +15,21 @@ if TYPE_CHECKING:
     import pyarrow
 
 
-def wanted_splits(config: TextClassificationConfig) -> dict[str, str]:
-    """The source's name of each split that the config wants."""
-    named = {"train": config.train_split, "validation": config.validation_split, "test": config.test_split}
-    return {split: name for split, name in named.items() if name is not None}
-
-
-def find_files(config: TextClassificationConfig, subset: str | None = None) -> dict[str, list[Path]]:
-    """Files of each split under ``data.path``; a single file serves as train.
+def find_files(config: TextClassificationConfig) -> dict[str, list[Path]] | None:
+    """Files of each split; a single file is train. None if only the hub may have the dataset.
 
     Raises:
-        DataError: if the path or a train file is missing.
+        DataError: if the path or all files of the splits are missing.
     """
-    if config.path is None:
-        raise DataError(
-            f"data.path: must be given for data={config.name}: a csv, tsv, jsonl or parquet file, or a folder"
-        )
-    path = Path(config.path).expanduser()
-    if path.is_file():
-        return {"train": [path]}
-    if not path.is_dir():
-        raise DataError(f"data.path={config.path}: no such file or folder")
-    return files_in(path, config, subset)
+    public = config if isinstance(config, HubTextConfig) else None
+    path = find_path(config, "a csv, tsv, jsonl or parquet file, or a folder", public.folder if public else None)
+    if path is None:
+        return None
+    return {"train": [path]} if path.is_file() else files_in(path, config, public.hub_subset if public else None)
 
 
-def files_in(folder: Path, config: TextClassificationConfig, subset: str | None = None) -> dict[str, list[Path]]:
-    """Files of each wanted split in a folder, of those that are there; raises DataError if none is."""
+def files_in(folder: Path, config: TextClassificationConfig, subset: str | None) -> dict[str, list[Path]]:
+    """Files in a folder of each split that it has; raises DataError if it has none of them."""
     found = {split: split_files(folder, name, subset) for split, name in wanted_splits(config).items()}
     if not any(found.values()):
         names = " or ".join(repr(name) for name in wanted_splits(config).values())
@@ -67,7 +57,7 @@ def read_files(files: dict[str, list[Path]], config: TextClassificationConfig) -
 
 
 def column(table: "pyarrow.Table", name: str, key: str, origin: str) -> list[Any]:
-    """Values of a column, which the user has named by ``key``; raises DataError naming the columns that there are."""
+    """Values of the column that the option ``key`` names; raises DataError, with all columns, if it is missing."""
     if name not in table.column_names:
         raise DataError(f"{origin}: has no column {name!r} ({key}); its columns: {', '.join(table.column_names)}")
     return table.column(name).to_pylist()
@@ -78,12 +68,12 @@ def from_table(
 ) -> RawSplit:
     """The text and label columns of a table.
 
-    Class names are those of the config, else ``class_names``, else those that `datasets` left in the table's metadata.
+    Class names are those of the config, else ``class_names``, else those that `datasets` wrote into the metadata.
     """
     texts = column(table, config.text_column, "data.text_column", origin)
     labels = column(table, config.label_column, "data.label_column", origin)
     if any(text is not None and not isinstance(text, str) for text in texts):
-        raise DataError(f"{origin}: column {config.text_column!r} (data.text_column) holds values that are no text")
+        raise DataError(f"{origin}: column {config.text_column!r} (data.text_column) holds values that are not text")
     metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
     feature = metadata.get("info", {}).get("features", {}).get(config.label_column, {})
     names = config.class_names or class_names or feature.get("names")
@@ -91,7 +81,7 @@ def from_table(
 
 
 def plain_label(label: Any) -> str | int | None:
-    """A label as a string or an integer; 2.0 is 2, and not-a-number is no label."""
+    """A label as a string or an integer: 2.0 becomes 2, and NaN becomes None."""
     if isinstance(label, float):
         return None if math.isnan(label) else int(label) if label.is_integer() else str(label)
     return label if label is None or isinstance(label, int) else str(label)

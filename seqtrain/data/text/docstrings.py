@@ -1,4 +1,4 @@
-"""The machine's own standard library as a dataset: its docstrings, classified by chapter of the library reference."""
+"""A dataset of the standard library's docstrings, classified by chapter of the Library Reference."""
 
 import platform
 import sysconfig
@@ -16,7 +16,7 @@ from seqtrain.errors import DataError
 
 
 class Docstrings(TextClassification):
-    """Docstrings of the chapters that have enough of them, some set apart as test."""
+    """Docstrings of the chapters that have enough of them; a part of them is test."""
 
     config: DocstringsConfig
 
@@ -30,7 +30,8 @@ class Docstrings(TextClassification):
         kept = [(text, chapter) for text, chapter in zip(texts, chapters, strict=True) if chapter in large]
         if len(large) < 2:
             raise DataError(
-                f"data.min_class_size={self.config.min_class_size}: only {len(large)} chapters have as many; lower it"
+                f"data.min_class_size={self.config.min_class_size}: only {len(large)} chapters have that many "
+                "docstrings; lower it"
             )
         labels = np.unique([chapter for _, chapter in kept], return_inverse=True)[1]
         parts = stratified_split(labels, self.config.test_size, self.config.split_seed)

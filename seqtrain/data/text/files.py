@@ -1,5 +1,6 @@
-"""A person's own files of labelled texts."""
+"""Labelled texts from the user's own files."""
 
+from pathlib import Path
 from typing import Any
 
 from seqtrain.config.data import TextFilesConfig
@@ -9,12 +10,18 @@ from seqtrain.data.text.labels import RawSplit
 
 
 class TextFiles(TextClassification):
-    """Files named by ``data.path``: one file, or a folder with files for each split."""
+    """Labelled texts at ``data.path``: one file, or a folder with files for each split."""
 
     config: TextFilesConfig
 
+    def files(self) -> dict[str, list[Path]]:
+        """Files of each split."""
+        files = find_files(self.config)
+        assert files is not None  # this dataset has no other source
+        return files
+
     def identity(self) -> Any:
-        return identify_files(find_files(self.config))
+        return identify_files(self.files())
 
     def read(self) -> dict[str, RawSplit]:
-        return read_files(find_files(self.config), self.config)
+        return read_files(self.files(), self.config)

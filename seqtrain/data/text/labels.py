@@ -1,4 +1,4 @@
-"""Labelled texts of a split: cleaning, class names to numbers, and setting rows apart by class."""
+"""Labelled texts of a split: cleaning, numbering of classes, and stratified splits."""
 
 import re
 from collections import Counter
@@ -12,35 +12,35 @@ from seqtrain.errors import DataError
 
 @dataclass
 class RawSplit:
-    """Rows as a source gives them."""
+    """Texts and labels of a split as they are in the source."""
 
     texts: Sequence[str | None]
     labels: Sequence[str | int | None]
     origin: str
-    """Where they come from, for messages."""
+    """The file or dataset, for messages."""
     class_names: list[str] | None = None
-    """Names of integer labels, where the source has them."""
+    """Names of integer labels; None if the source has none."""
 
 
 @dataclass
-class LabeledTexts:
-    """Rows with a text and a class."""
+class LabelledTexts:
+    """Texts and classes of a split."""
 
     texts: list[str]
     labels: np.ndarray
     """Class of each row, (N,)."""
     rows: np.ndarray
-    """Number of each row in its source, (N,)."""
+    """Number of each row in the source, (N,)."""
 
-    def select(self, index: np.ndarray) -> "LabeledTexts":
+    def select(self, index: np.ndarray) -> "LabelledTexts":
         """The rows at ``index``, in that order."""
-        return LabeledTexts([self.texts[i] for i in index], self.labels[index], self.rows[index])
+        return LabelledTexts([self.texts[i] for i in index], self.labels[index], self.rows[index])
 
 
 def usable_rows(raw: RawSplit, notes: list[str]) -> np.ndarray:
-    """Numbers of the rows that have a text and a label; None and empty are none, nor is -1 where classes have names.
+    """Numbers of the rows that have a text and a label; how many others there are is added to ``notes``.
 
-    Adds to ``notes`` how many others there are.
+    None and the empty string are no text and no label. If classes have names, -1 is no label either.
 
     Raises:
         DataError: if no row is left.
@@ -65,10 +65,10 @@ def keep_rows(raw: RawSplit, rows: np.ndarray) -> RawSplit:
 
 
 def find_class_names(raw: RawSplit) -> list[str]:
-    """Class names in order: the source's own, else the labels, sorted as numbers if all are.
+    """Class names in order: those of the source, else the labels, sorted as numbers if all are numbers.
 
     Raises:
-        DataError: if there is only one.
+        DataError: if there is only one class.
     """
     names = raw.class_names
     if names is None:
@@ -81,10 +81,10 @@ def find_class_names(raw: RawSplit) -> list[str]:
 
 
 def number_labels(raw: RawSplit, class_names: list[str]) -> np.ndarray:
-    """Class of each row, by its label's name; an integer is the number of a name where the source names its classes.
+    """Class of each row from its label: a class name, or its number if the source has class names.
 
     Raises:
-        DataError: for a label that is none of the names.
+        DataError: for a label that is not a class.
     """
     numbers = {name: i for i, name in enumerate(class_names)}
     names = [label_name(label, raw.class_names) for label in raw.labels]
@@ -92,7 +92,7 @@ def number_labels(raw: RawSplit, class_names: list[str]) -> np.ndarray:
     if unknown:
         name, count = unknown.most_common(1)[0]
         raise DataError(
-            f"{raw.origin}: label {name!r} ({count} rows) is none of the classes of train "
+            f"{raw.origin}: label {name!r} ({count} rows) is not one of the classes of train "
             f"({', '.join(class_names[:20])}{', ...' if len(class_names) > 20 else ''}); "
             "drop or rename these rows, or give data.label_column or data.class_names"
         )
@@ -100,7 +100,7 @@ def number_labels(raw: RawSplit, class_names: list[str]) -> np.ndarray:
 
 
 def label_name(label: str | int | None, source_names: list[str] | None) -> str:
-    """Name of a label. In csv files, where all labels are strings, one that is no name may be the number of one."""
+    """Class name of a label; a label that is not a name may be the number of one, also as a string."""
     name = str(label).strip()
     if source_names and (isinstance(label, int) or name not in source_names) and re.fullmatch(r"\d+", name):
         return source_names[int(name)] if int(name) < len(source_names) else name
@@ -108,15 +108,15 @@ def label_name(label: str | int | None, source_names: list[str] | None) -> str:
 
 
 def stratified_split(labels: np.ndarray, size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Set rows apart, the same share of each class.
+    """Set rows apart at random, the same share of each class.
 
     Args:
         labels: class of each row, (N,).
         size: rows to set apart: a fraction below 1, or a number of rows.
-        seed: of the choice.
+        seed: seed of the choice.
 
     Returns:
-        Numbers of the rows that stay and of those set apart, each in ascending order. Every class keeps a row.
+        Numbers of the rows that stay and of those set apart, in ascending order each. Every class keeps a row.
 
     Raises:
         DataError: if no row would be set apart, or all.

@@ -1,4 +1,4 @@
-"""Tokenizers for text: words, byte-level pairs, characters. All are kept as one tokenizer.json."""
+"""Tokenizers for labelled texts: words, byte-level BPE or characters, saved as a tokenizer.json of `tokenizers`."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -10,14 +10,14 @@ from seqtrain.config.data import Tokenizer as Kind
 
 PAD, UNKNOWN = "<pad>", "<unk>"  # tokens 0 and 1 of every vocabulary here
 WORD = r"\w+(?:'\w+)*|[^\w\s]"  # letters and digits with inner apostrophes, or one punctuation mark
-CHUNK = 2_000  # texts tokenised at a time, by all cores
+CHUNK = 2_000  # number of texts tokenised at a time, by all cores
 
 
 def train_tokenizer(config: TextClassificationConfig, texts: Iterable[str]) -> Tokenizer:
     """Learn a vocabulary from texts.
 
     Returns:
-        A tokenizer whose token 0 is padding and token 1 stands for what the vocabulary lacks.
+        A tokenizer whose token 0 is padding and token 1 is <unk>.
     """
     steps: list[normalizers.Normalizer] = [normalizers.NFC()]
     if config.html_breaks:
@@ -47,7 +47,7 @@ def train_tokenizer(config: TextClassificationConfig, texts: Iterable[str]) -> T
 
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[list[list[int]]]:
-    """Tokens of each text, in chunks; a text without any word becomes one unknown token, since no row may be empty."""
+    """Tokens of each text, in chunks; a text without words becomes one <unk>, since no row may be empty."""
     unknown: list[int] = [tokenizer.token_to_id(UNKNOWN) or 0]
     for start in range(0, len(texts), CHUNK):
         chunk = list(texts[start : start + CHUNK])

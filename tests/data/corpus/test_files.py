@@ -42,7 +42,7 @@ def test_splits_are_found_by_name(tmp_path: Path, layout: dict[str, list[str]]) 
 def test_a_split_in_two_formats_is_refused(tmp_path: Path) -> None:
     for name in ("wiki.train.tokens", "wiki.train.raw"):
         (tmp_path / name).write_text("x")
-    with pytest.raises(DataError, match=r"'train' is there in several formats \(wiki.train.raw, wiki.train.tokens\)"):
+    with pytest.raises(DataError, match=r"'train' has files of several formats \(wiki.train.raw, wiki.train.tokens\)"):
         corpus_files(text_config(tmp_path))
 
 

@@ -87,7 +87,7 @@ def test_rows_are_documents_or_lines(
     assert lines == ["one\ntwo\n\n漢字\n = three = \nfour\n\nfive\n"]
     with pytest.raises(DataError, match=r"has no column 'body' \(data.text_column\); its columns: .*text"):
         read(tmp_path / name, text_column="body")
-    with pytest.raises(DataError, match=r"'n' \(data.text_column\) holds a value that is no text"):
+    with pytest.raises(DataError, match=r"'n' \(data.text_column\) holds a value that is not text"):
         read(tmp_path / name, text_column="n")
 
 
@@ -97,7 +97,7 @@ def test_rows_are_documents_or_lines(
         ("a.jsonl", b'{"text": "a"}\n{"text": \n', "line 2 is not valid JSON"),
         ("a.jsonl", b'{"text": "a"}\n["text"]\n', "line 2 is not a JSON object"),
         ("a.jsonl", b'{"text": "a"}\n{"text": "\xff"}\n', "byte 24 is not UTF-8"),
-        ("a.jsonl", b'{"text": "\\ud800"}\n', "line 1: .* no text"),
+        ("a.jsonl", b'{"text": "\\ud800"}\n', "line 1: .* not text"),
         ("a.parquet", b"no parquet", "Parquet"),
     ],
 )

@@ -99,7 +99,7 @@ def test_lines_that_begin_documents(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "a.jsonl").write_text("\n".join(json.dumps({"text": row}) for row in rows))
     begun = text_config(tmp_path / "a.jsonl", rows_are_lines=True, document_start=" = .* = ")
     assert documents(whole(begun)) == [" = one = \ntwo\n", " = three = \nfour\n"]
-    with pytest.raises(ConfigError, match=r"data\.document_start='\(': is no regular expression"):
+    with pytest.raises(ConfigError, match=r"data\.document_start='\(': is not a regular expression"):
         whole(text_config(tmp_path, document_start="("))
 
 

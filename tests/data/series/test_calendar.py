@@ -59,7 +59,7 @@ def test_the_first_gap_is_named(frequency: str) -> None:
 
 def test_other_faults_of_times() -> None:
     hours = times("2016-01-01", 20, "h")
-    with pytest.raises(DataError, match=r"series 0: time 2016-01-01 04:00 stands twice.*data\.id_column"):
+    with pytest.raises(DataError, match=r"series 0: time 2016-01-01 04:00 occurs twice.*data\.id_column"):
         find(np.sort(np.append(hours, hours[4])))
     with pytest.raises(DataError, match=r"the frequency is D \(data\.frequency\)"):
         find(hours, wanted="D")

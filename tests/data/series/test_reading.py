@@ -70,7 +70,7 @@ def test_long(tmp_path: Path, long: pd.DataFrame) -> None:
     assert table.frequency == "D" and table.names == ["sold"]
     np.testing.assert_array_equal(table.values[:, 0], [*range(100, 112), *range(30), *range(200, 221)])
     np.testing.assert_array_equal(long["sold"].to_numpy()[table.rows], table.values[:, 0])
-    with pytest.raises(DataError, match=r"stands twice.*data\.id_column"):
+    with pytest.raises(DataError, match=r"occurs twice.*data\.id_column"):
         read(tmp_path / "a.csv", targets=["sold"])
     long.iloc[4, 0] = ""
     with pytest.raises(DataError, match=r"column 'id' \(data\.id_column\): row 5 names no series"):
@@ -93,7 +93,7 @@ def test_rows_as_steps_whatever_their_times(tmp_path: Path, frame: pd.DataFrame)
     twice = frame.assign(date=frame["date"].where(frame.index != 50, frame["date"][49]))
     days = pd.date_range("1990-01-01", periods=200, freq="D").to_series().sample(120, random_state=0).sort_index()
     for changed in (twice, frame.assign(date=days.dt.strftime("%Y/%-m/%-d 0:00").to_numpy())):
-        with pytest.raises(DataError, match=r"stands twice|data\.frequency=step"):
+        with pytest.raises(DataError, match=r"occurs twice|data\.frequency=step"):
             read(tmp_path / "a.csv", changed)
         table = read(tmp_path / "a.csv", None, frequency="step")
         assert table.frequency == "step" and table.rows.tolist() == list(range(120))
@@ -148,14 +148,14 @@ def test_missing_values(tmp_path: Path, frame: pd.DataFrame) -> None:
 @pytest.mark.parametrize(
     ("column", "row", "value", "message"),
     [
-        ("date", 7, "soon", r"column 'date' \(data\.time_column\): 'soon' in row 8 is no time"),
-        ("date", 0, "soon", r"'soon' in row 1 is no time"),
-        ("date", 9, "", r"'' in row 10 is no time"),
+        ("date", 7, "soon", r"column 'date' \(data\.time_column\): 'soon' in row 8 is not a time"),
+        ("date", 0, "soon", r"'soon' in row 1 is not a time"),
+        ("date", 9, "", r"'' in row 10 is not a time"),
         ("date", 9, "9999-01-01 00:00:00", r"'9999-01-01 00:00:00' in row 10"),
-        ("date", 9, "2016-07-01 08:00:00", r"time 2016-07-01 08:00 stands twice"),
+        ("date", 9, "2016-07-01 08:00:00", r"time 2016-07-01 08:00 occurs twice"),
         ("date", 9, "2016-07-01 09:30:00", r"2016-07-01 09:30 does not follow 2016-07-01 08:00 .* frequency is h"),
-        ("heat", 3, "12x", r"column 'heat': '12x' in row 4 is no finite number \(1 in all\)"),
-        ("heat", 3, "inf", r"column 'heat': 'inf' in row 4 is no finite number"),
+        ("heat", 3, "12x", r"column 'heat': '12x' in row 4 is not a finite number \(1 in all\)"),
+        ("heat", 3, "inf", r"column 'heat': 'inf' in row 4 is not a finite number"),
     ],
 )
 def test_faults_in_a_file(tmp_path: Path, frame: pd.DataFrame, column: str, row: int, value: str, message: str) -> None:
@@ -218,9 +218,7 @@ def test_where_public_series_are_found(tmp_path: Path, frame: pd.DataFrame, monk
     with pytest.raises(DataError, match=r"cache|public\.csv|E\.csv: no such file"):
         load(path=str(tmp_path))
     refused = "http://127.0.0.1:9/E.csv"
-    message = (
-        r"data=e: no local copy, and http://127.* cannot be had .*data\.path=.*SEQTRAIN_DATA_DIR.*ett/E\.csv, or conn"
-    )
+    message = r"data=e: no local copy, and http://127.* cannot be fetched .*data\.path=.*DATA_DIR.*ett/E\.csv, or conn"
     with pytest.raises(DataError, match=message):
         load(url=refused)
     with pytest.raises(DataError, match=r"it has no public address; give data\.path=.*ett/E\.csv$"):

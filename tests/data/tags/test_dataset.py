@@ -228,7 +228,7 @@ def test_long_sentences_are_cut_and_reported(composed: Compose, tmp_path: Path) 
 def test_sentences_of_train_that_stand_elsewhere_too_are_reported(composed: Compose, tmp_path: Path) -> None:
     write(tmp_path / "train.conll", conll(sentences(6)))
     write(tmp_path / "validation.conll", conll(sentences(2)))
-    assert "train: the words of 2 sentences also stand in validation or test" in dataset(composed, tmp_path).notes
+    assert "train: the words of 2 sentences also occur in validation or test" in dataset(composed, tmp_path).notes
 
 
 def test_fingerprint_is_of_tokens_and_tags(composed: Compose, tmp_path: Path) -> None:
@@ -261,7 +261,9 @@ def test_a_run_s_vocabulary_and_tags_hold_for_other_files(composed: Compose, tmp
     write(folder / "test.jsonl", other.read_text())
     assert dataset(composed, folder, trained=run).sizes == {"test": 2}  # nothing is learned, so train may be absent
     write(other, jsonl([[("Oslo", "B-LOC"), ("met", "O")]]))
-    with pytest.raises(DataError, match=r"other.jsonl: tag 'B-LOC' \(1 tokens\) is none of the tags of train \(B-PER"):
+    with pytest.raises(
+        DataError, match=r"other.jsonl: tag 'B-LOC' \(1 tokens\) is not one of the tags of train \(B-PER"
+    ):
         dataset(composed, other, trained=run, single_split=True)
 
 
@@ -277,7 +279,7 @@ GOOD = conll(sentences(12))
         ("a.jsonl", b'{"tokens": [], "tags": []}\n', "a.jsonl: holds no sentences"),
         ("a.conll", b"a O\nb\n", r"line 2 has too few columns \(1, separated by blanks\): data.token_column=0"),
         ("a.tsv", b"a\tO\nb O\n", r"a.tsv: line 2 has too few columns \(1, separated by tabs\)"),
-        ("a.conll", b"\na N O\nb O\n", "a.conll: line 3 has 2 columns where its sentence began with 3"),
+        ("a.conll", b"\na N O\nb O\n", "a.conll: line 3 has 2 columns but the first line of its sentence has 3"),
         ("a.tsv", b"a\tO\nb\t\n", r"a.tsv: line 2 has an empty tag \(data.tag_column=-1\)"),
         ("a.conll", b"a O\n\nb\xff O\n", r"a.conll: line 3 is not UTF-8 \(byte 1"),
         ("a.jsonl", b'{"tokens": ["\xff"]}\n', "a.jsonl: line 1 is not UTF-8"),
@@ -307,7 +309,10 @@ def test_bad_files(composed: Compose, tmp_path: Path, name: str, content: bytes,
         ({"train.conll": GOOD, "train.txt": GOOD}, r"split 'train' is there twice \(train.conll, train.txt\)"),
         ({"dev.conll": GOOD}, "has no file of split 'train' or 'validation' or 'test' .such as train.conll"),
         ({"test.conll": GOOD}, r"has no file of split 'train' \(data.train_split\) to train on"),
-        ({"train.conll": GOOD, "test.txt": "Oslo B-LOC\n"}, r"test.txt: tag 'B-LOC' \(1 tokens\) is none of the tags"),
+        (
+            {"train.conll": GOOD, "test.txt": "Oslo B-LOC\n"},
+            r"test.txt: tag 'B-LOC' \(1 tokens\) is not one of the tags",
+        ),
         ({"train.conll": GOOD, "validation.txt": "Oslo B-LOC\n"}, "validation.txt: tag 'B-LOC'"),
     ],
 )

@@ -47,7 +47,7 @@ def test_labels_are_names_or_numbers_of_named_classes() -> None:
     assert number_labels(raw([0, 2], ["1", "2", "3"]), ["1", "2", "3"]).tolist() == [0, 2]  # stars, say
     assert number_labels(raw(["1", "3"], ["1", "2", "3"]), ["1", "2", "3"]).tolist() == [0, 2]
     for labels, names in ((["0", "1"], None), ([2], named), (["maybe"], named)):
-        with pytest.raises(DataError, match=r"is none of the classes of train \(neg, pos\)"):
+        with pytest.raises(DataError, match=r"is not one of the classes of train \(neg, pos\)"):
             number_labels(raw(list(labels), names), ["neg", "pos"])
 
 
