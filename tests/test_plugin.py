@@ -299,7 +299,7 @@ class Order:
 
 
 def test_models_of_series_take_those_of_a_plugin(composed: Callable[..., Config], monkeypatch: Any) -> None:
-    configs = [composed("data=sine", f"model={name}") for name in ("linear", "segrnn", "gru")]
+    configs = [composed("data=sine", f"model={name}") for name in ("linear", "lstm_seq2seq", "gru")]
     monkeypatch.setitem(registry.REGISTRY["data"], "tides", registry.Registration(TidesConfig, f"{__name__}:Tides"))
     for config in configs:
         config.data = TidesConfig(kind="tides", name="tides")
