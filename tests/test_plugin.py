@@ -245,7 +245,7 @@ def test_own_task_predicts(stars: Path, seqtrain: Run) -> None:
 
 
 def test_own_task_is_compared(stars: Path) -> None:
-    options = ["model=word_mean,gru", "seed=0,1", "trainer.max_steps=3"]
+    options = ["model=word_mean,self_attn", "seed=0,1", "trainer.max_steps=2"]
     result = command_line.seqtrain(stars, "-m", *STARS, *options, "hydra.sweep.dir=sweep")
     assert result.returncode == 0, result.stderr
     result = command_line.seqtrain(stars, "compare", "sweep", "metric=mae,accuracy,loss")
