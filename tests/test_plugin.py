@@ -245,7 +245,7 @@ def test_own_task_predicts(stars: Path, seqtrain: Run) -> None:
 
 
 def test_own_task_is_compared(stars: Path) -> None:
-    options = ["model=word_mean,gru", "seed=0,1", "trainer.max_steps=3"]
+    options = ["model=word_mean,self_attn", "seed=0,1", "trainer.max_steps=2"]
     result = command_line.seqtrain(stars, "-m", *STARS, *options, "hydra.sweep.dir=sweep")
     assert result.returncode == 0, result.stderr
     result = command_line.seqtrain(stars, "compare", "sweep", "metric=mae,accuracy,loss")
@@ -299,7 +299,7 @@ class Order:
 
 
 def test_models_of_series_take_those_of_a_plugin(composed: Callable[..., Config], monkeypatch: Any) -> None:
-    configs = [composed("data=sine", f"model={name}") for name in ("linear", "segrnn", "gru")]
+    configs = [composed("data=sine", f"model={name}") for name in ("linear", "lstm_seq2seq", "gru")]
     monkeypatch.setitem(registry.REGISTRY["data"], "tides", registry.Registration(TidesConfig, f"{__name__}:Tides"))
     for config in configs:
         config.data = TidesConfig(kind="tides", name="tides")
