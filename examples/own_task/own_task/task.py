@@ -92,8 +92,9 @@ class Stars(Task):
     predictor = "own_task.predict:StarPredictor"
 
     def __init__(self, config: StarsConfig, spec: DataSpec):
-        if not all(name.isdecimal() for name in spec.class_names):
-            raise ConfigError(f"task={config.name}: classes must be whole numbers, not {', '.join(spec.class_names)}")
+        for name in spec.class_names:
+            if not name.isdecimal():
+                raise ConfigError(f"task={config.name}: the data has a class {name!r}; each must be a whole number")
         self.config, self.spec = config, spec
 
     def build_head(self, model: nn.Module) -> nn.Module:
