@@ -104,7 +104,7 @@ class Dataset(ABC):
     """
 
     targets: ClassVar[Targets | None] = None
-    """What is to be predicted; None if the options decide."""
+    """What is to be predicted, where it is the same for all data of this class; None where the options decide."""
     spec: DataSpec
     fingerprint: str
     """Digest of the contents of all splits; runs with equal fingerprints can be compared."""
