@@ -68,7 +68,7 @@ class TextPredictor(Predictor):
         return TextPrediction([names[token] for token in tokens.tolist()], values.tolist())
 
     def table(self, source: str) -> "pyarrow.Table":
-        """The columns ``token`` and ``log_probability``, a row for each token, with the state as ``data.state`` says."""
+        """The columns ``token`` and ``log_probability``, a row for each token; state as ``data.state`` says."""
         import pyarrow as pa
 
         with tempfile.TemporaryDirectory() as folder:
