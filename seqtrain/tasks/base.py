@@ -1,4 +1,4 @@
-"""What a task gives the trainer: a head over the features, a loss, metrics, figures, baselines."""
+"""The interface of a task: a head over features, a loss, metrics, figures, baselines and calibration."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-Table = dict[str, dict[str, dict[str, float]]]  # scores: who -> split -> metric -> value
+Table = dict[str, dict[str, dict[str, float]]]  # scores: method -> split -> metric -> value
 
 
 @dataclass
@@ -26,40 +26,43 @@ class Evaluation:
 
     metrics: dict[str, float]
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
-    """One entry a row, in the order of the split's rows; or one a step, of all rows laid end to end."""
+    """Arrays with an entry for each row, in the order of the split, or for each step of all rows, concatenated."""
     sums: dict[str, np.ndarray] = field(default_factory=dict)
-    """What figures are drawn from, where that is not the outputs."""
+    """Arrays that figures are drawn from, other than the outputs."""
     details: dict[str, Any] = field(default_factory=dict)
-    """Finer scores for results.json: of each class or variable, say; plain values, lists and dicts."""
+    """Finer scores for results.json, such as those of each class or variable: plain values, lists and dicts."""
 
 
 class Meter(ABC):
-    """Gathers a split's outputs, batch by batch, into an Evaluation. Sums and counts, so batch sizes never matter."""
+    """Collects the outputs of a split, batch by batch, for an Evaluation.
+
+    Scores are computed from sums and counts, so that they do not depend on the batch size.
+    """
 
     taken_in: ClassVar[tuple[str, ...]]
-    """Attributes that hold what was taken in: numbers and arrays, which add up, and lists and dicts, which join."""
+    """Names of the attributes that accumulate: numbers and arrays are added up, lists and dicts are joined."""
 
     def gathered(self) -> dict[str, Any]:
-        """What was taken in, to be merged into the meter of another process."""
+        """The accumulated values, to be merged into the meter of another process."""
         return {name: getattr(self, name) for name in self.taken_in}
 
     def merge(self, gathered: dict[str, Any]) -> None:
-        """Take in what another process's meter gathered of other rows."""
+        """Add the values that the meter of another process gathered from other rows."""
         for name, value in gathered.items():
             own = getattr(self, name)
             setattr(self, name, own | value if isinstance(own, dict) else own + value)
 
     @abstractmethod
     def update(self, batch: Batch, features: Tensor) -> None:
-        """Take in a batch of features."""
+        """Add a batch and its features."""
 
     @abstractmethod
     def result(self) -> Evaluation:
-        """Scores of all that was taken in."""
+        """Scores of all batches that were added."""
 
 
 class Task(ABC):
-    """What is predicted from features, and how well.
+    """What is predicted from features, how it is learned and how it is scored.
 
     A task is built as ``Task(config, spec)``, from its own options and the DataSpec.
     """
@@ -67,39 +70,39 @@ class Task(ABC):
     targets: ClassVar[str]
     """What it predicts."""
     causal: bool
-    """Whether features may depend on no later step."""
+    """Whether features must not depend on later steps."""
     pooled: bool
     """Whether there is one prediction per sequence."""
     carries_state: ClassVar[bool] = False
-    """Whether a batch goes on where the one before it ended."""
+    """Whether a batch continues where the previous one ended."""
     monitor: str
     """Metric on validation that chooses the best checkpoint."""
     maximize: ClassVar[bool]
-    """Whether a higher value of it is better."""
+    """Whether a higher value of ``monitor`` is better."""
     shown: ClassVar[tuple[str, ...]]
     """Metrics of the final table, in order."""
     predictor: ClassVar[str | None] = None
-    """The ``Predictor`` of the task, as ``module:Class``; None if it has none."""
+    """The ``Predictor`` of the task as ``module:Class``; None if there is none."""
 
     @abstractmethod
     def build_head(self, model: nn.Module) -> nn.Module:
-        """The layers between a model's features and outputs."""
+        """The layers from the features of a model to the outputs."""
 
     def features(self, model: nn.Module, head: nn.Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
-        """What the model makes of a batch, and the state after it."""
+        """The features that a model computes from a batch, and the state after it."""
         return model(batch, state)
 
     @abstractmethod
     def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
-        """Training loss summed over a batch; over the sum of ``count`` of the step's batches, it is the mean."""
+        """Training loss summed over a batch; divided by the ``count`` of all batches of a step, it is the mean."""
 
     @abstractmethod
     def count(self, batch: Batch) -> Tensor:
-        """What the loss of a batch is to be divided by."""
+        """The number (or weight) of targets in a batch, by which the loss is divided."""
 
     @abstractmethod
     def meter(self, head: nn.Module) -> Meter:
-        """A fresh meter."""
+        """A new, empty meter."""
 
     def figures(self, evaluation: Evaluation) -> dict[str, "Figure"]:
         """Figures of an evaluation, by tag."""
@@ -108,7 +111,7 @@ class Task(ABC):
     def illustrate(
         self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device
     ) -> tuple[dict[str, "Figure"], dict[str, str]]:
-        """Figures and texts, by tag, of what the model, in evaluation mode, does with a few rows of validation."""
+        """Figures and texts, by tag, of a few rows of validation; the model is in evaluation mode."""
         return {}, {}
 
     def baselines(self, data: Dataset) -> Table:
@@ -116,7 +119,7 @@ class Task(ABC):
         return {}
 
     def scored_baselines(self, data: Dataset) -> dict[str, dict[str, Evaluation]]:
-        """The same as evaluations, who -> split -> scores, for a task that has more to say of them than metrics."""
+        """Evaluations of the baselines, method -> split; override it for scores other than metrics."""
         table = self.baselines(data)
         return {who: {split: Evaluation(scores) for split, scores in splits.items()} for who, splits in table.items()}
 
@@ -129,63 +132,63 @@ class Task(ABC):
         evaluations: Mapping[str, Evaluation],
         baselines: Mapping[str, Mapping[str, Evaluation]],
     ) -> dict[str, "Figure"]:
-        """Figures, by tag, of the best checkpoint once all is scored.
+        """Figures, by tag, of the best checkpoint, after all splits are scored.
 
         Args:
-            model: with the weights of that checkpoint, in evaluation mode.
-            head: the same.
-            data: the data.
-            device: where both are.
+            model: model with the weights of that checkpoint, in evaluation mode.
+            head: head with the weights of that checkpoint, in evaluation mode.
+            data: the dataset.
+            device: device of model and head.
             evaluations: scores by split, without outputs.
-            baselines: those of ``scored_baselines``; none where they are not wanted.
+            baselines: the result of ``scored_baselines``; empty if baselines are switched off.
         """
         return {}
 
     @classmethod
     def stub_spec(cls, data: DataConfig) -> DataSpec:
-        """A spec with which a model can be built before the data is read, to find out whether it can be at all."""
+        """A minimal spec, with which a model can be built as a check before the data is read."""
         return DataSpec(vocab_size=2, pad_id=0)
 
     def check_data(self, data: Dataset) -> None:  # noqa: B027
-        """Raise DataError, before training, if the data does not serve what the task will do at its end."""
+        """Raise DataError, before training, if the data lacks what the task needs at the end of training."""
 
     def calibrate(self, evaluation: Evaluation, data: Dataset) -> Any:
-        """What the task learns from the best checkpoint's outputs on validation, before test is read.
+        """Calibrate the task on the outputs of the best checkpoint on validation, before test is read.
 
         Returns:
-            Something that can be pickled, for ``set_calibration``; None for nothing.
+            An object for ``set_calibration`` that can be pickled; None if there is nothing to calibrate.
         """
         return None
 
     def set_calibration(self, found: Any) -> None:  # noqa: B027
-        """Use what ``calibrate`` found from now on."""
+        """Set the result of ``calibrate``, which later scores and predictions use."""
 
     def rescored(self, head: nn.Module, evaluation: Evaluation, data: Dataset) -> Evaluation:
-        """The evaluation of validation with the scores that the calibration adds to it."""
+        """The evaluation of validation, extended by the scores that need the calibration."""
         return evaluation
 
     def save_artifacts(self, run: RunDirectory, step: int) -> None:  # noqa: B027
-        """Write what the task has learned besides the weights of the best checkpoint, which is of this step."""
+        """Write what the task learned besides weights; ``step`` is that of the best checkpoint."""
 
     def load_artifacts(self, run: RunDirectory, checkpoint: str, step: int) -> None:  # noqa: B027
         """Read what ``save_artifacts`` wrote.
 
         Args:
             run: the run.
-            checkpoint: whose weights are loaded: ``best`` or ``last``.
-            step: of that checkpoint.
+            checkpoint: name of the checkpoint whose weights are loaded: ``best`` or ``last``.
+            step: step of that checkpoint.
 
         Raises:
-            RunError: if it is missing, damaged, or of another checkpoint.
+            RunError: if a file is missing, damaged, or belongs to another checkpoint.
         """
 
     def remarks(self) -> dict[str, str]:
-        """What a reader of the scores must know, by key of results.json."""
+        """Remarks for the reader of the scores, by key of results.json."""
         return {}
 
 
 def linear_head(model: nn.Module, output_size: int) -> nn.Linear:
-    """A linear layer from a model's features to outputs: Xavier-uniform weights, biases 0."""
+    """A linear layer from the features of a model to outputs, with Xavier-uniform weights and zero biases."""
     head = nn.Linear(cast(int, model.output_size), output_size)
     nn.init.xavier_uniform_(head.weight)
     nn.init.zeros_(head.bias)

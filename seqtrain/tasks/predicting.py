@@ -1,4 +1,4 @@
-"""A trained model at work on new inputs, from Python and from files."""
+"""Prediction with a trained model for new inputs, from Python and from files."""
 
 import logging
 from abc import ABC, abstractmethod
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Trained:
-    """A run's model with the weights of a checkpoint."""
+    """The model of a run with the weights of a checkpoint."""
 
     config: Config
     run: RunDirectory
@@ -34,10 +34,10 @@ class Trained:
     head: nn.Module
     device: torch.device
     each_batch: Callable[[Iterable[Batch], Callable[[Batch, Tensor], Any]], Iterator[Any]]
-    """What a function returns for each batch, on the device, and its features: without dropout and gradients."""
+    """Applies a function to each batch, on the device, and its features, without dropout and gradients."""
 
     def evaluate(self, batches: Iterable[Batch]) -> Evaluation:
-        """Scores and outputs of batches."""
+        """Compute scores and outputs of batches."""
         meter = self.task.meter(self.head)
         for _ in self.each_batch(batches, meter.update):
             pass
@@ -45,10 +45,10 @@ class Trained:
 
 
 class Predictor(ABC):
-    """What a task says of new inputs."""
+    """The predictions of a task for new inputs."""
 
     suffixes: ClassVar[tuple[str, ...]] = ()
-    """Types of output that it offers beside those of tables."""
+    """File types for predictions, in addition to those of tables."""
 
     def __init__(self, trained: Trained):
         self.trained = trained
@@ -68,9 +68,9 @@ class Predictor(ABC):
 
 
 class RowPredictor(Predictor):
-    """A predictor for tasks that say something of each row by itself: the rows are read as the run's data are.
+    """A predictor for tasks that predict each row separately; rows are read as those of the run's dataset.
 
-    A row's prediction does not depend on the others.
+    The prediction of a row does not depend on the other rows.
     """
 
     def __init__(self, trained: Trained):
@@ -79,7 +79,7 @@ class RowPredictor(Predictor):
 
     @abstractmethod
     def outputs(self, batches: Iterable[Batch]) -> dict[str, np.ndarray]:
-        """What the model says of batches, an entry a row, in the order of the rows."""
+        """Outputs of the model for batches: arrays with an entry for each row, in order."""
 
     @abstractmethod
     def results(self, rows: Sequence[Any], outputs: dict[str, np.ndarray]) -> list[Any]:
@@ -87,19 +87,19 @@ class RowPredictor(Predictor):
 
     @abstractmethod
     def columns(self, outputs: dict[str, np.ndarray], places: np.ndarray, count: int) -> dict[str, Any]:
-        """Columns that a table gains, by name.
+        """The columns, by name, that predictions add to a table.
 
         Args:
-            outputs: of the rows that have a prediction.
-            places: where these rows stand in the table.
-            count: rows of the table; the others get null.
+            outputs: outputs for the rows that have a prediction.
+            places: positions of these rows in the table.
+            count: number of rows of the table; rows without a prediction get null.
         """
 
     def predict(self, inputs: Sequence[Any]) -> list[Any]:
         """The result of each row.
 
         Raises:
-            TypeError: if ``inputs`` is a single text.
+            TypeError: if ``inputs`` is a single string.
             DataError: if a row is not of the kind that the run was trained on.
         """
         if isinstance(inputs, str):
@@ -107,11 +107,11 @@ class RowPredictor(Predictor):
         return self.results(inputs, self.outputs_of(inputs)) if len(inputs) else []
 
     def outputs_of(self, rows: Sequence[Any]) -> dict[str, np.ndarray]:
-        """What the model says of rows, at least one."""
+        """Outputs of the model for rows, of which there is at least one."""
         return self.outputs(self.dataset.new_batches(self.data, self.trained.run.path, rows))
 
     def table(self, source: str) -> "pyarrow.Table":
-        """The table of a file with the columns that say what is predicted; null where a row holds nothing."""
+        """The table of a file with added columns of predictions; they are null for empty rows."""
         table, rows, usable = self.dataset.read_rows(self.data, source)
         places = np.flatnonzero(usable)
         if len(places) < len(rows):
@@ -125,7 +125,7 @@ class RowPredictor(Predictor):
 
 
 def placed(values: np.ndarray, places: np.ndarray, count: int) -> "pyarrow.Array":
-    """Numbers at their places of a column, null elsewhere."""
+    """A column of ``count`` rows with the values at their places and null elsewhere."""
     import pyarrow as pa
 
     column = np.full(count, np.nan)

@@ -228,10 +228,10 @@ def test_a_file_that_is_not_there_or_wrong_names_the_remedy(copied: Finished) ->
     for change, message in (
         (
             {"step": 1},
-            r"conformal\.json: is not of checkpoints/best\.pt, of step \d+; calibrate the run anew by .*resume=",
+            r"conformal\.json: does not belong to checkpoints/best\.pt, of step \d+; calibrate .* again by .*resume=",
         ),
-        ({"level": 0.5}, r"is not of checkpoints/best\.pt"),
-        ({"margins": [[0.1]]}, r"is not of checkpoints/best\.pt"),
+        ({"level": 0.5}, r"does not belong to checkpoints/best\.pt"),
+        ({"margins": [[0.1]]}, r"does not belong to checkpoints/best\.pt"),
         ({"margins": "none"}, r"conformal\.json: cannot be read"),
         ({"loss": "other"}, r"conformal\.json: cannot be read"),
     ):

@@ -13,7 +13,7 @@ from seqtrain.tasks.classification.metrics import classification_metrics
 
 Labels = NDArray[np.integer]
 Predictor = Callable[[Any], NDArray[np.float64]]
-"""From counts of words and word pairs, a sparse (N, V), to class probabilities, (N, C)."""
+"""A function from counts of words and word pairs, sparse (N, V), to class probabilities, (N, C)."""
 
 
 def classification_baselines(
@@ -74,14 +74,14 @@ def baseline_probabilities(
 
 
 def count_terms(train_texts: list[str], splits: dict[str, list[str]]) -> tuple[Any, dict[str, Any], NDArray[np.bool_]]:
-    """Count words and pairs of neighbouring words, of those that occur in at least two training texts.
+    """Count the words and pairs of neighbouring words that occur in at least two training texts.
 
     Args:
         train_texts: the texts that decide the vocabulary.
         splits: more texts to count in, by name.
 
     Returns:
-        Counts in train, sparse (N, V) in float32, and in each split; which of the V terms are single words, (V,).
+        Counts in train, sparse (N, V), float32; counts in each split; and which of the V terms are single words, (V,).
     """
     from scipy.sparse import csr_matrix
     from sklearn.feature_extraction.text import CountVectorizer
@@ -97,7 +97,7 @@ def count_terms(train_texts: list[str], splits: dict[str, list[str]]) -> tuple[A
 
 
 def fit_naive_bayes(counts: Any, is_word: NDArray[np.bool_], labels: Labels, num_classes: int) -> Predictor:
-    """Multinomial naive Bayes on the counts of single words, each class's counts smoothed by 1.
+    """Multinomial naive Bayes on the counts of single words, with the counts of each class smoothed by 1.
 
     Args:
         counts: counts of terms in the training texts, sparse (N, V).
@@ -117,14 +117,14 @@ def fit_naive_bayes(counts: Any, is_word: NDArray[np.bool_], labels: Labels, num
 
 
 def fit_nb_regression(counts: Any, labels: Labels, num_classes: int) -> Predictor:
-    """Logistic regression on which terms occur, each scaled by its log-count ratio; one-vs-rest if K > 2.
+    """Logistic regression on the presence of terms, each scaled by its log-count ratio; one-vs-rest if K > 2.
 
-    The penalty thus weighs least on the terms that naive Bayes finds telling. The probabilities of the K one-vs-rest
-    models are divided by their sum.
+    The penalty is therefore smallest on the terms that naive Bayes finds informative. The probabilities of the K
+    one-vs-rest models are divided by their sum.
 
-    The inverse penalty, 1 as liblinear and scikit-learn have it, is not tuned. The solver is liblinear's dual
-    coordinate descent: on the 25,000 reviews of IMDB (V = 449,000) it reaches the optimum in 1.3 s, where the primal
-    one takes 7 s and L-BFGS is 0.4 % above the least loss after 5 s.
+    The inverse penalty is 1, the default of liblinear and scikit-learn; it is not tuned. The solver is liblinear's dual
+    coordinate descent. On the 25,000 reviews of IMDB (V = 449,000) it reaches the optimum in 1.3 s; the primal solver
+    takes 7 s, and L-BFGS is 0.4 % above the lowest loss after 5 s.
 
     Args:
         counts: counts of terms in the training texts, sparse (N, V).
@@ -164,13 +164,13 @@ def fit_nb_regression(counts: Any, labels: Labels, num_classes: int) -> Predicto
 
 
 def log_count_ratio(presence: Any, positive: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """How much likelier each term is in the positive texts: log((p / |p|_1) / (q / |q|_1)).
+    """The log-count ratio of each term, log((p / |p|_1) / (q / |q|_1)): how much likelier it is in positive texts.
 
-    p is 1 + the number of positive texts with the term, q the same for the other texts.
+    p is 1 + the number of positive texts with the term; q is 1 + the number of other texts with it.
 
     Args:
         presence: 1 where a text has a term, sparse or dense (N, V).
-        positive: which texts are of the class, (N,).
+        positive: whether each text is of the class, (N,).
 
     Returns:
         The ratios in nats, (V,).
@@ -183,7 +183,7 @@ def log_count_ratio(presence: Any, positive: NDArray[np.bool_]) -> NDArray[np.fl
 
 
 def spread(probabilities: NDArray[np.floating], classes: Labels, num_classes: int) -> NDArray[np.float64]:
-    """Give the K columns of a model their places among all C classes, (N, K) to (N, C); the others get 0."""
+    """Place the K columns of a model among those of all C classes, (N, K) to (N, C); the others are 0."""
     full = np.zeros((len(probabilities), num_classes))
     full[:, classes] = probabilities
     return full

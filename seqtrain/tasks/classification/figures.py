@@ -1,6 +1,6 @@
 """Figures of classification, drawn from arrays: confusion, calibration, and the attention paid to each word.
 
-Matplotlib's object interface only, so nothing here touches global state. Text is drawn as it is (no math mode), and a
+Only Matplotlib's object interface is used, so that no global state changes. Text is drawn without math mode, and a
 character that the font lacks becomes a box.
 
 Shapes: N examples, C classes, T words.
@@ -32,7 +32,7 @@ def confusion_figure(
 ) -> "Figure":
     """Confusion matrix, a row per true class: colour is the share of the row, the text in a cell its count.
 
-    Counts are written for at most 20 classes, and of more than 120 names an even selection.
+    Counts are written for at most 20 classes. Of more than 120 class names, an even selection is written.
 
     Args:
         predictions: predicted classes, (N,), in [0, C).
@@ -102,8 +102,8 @@ def reliability_bars(
     Args:
         accuracy: share of right predictions per bin, (K,).
         counts: number of predictions per bin, (K,).
-        title: what stands above.
-        counted: what the counts count.
+        title: title of the figure.
+        counted: name of what is counted.
 
     Returns:
         The figure.
@@ -130,13 +130,13 @@ def reliability_bars(
 def attention_figure(words: list[str], weights: NDArray[np.floating], title: str) -> "Figure":
     """The words in reading order, each on a background as strong as its weight relative to the largest.
 
-    Of a longer text, the 200 neighbouring words with the most weight are shown, and the title says how many were left
-    out on either side.
+    Of a text with more than 200 words, the 200 neighbouring words with the most weight are shown. The title says how
+    many are left out on either side.
 
     Args:
         words: the T words.
         weights: weight of each word, (T,), not negative.
-        title: what text this is.
+        title: description of the text.
 
     Returns:
         The figure.
@@ -180,15 +180,15 @@ def attention_figure(words: list[str], weights: NDArray[np.floating], title: str
 
 
 def attention_text(words: list[str], weights: NDArray[np.floating], title: str) -> str:
-    """The same for a reader of text: the words, those with the highest weights in bold, and a table of the top 10.
+    """The attention as Markdown: the words, those with the highest weights in bold, and a table of the top 10.
 
     Args:
         words: the T words.
         weights: weight of each word, (T,).
-        title: what text this is.
+        title: description of the text.
 
     Returns:
-        Markdown. A tenth of the words is bold; equal weights rank in reading order.
+        The Markdown. A tenth of the words is bold; equal weights rank in reading order.
 
     Raises:
         ValueError: if there are not as many weights as words.
@@ -204,28 +204,28 @@ def attention_text(words: list[str], weights: NDArray[np.floating], title: str) 
 
 
 def heaviest_window(weights: NDArray[np.floating], size: int) -> int:
-    """Where the ``size`` neighbours with the largest sum begin; 0 if there are no more than that."""
+    """Start of the ``size`` neighbouring weights with the largest sum; 0 if there are not more than ``size``."""
     sums = np.concatenate([[0], np.cumsum(weights, dtype=np.float64)])
     return int(np.argmax(sums[size:] - sums[:-size])) if len(weights) > size else 0
 
 
 def escape_markdown(text: str) -> str:
-    """Write all that Markdown or HTML could take for markup as character references."""
+    """Replace everything that Markdown or HTML could read as markup by character references."""
     return re.sub(r"[^\w\s,;?'\"/%]|_", lambda match: f"&#{ord(match[0])};", text)
 
 
 def visible(text: str) -> str:
-    """Replace line breaks and the like by spaces, and a text that is nothing but those by an open box."""
+    """Replace runs of whitespace by single spaces; a text of nothing but whitespace becomes an open box."""
     return " ".join(text.split()) or "␣"
 
 
 def shorten(text: str, length: int) -> str:
-    """Cut a text to at most ``length`` characters, the last one an ellipsis if any were lost."""
+    """Cut a text to at most ``length`` characters; the last one is an ellipsis if any were cut."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def drawable(text: str, family: str = "sans-serif") -> str:
-    """Replace the characters that a font has no glyph for, which Matplotlib would warn of, by a box."""
+    """Replace characters without a glyph in the font, which Matplotlib would warn about, by a box."""
     from matplotlib.font_manager import FontProperties, findfont, get_font
 
     font = get_font(findfont(FontProperties(family=[family])))

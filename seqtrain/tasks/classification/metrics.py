@@ -1,4 +1,4 @@
-"""Metrics of classification, computed on the host from the gathered outputs of a whole split.
+"""Metrics of classification, computed on the CPU from the outputs of a whole split.
 
 Shapes: N examples, C classes, M confidence bins.
 """
@@ -12,7 +12,7 @@ from seqtrain.tasks.classification.statistics import macro_f1_of_means
 def classification_metrics(probabilities: NDArray[np.floating], targets: NDArray[np.integer]) -> dict[str, float]:
     """Accuracy, macro F1, area under the ROC curve and calibration error of predicted class probabilities.
 
-    The predicted class is the most probable one, the lowest index among equals.
+    The predicted class is the most probable one; of equals, the one with the lowest index.
 
     Args:
         probabilities: probability of each class, (N, C), N at least 1, rows sum to 1.
@@ -20,8 +20,8 @@ def classification_metrics(probabilities: NDArray[np.floating], targets: NDArray
 
     Returns:
         All in [0, 1]: ``accuracy``; ``macro_f1``, the unweighted mean of F1 over the classes that occur in targets or
-        predictions, 0 for one that is never right; ``calibration_error``; and ``auroc`` of class 1, for two classes
-        that both occur in targets (it is undefined otherwise, and left out).
+        predictions (F1 of a class that is never right is 0); ``calibration_error``; and, for two classes that both
+        occur in targets, ``auroc`` of class 1.
     """
     predictions = probabilities.argmax(axis=1)
     metrics = {
@@ -51,24 +51,24 @@ def macro_f1(predictions: NDArray[np.integer], targets: NDArray[np.integer]) -> 
 
 
 def auroc(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:
-    """Area under the ROC curve: how often a positive example has a higher score than a negative one.
+    """Area under the ROC curve: the share of pairs in which the positive example has a higher score than the negative.
 
     Args:
-        scores: of each example, (N,).
+        scores: score of each example, (N,).
         positive: which examples are positive, (N,); some, but not all.
 
     Returns:
         The share of pairs in the right order, in [0, 1]; a pair of equal scores counts half (Mann-Whitney U).
     """
     _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]  # from 1; equal scores share their mean
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]  # from 1; equal scores share their mean rank
     num_positive, num_negative = positive.sum(), (~positive).sum()
     above = ranks[positive].sum() - num_positive * (num_positive + 1) / 2
     return float(above / (num_positive * num_negative))
 
 
 def calibration_error(probabilities: NDArray[np.floating], targets: NDArray[np.integer], num_bins: int = 15) -> float:
-    """Expected calibration error: the mean over examples of |accuracy - confidence| of the bin they fall in.
+    """Expected calibration error: the mean over examples of |accuracy - confidence| of their bin.
 
     Args:
         probabilities: probability of each class, (N, C).

@@ -1,4 +1,4 @@
-"""Classes of new sequences.
+"""Prediction of classes of new sequences.
 
 Shapes: N rows, C classes.
 """
@@ -16,15 +16,16 @@ from seqtrain.tasks.predicting import RowPredictor, placed
 
 @dataclass(frozen=True)
 class ClassPrediction:
-    """The class of a sequence."""
+    """The predicted class of a sequence."""
 
     label: str
+    """Name of the most probable class."""
     probabilities: dict[str, float]
-    """Of each class."""
+    """Probability of each class, by its name."""
 
 
 class ClassPredictor(RowPredictor):
-    """The class of each sequence, and the probability of every class."""
+    """Predicts the class of each sequence and the probability of every class."""
 
     @property
     def class_names(self) -> list[str]:
@@ -46,7 +47,7 @@ class ClassPredictor(RowPredictor):
         ]
 
     def columns(self, outputs: dict[str, np.ndarray], places: np.ndarray, count: int) -> dict[str, Any]:
-        """``prediction``, the class, and ``p_<class>`` of each class."""
+        """The columns ``prediction``, the class, and ``p_<class>``, the probability of each class."""
         import pyarrow as pa
 
         names = self.class_names

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-NUM_EXAMPLES = 4  # rows whose attention is drawn
+NUM_EXAMPLES = 4  # number of rows whose attention is drawn
 
 
 class ClassificationMeter(Meter):
-    """Gathers the logits and targets of every row."""
+    """Collects the logits and targets of every row."""
 
     taken_in = ("logits", "targets", "rows")
 
@@ -57,14 +57,14 @@ class ClassificationMeter(Meter):
 
 
 class Classification(Task):
-    """One of C classes per sequence, by a linear layer and softmax cross-entropy.
+    """Classification of sequences into C classes by a linear layer and softmax cross-entropy.
 
     Args:
         config: class weights and label smoothing of the training loss; scores use neither.
         spec: names of the classes and their counts in train.
 
     Raises:
-        ConfigError: if the weights are not one per class.
+        ConfigError: if there is not one weight for each class.
     """
 
     targets = Targets.sequence_class
@@ -117,7 +117,7 @@ class Classification(Task):
     def illustrate(
         self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device
     ) -> tuple[dict[str, "Figure"], dict[str, str]]:
-        """The attention paid to each word of a few texts."""
+        """Figures and texts of the attention paid to each word of a few rows of validation."""
         from seqtrain.tasks.classification import figures
 
         batch, words = data.examples("validation", NUM_EXAMPLES)
@@ -134,7 +134,7 @@ class Classification(Task):
                     f"predicted {self.class_names[guess]} ({probabilities[i, guess]:.2f})"
                 )
                 weight = calls[0][i].float().cpu().numpy()
-                if weight.ndim == 2:  # of each query: show what the real ones look at on average
+                if weight.ndim == 2:  # one row per query: show the mean over the real ones
                     weight = weight[: len(row)].mean(0)
                 weight = weight[: len(row)]
                 drawn[f"{place}/{i}"] = figures.attention_figure(row, weight, title)

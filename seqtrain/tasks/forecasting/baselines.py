@@ -1,7 +1,7 @@
-"""Baselines of forecasting: what a model must beat to be worth its training.
+"""Baselines of forecasting: simple methods that a model must beat to be worth its training.
 
-Each makes forecasts (B, S, C) from windows (B, L, C), scaled or not, each variable from its own past. Missing values
-are the caller's to fill: a NaN in a window makes its forecasts NaN, and one that is fitted on spoils the fit.
+Each makes forecasts (B, S, C) from windows (B, L, C), scaled or not, of each variable from its own past. Missing values
+must be filled before: a NaN in a window makes its forecasts NaN, and a NaN in a training window spoils the fit.
 
 Shapes: B windows of a batch, L lookback, S horizon steps, C variables.
 """
@@ -14,18 +14,18 @@ Floats = NDArray[np.float64]
 
 
 def last_value(inputs: Values, horizon: int) -> Values:
-    """The last value of each variable, at all S steps, (B, S, C)."""
+    """Forecast the last value of each variable at all S steps, (B, S, C)."""
     return np.repeat(inputs[:, -1:], horizon, axis=1)
 
 
 def window_mean(inputs: Values, horizon: int) -> Values:
-    """The mean of each variable over the window, at all S steps, (B, S, C)."""
+    """Forecast the mean of each variable over the window at all S steps, (B, S, C)."""
     mean = inputs.mean(axis=1, dtype=np.float64, keepdims=True).astype(inputs.dtype)
     return np.repeat(mean, horizon, axis=1)
 
 
 def seasonal_naive(inputs: Values, horizon: int, season: int) -> Values:
-    """The last season of the window over and over, (B, S, C).
+    """Forecast the last season of the window, repeated, (B, S, C).
 
     Args:
         inputs: windows, (B, L, C).
@@ -45,27 +45,27 @@ def seasonal_naive(inputs: Values, horizon: int, season: int) -> Values:
 
 
 class RidgeWindows:
-    """One linear map from the window of a variable to its future, shared by all variables, fitted in closed form.
+    """A linear map from the window of a variable to its future, shared by all variables and fitted in closed form.
 
-    The last value of the window is subtracted before and added after, so the last of the L inputs is always 0; a
-    constant 1, for the intercept, takes its place. Least squares are solved from the normal equations, summed batch by
+    The last value of a window is subtracted before the map and added after it. The last of the L inputs would then be
+    0; a constant 1, for the intercept, replaces it. Least squares are solved from the normal equations, summed batch by
     batch in float64: memory does not grow with the number of windows, and an update takes 2 B C L (L + S) operations.
-    The penalty is ``ridge`` times the inputs' mean sum of squares, and none on the intercept, so forecasts of shifted
-    and stretched series are the shifted and stretched forecasts.
+    The penalty is ``ridge`` times the mean sum of squares of the inputs, without the intercept, so that shifted and
+    scaled series have shifted and scaled forecasts.
 
-    Where targets are missing, leave out those windows; each variable stands alone, so windows (B C, L, 1) serve too.
+    Leave out windows with missing targets. Variables are independent, so that windows (B C, L, 1) work too.
 
     Args:
         lookback: number L of steps of a window.
         horizon: number S of steps to forecast.
-        ridge: weight of the penalty, above 0; 1e-10 keeps the solution stable for inputs that nearly determine each
-            other, and changes nothing visible for noisy ones.
+        ridge: weight of the penalty, above 0; 1e-10 keeps the solution stable for nearly collinear inputs, and has no
+            visible effect on noisy ones.
 
     Source: NLinear of Zeng et al. 2023, fitted in closed form as in Toner and Darlow 2024.
     """
 
     weights: Values
-    """(L, S), the intercepts in the last row; there after ``solve``."""
+    """Weights of the map, with the intercepts in the last row, (L, S); set by ``solve``."""
 
     def __init__(self, lookback: int, horizon: int, ridge: float = 1e-10):
         self.ridge = ridge
@@ -73,7 +73,7 @@ class RidgeWindows:
         self.products = np.zeros((lookback, horizon))
 
     def update(self, inputs: Values, targets: Values) -> None:
-        """Take in windows (B, L, C) and what came after them, (B, S, C)."""
+        """Add windows (B, L, C) and the values that followed them, (B, S, C)."""
         rows, last = centred_rows(inputs)
         futures = np.moveaxis(targets, 1, 2).astype(np.float64) - last
         flat = rows.reshape(-1, rows.shape[-1])
@@ -82,20 +82,20 @@ class RidgeWindows:
 
     @property
     def num_windows(self) -> int:
-        """Windows taken in, those of each variable counted apart."""
-        return int(self.squares[-1, -1])  # of the constant 1
+        """Number of windows that were added, counted for each variable separately."""
+        return int(self.squares[-1, -1])  # the square sum of the constant 1
 
     def solve(self) -> None:
-        """Fit the map to all that was taken in.
+        """Fit the map to all windows that were added.
 
         Raises:
-            ValueError: if that is nothing.
+            ValueError: if there are none.
         """
         if not self.num_windows:
             raise ValueError("there are no windows to fit on")
         matrix = self.squares.copy()
         inputs = np.diagonal(matrix)[:-1]
-        # Windows that are all constant leave their weights open: any penalty makes them 0.
+        # If all windows are constant, weights are not determined; any penalty makes them 0.
         penalty = self.ridge * inputs.mean() if inputs.any() else 1.0
         matrix[np.diag_indices(len(inputs))] += penalty
         self.weights = np.linalg.solve(matrix, self.products)
@@ -107,7 +107,7 @@ class RidgeWindows:
 
 
 def centred_rows(inputs: Values) -> tuple[Floats, Floats]:
-    """Windows (B, L, C) less their last value, which a 1 replaces, as (B, C, L), and the last value, (B, C, 1)."""
+    """Windows (B, L, C) minus their last value, with a 1 in its place, (B, C, L); and the last value, (B, C, 1)."""
     rows = np.moveaxis(inputs, 1, 2).astype(np.float64, order="C")
     last = rows[..., -1:].copy()
     rows -= last

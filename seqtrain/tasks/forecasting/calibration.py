@@ -1,4 +1,4 @@
-"""Conformal margins of a run: calibrated once it is trained, kept in its directory, loaded with its weights."""
+"""Conformal margins of a run: calibrated after training, saved in the run directory, loaded with the weights."""
 
 import json
 import math
@@ -22,7 +22,7 @@ from seqtrain.tasks.forecasting.meter import ForecastMeter
 
 
 def check_windows(level: float, data: ForecastingData) -> None:
-    """Raise DataError if validation has too few windows for intervals of a level."""
+    """Raise DataError if validation has too few windows for conformal intervals of a level."""
     counts = data.target_counts("validation")
     fewest, needed = int(counts.min()), fewest_windows(level)
     if fewest >= needed:
@@ -39,13 +39,13 @@ def check_windows(level: float, data: ForecastingData) -> None:
 
 
 def calibrate(level: float, distribution: Distribution, evaluation: Evaluation, data: ForecastingData) -> Conformal:
-    """Margins for intervals of a level, from the forecasts of validation.
+    """Compute the margins of conformal intervals of a level from the forecasts of validation.
 
     Args:
-        level: share of what comes that the intervals are to hold.
-        distribution: what forecasts mean.
-        evaluation: of the best checkpoint on validation, with its outputs.
-        data: what was evaluated.
+        level: share of targets that the intervals should contain.
+        distribution: the meaning of the parameters of forecasts.
+        evaluation: evaluation of the best checkpoint on validation, with outputs.
+        data: the dataset that was evaluated.
 
     Raises:
         DataError: if too few windows were scored.
@@ -55,18 +55,18 @@ def calibrate(level: float, distribution: Distribution, evaluation: Evaluation, 
     for batch in cast(Iterator[ForecastBatch], data.eval_batches("validation")):
         exact = distribution.nonconformity(torch.from_numpy(forecasts[batch.rows]), batch.targets).numpy()
         rounded = exact.astype(np.float32)
-        # Rounded up, so that the interval holds the very target that its margin comes from.
+        # Rounded up, so that the interval contains the target that its margin comes from.
         rounded = np.where(rounded < exact, np.nextafter(rounded, np.float32(np.inf)), rounded)
         observed = None if batch.observed is None else batch.observed.numpy()
         scores[batch.rows] = rounded if observed is None else np.where(observed, rounded, np.nan)
     try:
         return Conformal.of_scores(level, scores)
-    except ValueError as error:  # where only a part of validation was scored
+    except ValueError as error:  # if only a part of validation was scored
         raise DataError(f"task.conformal={level:g}: {error}; lower it") from error
 
 
 def with_intervals(meter: ForecastMeter, data: ForecastingData, evaluation: Evaluation) -> Evaluation:
-    """The evaluation of validation with the scores of conformal intervals, as ``seqtrain eval`` would give it."""
+    """The evaluation of validation extended by scores of the conformal intervals, as ``seqtrain eval`` computes it."""
     forecasts = evaluation.outputs["forecasts"]
     for batch in data.eval_batches("validation"):
         meter.add(torch.from_numpy(forecasts[batch.rows]), batch)
@@ -74,19 +74,19 @@ def with_intervals(meter: ForecastMeter, data: ForecastingData, evaluation: Eval
 
 
 def save(conformal: Conformal, loss: ForecastLoss, run: RunDirectory, step: int) -> None:
-    """Write the margins into a run's directory, with ``task.loss`` and the step of the checkpoint that they are of."""
+    """Write the margins into the directory of a run, with ``task.loss`` and the step of the checkpoint."""
     state = {"level": conformal.level, "loss": loss.value, "step": step, "windows": conformal.windows}
     with replacing(run.conformal_path) as temporary:
         temporary.write_text(json.dumps(state | {"margins": conformal.margins.tolist()}) + "\n")
 
 
 def load(level: float, loss: ForecastLoss, spec: DataSpec, run: RunDirectory, step: int) -> Conformal:
-    """Read what ``save`` wrote for ``task.loss`` and the checkpoint of a step.
+    """Read the margins that ``save`` wrote for ``task.loss`` and the checkpoint of a step.
 
     Raises:
-        RunError: if the file is missing, damaged, or not of this level, checkpoint and data.
+        RunError: if the file is missing or damaged, or belongs to another level, checkpoint or dataset.
     """
-    path, remedy = run.conformal_path, f"calibrate the run anew by seqtrain resume={run.path}"
+    path, remedy = run.conformal_path, f"calibrate the run again by seqtrain resume={run.path}"
     try:
         state = json.loads(path.read_text())
         margins = torch.tensor(state["margins"], dtype=torch.float64)
@@ -97,5 +97,5 @@ def load(level: float, loss: ForecastLoss, spec: DataSpec, run: RunDirectory, st
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: cannot be read ({error}); {remedy}") from error
     if not belongs or margins.shape != (spec.horizon, spec.num_targets):
-        raise RunError(f"{path}: is not of checkpoints/best.pt, of step {step}; {remedy}")
+        raise RunError(f"{path}: does not belong to checkpoints/best.pt, of step {step}; {remedy}")
     return conformal

@@ -1,4 +1,4 @@
-"""Baselines scored beside a forecaster, and figures of the errors of both.
+"""Scores of the baselines of forecasting, and figures that compare them with the model.
 
 Shapes: L lookback, S horizon, C variables.
 """
@@ -23,10 +23,10 @@ def score_baselines(data: ForecastingData, monitor: str) -> dict[str, dict[str, 
 
     Args:
         data: the series.
-        monitor: metric that the model's checkpoint is chosen by; ``crps`` is scored only if it is that.
+        monitor: metric that chooses the checkpoint of the model; ``crps`` is added only if it is this metric.
 
     Returns:
-        Who -> split -> scores, of every split but train.
+        Method -> split -> scores, for every split but train.
     """
     spec, names = data.spec, data.spec.target_names
     assert spec.lookback is not None and spec.horizon is not None and spec.num_targets is not None
@@ -76,7 +76,7 @@ def fitted_linear(data: ForecastingData, lookback: int, horizon: int, num_variab
         window, targets = batch.inputs[:, :, :num_variables].numpy(), batch.targets.numpy()
         observed = cast(ForecastBatch, batch).observed
         if observed is not None:
-            # Each variable stands alone, so windows of one variable can be left out.
+            # Variables are independent, so that windows of a single variable can be left out.
             whole = observed.numpy().all(1)
             window, targets = (np.moveaxis(part, 1, 2)[whole][:, :, None] for part in (window, targets))
         linear.update(window, targets)
@@ -87,12 +87,12 @@ def fitted_linear(data: ForecastingData, lookback: int, horizon: int, num_variab
 
 
 def error_figures(evaluation: Evaluation, baselines: Mapping[str, Evaluation], names: list[str]) -> dict[str, "Figure"]:
-    """Errors by step of the horizon and, where there are several variables, by variable.
+    """Figures of errors by step of the horizon and, for several variables, by variable.
 
     Args:
-        evaluation: of the model.
-        baselines: of each baseline on the same split, by name.
-        names: of the variables.
+        evaluation: evaluation of the model.
+        baselines: evaluation of each baseline on the same split, by name.
+        names: names of the variables.
     """
     from seqtrain.tasks.forecasting.figures import error_by_step_figure, error_by_variable_figure
 

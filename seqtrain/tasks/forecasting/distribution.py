@@ -1,4 +1,4 @@
-"""What the parameters of a forecast mean: a point, quantiles, or a normal distribution.
+"""The meaning of the parameters of a forecast: a point, quantiles, or a normal distribution.
 
 Shapes: B windows, S horizon, C variables, P parameters of a forecast.
 """
@@ -16,11 +16,11 @@ from seqtrain.config.task import ForecastingConfig, ForecastLoss
 from seqtrain.tasks.forecasting.conformal import Conformal, Interval
 from seqtrain.tasks.forecasting.metrics import crps_from_quantiles, crps_gaussian
 
-NORMAL_90 = 1.6448536269514722  # deviations on either side that hold 90 % of a normal distribution
+NORMAL_90 = 1.6448536269514722  # 90 % of a normal distribution are within this many deviations of the mean
 
 
 class Distribution(ABC):
-    """How forecasts (B, S, C, P) are read and scored; all values are scaled.
+    """How forecasts (B, S, C, P) are interpreted and scored; all values are in scaled units.
 
     Args:
         config: the loss and its options.
@@ -29,11 +29,11 @@ class Distribution(ABC):
     monitor: str
     """Metric on validation that chooses the best checkpoint."""
     num_parameters: int = 1
-    """P."""
+    """Number P of parameters of a forecast."""
     deviations_from: ClassVar[int | None] = None
-    """Parameters from this one on are deviations; None if none is."""
+    """Number of the first parameter that is a deviation; None if there is none."""
     conformal: Conformal | None = None
-    """Margins around the forecasts, calibrated on validation once the model is trained."""
+    """Margins of conformal intervals, calibrated on validation after training."""
 
     def __init__(self, config: ForecastingConfig):
         self.config = config
@@ -44,50 +44,50 @@ class Distribution(ABC):
 
     @abstractmethod
     def nonconformity(self, forecasts: Tensor, targets: Tensor) -> Tensor:
-        """The margin that an interval needs to hold the targets, (B, S, C), of float64 on the CPU.
+        """The margin that an interval needs to contain the targets, (B, S, C), float64 on the CPU.
 
         Source: Lei et al. 2018, algorithm 2 and section 5.2; Romano et al. 2019, algorithm 1.
         """
 
     @abstractmethod
     def widened(self, forecasts: Tensor, margins: Tensor) -> Interval:
-        """The interval with these margins, (S, C), around forecasts, of float64 on the CPU."""
+        """The interval around forecasts with these margins, (S, C); all are float64 on the CPU."""
 
     def ordered(self, forecasts: Tensor) -> Tensor:
-        """Forecasts with their parameters in order."""
+        """Forecasts with parameters in ascending order, where they must be (quantiles)."""
         return forecasts
 
     def point(self, forecasts: Tensor) -> Tensor:
-        """Mean or median, (B, S, C)."""
+        """The point forecast: mean or median, (B, S, C)."""
         return forecasts[..., 0]
 
     def own_interval(self, forecasts: Tensor) -> Interval | None:
-        """Ends of the interval that a forecast has of itself, (B, S, C) each; None for a point."""
+        """Ends of the interval that the parameters give, (B, S, C) each; None for a point."""
         return None
 
     def crps(self, forecasts: NDArray[np.floating], targets: NDArray[np.floating]) -> NDArray[np.floating] | None:
-        """Continuous ranked probability score, (B, S, C); None for a point, of which it is the absolute error."""
+        """Continuous ranked probability score, (B, S, C); None for a point, whose score is the absolute error."""
         return None
 
     def parts(self, forecasts: Tensor) -> dict[str, Tensor]:
-        """What a table shows of a forecast, (B, S, C) each: ``forecast`` (the point), and more by its name."""
+        """Parts of a forecast for tables, (B, S, C) each: ``forecast`` (the point), and other parts by name."""
         parts = {"forecast": self.point(forecasts)}
         if self.conformal is not None:
             parts["lower"], parts["upper"] = self.conformal_interval(forecasts)
         return parts
 
     def conformal_interval(self, forecasts: Tensor) -> Interval:
-        """Ends of the conformal interval, (B, S, C) each; only once ``conformal`` is set."""
+        """Ends of the conformal interval, (B, S, C) each; ``conformal`` must be set."""
         assert self.conformal is not None
         return self.widened(forecasts.cpu().double(), self.conformal.margins)
 
     def interval(self, forecasts: Tensor) -> Interval | None:
-        """Ends of the conformal interval where there is one, else of the forecast's own."""
+        """Ends of the conformal interval or, if there is none, of ``own_interval``."""
         return self.own_interval(forecasts) if self.conformal is None else self.conformal_interval(forecasts)
 
 
 class Point(Distribution):
-    """One number a step: P is 1. Its nonconformity is the absolute error."""
+    """A single number for each step (P is 1), with the absolute error as nonconformity."""
 
     def __init__(self, config: ForecastingConfig):
         super().__init__(config)
@@ -109,9 +109,9 @@ class Point(Distribution):
 
 
 class Quantiles(Distribution):
-    """A value for each level: P is their number. Its own interval lies between the outermost two.
+    """A quantile for each level (P is their number); its own interval is between the outermost two.
 
-    The nonconformity is the distance outside that interval, negative inside.
+    The nonconformity is the distance outside this interval, negative inside.
     """
 
     monitor = "crps"
@@ -127,7 +127,7 @@ class Quantiles(Distribution):
         return torch.maximum(levels * error, (levels - 1) * error).mean(-1)
 
     def ordered(self, forecasts: Tensor) -> Tensor:
-        """Forecasts whose quantiles do not cross (Chernozhukov et al. 2010)."""
+        """Forecasts with sorted quantiles, which do not cross (Chernozhukov et al. 2010)."""
         return forecasts.sort(-1).values
 
     def point(self, forecasts: Tensor) -> Tensor:
@@ -153,9 +153,9 @@ class Quantiles(Distribution):
 
 
 class Gaussian(Distribution):
-    """A mean and a standard deviation: P is 2. Its own interval holds the central 90 %.
+    """A normal distribution, by mean and standard deviation (P is 2); its own interval is the central 90 %.
 
-    The nonconformity is the absolute error in deviations.
+    The nonconformity is the absolute error divided by the deviation.
     """
 
     monitor = "crps"
@@ -189,13 +189,13 @@ class Gaussian(Distribution):
 
 
 def around_middle(lower: Tensor, upper: Tensor) -> Interval:
-    """The ends; the middle twice where a negative margin makes them cross."""
+    """The ends of an interval; twice the middle if they cross, because of a negative margin."""
     middle = (lower + upper) / 2
     return torch.minimum(lower, middle), torch.maximum(upper, middle)
 
 
 def distribution_of(config: ForecastingConfig) -> Distribution:
-    """What forecasts mean under ``task.loss``."""
+    """The distribution of forecasts that ``task.loss`` implies."""
     kinds: dict[ForecastLoss, type[Distribution]] = {
         ForecastLoss.quantile: Quantiles,
         ForecastLoss.gaussian: Gaussian,

@@ -1,4 +1,4 @@
-"""A few windows drawn: what a forecaster says of them, what came, and what it looks at.
+"""Figures of a few windows: forecasts, true values and attention.
 
 Shapes: B windows, S horizon, C variables, P parameters of a forecast.
 """
@@ -16,7 +16,7 @@ from seqtrain.tasks.forecasting.head import ForecastHead
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-NUM_EXAMPLES = 4  # windows that are drawn
+NUM_EXAMPLES = 4  # number of windows that are drawn
 
 
 def draw_forecasts(
@@ -27,15 +27,15 @@ def draw_forecasts(
     times: list[list[str]],
     split: str,
 ) -> dict[str, "Figure"]:
-    """A few windows' forecasts against what came, in original units, another variable in each.
+    """Figures of forecasts and true values of a few windows, in original units, each of a different variable.
 
     Args:
-        distribution: what forecasts mean.
-        names: of the variables.
-        forecasts: of the windows, (B, S, C, P).
+        distribution: the meaning of the parameters of forecasts.
+        names: names of the variables.
+        forecasts: forecasts of the windows, (B, S, C, P).
         batch: the windows.
-        times: of the L + S steps of each.
-        split: that they are of.
+        times: times of the L + S steps of each window.
+        split: name of the split of the windows.
     """
     interval = distribution.interval(forecasts)
     conformal = distribution.conformal
@@ -58,20 +58,20 @@ def draw_forecasts(
 def draw_attention(
     names: list[str], model: nn.Module, head: ForecastHead, weights: dict[str, list[Tensor]], batch: ForecastBatch
 ) -> dict[str, "Figure"]:
-    """What a direct forecaster that attends looks at in the first window of a batch of validation.
+    """Figures of the attention weights of a direct forecaster in the first window of a batch of validation.
 
     Args:
-        names: of the variables.
+        names: names of the variables.
         model: the model.
         head: its head.
-        weights: of each attention, as ``recorded_weights`` has them.
-        batch: what was forecast.
+        weights: weights of each attention layer, from ``recorded_weights``.
+        batch: the windows that were forecast.
     """
     drawn = {}
     for name, calls in weights.items():
-        # Row 0 is of the window of forecast/0 and, where variables have rows of their own, of its variable.
+        # Row 0 belongs to the window of forecast/0 and, if variables have rows of their own, to its variable.
         rows = np.atleast_2d(calls[0][0].float().cpu().numpy())
-        if not hasattr(model, "num_segments"):  # then the queries are no steps of the horizon
+        if not hasattr(model, "num_segments"):  # then the queries are not steps of the horizon
             rows = rows.mean(0, keepdims=True)
         of = f"{names[0]}, " if head.independent else ""
         title = f"{of}window {batch.rows[0]} of validation"

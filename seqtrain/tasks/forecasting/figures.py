@@ -1,6 +1,6 @@
-"""Figures of forecasting, drawn from arrays: a forecast beside what came, errors by step and variable, attention.
+"""Figures of forecasting, drawn from arrays: forecasts and true values, errors by step and variable, attention.
 
-Matplotlib's object interface only, so nothing here touches global state. NaN leaves a gap.
+Only Matplotlib's object interface is used, so that no global state changes. NaN leaves a gap.
 
 Shapes: L steps before the forecast, S horizon steps, C variables.
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 FORECAST_COLOUR = "#ff7f0e"
 MAX_DOTS = 60
-"""Up to how many points of a curve each have a dot."""
+"""Largest number of points of a curve that is drawn with dots."""
 MAX_TIMES = 5
 MAX_VARIABLES = 40
 
@@ -33,16 +33,16 @@ def forecast_figure(
     title: str,
     unit: str,
 ) -> "Figure":
-    """One window of one variable, in original units: its past, what came, and the forecast with its interval.
+    """One window of one variable, in original units: its past, the true future, and the forecast with its interval.
 
     Args:
         history: values that the forecast saw, (L,).
-        truth: what came, (S,).
+        truth: true values of the horizon, (S,).
         forecast: the forecast, (S,).
         lower: lower end of the interval, (S,), or None for no interval.
         upper: upper end, (S,), or None.
-        times: of all L + S steps, of which up to 5 are shown.
-        title: of the figure.
+        times: times of all L + S steps, of which up to 5 are shown.
+        title: title of the figure.
         unit: label of the values.
 
     Returns:
@@ -55,7 +55,7 @@ def forecast_figure(
     figure = Figure(figsize=(9, 4.5), layout="constrained")
     axes = figure.add_subplot()
     if lower is not None and upper is not None:
-        # The edge shows where the interval has no width to fill, at a single step.
+        # The edge makes an interval visible at a single step, where there is no area to fill.
         axes.fill_between(
             future,
             lower,
@@ -83,8 +83,8 @@ def error_by_step_figure(mse: NDArray[np.floating], baselines: dict[str, NDArray
     """Mean squared error of each step of the horizon, of the model and, dashed, of baselines.
 
     Args:
-        mse: of the model, in scaled units, (S,).
-        baselines: of each baseline by name, (S,) each.
+        mse: errors of the model, in scaled units, (S,).
+        baselines: errors of each baseline by name, (S,) each.
 
     Returns:
         The figure; its title gives the model's error at the first and at the last step.
@@ -110,14 +110,14 @@ def error_by_step_figure(mse: NDArray[np.floating], baselines: dict[str, NDArray
 def error_by_variable_figure(
     mse: NDArray[np.floating], names: list[str], baselines: dict[str, NDArray[np.floating]]
 ) -> "Figure":
-    """Mean squared error of each variable, the largest above: the model's as bars, those of baselines as dots.
+    """Mean squared error of each variable, from the largest down: of the model as bars, of baselines as dots.
 
-    Of more than 40 variables, those with the largest errors of the model.
+    Of more than 40 variables, those with the largest errors of the model are shown.
 
     Args:
-        mse: of the model, in scaled units, (C,); variables without any, NaN, are left out.
-        names: of the variables.
-        baselines: of each baseline by name, (C,) each.
+        mse: errors of the model, in scaled units, (C,); variables with NaN are left out.
+        names: names of the variables.
+        baselines: errors of each baseline by name, (C,) each.
 
     Returns:
         The figure; its title gives the largest and the smallest error of the model.
@@ -144,11 +144,11 @@ def error_by_variable_figure(
 
 
 def attention_map_figure(weights: NDArray[np.floating], title: str) -> "Figure":
-    """What each step of the horizon looks at in the lookback, as a heat map.
+    """Heat map of the attention of each step of the horizon to each step of the lookback.
 
     Args:
-        weights: of each step of the lookback, (S, L), not negative; or (1, L), of the forecast as a whole.
-        title: of the figure.
+        weights: attention weights, (S, L), not negative; or (1, L), for the forecast as a whole.
+        title: title of the figure.
 
     Returns:
         The figure.
@@ -174,5 +174,5 @@ def attention_map_figure(weights: NDArray[np.floating], title: str) -> "Figure":
 
 
 def curve_format(points: int) -> str:
-    """Format of a curve: with a dot at each point if there are few."""
+    """Matplotlib format of a curve, with a dot at each point if there are few points."""
     return ".-" if points <= MAX_DOTS else "-"

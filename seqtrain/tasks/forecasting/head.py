@@ -1,4 +1,4 @@
-"""What stands around the model of a forecaster: the normalisation of a window, and the map from features to forecasts.
+"""The layers around the model of a forecaster: normalisation of a window, and the map from features to forecasts.
 
 Shapes: B windows, L lookback, S horizon, C variables, D features of a step, F features known for the future,
 P parameters of a forecast (1 for a point, 2 for a normal distribution, one for each quantile).
@@ -19,18 +19,18 @@ EPSILON = 1e-5  # of a window's variance, as in RevIN
 
 
 class ForecastHead(nn.Module):
-    """Windows to the model's inputs, and the model's features to forecasts in the units of the batch.
+    """Maps windows to inputs of the model, and features of the model to forecasts in the units of the batch.
 
-    Features (B, H) become all S steps by one linear map; features (B, K, H) become S / K steps each. What is known
-    of the future enters each step linearly.
+    A linear map turns features (B, H) into all S steps, and features (B, K, H) into S / K steps each. Future covariates
+    are added to each step by another linear map.
 
     Args:
-        input_size: H.
-        num_places: K, 1 for features of a whole window.
-        window: normalisation, and whether variables are rows of their own.
-        spec: C, D, F and S.
-        num_parameters: P; the first is the location, or all are (quantiles).
-        deviations_from: parameters from this one on are deviations: positive, and scaled back but not shifted.
+        input_size: size H of features.
+        num_places: number K of features of a window; 1 for features of the window as a whole.
+        window: normalisation, and whether variables are separate rows.
+        spec: spec of the data, for C, D, F and S.
+        num_parameters: number P of parameters; the first, or all (quantiles), are locations.
+        deviations_from: number of the first parameter that is a deviation: positive, scaled back but not shifted.
 
     Source: Kim et al. 2022, "Reversible instance normalization" (RevIN), section 3.1.
     """
@@ -67,19 +67,19 @@ class ForecastHead(nn.Module):
         return centre, torch.ones_like(centre)
 
     def normalised(self, values: Tensor, batch: Batch) -> Tensor:
-        """Values (B, T, C) of the variables as the model sees them."""
+        """Values (B, T, C) of the variables, normalised for the model."""
         centre, scale = self.statistics(batch)
         values = (values - centre) / scale
         return values * self.gain + self.shift if self.window.norm is WindowNorm.revin else values
 
     def encode(self, batch: Batch) -> Batch:
-        """The batch as the model reads it: normalised, with a row for each variable where they are independent."""
+        """The batch that the model reads: normalised, with a row for each variable if variables are independent."""
         C = self.num_variables
         inputs = torch.cat([self.normalised(batch.inputs[:, :, :C], batch), batch.inputs[:, :, C:]], dim=-1)
         return self.rows(batch, inputs)
 
     def rows(self, batch: Batch, inputs: Tensor) -> Batch:
-        """A batch of inputs (B, T, D), split into rows of one variable each where they are independent."""
+        """A batch of inputs (B, T, D), split into rows of one variable each if variables are independent."""
         C = self.num_variables
         lengths = torch.full_like(batch.lengths, inputs.shape[1])
         if self.independent:
@@ -89,15 +89,15 @@ class ForecastHead(nn.Module):
         return replace(batch, inputs=inputs, lengths=lengths)
 
     def forward(self, features: Tensor, batch: Batch) -> Tensor:
-        """Forecasts (B, S, C, P) in the units of the batch, from the features of its encoded rows."""
-        return self.restored(self.normal(features, cast(ForecastBatch, batch).future), batch)
+        """Forecasts (B, S, C, P) in the units of the batch, from the features of the encoded batch."""
+        return self.denormalised(self.normalised_forecasts(features, cast(ForecastBatch, batch).future), batch)
 
-    def normal(self, features: Tensor, future: Tensor | None) -> Tensor:
+    def normalised_forecasts(self, features: Tensor, future: Tensor | None) -> Tensor:
         """Forecasts (B, s, C, P) in the units of normalised windows.
 
         Args:
-            features: of the encoded rows.
-            future: what is known of the s steps, (B, s, F).
+            features: features of the encoded batch.
+            future: future covariates of the s steps, (B, s, F).
         """
         outputs = self.linear(features).float()
         outputs = outputs.reshape(len(outputs), -1, self.outputs)
@@ -113,8 +113,8 @@ class ForecastHead(nn.Module):
         n = self.deviations_from
         return torch.cat([forecasts[..., :n], nn.functional.softplus(forecasts[..., n:]) + EPSILON], dim=-1)
 
-    def restored(self, forecasts: Tensor, batch: Batch) -> Tensor:
-        """Forecasts (B, S, C, P) of normalised windows in the units of the batch."""
+    def denormalised(self, forecasts: Tensor, batch: Batch) -> Tensor:
+        """Forecasts (B, S, C, P) of normalised windows, converted to the units of the batch."""
         centre, scale = (statistic[..., None] for statistic in self.statistics(batch))
         if self.window.norm is WindowNorm.revin:
             centre = centre - self.shift[:, None] / self.gain[:, None] * scale

@@ -1,4 +1,4 @@
-"""The scores of a forecaster, gathered batch by batch.
+"""The scores of a forecaster, accumulated batch by batch.
 
 Shapes: B windows, S horizon, C variables, P parameters of a forecast.
 """
@@ -19,13 +19,13 @@ from seqtrain.tasks.forecasting.metrics import ForecastSums
 
 
 class ForecastMeter(Meter):
-    """Sums of errors over all windows, scaled and in original units, and of the scores of distributions and intervals.
+    """Sums of errors over all windows, and of the scores of distributions and intervals.
 
     Args:
-        head: from features to forecasts.
-        distribution: what forecasts mean.
-        sums: empty.
-        names: of the variables.
+        head: map from features to forecasts.
+        distribution: the meaning of the parameters of forecasts.
+        sums: empty sums of errors.
+        names: names of the variables.
     """
 
     taken_in = ("sums", "outputs", "rows", "errors", "crps", "central", "conformal")
@@ -46,7 +46,7 @@ class ForecastMeter(Meter):
         self.errors.append(window_errors(self.distribution.point(forecasts), cast(ForecastBatch, batch)))
 
     def add(self, forecasts: Tensor, batch: Batch) -> None:
-        """Take in the scores of forecasts (B, S, C, P) alone."""
+        """Add forecasts (B, S, C, P) to the scores only, not to the outputs."""
         batch = cast(ForecastBatch, batch)
         add_errors(self.sums, self.distribution.point(forecasts).cpu().numpy(), batch)
         interval = self.distribution.own_interval(forecasts)
@@ -57,14 +57,14 @@ class ForecastMeter(Meter):
             self.conformal.update(self.distribution.conformal_interval(forecasts), batch)
 
     def add_crps(self, forecasts: Tensor, batch: ForecastBatch) -> None:
-        """Take in the continuous ranked probability scores of forecasts (B, S, C, P) that are no points."""
+        """Add the continuous ranked probability scores of forecasts (B, S, C, P) that are not points."""
         targets, values = (tensor.double().cpu().numpy() for tensor in (batch.targets, forecasts))
         scores = cast(np.ndarray, self.distribution.crps(values, targets))
         scores = scores if batch.observed is None else np.where(batch.observed.cpu().numpy(), scores, 0)
         self.crps.append(scores.sum((1, 2)))
 
     def result(self) -> Evaluation:
-        """Scores of all that was taken in, to be asked for once: the forecasts leave the meter with it."""
+        """Scores of all batches that were added; call it once, since it moves the forecasts out of the meter."""
         order = np.argsort(np.concatenate(self.rows))
         outputs = {"forecasts": moved_to_one(self.outputs, np.argsort(order))}
         names = ("squared_errors", "absolute_errors", "observed")
@@ -73,7 +73,7 @@ class ForecastMeter(Meter):
         return Evaluation(self.metrics(), outputs, error_sums(self.sums), self.details())
 
     def metrics(self) -> dict[str, float]:
-        """Scores of all that was taken in."""
+        """Scores of all batches that were added."""
         metrics = self.sums.metrics()
         if self.crps:
             crps, count = np.concatenate(self.crps).sum(), self.central.counts.sum()
@@ -83,7 +83,7 @@ class ForecastMeter(Meter):
         return metrics
 
     def details(self) -> dict[str, Any]:
-        """The same of each variable, and some of it of each step of the horizon; see ``error_details``."""
+        """Scores of each variable and of each step of the horizon; see ``error_details``."""
         by_variable, by_step = dict[str, NDArray[np.floating]](), dict[str, NDArray[np.floating]]()
         intervals = {"": self.central} if self.crps else {}
         intervals |= {"conformal_": self.conformal} if self.distribution.conformal is not None else {}
@@ -94,7 +94,7 @@ class ForecastMeter(Meter):
 
 
 def moved_to_one(parts: list[np.ndarray], places: np.ndarray) -> np.ndarray:
-    """Rows of all parts in one array, at their places, (N,); empties the list, so that nothing is held twice."""
+    """Move the rows of all parts into one array, at their places, (N,); the list is emptied to save memory."""
     whole = np.empty((len(places), *parts[0].shape[1:]), parts[0].dtype)
     while parts:
         part = parts.pop()
@@ -104,7 +104,7 @@ def moved_to_one(parts: list[np.ndarray], places: np.ndarray) -> np.ndarray:
 
 
 def window_errors(point: Tensor, batch: ForecastBatch) -> np.ndarray:
-    """Squared errors, absolute errors and observed values of each window, summed over steps and variables, (3, B)."""
+    """Sums over steps and variables of squared and absolute errors, and of observed values, of each window, (3, B)."""
     error = (point - batch.targets).cpu().numpy()
     counts = np.full(len(error), error[0].size)
     if batch.observed is not None:
@@ -115,13 +115,13 @@ def window_errors(point: Tensor, batch: ForecastBatch) -> np.ndarray:
 
 
 def empty_sums(spec: DataSpec) -> ForecastSums:
-    """Sums for the series of the data."""
+    """Empty sums of errors for the series of a dataset."""
     assert spec.horizon is not None
     return ForecastSums(spec.horizon, *np.array(spec.naive_errors))
 
 
 def add_errors(sums: ForecastSums, point: np.ndarray, batch: Batch) -> None:
-    """Take in forecasts (B, S, C) of a batch, scaled."""
+    """Add the scaled point forecasts (B, S, C) of a batch to sums of errors."""
     batch = cast(ForecastBatch, batch)
     observed = None if batch.observed is None else batch.observed.cpu().numpy()
     targets, centre, scale, series = (
@@ -131,7 +131,7 @@ def add_errors(sums: ForecastSums, point: np.ndarray, batch: Batch) -> None:
 
 
 def error_sums(sums: ForecastSums) -> dict[str, np.ndarray]:
-    """What figures are drawn from: ``mse_by_step``, (S,), and ``mse_by_variable``, (C,)."""
+    """Arrays for figures: ``mse_by_step``, (S,), and ``mse_by_variable``, (C,)."""
     return {"mse_by_step": sums.by_step()[0], "mse_by_variable": sums.by_variable()["mse"]}
 
 
@@ -141,13 +141,13 @@ def error_details(
     by_variable: dict[str, NDArray[np.floating]] | None = None,
     by_step: dict[str, NDArray[np.floating]] | None = None,
 ) -> dict[str, Any]:
-    """Metrics of each variable and of each step of the horizon, as JSON has them; null where nothing was observed.
+    """Metrics of each variable and of each step of the horizon, ready for JSON; null where nothing was observed.
 
     Args:
-        sums: of the errors.
-        names: of the variables.
-        by_variable: more metrics, (C,) each.
-        by_step: more metrics, (S,) each.
+        sums: sums of errors.
+        names: names of the variables.
+        by_variable: further metrics of variables, (C,) each.
+        by_step: further metrics of steps, (S,) each.
 
     Returns:
         ``by_variable``: variable -> metric -> value, and ``by_step``: metric -> S values.
@@ -164,5 +164,5 @@ def error_details(
 
 
 def plain(values: NDArray[np.floating]) -> list[float | None]:
-    """Numbers as JSON has them: None for what is none."""
+    """Numbers ready for JSON: None for NaN and infinity."""
     return [float(value) if np.isfinite(value) else None for value in values]

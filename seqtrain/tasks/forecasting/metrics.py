@@ -1,4 +1,4 @@
-"""Metrics of forecasts: errors summed window by window, and scores of quantiles and normal distributions.
+"""Metrics of forecasts: sums of errors over windows, and scores of quantiles and normal distributions.
 
 Shapes: B windows of a batch, S horizon steps, C variables, K series, Q quantiles; "..." any shape.
 """
@@ -13,25 +13,25 @@ from seqtrain.errors import DataError
 Floats = NDArray[np.float64]
 
 CHUNK = 1 << 20
-"""Number of values that errors are computed of at once, to bound memory."""
+"""Number of values whose errors are computed at once, to bound memory."""
 
 
 class ForecastSums:
-    """Errors of point forecasts, as sums and counts in float64, so batches and their order change only the rounding.
+    """Errors of point forecasts, as sums and counts in float64: batches and their order affect only the rounding.
 
     Every mean is over the observed values. Values in original units are scaled values * scale + centre.
 
-    - ``mse``, ``mae``, ``rmse``: of scaled values; rmse is the root of the mean over everything it is taken over.
-    - ``original_mse``, ``original_mae``, ``original_rmse``: in original units, whether or not variables share a unit.
+    - ``mse``, ``mae``, ``rmse``: of scaled values; rmse is the square root of mse.
+    - ``original_mse``, ``original_mae``, ``original_rmse``: in original units, even if variables differ in unit.
     - ``smape``: 200 |y - f| / (|y| + |f|) in per cent, of original values; 0 where both are 0.
-    - ``mase``, ``rmsse``: of each series and variable, its mean absolute error over ``naive_mae``, and the root of its
-      mean squared error over ``naive_mse``; then the mean over series and variables, weighted by their numbers of
-      observed values. Those whose naive error is 0 or NaN are left out.
+    - ``mase``, ``rmsse``: for each series and variable, the mean absolute error divided by ``naive_mae``, and the root
+      of the mean squared error divided by ``naive_mse``; then the mean over series and variables, weighted by numbers
+      of observed values. Those whose naive error is 0 or NaN are left out.
 
     Args:
         horizon: number S of steps.
         naive_mae: mean absolute error, in original units, of the seasonal naive forecast on the train rows, (K, C).
-        naive_mse: its mean squared error, (K, C).
+        naive_mse: mean squared error, in original units, of the same forecast, (K, C).
 
     Source: Hyndman and Koehler 2006 (MASE); Makridakis et al. 2022, "M5 accuracy competition" (RMSSE; they weigh series
     by sales instead). Both score one window a series; here all windows of a series are pooled.
@@ -56,18 +56,18 @@ class ForecastSums:
         scale: NDArray[np.floating],
         series: NDArray[np.integer],
     ) -> None:
-        """Take in the windows of a batch.
+        """Add the windows of a batch.
 
         Args:
-            forecast: scaled, (B, S, C).
-            target: what came, scaled, (B, S, C); anything, NaN too, where it was not observed.
+            forecast: scaled forecasts, (B, S, C).
+            target: scaled true values, (B, S, C); any value, also NaN, where not observed.
             observed: which targets were observed, (B, S, C); None if all.
-            centre: of each variable, (B, C).
-            scale: of each variable, (B, C), above 0.
-            series: number of each window's series, (B,), in [0, K).
+            centre: centre of each variable, (B, C).
+            scale: scale of each variable, (B, C), above 0.
+            series: number of the series of each window, (B,), in [0, K).
 
         Raises:
-            ValueError: if forecast and target are not (B, S, C) both.
+            ValueError: if the shape of forecast or target is not (B, S, C).
         """
         shape = (len(series), *self.counts.shape)
         if forecast.shape != shape or target.shape != shape:
@@ -94,7 +94,7 @@ class ForecastSums:
         scale: Floats,
         series: NDArray[np.integer],
     ) -> None:
-        """Take in windows whose forecast and target are 0 where unobserved, hence also their errors."""
+        """Add windows whose forecasts and targets, and thus errors, are 0 where not observed."""
         absolute = np.abs(forecast - target)
         squared = absolute**2
         self.sums["mse"] += squared.sum(axis=0)
@@ -113,7 +113,7 @@ class ForecastSums:
         self.sums["smape"] += terms.sum(axis=0)
 
     def metrics(self) -> dict[str, float]:
-        """All metrics of the class, over all steps and variables; mase and rmsse only if some series is not left out.
+        """All metrics of the class over all steps and variables; mase and rmsse only if a series is not left out.
 
         Raises:
             DataError: if no value was observed.
@@ -131,11 +131,11 @@ class ForecastSums:
         return mean(self.sums["mse"].sum(axis=1), counts), mean(self.sums["mae"].sum(axis=1), counts)
 
     def by_variable(self) -> dict[str, Floats]:
-        """All metrics of the class for each variable, (C,) each; NaN where nothing was observed or all is left out."""
+        """All metrics of the class for each variable, (C,) each; NaN if nothing was observed or all is left out."""
         return self._scores(axis=0)
 
     def __add__(self, other: "ForecastSums") -> "ForecastSums":
-        """The sums over the windows of both, which are of the same series."""
+        """The sums over the windows of both objects, which must have the same series."""
         total = ForecastSums(len(self.counts), self.naive_mae, self.naive_mse)
         total.sums = {name: sums + other.sums[name] for name, sums in self.sums.items()}
         for name in ("counts", "series_absolute", "series_squared", "series_counts"):
@@ -143,7 +143,7 @@ class ForecastSums:
         return total
 
     def _scores(self, axis: int | None) -> dict[str, Floats]:
-        """All metrics over steps or series, the first axis of the sums, or over variables too."""
+        """All metrics, as means over the first axis of the sums (steps or series), or over all axes (None)."""
         counts = self.counts.sum(axis=axis)
         means = {name: mean(sums.sum(axis=axis), counts) for name, sums in self.sums.items()}
 
@@ -175,7 +175,7 @@ def mean(sums: Floats, counts: NDArray[np.int64]) -> Floats:
 def pinball(
     quantiles: NDArray[np.floating], levels: NDArray[np.floating], target: NDArray[np.floating]
 ) -> NDArray[np.floating]:
-    """Pinball loss of each quantile: level * (y - q) where the target y is above q, else (1 - level) * (q - y).
+    """Pinball loss of each quantile: level * (y - q) if the target y is above q, else (1 - level) * (q - y).
 
     Args:
         quantiles: q, (..., Q).
@@ -196,15 +196,15 @@ def crps_from_quantiles(
 ) -> NDArray[np.floating]:
     """Continuous ranked probability score (CRPS), approximated by twice the mean of the pinball losses.
 
-    The score is twice the integral of the loss over all levels from 0 to 1. Its mean over Q levels is the midpoint
-    rule if they are (q - 1/2) / Q. Of others the mean is still what papers report as CRPS, but a different quantity:
-    for normal distributions that are right, levels 0.1, 0.2 ... 0.9 give 9 % too much, 0.01 ... 0.99 1 % too much.
+    The score is twice the integral of the loss over all levels from 0 to 1. The mean over Q levels is the midpoint rule
+    if levels are (q - 1/2) / Q. For other levels, papers still report the mean as CRPS, but it is another quantity: for
+    correct normal distributions, levels 0.1, 0.2 ... 0.9 give 9 % too much, and 0.01 ... 0.99 give 1 % too much.
     Compare only scores of the same levels.
 
     Args:
         quantiles: predicted quantiles, (..., Q).
         levels: their levels, (Q,), in (0, 1).
-        target: what came, (...).
+        target: true values, (...).
 
     Returns:
         The score, (...), in the units of the target.
@@ -221,9 +221,9 @@ def crps_gaussian(
     """Continuous ranked probability score of normal distributions, in closed form.
 
     Args:
-        mean: of the distributions, (...).
-        deviation: standard deviation, (...), above 0.
-        target: what came, (...).
+        mean: means of the distributions, (...).
+        deviation: standard deviations, (...), above 0.
+        target: true values, (...).
 
     Returns:
         The score, (...), in the units of the target.

@@ -1,4 +1,4 @@
-"""The steps after the end of series.
+"""Forecasts of the steps after the end of series.
 
 Shapes: B windows, K series, S horizon, C variables, P parameters of a forecast.
 """
@@ -33,19 +33,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Forecast:
-    """What follows the end of a series."""
+    """The forecast of the steps after the end of a series."""
 
     series: str
-    """Its name; empty where the file is one series."""
+    """Name of the series; empty if the file has only one."""
     times: np.ndarray
-    """Of the steps, (S,)."""
+    """Times of the steps, (S,)."""
     values: dict[str, dict[str, np.ndarray]]
-    """Variable -> part -> (S,), in the file's units: ``forecast``, and of distributions and intervals also ``q0.1``
-    and so on, ``lower`` and ``upper``."""
+    """Variable -> part -> values (S,), in the units of the file.
+
+    Parts are ``forecast`` and, for distributions and intervals, ``q0.1`` and so on, ``lower`` and ``upper``.
+    """
 
 
 class ForecastPredictor(Predictor):
-    """The S steps after the end of each series of a file or a table."""
+    """Forecasts the S steps after the end of each series of a file or a table."""
 
     def predict(self, inputs: "str | Path | pandas.DataFrame | pyarrow.Table") -> list[Forecast]:
         """The forecast of each series.
@@ -54,7 +56,7 @@ class ForecastPredictor(Predictor):
             inputs: a csv or parquet file, or a table with the columns of such a file.
 
         Raises:
-            DataError: if it cannot be used.
+            DataError: if the file or table cannot be used.
         """
         if isinstance(inputs, str | Path):
             data, parts = self.forecast(str(inputs))
@@ -92,20 +94,20 @@ class ForecastPredictor(Predictor):
         return pa.table(columns)
 
     def forecast(self, source: str) -> tuple[ForecastingData, dict[str, np.ndarray]]:
-        """The series of a file, or of csv from stdin (-), and the parts of their forecasts, (K, S, C) each."""
+        """Read the series of a file, or of csv from stdin (-), and forecast them: parts, (K, S, C) each."""
         data = self.read_history(source)
         for note in data.table.notes:
             log.info(note)
-        last = data.windows["test"].ends - 1  # window of each series
+        last = data.windows["test"].ends - 1  # the last window of each series
         forecasts = torch.cat([part.cpu() for _, part in forecast_batches(self.trained, data.batches("test", last))])
         return data, in_units(self.trained, forecasts, data, np.arange(len(data.table.ids)))
 
     def steps(self, data: ForecastingData) -> np.ndarray:
-        """Rows of the table that are the steps after each series, (K * S,)."""
+        """Rows of the series table that are the steps after each series, (K * S,)."""
         return (data.table.offsets[1:, None] - np.arange(data.config.horizon, 0, -1)).ravel()
 
     def read_history(self, source: str) -> ForecastingData:
-        """The series of a file, or of csv from stdin (-), as the run reads them; DataError if they do not fit."""
+        """Read the series of a file, or of csv from stdin (-); raises DataError if they do not fit the run."""
         with tempfile.TemporaryDirectory() as folder:
             path = Path(source).expanduser()
             if source == "-":
@@ -120,7 +122,7 @@ class ForecastPredictor(Predictor):
 
 
 def forecast_batches(trained: Trained, batches: Iterable[ForecastBatch]) -> Iterator[tuple[ForecastBatch, Tensor]]:
-    """Each batch, on the device, and its forecasts, (B, S, C, P), scaled."""
+    """Each batch, on the device, with its scaled forecasts (B, S, C, P)."""
     task = cast(Forecasting, trained.task)
 
     def forecasts(batch: Batch, features: Tensor) -> tuple[ForecastBatch, Tensor]:
@@ -140,7 +142,7 @@ def in_units(trained: Trained, forecasts: Tensor, data: ForecastingData, series:
 
 
 def time_type(times: np.ndarray) -> "pyarrow.DataType":
-    """How times are written: as whole numbers, as days, to the second or, where that is not enough, finer."""
+    """The column type of times: whole numbers, days, seconds or, if seconds are not enough, nanoseconds."""
     import pyarrow as pa
 
     if times.dtype.kind == "i":
@@ -152,7 +154,7 @@ def time_type(times: np.ndarray) -> "pyarrow.DataType":
 
 
 def write_parquet(table: "pandas.DataFrame | pyarrow.Table", path: Path) -> str:
-    """Write a table where the reader of files finds it."""
+    """Write a table as a parquet file and return its path."""
     import pyarrow as pa
     from pyarrow import parquet
 

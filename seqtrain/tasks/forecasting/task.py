@@ -1,4 +1,4 @@
-"""Forecasting: the steps that follow a window of a series.
+"""Forecasting: predict the steps that follow a window of a series.
 
 Shapes: B windows, L lookback, S horizon, C variables, P parameters of a forecast.
 """
@@ -34,20 +34,23 @@ log = logging.getLogger(__name__)
 
 
 class Forecasting(Task):
-    """The S steps that follow a window, as points, quantiles or normal distributions.
+    """Forecasts of the S steps after a window, as points, quantiles or normal distributions.
 
-    Scores of the point (the mean, or the median): ``mse``, ``mae``, ``rmse`` in scaled units; ``original_mse``,
-    ``original_mae``, ``original_rmse`` in those of the file; ``smape``, ``mase``, ``rmsse`` (see ``ForecastSums``). Of
-    distributions also ``crps``, scaled, and ``coverage`` of the interval between the outermost quantiles, or of the
-    central 90 % of normal distributions. Once ``conformal`` is set also ``conformal_coverage`` of its intervals and
-    their mean width, ``conformal_width`` (scaled) and ``conformal_original_width``.
+    Scores of the point (mean or median): ``mse``, ``mae``, ``rmse`` in scaled units; ``original_mse``,
+    ``original_mae``, ``original_rmse`` in original units; ``smape``, ``mase``, ``rmsse`` (see ``ForecastSums``).
+
+    Scores of distributions: ``crps``, scaled, and ``coverage`` of the interval between the outermost quantiles, or of
+    the central 90 % of normal distributions.
+
+    Scores of conformal intervals, if ``conformal`` is set: ``conformal_coverage``, and the mean width,
+    ``conformal_width`` (scaled) and ``conformal_original_width``.
 
     Args:
         config: strategy and loss.
-        spec: of the series.
+        spec: spec of the series.
 
     Raises:
-        ConfigError: if past covariates meet the recursive strategy.
+        ConfigError: if the data has past covariates and the strategy is recursive.
     """
 
     targets = Targets.future
@@ -108,7 +111,7 @@ class Forecasting(Task):
         steps = [features[:, -1:]]
         for step in range(head.horizon - 1):
             future = None if batch.future is None else batch.future[:, step : step + 1]
-            inputs = self.distribution.point(head.normal(steps[-1], future))
+            inputs = self.distribution.point(head.normalised_forecasts(steps[-1], future))
             if future is not None:
                 inputs = torch.cat([inputs, future], dim=-1)
             features, state = model(head.rows(batch, inputs), state)
@@ -116,7 +119,7 @@ class Forecasting(Task):
         return torch.cat(steps, dim=1)
 
     def forecasts(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
-        """What features become, (B, S, C, P), scaled; quantiles in order."""
+        """Scaled forecasts (B, S, C, P) from features, with quantiles in order."""
         return self.distribution.ordered(head(features, batch).float())
 
     def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
@@ -139,9 +142,9 @@ class Forecasting(Task):
     def illustrate(
         self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device
     ) -> tuple[dict[str, "Figure"], dict[str, str]]:
-        """Forecasts of a few windows against what came, in original units, another variable in each.
+        """Forecasts and true values of a few windows, in original units, each of a different variable.
 
-        Of a direct forecaster that attends also what it looks at in the first of them.
+        For a direct forecaster with attention, also the attention weights in the first window.
         """
         from seqtrain.tasks.forecasting.examples import NUM_EXAMPLES, draw_attention, draw_forecasts
 
@@ -164,7 +167,7 @@ class Forecasting(Task):
         evaluations: Mapping[str, Evaluation],
         baselines: Mapping[str, Mapping[str, Evaluation]],
     ) -> dict[str, "Figure"]:
-        """Errors of the model beside those of the baselines, and forecasts of a few windows, on test."""
+        """Errors of the model and the baselines, and forecasts of a few windows, on test."""
         from seqtrain.tasks.forecasting.examples import NUM_EXAMPLES, draw_forecasts
 
         others = {who: scored["test"] for who, scored in baselines.items()}
@@ -185,7 +188,7 @@ class Forecasting(Task):
             check_windows(self.config.conformal, cast(ForecastingData, data))
 
     def calibrate(self, evaluation: Evaluation, data: Dataset) -> Conformal | None:
-        """Margins of the intervals that ``task.conformal`` asks for; None if it is null."""
+        """Margins of conformal intervals of level ``task.conformal``; None if it is null."""
         level = self.config.conformal
         return None if level is None else calibrate(level, self.distribution, evaluation, cast(ForecastingData, data))
 
@@ -200,7 +203,7 @@ class Forecasting(Task):
             save(self.distribution.conformal, self.config.loss, run, step)
 
     def load_artifacts(self, run: RunDirectory, checkpoint: str, step: int) -> None:
-        """Read the margins of ``task.conformal``; the ``last`` checkpoint has none."""
+        """Read the margins of the conformal intervals, which only the ``best`` checkpoint has."""
         if self.config.conformal is None:
             return
         if checkpoint != "best":
@@ -218,6 +221,6 @@ class Forecasting(Task):
 
     @classmethod
     def stub_spec(cls, data: DataConfig) -> DataSpec:
-        """One variable with the lookback and horizon of the data's options, or one step each."""
+        """A spec of one variable, with the lookback and horizon of the data's options, or of one step each."""
         lookback, horizon = (cast(int, getattr(data, name, 1)) for name in ("lookback", "horizon"))
         return DataSpec(num_features=1, num_targets=1, lookback=lookback, horizon=horizon)

@@ -1,4 +1,4 @@
-"""A label for each step of new sequences.
+"""Prediction of a label for each step of new sequences.
 
 Shapes: B batch, T time, C classes.
 """
@@ -17,21 +17,21 @@ from seqtrain.tasks.predicting import RowPredictor
 
 @dataclass(frozen=True)
 class LabelPrediction:
-    """The labels of a sequence."""
+    """The predicted labels of a sequence."""
 
     labels: list[str]
-    """Of each step."""
+    """Label of each step."""
     probabilities: list[float]
-    """Of these labels."""
+    """Probability of each of these labels."""
 
 
 class LabelPredictor(RowPredictor):
-    """A label for each step of each sequence, whatever its length, and its probability."""
+    """Predicts a label, with its probability, for each step of sequences of any length."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".conll",)
 
     def outputs(self, batches: Iterable[Batch]) -> dict[str, np.ndarray]:
-        """``labels`` and ``probabilities``, an array for each row."""
+        """``labels`` and ``probabilities`` of batches: an array for each row."""
 
         def highest(batch: Batch, features: Tensor) -> tuple[Batch, np.ndarray, np.ndarray]:
             probabilities, labels = self.trained.head(features).float().softmax(-1).max(-1)
@@ -52,7 +52,7 @@ class LabelPredictor(RowPredictor):
         return [LabelPrediction([names[i] for i in labels], shares.tolist()) for labels, shares in parts]
 
     def columns(self, outputs: dict[str, np.ndarray], places: np.ndarray, count: int) -> dict[str, Any]:
-        """``prediction``, the labels of each row as a list."""
+        """The column ``prediction``: a list of the labels of each row."""
         import pyarrow as pa
 
         labels: list[list[str] | None] = [None] * count

@@ -1,4 +1,4 @@
-"""Sequence labelling: one label per step, padding left out.
+"""Sequence labelling: one label per step; padding is ignored.
 
 Shapes: B batch, T time, C classes, W different tokens of train.
 """
@@ -21,7 +21,7 @@ from seqtrain.tasks.base import Evaluation, Meter, Table, Task, linear_head
 
 @runtime_checkable
 class HasLabelledTokens(Protocol):
-    """Data whose steps are words, for the baseline of ``SequenceLabelling``."""
+    """A dataset whose steps are words, which the baseline of ``SequenceLabelling`` needs."""
 
     def labelled_tokens(self, split: str) -> tuple[list[list[str]], list[list[str]]]:
         """Tokens and label names of each row of a split, a label for each token."""
@@ -29,10 +29,10 @@ class HasLabelledTokens(Protocol):
 
 
 class LabellingMeter(Meter):
-    """Sums over the real steps of all rows: nats, hits and steps; and the labels themselves.
+    """Sums over the real steps of all rows (nats, hits and steps), and the labels.
 
     Args:
-        head: from features to logits.
+        head: map from features to logits.
         class_names: names of the labels.
     """
 
@@ -47,7 +47,7 @@ class LabellingMeter(Meter):
         self.labels: dict[int, tuple[list[int], list[int]]] = {}
         """Predicted and true labels of the real steps of each row."""
         self.log_probabilities: dict[int, np.ndarray] = {}
-        """Of the true labels, in nats."""
+        """Log-probabilities, in nats, of the true labels of each row."""
 
     def update(self, batch: Batch, features: Tensor) -> None:
         real = real_steps(batch.lengths, batch.targets.shape[1])
@@ -82,23 +82,23 @@ class LabellingMeter(Meter):
 
 
 def marks_entities(class_names: Sequence[str]) -> bool:
-    """Whether labels are those of the BIO scheme: each O, B-<type> or I-<type>, and at least one B-."""
+    """Whether labels follow the BIO scheme: all are O, B-<type> or I-<type>, and at least one is B-<type>."""
     return all(name == "O" or name.startswith(("B-", "I-")) for name in class_names) and any(
         name.startswith("B-") for name in class_names
     )
 
 
 def entity_metrics(predicted: list[list[str]], true: list[list[str]]) -> dict[str, float]:
-    """F1, precision and recall of whole entities: right are those with the same type, first and last step.
+    """F1, precision and recall of entities; an entity is right if its type, first step and last step are.
 
-    As in conlleval, an I- that continues no entity of its type begins one.
+    As in conlleval, an I- that does not continue an entity of its type begins one.
 
     Args:
         predicted: labels of each row, in the BIO scheme.
-        true: the same, as they should be.
+        true: true labels of each row, in the BIO scheme.
 
     Returns:
-        ``entity_f1``, ``entity_precision``, ``entity_recall``, over the entities of all types together; 0 where there
+        ``entity_f1``, ``entity_precision``, ``entity_recall``, over the entities of all types together; 0 if there
         are none.
 
     Source: Tjong Kim Sang and De Meulder 2003, section 2.3; the script conlleval.
@@ -110,10 +110,10 @@ def entity_metrics(predicted: list[list[str]], true: list[list[str]]) -> dict[st
 
 
 class SequenceLabelling(Task):
-    """One of C labels per step, by a linear layer and softmax cross-entropy over the real steps.
+    """Labelling of each step with one of C labels, by a linear layer and softmax cross-entropy over the real steps.
 
     Scores: ``loss`` (nats per step), ``accuracy`` (of steps), ``sequence_accuracy`` (sequences without a wrong step);
-    where labels follow the BIO scheme, also ``entity_f1``, ``entity_precision`` and ``entity_recall``.
+    if labels follow the BIO scheme, also ``entity_f1``, ``entity_precision`` and ``entity_recall``.
 
     Args:
         config: label smoothing of the training loss; scores do not use it.
@@ -175,17 +175,17 @@ class SequenceLabelling(Task):
 
 
 class LabelFrequencies:
-    """Labels predicted from the token of their step alone, by how often it has had each.
+    """A baseline that predicts the label of a step from its token alone, by label frequencies.
 
     With n(w, c) steps of token w and label c, and N steps in all,
 
         p(c) = (n(c) + 1) / (N + C),    p(c | w) = (n(w, c) + p(c)) / (n(w) + 1).
 
-    The most probable label is thus the token's most frequent one, and where some are equally so, that of them which is
-    most frequent over all tokens; for an unknown token it is the most frequent of all.
+    The most probable label is thus the most frequent one of the token; of equally frequent ones, the one that is most
+    frequent over all tokens. For an unknown token it is the most frequent label of all tokens.
 
     Args:
-        tokens: of each row to count.
+        tokens: tokens of each row of train.
         labels: names of their labels.
         class_names: names of all C labels.
     """
@@ -196,13 +196,13 @@ class LabelFrequencies:
         classes = {name: i for i, name in enumerate(class_names)}
         self.numbers = {token: i for i, token in enumerate(dict.fromkeys(token for row in tokens for token in row))}
         at = [self.numbers[token] for row in tokens for token in row], [classes[c] for row in labels for c in row]
-        # (W + 1, C), sparse since fine-grained labels may be a thousand; the last row is that of unknown tokens.
+        # (W + 1, C), sparse, since there may be a thousand labels; the last row is for unknown tokens.
         self.counts = csr_matrix((np.ones(len(at[0])), at), shape=(len(self.numbers) + 1, len(classes)))
         total = np.bincount(at[1], minlength=len(classes))
         self.prior = (total + 1) / (total.sum() + len(classes))
 
     def log_probabilities(self, tokens: list[list[str]]) -> Tensor:
-        """Log-probability of each label at each step of rows, (B, T, C), padded on the right."""
+        """Log-probability of each label at each step of rows of tokens, (B, T, C), padded on the right."""
         index = [torch.tensor([self.numbers.get(token, len(self.numbers)) for token in row]) for row in tokens]
         padded = pad_sequence(index, batch_first=True)
         counts = self.counts[padded.flatten().numpy()].toarray()

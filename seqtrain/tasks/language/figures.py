@@ -1,6 +1,6 @@
-"""Figures of language modelling, drawn from arrays: loss by position, reach of the gradient, calibration.
+"""Figures of language modelling, drawn from arrays: loss by position, gradient by lag, calibration.
 
-Matplotlib's object interface only, so nothing here touches global state.
+Only Matplotlib's object interface is used, so that no global state changes.
 
 Shapes: T steps of a segment, L lags, K confidence bins.
 """
@@ -21,14 +21,14 @@ FADED = 0.01
 
 
 def loss_by_position_figure(nats: NDArray[np.floating], counts: NDArray[np.integer]) -> "Figure":
-    """Mean loss per token against the position in the segment, over a dashed line at the mean of all tokens.
+    """Mean loss per token by position in the segment, with a dashed line at the mean of all tokens.
 
-    Of more than 100 positions, equally many neighbours share a point, at the mean position of their tokens. Positions
+    With more than 100 positions, equally many neighbours share a point, at the mean position of their tokens. Positions
     without tokens are left out.
 
     Args:
         nats: sum of the loss at each position, in nats, (T,).
-        counts: tokens at each position, (T,).
+        counts: number of tokens at each position, (T,).
 
     Returns:
         The figure; its title gives the means of the first and of the last tenth of the T positions.
@@ -63,7 +63,7 @@ def loss_by_position_figure(nats: NDArray[np.floating], counts: NDArray[np.integ
 
 
 def gradient_by_lag_figure(norms: NDArray[np.floating]) -> "Figure":
-    """Norm of the gradient of the last step's loss with respect to the input ``lag`` steps before, on a log axis.
+    """Norm of the gradient of the loss at the last step with respect to the input ``lag`` steps before, on a log axis.
 
     Norms that are zero, subnormal or infinite as float32, or NaN, leave a gap. A dashed line marks 1 % of the largest.
 
@@ -71,7 +71,7 @@ def gradient_by_lag_figure(norms: NDArray[np.floating]) -> "Figure":
         norms: norm at each lag from 0 on, (L,), not negative.
 
     Returns:
-        The figure; its title gives the lag from which on all norms are below 1 % of the largest.
+        The figure; its title gives the lag from which all norms are below 1 % of the largest.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
@@ -101,13 +101,13 @@ def gradient_by_lag_figure(norms: NDArray[np.floating]) -> "Figure":
 def token_calibration_figure(
     confidence_sums: NDArray[np.floating], hits: NDArray[np.integer], counts: NDArray[np.integer]
 ) -> "Figure":
-    """How often the most probable next token comes, per bin of its probability, above the number of tokens per bin.
+    """Accuracy of the most probable next token, per bin of its probability, above the number of tokens per bin.
 
     Args:
         confidence_sums: sum of the probabilities of the most probable token, per bin, (K,); the bins divide [0, 1]
             equally.
-        hits: tokens that were the most probable one, (K,).
-        counts: tokens, (K,).
+        hits: number of tokens that were the most probable one, per bin, (K,).
+        counts: number of tokens, per bin, (K,).
 
     Returns:
         The figure; its title gives the expected calibration error.

@@ -1,4 +1,4 @@
-"""Continuing texts token by token, the state carried: a token costs the same however long the text has become.
+"""Continue texts token by token; the state is carried, so that the cost of a token does not grow with the text.
 
 Shapes: B texts, T steps of the prompt, V tokens of the vocabulary.
 """
@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from seqtrain.data.base import Batch
 from seqtrain.tasks.language.sampling import Sampling, choose
 
-PROMPT_PIECE = 512  # steps of a prompt that are read at once
+PROMPT_PIECE = 512  # number of steps of a prompt that are read at once
 
 
 def read(model: nn.Module, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-    """Features of the last of some tokens (B, T), (B, H), and the state after it."""
+    """Read tokens (B, T): features of the last one, (B, H), and the state after it."""
     B, T = tokens.shape
     batch = Batch(tokens, tokens, torch.full((B,), T, device=tokens.device), np.arange(B), num_tokens=B * T)
     with without_onednn() if T == 1 else nullcontext():
@@ -28,7 +28,7 @@ def read(model: nn.Module, tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
 
 @contextmanager
 def without_onednn() -> Iterator[None]:
-    """Keep torch from oneDNN's LSTM, which lays out all weights anew in each call: 17 times the cost of a step."""
+    """Disable oneDNN's LSTM, which copies all weights in each call and so makes a single step cost 17 times as much."""
     backend: Any = torch.backends.mkldnn
     before = backend.enabled
     backend.enabled = False
@@ -46,12 +46,12 @@ def continuations(
     sampling: Sampling,
     generator: torch.Generator | None = None,
 ) -> Iterator[Tensor]:
-    """The tokens that follow some texts, one step at a time, without end.
+    """Generate the tokens that follow texts, one step at a time, without end.
 
     Args:
-        model: causal, in evaluation mode; its state is carried from step to step.
-        head: from features to logits.
-        prompts: tokens of the texts, at least one, (B, T).
+        model: causal model in evaluation mode; its state is carried from step to step.
+        head: map from features to logits.
+        prompts: tokens of the texts, (B, T), T at least 1.
         sampling: how tokens are chosen.
         generator: source of the draws, on the prompts' device.
 
@@ -59,7 +59,7 @@ def continuations(
         The next token of each text, (B,).
 
     Raises:
-        RunError: if the logits are not numbers.
+        RunError: if logits are not finite; see ``choose``.
     """
     state = None
     for piece in prompts.split(PROMPT_PIECE, dim=1):

@@ -1,6 +1,6 @@
-"""From features to the distribution of the next token: a softmax over the vocabulary, whole or adaptive.
+"""Maps from features to the distribution of the next token: a full or an adaptive softmax over the vocabulary.
 
-Shapes: N positions, H features, E of the projection, V tokens.
+Shapes: N positions, H features, E projected features, V tokens.
 """
 
 from typing import cast
@@ -11,17 +11,17 @@ from torch import Tensor, nn
 from seqtrain.layers.cross_entropy import TokenScores, linear_cross_entropy, token_scores
 from seqtrain.layers.products import Linear
 
-ADAPTIVE_ROWS = 2**24  # log-probabilities of an adaptive softmax that are in memory at once, when it is scored
+ADAPTIVE_ROWS = 2**24  # number of log-probabilities of an adaptive softmax that are in memory at once in scoring
 
 
 class SoftmaxHead(nn.Module):
-    """log softmax(W P h + b), with P a learned projection or nothing.
+    """Full softmax, log softmax(W P h + b), with a learned projection P or without.
 
     Args:
-        input_size: H.
-        vocab_size: V.
-        projection_size: E; None leaves the projection out, unless ``tied`` vectors have another size than H.
-        tied: the embedding, (V, E), whose vectors are the rows of W.
+        input_size: number H of features.
+        vocab_size: number V of tokens.
+        projection_size: size E of the projection; with None there is none, unless ``tied`` vectors are not of size H.
+        tied: embedding, (V, E), whose vectors are the rows of W; None learns W.
 
     Source: Press and Wolf 2017, "Using the output embedding to improve language models" (tied W); the projection is
     that of Sak et al. 2014, placed after the recurrence.
@@ -48,20 +48,20 @@ class SoftmaxHead(nn.Module):
         return linear_cross_entropy(self.projection(features), self.weight, self.bias, targets)
 
     def scores(self, features: Tensor, targets: Tensor) -> TokenScores:
-        """The same with rank and confidence, without gradient."""
+        """Negative log-probability, rank and confidence of each target (N,) from features (N, H), without gradient."""
         return token_scores(self.projection(features), self.weight, self.bias, targets)
 
 
 class AdaptiveSoftmaxHead(nn.Module):
-    """Adaptive softmax: frequent tokens by a small softmax, rarer ones by clusters with ever smaller projections.
+    """Adaptive softmax: a small softmax for frequent tokens, and clusters with smaller projections for rarer ones.
 
     Args:
-        input_size: H.
-        vocab_size: V; tokens are numbered from the most frequent.
-        projection_size: E; None leaves the projection out.
+        input_size: number H of features.
+        vocab_size: number V of tokens, which are numbered from the most frequent.
+        projection_size: size E of the projection; None for no projection.
         cutoffs: first token of each cluster, ascending.
 
-    Under autocast only the projection is in its type: torch's layer fails on two types at once.
+    Under autocast only the projection has the lower precision, since torch's layer fails on mixed types.
 
     Source: Grave et al. 2017, "Efficient softmax approximation for GPUs"; torch's own layer.
     """
@@ -70,7 +70,9 @@ class AdaptiveSoftmaxHead(nn.Module):
         super().__init__()
         size = projection_size or input_size
         self.projection = Linear(input_size, size, bias=False) if projection_size else nn.Identity()
-        shrink = min(4.0, 0.99 * size ** (1 / len(cutoffs)))  # from cluster to cluster; 4 unless nothing would be left
+        shrink = min(
+            4.0, 0.99 * size ** (1 / len(cutoffs))
+        )  # from cluster to cluster; 4, unless the last projection would vanish
         self.softmax = nn.AdaptiveLogSoftmaxWithLoss(size, vocab_size, cutoffs, div_value=shrink)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -87,7 +89,7 @@ class AdaptiveSoftmaxHead(nn.Module):
 
     @torch.no_grad()
     def scores(self, features: Tensor, targets: Tensor) -> TokenScores:
-        """The same with rank and confidence, without gradient."""
+        """Negative log-probability, rank and confidence of each target (N,) from features (N, H), without gradient."""
         parts = []
         size = max(1, ADAPTIVE_ROWS // self.softmax.n_classes)
         for rows, truth in zip(features.split(size), targets.split(size), strict=True):

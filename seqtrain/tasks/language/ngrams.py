@@ -1,7 +1,7 @@
-"""Baselines of language models: the likelihood that a model must beat to be worth its training.
+"""N-gram baselines of language modelling, whose likelihood a model must beat to be worth its training.
 
-Tokens are ids in [0, V), in 1-d arrays of any integer type, which may be mapped from a file. Every token of an array
-but its first is predicted from those before it in the same array; log-probabilities are in nats.
+Tokens are numbers in [0, V), in 1-d arrays of any integer type, which may be memory-mapped. Every token of an array but
+the first is predicted from those before it in the array. Log-probabilities are in nats.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ Tokens = NDArray[np.integer]
 Floats = NDArray[np.float64]
 
 MAX_TRAIN = 20_000_000
-"""Number of training tokens, the first ones, that an n-gram model is fitted on at most."""
+"""Largest number of training tokens, from the first on, that an n-gram model is fitted on."""
 
 CHUNK = 1 << 20
 """Number of tokens that are counted or predicted at once, to bound memory."""
@@ -22,8 +22,8 @@ def score_ngrams(train: Tokens, splits: dict[str, Tokens], vocab_size: int, orde
 
     - ``uniform``: 1 / V for each token.
     - ``unigram``: the token's frequency in train, each count smoothed by 1.
-    - ``Kneser-Ney 5-gram``, or of another order: see :class:`KneserNey`. Where train has more than ``MAX_TRAIN``
-      tokens, it is fitted on the first ``MAX_TRAIN`` and its name ends in ``(20M tokens)``.
+    - ``Kneser-Ney 5-gram``, or of another order: see :class:`KneserNey`. If train has more than ``MAX_TRAIN`` tokens,
+      it is fitted on the first ``MAX_TRAIN``, and its name ends in ``(20M tokens)``.
 
     Args:
         train: tokens to fit on.
@@ -59,11 +59,10 @@ class KneserNey:
 
         p_n(w | h) = (c(h w) - D(c(h w))) / c(h) + b(h) p_{n-1}(w | h'),    p_0(w) = 1 / V,
 
-    where c(h) = sum_w c(h w), b(h) = sum_w D(c(h w)) / c(h) and D(0) = 0; where c(h) = 0, p_n(w | h) is
-    p_{n-1}(w | h'). At the highest order c counts how often an n-gram occurs; below, it counts the different tokens
-    that occur before it, and the start of the text, which no token precedes, as one more. So each n-gram that occurs
-    counts at least once at every order, the probabilities of each context sum to 1, and none is 0. For D see
-    :func:`discounts`.
+    where c(h) = sum_w c(h w), b(h) = sum_w D(c(h w)) / c(h) and D(0) = 0. If c(h) = 0, p_n(w | h) is p_{n-1}(w | h').
+    At the highest order c counts how often an n-gram occurs. At lower orders it counts the different tokens that occur
+    before the n-gram; the start of the text counts as one more. So each n-gram that occurs has a count of at least 1 at
+    every order, the probabilities of each context sum to 1, and none is 0. For D see :func:`discounts`.
 
     Args:
         tokens: text to fit on, of any length.
@@ -78,10 +77,10 @@ class KneserNey:
     def __init__(self, tokens: Tokens, vocab_size: int, order: int):
         self.vocab_size, self.order = vocab_size, order
         text = np.asarray(tokens, dtype=np.int64)
-        # Of the n-gram at each place, its number among the different ones in sorted order; first of the empty one.
+        # For each position, the number of its n-gram among the different ones in sorted order, beginning with n = 0.
         grams = np.zeros(len(text) + 1, dtype=np.int64)
         keys, counts = [np.zeros(1, dtype=np.int64)], []
-        # A text shorter than the order has one n-gram of its own length, whose two kinds of counts are both 1.
+        # A text shorter than the order has one n-gram of its own length; both kinds of count of it are 1.
         for n in range(1, min(order, len(text)) + 1):
             shorter = grams
             different, grams = np.unique(shorter[:-1] * vocab_size + text[n - 1 :], return_inverse=True)
@@ -106,7 +105,7 @@ class KneserNey:
         return result
 
     def probabilities(self, text: NDArray[np.int64]) -> Floats:
-        """Probability of each token given up to order - 1 tokens before it, and of the first given none, (N,)."""
+        """Probability of each token given up to order - 1 tokens before it, (N,); of the first without context."""
         result = np.full(len(text), 1 / self.vocab_size)
         contexts = np.zeros(len(text), dtype=np.int64)
         for level in self.levels:
@@ -117,15 +116,15 @@ class KneserNey:
 
 
 class Level:
-    """What the n-grams of one order add to a :class:`KneserNey` model, of G n-grams and H contexts.
+    """The G n-grams and H contexts of one order of a :class:`KneserNey` model.
 
     ``explicit`` is (c(h w) - D(c(h w))) / c(h) of each n-gram, ``backoff`` is b(h) of each context, or 1 if c(h) = 0.
-    Each has one entry more, 0 and 1, so that -1 as index stands for what does not occur.
+    Each has one more entry, 0 and 1, so that the index -1 means an n-gram or context that does not occur.
 
     Args:
-        keys: number of the context among the different ones * V + last token, of each n-gram, (G,), sorted.
-        counts: c(h w), (G,), at least 1.
-        num_contexts: number H of different contexts, whether or not a token follows them.
+        keys: for each n-gram, (number of its context among the different ones) * V + its last token, (G,), sorted.
+        counts: count c(h w) of each n-gram, (G,), at least 1.
+        num_contexts: number H of different contexts, also of those that no token follows.
         vocab_size: number V of tokens in the vocabulary.
     """
 
@@ -140,20 +139,20 @@ class Level:
         np.divide(weights, totals, out=self.backoff[:-1], where=totals > 0)
 
     def find(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Number of each key's n-gram, or -1 if it does not occur."""
+        """Number of the n-gram of each key, or -1 if it does not occur."""
         places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
         return np.where(self.keys[places] == keys, places, -1)
 
 
 def discounts(counts: NDArray[np.int64]) -> Floats:
-    """How much is taken off each count: D(0) = 0, D(1), D(2) and D(3), the last also for all greater ones; (4,).
+    """The discount D of each count: D(0) = 0, D(1), D(2), and D(3), which also holds for greater counts; (4,).
 
-    With n_k the number of n-grams that count k, and Y = n_1 / (n_1 + 2 n_2),
+    With n_k the number of n-grams with count k, and Y = n_1 / (n_1 + 2 n_2),
 
         D(k) = k - (k + 1) Y n_{k+1} / n_k.
 
-    Small texts and vocabularies may lack an n_k, or give a D(k) outside (0, k), hence a probability of 0. All three
-    are then Y, as in plain Kneser-Ney smoothing, or 1/2 where n_1 or n_2 is 0.
+    In small texts and vocabularies, an n_k may be 0, or a D(k) outside (0, k), which would give a probability of 0. All
+    three are then Y, as in plain Kneser-Ney smoothing, or 1/2 if n_1 or n_2 is 0.
 
     Source: Chen and Goodman 1999, section 3 (equation 26 of their report TR-10-98); Y alone is from Ney et al. 1994.
     """

@@ -1,4 +1,4 @@
-"""The log-probability of each token of new texts."""
+"""Prediction of the log-probability of each token of new texts."""
 
 import logging
 import sys
@@ -25,20 +25,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TextPrediction:
-    """How probable a text is to a language model."""
+    """The log-probabilities of the tokens of a text under a language model."""
 
     tokens: list[str]
+    """Tokens of the text, in readable form."""
     log_probabilities: list[float]
-    """Of each token but the first given all before it, in nats."""
+    """Log-probability, in nats, of each token but the first given all tokens before it."""
 
     @property
     def perplexity(self) -> float:
-        """The exponential of the mean negative log-probability."""
+        """Perplexity: the exponential of the mean negative log-probability."""
         return float(np.exp(-np.mean(self.log_probabilities)))
 
 
 class TextPredictor(Predictor):
-    """The log-probability of each token given all before it; the first token has none."""
+    """Computes the log-probability of each token but the first given all tokens before it."""
 
     def __init__(self, trained: Trained):
         super().__init__(trained)
@@ -46,18 +47,18 @@ class TextPredictor(Predictor):
         self.tokenizer = load_tokenizer(trained.run.tokenizer_path)
 
     def predict(self, inputs: Sequence[str]) -> list[TextPrediction]:
-        """The tokens of each text, which is read by itself from a state of zeros, and their log-probabilities.
+        """The tokens of each text and their log-probabilities; each text is read separately, from a state of zeros.
 
         Raises:
-            TypeError: if ``inputs`` is a single text.
-            DataError: if a text has fewer than two tokens, or parts that the vocabulary lacks.
+            TypeError: if ``inputs`` is a single string.
+            DataError: if a text has fewer than two tokens, or has parts that the vocabulary lacks.
         """
         if isinstance(inputs, str):
             raise TypeError("predict takes a list of texts; for a single one, give [text]")
         return [self.of_text(number, text) for number, text in enumerate(inputs)]
 
     def of_text(self, number: int, text: str) -> TextPrediction:
-        """The tokens of one text."""
+        """The tokens of a text and their log-probabilities."""
         tokens = self.tokenizer.encode(text)
         if len(tokens) < 2:
             raise DataError(f"text {number} has {len(tokens)} token(s), and a prediction needs two; give a longer text")
@@ -67,7 +68,7 @@ class TextPredictor(Predictor):
         return TextPrediction([names[token] for token in tokens.tolist()], values.tolist())
 
     def table(self, source: str) -> "pyarrow.Table":
-        """``token`` and ``log_probability``, a row a token; the state is carried as ``data.state`` says."""
+        """The columns ``token`` and ``log_probability``, a row for each token; state as ``data.state`` says."""
         import pyarrow as pa
 
         with tempfile.TemporaryDirectory() as folder:

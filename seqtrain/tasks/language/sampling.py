@@ -1,4 +1,4 @@
-"""Choosing the next token from a model's logits, and finding where a generated text should stop.
+"""Choose the next token from logits, and find where a generated text should stop.
 
 Shapes: B sequences, V tokens of the vocabulary.
 """
@@ -15,21 +15,21 @@ from seqtrain.errors import RunError
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is chosen; as it stands, by a draw from the model's own distribution."""
+    """How the next token is chosen; by default, at random from the distribution of the model."""
 
     temperature: float = 1.0
-    """Divides the logits: below 1 favours probable tokens, above 1 improbable ones."""
+    """Divisor of the logits: below 1 it favours probable tokens, above 1 improbable ones."""
     top_k: int | None = None
-    """Draw from this many most probable tokens only."""
+    """Draw only from this number of most probable tokens; None: from all."""
     top_p: float = 1.0
-    """Draw from the fewest most probable tokens that have this share of the probability."""
+    """Draw only from the smallest set of most probable tokens that has this share of the probability."""
     repetition_penalty: float = 1.0
-    """Above 1 makes tokens seen so far less probable, below 1 more."""
+    """Above 1 it makes tokens that were seen before less probable, below 1 more probable."""
     greedy: bool = False
-    """Take the most probable token instead of a draw; of the other values only repetition_penalty then matters."""
+    """Take the most probable token instead of drawing; of the other values only repetition_penalty is then used."""
 
     def check(self) -> None:
-        """Raise ConfigError where a value leaves its range."""
+        """Raise ConfigError for a value outside its range."""
         for key in ("temperature", "top_p", "repetition_penalty"):
             require(math.isfinite(getattr(self, key)), key, getattr(self, key), "a finite number")
         remedy = "above 0; for the most probable token at each step give greedy=true"
@@ -40,11 +40,11 @@ class Sampling:
 
 
 def choose(logits: Tensor, seen: Tensor | None, sampling: Sampling, generator: torch.Generator | None) -> Tensor:
-    """The next token of each sequence: the most probable one if greedy, else a draw.
+    """Choose the next token of each sequence: the most probable one if greedy, else a random one.
 
     Args:
         logits: scores of the next token, (B, V), of any floating type.
-        seen: true for the tokens that each sequence holds so far, boolean, (B, V); None for none.
+        seen: whether each sequence holds each token so far, boolean, (B, V); None: no tokens.
         sampling: how to choose.
         generator: source of the draws, on the device of the logits; None for the global one.
 
@@ -53,13 +53,13 @@ def choose(logits: Tensor, seen: Tensor | None, sampling: Sampling, generator: t
 
     Raises:
         RunError: if a sequence has a NaN or infinite logit, or no token with a probability above 0. A logit of minus
-            infinity only rules its token out.
+            infinity is allowed; it excludes the token.
     """
     if sampling.greedy:
         scores = penalised(logits, seen, sampling.repetition_penalty)
     else:
         scores = filtered(logits, seen, sampling)
-    usable = scores.amax(dim=-1).isfinite()  # the largest is NaN if any is
+    usable = scores.amax(dim=-1).isfinite()  # the maximum is NaN if any logit is
     if not usable.all():
         raise RunError(
             f"sequence {usable.tolist().index(False)}: its logits hold NaN or infinite values, so no token can be "
@@ -73,22 +73,22 @@ def choose(logits: Tensor, seen: Tensor | None, sampling: Sampling, generator: t
 def filtered(logits: Tensor, seen: Tensor | None, sampling: Sampling) -> Tensor:
     """Logits of the distribution to draw from: after repetition penalty, temperature, top_k and top_p, in this order.
 
-    Of equal logits the lower token ranks first, so exactly top_k tokens stay. The share that top_p speaks of is that
-    among the tokens that top_k left; at least one token stays.
+    Of equal logits the lower token ranks first, so that exactly top_k tokens stay. The share of top_p is computed among
+    the tokens that top_k leaves; at least one token stays.
 
     Args:
         logits: scores of the next token, (B, V), of any floating type.
         seen: true for the tokens that each sequence holds so far, boolean, (B, V); None for none.
-        sampling: how to choose; ``greedy`` is not looked at.
+        sampling: how to choose; ``greedy`` is ignored.
 
     Returns:
-        Logits, (B, V), in float32 at least, the largest 0, those of tokens ruled out minus infinity. A row is NaN
-        where its largest logit is not finite.
+        Logits, (B, V), in float32 or more. The largest is 0, and those of excluded tokens are minus infinity. A row is
+        NaN if its largest logit is not finite.
 
     Source: Fan et al. 2018 (top_k); Holtzman et al. 2020, section 3.1 (top_p).
     """
     scores = penalised(logits, seen, sampling.repetition_penalty)
-    # The largest is 0 before the division, so a low temperature cannot make it overflow.
+    # The largest is 0 before the division, so that a low temperature cannot cause overflow.
     scores = (scores - scores.amax(dim=-1, keepdim=True)) / sampling.temperature
     if sampling.top_k is None and sampling.top_p == 1:
         return scores
@@ -103,17 +103,17 @@ def filtered(logits: Tensor, seen: Tensor | None, sampling: Sampling) -> Tensor:
 
 
 def penalised(logits: Tensor, seen: Tensor | None, penalty: float) -> Tensor:
-    """Logits in float32 at least; of tokens seen, positive ones divided by the penalty and negative ones multiplied.
+    """Apply the repetition penalty: divide positive logits of seen tokens by it, and multiply negative ones.
 
     Args:
-        logits: (B, V).
-        seen: boolean, (B, V), or None for none.
-        penalty: above 0.
+        logits: scores of the next token, (B, V).
+        seen: whether each sequence holds each token so far, boolean, (B, V); None: no tokens.
+        penalty: the penalty, above 0.
 
     Returns:
-        Logits, (B, V).
+        Logits, (B, V), in float32 or more.
 
-    Source: Keskar et al. 2019 (CTRL), section 4.1, which divides all; there a negative logit would gain.
+    Source: Keskar et al. 2019 (CTRL), section 4.1, which divides all logits; this would raise negative ones.
     """
     scores = logits.to(torch.promote_types(logits.dtype, torch.float32))
     if seen is None or penalty == 1:
@@ -122,12 +122,12 @@ def penalised(logits: Tensor, seen: Tensor | None, penalty: float) -> Tensor:
 
 
 class StopStrings:
-    """Finds the first of several stop strings in a text that arrives in pieces, however it is cut.
+    """Finds the first of several stop strings in a text that arrives in pieces.
 
-    The first is the one complete first; of several that end at the same place, the longest.
+    The first stop string is the one that ends first; of several that end at the same place, it is the longest.
 
     Args:
-        strings: the stop strings; none at all lets every text pass.
+        strings: the stop strings; with an empty list, every text passes.
 
     Raises:
         ConfigError: if a stop string is empty.
@@ -140,9 +140,9 @@ class StopStrings:
         self.stopped = False
 
     def feed(self, piece: str) -> str:
-        """Take the next piece and return what may be printed: all before a stop string or what could become one.
+        """Add the next piece and return the text that can be printed: all before a stop string or the start of one.
 
-        Once a stop string was found, ``stopped`` is true and everything after is dropped.
+        After a stop string was found, ``stopped`` is true and all further text is dropped.
         """
         if self.stopped:
             return ""
@@ -162,6 +162,6 @@ class StopStrings:
         return text[:start]
 
     def flush(self) -> str:
-        """The text held back when no more pieces come; empty if a stop string was found."""
+        """Return the rest of the text after the last piece; it is empty if a stop string was found."""
         rest, self.held = self.held, ""
         return rest

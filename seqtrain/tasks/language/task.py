@@ -1,4 +1,4 @@
-"""Language modelling: the next token of running text.
+"""Language modelling: predict the next token of running text.
 
 Shapes: B rows, T steps, N scored tokens, K confidence bins.
 """
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
 
 
 CONFIDENCE_BINS = 15
-PROMPT_STEPS = 32  # of the texts that samples go on from
-MAX_LOSS = 700.0  # exp of more overflows
+PROMPT_STEPS = 32  # number of steps of the texts that samples continue
+MAX_LOSS = 700.0  # exp of a larger loss overflows
 
 
 class LanguageMeter(Meter):
-    """Sums over scored tokens: nats, hits, characters; by position in the segment and by confidence.
+    """Sums over scored tokens (nats, hits, characters), also by position in the segment and by confidence.
 
     Args:
-        head: from features to scores of the targets.
-        segment_length: T of training segments.
+        head: map from features to scores of the targets.
+        segment_length: number T of steps of training segments.
     """
 
     taken_in = ("nats", "positions", "hits", "top5", "characters", "bytes", "by_position", "by_confidence")
@@ -86,11 +86,11 @@ class LanguageMeter(Meter):
 
 
 def language_metrics(nats: float, tokens: int, characters: int, num_bytes: int) -> dict[str, float]:
-    """Scores of a text of ``tokens`` tokens that are predicted at a cost of ``nats``.
+    """Scores of a text with a number of tokens and a negative log-likelihood in nats.
 
     Returns:
-        ``loss`` (nats per token), ``perplexity``, and ``bits_per_character`` and ``bits_per_byte`` where the tokens
-        stand for any.
+        ``loss`` (nats per token), ``perplexity``, and, if there are characters and bytes, ``bits_per_character`` and
+        ``bits_per_byte``.
     """
     loss = nats / tokens
     metrics = {"loss": loss, "perplexity": math.exp(min(loss, MAX_LOSS))}
@@ -102,18 +102,18 @@ def language_metrics(nats: float, tokens: int, characters: int, num_bytes: int) 
 
 
 class LanguageModelling(Task):
-    """The next token, by a softmax over the vocabulary.
+    """Prediction of the next token by a softmax over the vocabulary.
 
-    Scores: ``loss`` (nats per token), ``perplexity``, ``bits_per_character`` and ``bits_per_byte`` (of the text that
-    the tokens stand for), ``accuracy`` and ``top5_accuracy`` (how often the target is the most probable token, or among
-    the five most probable).
+    Scores: ``loss`` (nats per token), ``perplexity``, ``bits_per_character`` and ``bits_per_byte`` (of the text of
+    the tokens), ``accuracy`` and ``top5_accuracy`` (how often the target is the most probable token, or among the five
+    most probable).
 
     Args:
         config: the softmax, and the order of the n-gram baseline.
-        spec: size of the vocabulary.
+        spec: spec of the data, with the size of the vocabulary.
 
     Raises:
-        ConfigError: if the adaptive softmax is asked for where it cannot be had.
+        ConfigError: if the adaptive softmax does not fit the vocabulary.
     """
 
     targets = Targets.next_token
@@ -173,7 +173,7 @@ class LanguageModelling(Task):
     def illustrate(
         self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device
     ) -> tuple[dict[str, "Figure"], dict[str, str]]:
-        """How far back the gradient reaches, and how the model goes on from fixed texts of validation."""
+        """The gradient by lag, and continuations of fixed texts of validation."""
         from seqtrain.tasks.language.figures import gradient_by_lag_figure
 
         if not isinstance(data, RunningText):
@@ -219,14 +219,14 @@ class LanguageModelling(Task):
 
 
 def gradient_by_lag(model: nn.Module, head: nn.Module, batch: Batch) -> np.ndarray:
-    """Norm of the gradient of the last step's loss with respect to the input of each step before, (T,), from lag 0.
+    """Norm of the gradient of the loss at the last step with respect to the input at each lag, from 0, (T,).
 
-    The norm is taken over features, and averaged over the rows of the batch.
+    The norm is over features; it is averaged over the rows of the batch.
     """
     embedded: list[Tensor] = []
 
     def keep(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        embedded.append(output.detach().requires_grad_())  # also where the embedding itself is not trained
+        embedded.append(output.detach().requires_grad_())  # also if the embedding itself is not trained
         return embedded[0]
 
     hook = model.get_submodule("embedding").register_forward_hook(keep)
@@ -241,6 +241,6 @@ def gradient_by_lag(model: nn.Module, head: nn.Module, batch: Batch) -> np.ndarr
 
 
 def sample_text(prompt: str, sample: str) -> str:
-    """A prompt and what the model made of it, as Markdown."""
+    """A prompt and its continuation by the model as Markdown."""
     fence = "~" * (3 + max((len(run) for run in (prompt + sample).split() if set(run) == {"~"}), default=0))
     return f"**prompt**\n\n{fence}\n{prompt}\n{fence}\n\n**sample**\n\n{fence}\n{sample}\n{fence}"

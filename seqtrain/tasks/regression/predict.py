@@ -1,4 +1,4 @@
-"""A number for each new sequence."""
+"""Prediction of a number for each new sequence."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from seqtrain.tasks.predicting import RowPredictor, placed
 
 @dataclass(frozen=True)
 class NumberPrediction:
-    """The number of a sequence."""
+    """The predicted number of a sequence."""
 
     value: float
-    """In the units of the targets."""
+    """The number, in the units of the targets."""
 
 
 class NumberPredictor(RowPredictor):
-    """The number of each sequence."""
+    """Predicts the number of each sequence."""
 
     def outputs(self, batches: Iterable[Batch]) -> dict[str, np.ndarray]:
         return self.trained.evaluate(batches).outputs
@@ -28,5 +28,5 @@ class NumberPredictor(RowPredictor):
         return [NumberPrediction(value) for value in outputs["predictions"].tolist()]
 
     def columns(self, outputs: dict[str, np.ndarray], places: np.ndarray, count: int) -> dict[str, Any]:
-        """``prediction``, the number."""
+        """The column ``prediction``: the number of each row."""
         return {"prediction": placed(outputs.get("predictions", np.zeros(0)), places, count)}

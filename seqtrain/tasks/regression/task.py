@@ -15,7 +15,7 @@ from seqtrain.tasks.regression.statistics import absolute_error, squared_error
 
 
 class RegressionMeter(Meter):
-    """Gathers the prediction and target of every row."""
+    """Collects the prediction and target of every row."""
 
     taken_in = ("predictions", "targets", "rows")
 
@@ -39,11 +39,11 @@ class RegressionMeter(Meter):
 
 
 class SequenceRegression(Task):
-    """One number per sequence, by a linear layer and squared error, in the targets' own units.
+    """Regression of one number per sequence, by a linear layer and squared error, in the units of the targets.
 
     Args:
-        config: no options.
-        spec: of the data.
+        config: has no options.
+        spec: spec of the data.
     """
 
     targets = Targets.sequence_number

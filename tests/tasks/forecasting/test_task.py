@@ -83,7 +83,7 @@ def test_normalised_windows_are_restored(norm: WindowNorm, channels: Channels) -
         torch.nn.init.normal_(head.shift)
     batch = windows()
     normal = head.normalised(batch.targets, batch)
-    torch.testing.assert_close(head.restored(normal[..., None], batch)[..., 0], batch.targets, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(head.denormalised(normal[..., None], batch)[..., 0], batch.targets, atol=1e-4, rtol=1e-4)
     encoded = head.encode(batch)
     if channels is Channels.independent:
         assert encoded.inputs.shape == (B * C, L, 1 + FUTURE) and encoded.lengths.tolist() == [L] * (B * C)
@@ -176,8 +176,8 @@ def test_recursive_forecasts_feed_themselves(series: Compose, options: str, chan
         values = head.normalised(batch.inputs, batch)
         for _ in range(8):
             features = built.model(head.rows(batch, values), None)[0][:, -1:]
-            values = torch.cat([values, head.normal(features, None)[..., 0]], 1)
-        expected = head.restored(values[:, -8:, :, None], batch)[..., 0]
+            values = torch.cat([values, head.normalised_forecasts(features, None)[..., 0]], 1)
+        expected = head.denormalised(values[:, -8:, :, None], batch)[..., 0]
     torch.testing.assert_close(forecasts, expected, atol=1e-4, rtol=1e-4)
     built.model.train()
     teacher_forced = task.features(built.model, head, batch, None)[0]
