@@ -104,5 +104,5 @@ def test_a_task_refuses_data_without_its_targets(composed: Compose, name: str, t
     if TARGETS[name] == task:
         assert build_model(config, data.spec).task.targets == data.spec.targets
         return
-    with pytest.raises(ConfigError, match=f"task={task}: predicts .* leave task= out"):
+    with pytest.raises(ConfigError, match=f"task={task}: predicts .* remove task="):
         build_model(config, data.spec)

@@ -246,5 +246,5 @@ def test_a_run_does_not_go_on_with_other_tags(tagging: Compose, folder: Path, tm
     run = RunDirectory.claim(tmp_path / "run", exact=True)
     train(config, run)
     (copy / "train.conll").write_text(text.replace("often O", "often B-PER", 1))
-    with pytest.raises(RunError, match="the data has changed since this run began"):
+    with pytest.raises(RunError, match="the data has changed since this run started"):
         resume(config, config, run)
