@@ -67,4 +67,10 @@ def composition_error(message: str) -> str:
         return f"{added[1].lstrip('+')}: is added to what is composed; write {added[1]}"
     if chosen := re.match(r"Multiple values for (\S+)\. ", message):
         return f"+{chosen[1]}=...: {chosen[1]} is chosen already; write {chosen[1]}=... to choose another"
+    if lacking := re.match(r"In '(\S+)': ConfigKeyError .*\bfull_key: (\w+)\.(\S+)", message, flags=re.DOTALL):
+        file, group, key = lacking.groups()
+        return (
+            f"{group}.{key}: the chosen {group} has no such key, but {file}.yaml, which comes with the chosen data, sets "
+            f"it; choose another {group} for this data"
+        )
     return " ".join(message.split())

@@ -33,6 +33,10 @@ def seqtrain(tmp_path: Path, run_in: Callable[[Path], Run]) -> Run:
         (["data=stdlib", "model=lstm", "bptt_len=9"], "did you mean data.bptt_len=9?"),
         (["-m", "lr=0.1,0.2"], "did you mean trainer.lr=0.1,0.2?"),
         (["mdel=gru"], "did you mean model=gru?"),
+        (
+            ["model=linear", "data=adding"],
+            "model.dropout: the chosen model has no such key, but regularisation/none.yaml",
+        ),
         (["zzz=1"], "zzz: no such key; known: budget, data"),
         (["lr-find", "hihg=1"], "hihg=1: no such key; did you mean high=1?"),
         (["experiment=wikitext2_lstm"], "write +experiment=wikitext2_lstm"),
