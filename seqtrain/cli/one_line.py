@@ -70,7 +70,7 @@ def composition_error(message: str) -> str:
     if lacking := re.match(r"In '(\S+)': ConfigKeyError .*\bfull_key: (\w+)\.(\S+)", message, flags=re.DOTALL):
         file, group, key = lacking.groups()
         return (
-            f"{group}.{key}: the chosen {group} has no such key, but {file}.yaml, which comes with the chosen data, sets "
-            f"it; choose another {group} for this data"
+            f"{group}.{key}: the chosen {group} has no such key, but {file}.yaml, which comes with the chosen data, "
+            f"sets it; choose another {group} for this data"
         )
     return " ".join(message.split())
