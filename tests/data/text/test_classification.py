@@ -199,7 +199,7 @@ def test_a_source_that_changed_is_not_used_for_baselines(small: Compose, tmp_pat
     path = write(tmp_path / "a.csv", GOOD)
     data = dataset(small(f"data.path={path}"))
     write(path, GOOD[:-2])
-    with pytest.raises(DataError, match="has changed since this run started"):
+    with pytest.raises(DataError, match="has changed since this run began"):
         data.labeled_split("train")
 
 
