@@ -98,10 +98,7 @@ class Batch:
 
 
 class Dataset(ABC):
-    """Splits of examples, served as batches.
-
-    The order of training batches depends on nothing but the seed, the epoch and the position in it.
-    """
+    """Splits of examples, served as batches. The order of training batches depends on seed, epoch and position only."""
 
     targets: ClassVar[str | None] = None
     """What is to be predicted; None if the options decide."""
