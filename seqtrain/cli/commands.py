@@ -17,7 +17,7 @@ from seqtrain.sweeps.table import show
 
 
 def resume(arguments: Sequence[str]) -> None:
-    """Go on with a run from its last checkpoint.
+    """Resume a run from its last checkpoint.
 
     seqtrain resume=<run> [trainer.epochs=N] [device=...]
 

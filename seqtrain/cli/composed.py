@@ -34,7 +34,7 @@ def lr_find(arguments: Sequence[str]) -> None:
 
 
 def check_resume(arguments: Sequence[str]) -> None:
-    """Prove that a run which stops and goes on ends as one that never stopped.
+    """Prove that a run which is stopped and resumed equals one that never stopped.
 
     seqtrain check-resume [group=option] [key=value] ... [steps=5]
 

@@ -65,7 +65,7 @@ def past_hydra(directory: Path) -> Iterator[None]:
     """Carry a job's error past Hydra, and remove the directory that Hydra made if nothing is in it.
 
     Raises:
-        JobFailed: for what a user can mend; in a sweep the error itself, since the other jobs go on.
+        JobFailed: for what a user can mend; in a sweep the error itself, since the other jobs continue.
     """
     try:
         yield

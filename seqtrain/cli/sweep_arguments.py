@@ -1,4 +1,4 @@
-"""The command line of a sweep that goes on."""
+"""The command line of a sweep that is resumed."""
 
 from collections.abc import Sequence
 from pathlib import Path

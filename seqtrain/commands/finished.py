@@ -1,4 +1,4 @@
-"""A run that is asked to go on and has nothing left to do."""
+"""Resuming a run that has nothing left to do."""
 
 import logging
 

@@ -223,7 +223,7 @@ class TextClassification(BucketedDataset):
         rows = zip(batch.inputs.tolist(), batch.lengths.tolist(), strict=True)
         return batch, [list(map(words, row[:length])) for row, length in rows]
 
-    def labeled_split(self, split: str) -> tuple[list[str], np.ndarray]:
+    def labelled_split(self, split: str) -> tuple[list[str], np.ndarray]:
         """Texts and classes of a split, read from the source again, since only baselines need the texts.
 
         Raises:

@@ -151,9 +151,9 @@ class Classification(Task):
         """Fit on train, score on the other splits, write what ``read_baselines`` reads."""
         from seqtrain.tasks.classification.baselines import baseline_probabilities
 
-        splits = {split: data.labeled_split(split) for split in data.sizes if split != "train"}
+        splits = {split: data.labelled_split(split) for split in data.sizes if split != "train"}
         texts = {split: texts for split, (texts, _) in splits.items()}
-        predicted = baseline_probabilities(*data.labeled_split("train"), len(self.class_names), texts)
+        predicted = baseline_probabilities(*data.labelled_split("train"), len(self.class_names), texts)
         scored = {
             who: {
                 split: Evaluation(

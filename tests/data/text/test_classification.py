@@ -200,7 +200,7 @@ def test_a_source_that_changed_is_not_used_for_baselines(small: Compose, tmp_pat
     data = dataset(small(f"data.path={path}"))
     write(path, GOOD[:-2])
     with pytest.raises(DataError, match="has changed since this run began"):
-        data.labeled_split("train")
+        data.labelled_split("train")
 
 
 def test_class_weights_must_fit(small: Compose) -> None:
