@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from seqtrain.config.corpus import TokenKind
+from seqtrain.data.vocabulary import UNKNOWN
 from seqtrain.errors import DataError, RunError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-EOS, UNKNOWN = "<eos>", "<unk>"
+EOS = "<eos>"
 REPLACEMENT = "\ufffd"  # stands for an unknown character in decoded text
 # The library gets texts in parts of about 4,096 characters, so that all cores work and memory stays small. They are cut
 # where the library's pre-tokenizer cuts too: after a line end or before a blank, each between two other characters.

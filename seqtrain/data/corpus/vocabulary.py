@@ -10,7 +10,6 @@ from seqtrain.config.corpus import CorpusConfig, TokenKind
 from seqtrain.data.corpus.stream import Stream, end_lines
 from seqtrain.data.corpus.tokenizers import (
     PART,
-    UNKNOWN,
     BpeTokenizer,
     ByteTokenizer,
     CharTokenizer,
@@ -18,6 +17,7 @@ from seqtrain.data.corpus.tokenizers import (
     SymbolTokenizer,
     WordTokenizer,
 )
+from seqtrain.data.vocabulary import UNKNOWN, by_frequency
 
 BPE_VOCAB_SIZE = 8_192
 SAMPLE = 256_000_000  # largest number of bytes of train that byte pairs are learned from
@@ -44,11 +44,7 @@ def learn_symbols(
     counts: Counter[str] = Counter()
     for chunk in splits["train"]():
         counts.update(tokenizer.parts(chunk.text))
-
-    def order(token: str) -> tuple[int, str]:
-        return -counts[token], token
-
-    kept = sorted((t for t, count in counts.items() if count >= config.min_count and t != UNKNOWN), key=order)
+    kept = by_frequency(counts, config.min_count, (UNKNOWN,))
     known = set(kept)
     others = (chunk.text for split, stream in splits.items() if split != "train" for chunk in stream())
     if (
@@ -60,7 +56,7 @@ def learn_symbols(
     if config.vocab_size is not None:
         kept = kept[: config.vocab_size - 1]
     counts[UNKNOWN] = counts.total() - sum(counts[token] for token in kept)
-    tokens = sorted([*kept, UNKNOWN], key=order)
+    tokens = by_frequency(Counter({token: counts[token] for token in [*kept, UNKNOWN]}), 0, ())
     return tokenizer(tokens, tokens.index(UNKNOWN))
 
 

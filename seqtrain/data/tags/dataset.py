@@ -23,7 +23,7 @@ from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
 from seqtrain.data.tables import stdin_lines
 from seqtrain.data.tags.formats import Rows, Sentences, find_files, read_sentences, read_tokens
-from seqtrain.data.text.tokenizer import PAD, UNKNOWN
+from seqtrain.data.vocabulary import PAD, UNKNOWN, by_frequency
 from seqtrain.errors import DataError
 
 if TYPE_CHECKING:
@@ -115,8 +115,7 @@ class TaggingFiles(BucketedDataset):
     def learn_vocabulary(self, rows: Rows) -> dict[str, int]:
         """Number of each word: first padding and <unk>, then words by falling count, equals in alphabetical order."""
         counts = Counter(word(token, self.config) for row in rows for token in row)
-        words = [name for name in counts if counts[name] >= self.config.min_count and name not in (PAD, UNKNOWN)]
-        words.sort(key=lambda name: (-counts[name], name))
+        words = by_frequency(counts, self.config.min_count, (PAD, UNKNOWN))
         return {name: i for i, name in enumerate([PAD, UNKNOWN, *words][: self.config.vocab_size])}
 
     def token_rows(self, rows: Rows) -> TokenRows:

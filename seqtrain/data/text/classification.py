@@ -32,6 +32,7 @@ from seqtrain.data.text.labels import (
     stratified_split,
     usable_rows,
 )
+from seqtrain.data.vocabulary import PAD
 from seqtrain.errors import DataError, RunError
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ class TextClassification(BucketedDataset):
         """Tokenise every split and write it into an empty directory."""
         from tokenizers import Tokenizer
 
-        from seqtrain.data.text.tokenizer import PAD, encode, train_tokenizer
+        from seqtrain.data.text.tokenizer import encode, train_tokenizer
 
         splits, class_names, notes = self.labelled_texts()
         if self.vocabulary is None:
@@ -276,7 +277,7 @@ def token_name(tokenizer: "Tokenizer", token: int) -> str:
 
 def text_batches(config: TextClassificationConfig, tokenizer: "Tokenizer", texts: Sequence[str]) -> Iterator[Batch]:
     """Evaluation batches of new texts, without targets."""
-    from seqtrain.data.text.tokenizer import PAD, encode
+    from seqtrain.data.text.tokenizer import encode
 
     tokens, offsets = flatten(encode(tokenizer, texts), tokenizer.get_vocab_size())
     table = TokenRows(tokens, offsets, config.max_length, config.truncate)

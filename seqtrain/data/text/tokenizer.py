@@ -7,8 +7,8 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from seqtrain.config.data import TextClassificationConfig
 from seqtrain.config.data import Tokenizer as Kind
+from seqtrain.data.vocabulary import PAD, UNKNOWN
 
-PAD, UNKNOWN = "<pad>", "<unk>"  # tokens 0 and 1 of every vocabulary here
 WORD = r"\w+(?:'\w+)*|[^\w\s]"  # letters and digits with inner apostrophes, or one punctuation mark
 CHUNK = 2_000  # number of texts tokenised at a time, by all cores
 
