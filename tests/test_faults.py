@@ -180,7 +180,7 @@ def test_a_run_directory_that_vanishes(folder: Path) -> None:
     (folder / "gone").rename(folder / "moved")
     code, errors = finish(process)
     assert code == 1 and "Traceback" not in errors, errors
-    assert "cannot be written (No such file or directory); what was saved" in errors.strip().splitlines()[-1]
+    assert "cannot be written (No such file or directory); earlier files are intact" in errors.strip().splitlines()[-1]
     resumed(folder, "moved")
     assert same_as_whole(folder, "moved") is None
 

@@ -71,11 +71,10 @@ class EncoderDecoderModel(SequenceModel):
         """Build the model that a config describes.
 
         Raises:
-            ConfigError: if the data is not a series, the task is recursive, or num_heads does not divide the memory
+            ConfigError: if the task is recursive, or num_heads does not divide the memory
                 size.
         """
-        if spec.horizon is None:
-            raise ConfigError(f"model={config.name}: forecasts series; choose another model for this data")
+        assert spec.horizon is not None  # by ``config.targets``
         if causal:
             raise ConfigError(
                 f"task.strategy=recursive: model={config.name} decodes all steps at once; use task.strategy=direct"

@@ -40,10 +40,9 @@ class LinearModel(nn.Module):
         """Build the model that a config describes.
 
         Raises:
-            ConfigError: if the data is not a series, or the task is recursive.
+            ConfigError: if the task is recursive.
         """
-        if spec.lookback is None:
-            raise ConfigError(f"model={config.name}: forecasts series; choose another model for this data")
+        assert spec.lookback is not None  # by ``config.targets``
         if causal:
             raise ConfigError(f"task.strategy=recursive: model={config.name} forecasts all steps at once; use direct")
         return cls(config.window, spec.lookback, config.decompose, config.kernel_size)

@@ -64,11 +64,10 @@ class SegmentModel(Fusible):
         """Build the model that a config describes.
 
         Raises:
-            ConfigError: if the data is not a series, the task is recursive, or segments do not divide lookback and
+            ConfigError: if the task is recursive, or segments do not divide lookback and
                 horizon.
         """
-        if spec.lookback is None or spec.horizon is None or spec.num_targets is None:
-            raise ConfigError(f"model={config.name}: forecasts series; choose another model for this data")
+        assert spec.lookback is not None and spec.horizon is not None and spec.num_targets is not None  # by ``targets``
         if causal:
             raise ConfigError(f"task.strategy=recursive: model={config.name} forecasts all steps at once; use direct")
         for name, steps in (("lookback", spec.lookback), ("horizon", spec.horizon)):

@@ -261,5 +261,5 @@ def test_errors(config: Compose, options: str) -> None:
 
 def test_only_series_are_forecast(composed: Compose) -> None:
     words = DataSpec(targets="class", vocab_size=50, pad_id=0, class_names=["a", "b"], class_counts=[5, 5])
-    with pytest.raises(ConfigError, match="model=gru_seq2seq_attn: forecasts series"):
+    with pytest.raises(ConfigError, match="model=gru_seq2seq_attn: predicts the future only"):
         build_model(composed("model=gru_seq2seq_attn", "device=cpu"), words)

@@ -10,8 +10,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqtrain.commands.build import Built, build_data, build_model
-from seqtrain.config import registry
+from seqtrain.commands.build import Built, build_data, build_model, check_targets
+from seqtrain.config.base import Targets
 from seqtrain.config.model import Channels, WindowConfig, WindowNorm
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Precision
@@ -259,11 +259,8 @@ def test_past_covariates_are_not_known_when_values_are_fed_back() -> None:
 def test_recursive_forecasts_need_a_model_of_steps(series: Compose, name: str) -> None:
     with pytest.raises(ConfigError, match=rf"task\.strategy=recursive: model={name} forecasts all steps at once"):
         build(series(f"model={name}", "task.strategy=recursive"))
-    with pytest.raises(ConfigError, match=f"model={name}: forecasts series"):
-        config = series(f"model={name}").model
-        registry.find("model", config.kind).load().from_config(
-            config, DataSpec(vocab_size=5), causal=False, pooled=True
-        )
+    with pytest.raises(ConfigError, match=f"model={name}: predicts the future only"):
+        check_targets(series(f"model={name}"), Targets.sequence_class)
 
 
 def test_segments_must_divide(series: Compose) -> None:
