@@ -13,7 +13,7 @@ from seqtrain.commands.debug import SHORT_RUNS, simplify
 from seqtrain.commands.final_table import final_table
 from seqtrain.commands.session import Session, resume_from_checkpoint, save_config, start
 from seqtrain.comparison.baselines import against_baselines
-from seqtrain.comparison.metrics import statistics_of
+from seqtrain.comparison.metrics import metric_of
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.loading import differences, flatten, to_yaml
 from seqtrain.config.options import resumable
@@ -22,7 +22,6 @@ from seqtrain.config.trainer import Schedule
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.run_directory import RunDirectory, read_json, write_json
 from seqtrain.tasks.base import Evaluation
-from seqtrain.tasks.statistics import Metric
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.evaluation import evaluate
 from seqtrain.training.observers import Console, JsonLines, TensorBoard
@@ -185,8 +184,7 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
     name, step = config.model.name, session.trainer.progress.best_step
     results: dict[str, Any] = {"model": name, "parameters": built.num_parameters, "best_step": step}
     results |= {"monitor": built.task.monitor, "maximize": built.task.maximize, "shown": list(built.task.shown)}
-    known = statistics_of(config.task.kind)
-    results["directions"] = {m: known.metrics.get(m, Metric()).maximize for m in built.task.shown}
+    results["directions"] = {metric: metric_of(metric, config.task.kind).maximize for metric in built.task.shown}
     results |= {"scoring": data.scoring} if data.scoring else {}
     results |= (remarks := built.task.remarks()) | {"remarks": list(remarks)}
     results |= as_results({name: scores})
