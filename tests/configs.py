@@ -2,7 +2,7 @@
 
 import yaml
 
-from seqtrain.cli.composing import conf_directory
+from seqtrain.cli.hydra_setup import conf_directory
 from seqtrain.config import registry
 from seqtrain.config.base import Targets
 

@@ -12,7 +12,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from seqtrain.cli.composing import conf_directory, store_schemas
+from seqtrain.cli.hydra_setup import conf_directory, store_schemas
 from seqtrain.config import registry
 from seqtrain.config.loading import to_config
 from seqtrain.config.root import Config

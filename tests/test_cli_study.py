@@ -211,7 +211,7 @@ def test_the_missing_package_is_named(seqtrain: Run, fails: Fails, tmp_path: Pat
 
 def test_nothing_is_loaded_for_it_at_the_start() -> None:
     code = (
-        "import sys; from seqtrain.cli.composing import store_schemas; store_schemas(); "
+        "import sys; from seqtrain.cli.hydra_setup import store_schemas; store_schemas(); "
         "print([m for m in ('optuna', 'sqlalchemy', 'torch') if m in sys.modules])"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=os.environ)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from seqtrain.cli.composing import conf_directory
+from seqtrain.cli.hydra_setup import conf_directory
 from seqtrain.commands.train import train
 from seqtrain.config.root import Config
 from seqtrain.errors import DataError

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from benchmarking.rows import load_rows
 from benchmarking.turns import Turn, Work
-from seqtrain.cli.composing import conf_directory, store_schemas
+from seqtrain.cli.hydra_setup import conf_directory, store_schemas
 from seqtrain.commands.build import build_data, build_model
 from seqtrain.config.data import Truncate
 from seqtrain.config.loading import to_config

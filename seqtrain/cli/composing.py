@@ -19,9 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 from hydra_plugins.seqtrain_grid.sweeper import GridSweeper
 from seqtrain.cli.given import check_words
 from seqtrain.cli.head_start import start_kernels
-from seqtrain.cli.hydra_setup import add_to_hydra
-from seqtrain.cli.hydra_setup import conf_directory as conf_directory
-from seqtrain.cli.hydra_setup import store_schemas as store_schemas
+from seqtrain.cli.hydra_setup import add_to_hydra, conf_directory
 from seqtrain.cli.one_line import EXPECTED, one_line
 from seqtrain.cli.sweep_arguments import sweep_arguments
 from seqtrain.config import loading, registry

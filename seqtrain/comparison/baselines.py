@@ -1,16 +1,14 @@
 """Whether a model is better than the baselines beside it: intervals of the differences on the same test examples."""
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from seqtrain.comparison.bootstrap import MAX_BLOCKS, block_length, resampled_means
+from seqtrain.comparison.bootstrap import LEVEL, common_block, resampled_scores
 from seqtrain.comparison.metrics import statistics_of
 from seqtrain.tasks.statistics import Outputs, Statistic
 
-LEVEL = 0.95
 RESAMPLES = 2_000  # fewer than those of a comparison: every run makes these
 
 
@@ -42,20 +40,8 @@ def against_baselines(
     if own is None or not known:
         return {}
     statistics = [own, *known.values()]
-    block = 1
-    if kind.ordered:
-        series = np.stack([each.terms[:, 0] for each in statistics], axis=1)
-        block = block_length(series[:, 1:] - series[:, :1], least=spec.get("horizon") or 1)
-    block = max(block, math.ceil(len(own.terms) / MAX_BLOCKS))
-    terms = np.concatenate([each.terms for each in statistics], axis=1)
-    ends = np.cumsum([each.terms.shape[1] for each in statistics])[:-1]
-    resampled = np.concatenate(
-        [
-            np.stack([each.scores(part) for each, part in zip(statistics, np.split(means, ends, axis=1), strict=True)])
-            for means in resampled_means(terms, block, RESAMPLES)
-        ],
-        axis=1,
-    )
+    block = common_block(statistics, kind.ordered, spec.get("horizon") or 1)
+    resampled = resampled_scores(statistics, block, RESAMPLES)
     differences = (1 if maximize else -1) * (resampled[:1] - resampled[1:])
     tails = (50 * (1 - LEVEL), 50 * (1 + LEVEL))
     return {who: np.percentile(each, tails).tolist() for who, each in zip(known, differences, strict=True)}

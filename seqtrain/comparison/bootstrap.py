@@ -4,13 +4,14 @@ Shapes: N examples in order, K values of each, R resamples.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from seqtrain.tasks.statistics import Floats, Statistic
 
+LEVEL = 0.95
+"""Of the intervals of differences."""
 RESAMPLES = 10_000
 MAX_BLOCKS = 50_000
 """Maximum number of blocks in a resample. More examples are resampled in longer blocks, which is exact enough then."""
@@ -52,6 +53,31 @@ def resampled_means(values: Floats, block: int, resamples: int = RESAMPLES, seed
         if last is not None:
             total += last[rng.integers(0, N, size=R)]
         yield total / N
+
+
+def common_block(statistics: Sequence[Statistic], ordered: bool, least: int) -> int:
+    """Neighbouring examples that are resampled together when statistics are compared with the first of them.
+
+    Args:
+        statistics: of the same N examples.
+        ordered: whether neighbours depend on each other.
+        least: examples that a block has at least, if they do.
+    """
+    block, N = 1, len(statistics[0].terms)
+    if ordered:
+        series = np.stack([statistic.terms[:, 0] for statistic in statistics], axis=1)
+        block = block_length(series[:, 1:] - series[:, :1], least=least)
+    return max(block, math.ceil(N / MAX_BLOCKS))
+
+
+def resampled_scores(statistics: Sequence[Statistic], block: int, resamples: int = RESAMPLES) -> Floats:
+    """Scores of S statistics of the same examples on the same R resamples, (S, R)."""
+    ends = np.cumsum([statistic.terms.shape[1] for statistic in statistics])[:-1]
+    parts = []
+    for means in resampled_means(np.concatenate([s.terms for s in statistics], axis=1), block, resamples):
+        pairs = zip(statistics, np.split(means, ends, axis=1), strict=True)
+        parts.append(np.stack([statistic.scores(part) for statistic, part in pairs]))
+    return np.concatenate(parts, axis=1)
 
 
 def block_sums(values: Floats, length: int) -> Floats:

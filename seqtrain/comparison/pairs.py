@@ -12,14 +12,13 @@ from itertools import combinations
 
 import numpy as np
 
-from seqtrain.comparison.bootstrap import MAX_BLOCKS, RESAMPLES, block_length, resampled_means
+from seqtrain.comparison.bootstrap import LEVEL, RESAMPLES, common_block, resampled_scores
 from seqtrain.comparison.grouping import Group
 from seqtrain.comparison.metrics import deviation, metric_of, statistics_of, unit, width_decimals
 from seqtrain.comparison.runs import Run
 from seqtrain.errors import RunError
 from seqtrain.tasks.statistics import Floats, Statistic
 
-LEVEL = 0.95
 FEW_BLOCKS = 15
 """With fewer blocks than this an interval is rough, and more likely too narrow."""
 
@@ -104,10 +103,8 @@ def compare_pairs(groups: Sequence[Group], metric: str, maximize: bool) -> Pairs
     if len(measured) < 2:
         return pairs
     measured.sort(key=lambda each: each.value, reverse=maximize)
-    if task.ordered:
-        series = np.stack([np.mean([s.terms[:, 0] for s in each.statistics], axis=0) for each in measured], axis=1)
-        pairs.block = block_length(series[:, 1:] - series[:, :1], least=first.data["spec"].get("horizon") or 1)
-    pairs.block = max(pairs.block, math.ceil(pairs.examples / MAX_BLOCKS))
+    firsts = [Statistic(np.mean([s.terms[:, :1] for s in each.statistics], axis=0)) for each in measured]
+    pairs.block = common_block(firsts, task.ordered, first.data["spec"].get("horizon") or 1)
     resampled = resample(measured, pairs.block)
     sign, tails = (1 if maximize else -1), (50 * (1 - LEVEL), 50 * (1 + LEVEL))
     for a, b in combinations(range(len(measured)), 2):
@@ -171,15 +168,9 @@ def read_statistic(run: Run, metric: str) -> tuple[Statistic, bytes]:
 def resample(measured: Sequence[GroupStatistics], block: int) -> Floats:
     """Scores of each group on every resample, (G, R)."""
     statistics = [statistic for each in measured for statistic in each.statistics]
-    ends = np.cumsum([statistic.terms.shape[1] for statistic in statistics])[:-1]
-    terms = np.concatenate([statistic.terms for statistic in statistics], axis=1)
     numbers = np.repeat(np.arange(len(measured)), [len(each.statistics) for each in measured])
-    parts = []
-    for means in resampled_means(terms, block):
-        pairs = zip(statistics, np.split(means, ends, axis=1), strict=True)
-        scores = np.stack([statistic.scores(part) for statistic, part in pairs])
-        parts.append(np.stack([scores[numbers == number].mean(axis=0) for number in range(len(measured))]))
-    return np.concatenate(parts, axis=1)
+    scores = resampled_scores(statistics, block)
+    return np.stack([scores[numbers == number].mean(axis=0) for number in range(len(measured))])
 
 
 def sentence(difference: Difference, pairs: Pairs) -> str:

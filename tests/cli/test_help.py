@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 import seqtrain as package
-from seqtrain.cli.composing import conf_directory
 from seqtrain.cli.descriptions import docstrings, keys_of
 from seqtrain.cli.dispatch import COMMANDS
+from seqtrain.cli.hydra_setup import conf_directory
 from seqtrain.config import registry
 
 Run = Callable[..., Any]

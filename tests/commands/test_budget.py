@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from seqtrain.cli.composing import conf_directory
+from seqtrain.cli.hydra_setup import conf_directory
 from seqtrain.commands.budget import get, solve_width
 from seqtrain.commands.build import build_model
 from seqtrain.commands.evaluate import evaluate

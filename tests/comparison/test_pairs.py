@@ -129,7 +129,7 @@ def test_windows_are_resampled_in_blocks_of_at_least_the_horizon(make_run: MakeR
 def test_many_examples_are_resampled_in_blocks(
     make_run: MakeRun, classifier: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("seqtrain.comparison.pairs.MAX_BLOCKS", 200)
+    monkeypatch.setattr("seqtrain.comparison.bootstrap.MAX_BLOCKS", 200)
     rng = np.random.default_rng(5)
     right = {model: rng.random(500) < share for model, share in {"gru": 0.8, "rnn": 0.7}.items()}
     for model, each in right.items():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from seqtrain.cli.composing import conf_directory
+from seqtrain.cli.hydra_setup import conf_directory
 from seqtrain.config import registry
 from seqtrain.config.loading import GROUPS, differences, from_yaml, to_config, to_yaml
 from seqtrain.config.root import Config

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from seqtrain.cli.composing import conf_directory
+from seqtrain.cli.hydra_setup import conf_directory
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.loading import from_yaml, to_config, to_yaml
 from seqtrain.config.root import Config

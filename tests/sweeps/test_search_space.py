@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from hydra_plugins.seqtrain_optuna._space import SearchSpace
-from seqtrain.cli.composing import conf_directory, store_schemas
+from seqtrain.cli.hydra_setup import conf_directory, store_schemas
 from seqtrain.config.loading import to_config
 from seqtrain.errors import ConfigError
 from seqtrain.training.pruning import build

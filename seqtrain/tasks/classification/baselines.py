@@ -9,33 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrain.tasks.classification.metrics import classification_metrics
-
 Labels = NDArray[np.integer]
 Predictor = Callable[[Any], NDArray[np.float64]]
 """A function from counts of words and word pairs, sparse (N, V), to class probabilities, (N, C)."""
-
-
-def classification_baselines(
-    train_texts: list[str],
-    train_labels: Labels,
-    num_classes: int,
-    splits: dict[str, tuple[list[str], Labels]],
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Metrics (see ``classification_metrics``) by baseline and split of what ``baseline_probabilities`` predicts.
-
-    Args:
-        train_texts: the N texts to fit on, at least 1.
-        train_labels: their classes, (N,), in [0, C).
-        num_classes: number C of classes.
-        splits: texts and classes to measure on, by name of the split.
-    """
-    texts = {name: texts for name, (texts, _) in splits.items()}
-    predicted = baseline_probabilities(train_texts, train_labels, num_classes, texts)
-    return {
-        baseline: {name: classification_metrics(each[name], labels) for name, (_, labels) in splits.items()}
-        for baseline, each in predicted.items()
-    }
 
 
 def baseline_probabilities(

@@ -7,7 +7,8 @@ from scipy.optimize import minimize
 from scipy.special import expit, logsumexp
 
 from seqtrain.tasks.classification.baselines import (
-    classification_baselines,
+    Labels,
+    baseline_probabilities,
     count_terms,
     fit_naive_bayes,
     fit_nb_regression,
@@ -16,6 +17,28 @@ from seqtrain.tasks.classification.baselines import (
 from seqtrain.tasks.classification.metrics import classification_metrics
 
 NAMES = ["majority class", "naive Bayes", "NB-weighted 1-2-gram logistic regression"]
+
+
+def classification_baselines(
+    train_texts: list[str],
+    train_labels: Labels,
+    num_classes: int,
+    splits: dict[str, tuple[list[str], Labels]],
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Metrics (see ``classification_metrics``) by baseline and split of what ``baseline_probabilities`` predicts.
+
+    Args:
+        train_texts: the N texts to fit on, at least 1.
+        train_labels: their classes, (N,), in [0, C).
+        num_classes: number C of classes.
+        splits: texts and classes to measure on, by name of the split.
+    """
+    texts = {name: texts for name, (texts, _) in splits.items()}
+    predicted = baseline_probabilities(train_texts, train_labels, num_classes, texts)
+    return {
+        baseline: {name: classification_metrics(each[name], labels) for name, (_, labels) in splits.items()}
+        for baseline, each in predicted.items()
+    }
 
 
 def corpus(size: int, num_classes: int, seed: int) -> tuple[list[str], np.ndarray]:
