@@ -125,9 +125,10 @@ def describe_scheme(names: Sequence[str], labels: NDArray[np.integer], lengths: 
     if broken.any():
         first = int(broken.argmax())
         sentence = int(np.searchsorted(np.cumsum(lengths), first, side="right"))
+        place = f"token {first - int(lengths[:sentence].sum()) + 1} of sentence {sentence + 1}"
         note += (
             f"; {broken.sum()} entities of train break this scheme and are read as conlleval reads them (the first: "
-            f"at {names[labels[first]]!r}, token {first - int(lengths[:sentence].sum()) + 1} of sentence {sentence + 1})"
+            f"at {names[labels[first]]!r}, {place})"
         )
     return note
 
