@@ -4,6 +4,7 @@ Shapes: B batch, T time, N sentences of a split.
 """
 
 import json
+import logging
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,12 +23,15 @@ from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
 from seqtrain.data.tables import stdin_lines
+from seqtrain.data.tags.entities import describe_scheme
 from seqtrain.data.tags.formats import Rows, Sentences, find_files, read_sentences, read_tokens
 from seqtrain.data.vocabulary import PAD, UNKNOWN, by_frequency
 from seqtrain.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow
+
+log = logging.getLogger(__name__)
 
 PAD_ID, UNKNOWN_ID = 0, 1  # numbers of PAD and UNKNOWN; tags are padded with 0 too, which is never read
 
@@ -69,6 +73,10 @@ class TaggingFiles(BucketedDataset):
             class_names = json.loads((trained / "data.json").read_text())["spec"]["class_names"]
         for part in splits.values():
             check_tags(part, class_names)
+        layouts = {split: part.layout for split, part in splits.items()}
+        if len(set(layouts.values())) == 1:
+            layouts = {"files": next(iter(layouts.values()))}
+        self.notes.append("; ".join(f"{split}: {layout}" for split, layout in layouts.items()))
         self.sentences = self.finish(splits)
         if trained is None:
             self.vocabulary = self.learn_vocabulary(self.sentences["train"].tokens)
@@ -77,6 +85,9 @@ class TaggingFiles(BucketedDataset):
         self.tokens = {split: self.token_rows(part.tokens) for split, part in self.sentences.items()}
         self.tags = {split: self.tag_rows(part.tags, class_names) for split, part in self.sentences.items()}
         counted = next(iter(self.tags.values())).tokens  # of train, if there is one
+        if trained is None:
+            scheme = describe_scheme(class_names, self.tags["train"].tokens, self.tags["train"].lengths)
+            self.notes += [scheme] if scheme else []
         self.spec = DataSpec(
             targets=Targets.step_labels,
             vocab_size=len(self.vocabulary),
@@ -115,7 +126,7 @@ class TaggingFiles(BucketedDataset):
     def learn_vocabulary(self, rows: Rows) -> dict[str, int]:
         """Number of each word: first padding and <unk>, then words by falling count, equals in alphabetical order."""
         counts = Counter(word(token, self.config) for row in rows for token in row)
-        words = by_frequency(counts, self.config.min_count, (PAD, UNKNOWN))
+        words = by_frequency(counts, self.config.min_count, ())
         return {name: i for i, name in enumerate([PAD, UNKNOWN, *words][: self.config.vocab_size])}
 
     def token_rows(self, rows: Rows) -> TokenRows:
@@ -155,7 +166,10 @@ class TaggingFiles(BucketedDataset):
             lines = stdin_lines().column("text").to_pylist()
             table, rows = None, [line.split() for line in lines]
         else:
-            table, rows = read_tokens(Path(source).expanduser(), config)
+            notes: list[str] = []
+            table, rows = read_tokens(Path(source).expanduser(), config, notes)
+            for note in notes:
+                log.info(note)
         if table is None:
             table = pa.table({"tokens": pa.array(rows, type=pa.list_(pa.string()))})
         return table, rows, np.array([len(row) > 0 for row in rows], dtype=bool)
@@ -186,17 +200,20 @@ class TaggingFiles(BucketedDataset):
 
 
 def word(token: str, config: TaggingFilesConfig) -> str:
-    """A token in the form that the vocabulary has: in NFC, and lowercased if the options say so."""
+    """A token in the form that the vocabulary has: in NFC, and lowercased if the options say so.
+
+    A token that is spelt like <pad> or <unk> is a word as others are. A blank before it tells it from the special one.
+    """
     token = unicodedata.normalize("NFC", token)
-    return token.lower() if config.lowercase else token
+    token = token.lower() if config.lowercase else token
+    return f" {token}" if token.lstrip(" ") in (PAD, UNKNOWN) else token
 
 
 def numbered(
     rows: Sequence[list[str]], vocabulary: dict[str, int], config: TaggingFilesConfig, length: int
 ) -> TokenRows:
-    """Numbers of the tokens of rows, cut to a length; tokens that are spelt like <pad> or <unk> are unknown."""
-    known = {name: i for name, i in vocabulary.items() if i not in (PAD_ID, UNKNOWN_ID)}
-    numbers = [[known.get(word(token, config), UNKNOWN_ID) for token in row] for row in rows]
+    """Numbers of the tokens of rows, cut to a length."""
+    numbers = [[vocabulary.get(word(token, config), UNKNOWN_ID) for token in row] for row in rows]
     return TokenRows(*flatten([numbers], len(vocabulary)), length, Truncate.head)
 
 

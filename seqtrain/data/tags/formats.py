@@ -11,14 +11,13 @@ import numpy as np
 from seqtrain.config.data import TaggingFilesConfig
 from seqtrain.data.locate import named_files, own_path, wanted_splits
 from seqtrain.data.tables import explain_damage, json_objects, read_table, text_lines, unreadable
+from seqtrain.data.tags.columns import ColumnFile, Rows
 from seqtrain.errors import DataError
 
 if TYPE_CHECKING:
     import pyarrow
 
 SUFFIXES = (".conll", ".txt", ".tsv", ".jsonl")
-
-Rows = list[list[str]]
 
 
 @dataclass
@@ -33,17 +32,19 @@ class Sentences:
     """Number of each sentence in its file, (N,)."""
     origin: Path
     """The file, for messages."""
+    layout: str = ""
+    """How the file is written, in words."""
 
     def select(self, index: Iterable[int]) -> "Sentences":
         """The sentences at ``index``, in that order."""
         index = list(index)
         tokens, tags = [self.tokens[i] for i in index], [self.tags[i] for i in index]
-        return Sentences(tokens, tags, self.rows[index], self.origin)
+        return Sentences(tokens, tags, self.rows[index], self.origin, self.layout)
 
     def cut(self, length: int) -> "Sentences":
         """The sentences, each cut to its first ``length`` tokens."""
         tokens, tags = [row[:length] for row in self.tokens], [row[:length] for row in self.tags]
-        return Sentences(tokens, tags, self.rows, self.origin)
+        return Sentences(tokens, tags, self.rows, self.origin, self.layout)
 
 
 def find_files(config: TaggingFilesConfig) -> dict[str, Path]:
@@ -73,15 +74,17 @@ def read_sentences(path: Path, config: TaggingFilesConfig, notes: list[str]) -> 
     """
     lines = read_lines(path)
     if path.suffix == ".jsonl":
-        tokens, tags = read_objects(path, lines, config)
+        (tokens, tags), layout = read_objects(path, lines, config), "lists"
     else:
-        tokens, tags = read_columns(path, lines, config, notes)
+        found = ColumnFile(path, lines, config, True, notes)
+        assert found.tags is not None
+        tokens, tags, layout = found.tokens, found.tags, found.layout
     rows = np.flatnonzero([len(row) > 0 for row in tokens])
     if not len(rows):
         raise DataError(f"{path}: holds no sentences; give a file with at least one token and its tag")
     if len(rows) < len(tokens):
         notes.append(f"{path}: {len(tokens) - len(rows)} rows without tokens dropped")
-    return Sentences([tokens[i] for i in rows], [tags[i] for i in rows], rows, path)
+    return Sentences([tokens[i] for i in rows], [tags[i] for i in rows], rows, path, layout)
 
 
 def read_lines(path: Path) -> list[str]:
@@ -99,7 +102,7 @@ def read_lines(path: Path) -> list[str]:
         raise DataError(f"{path}: {explain_damage(path, error)}") from error
 
 
-def read_tokens(path: Path, config: TaggingFilesConfig) -> tuple["pyarrow.Table", Rows]:
+def read_tokens(path: Path, config: TaggingFilesConfig, notes: list[str]) -> tuple["pyarrow.Table", Rows]:
     """Sentences of a file to be tagged, as a table and as lists of tokens.
 
     For jsonl, the table has all columns of the file. For a file of columns, it has ``tokens`` and, if every line has
@@ -122,92 +125,11 @@ def read_tokens(path: Path, config: TaggingFilesConfig) -> tuple["pyarrow.Table"
                     f"{path}: row {number}: {config.tokens_key!r} (data.tokens_key) is not a list of strings"
                 )
         return table, [row or [] for row in rows]
-    sentences = split_lines(path, read_lines(path), [])
-    at = config.token_column
-    for number, columns in (line for sentence in sentences for line in sentence):
-        if not -len(columns) <= at < len(columns):
-            raise DataError(
-                f"{path}: line {number} has {len(columns)} columns; data.token_column={at} is not one of them"
-            )
-    tokens = [[columns[at] for _, columns in sentence] for sentence in sentences]
-    lists = {"tokens": tokens}
-    places = [place(config.tag_column, columns, at) for sentence in sentences for _, columns in sentence]
-    if all(found is not None for found in places):
-        lists["tags"] = [[columns[config.tag_column] for _, columns in sentence] for sentence in sentences]
-    return pa.table({name: pa.array(rows, type=pa.list_(pa.string())) for name, rows in lists.items()}), tokens
-
-
-def place(column: int, columns: list[str], taken: int) -> int | None:
-    """Position of a column in a line; None if the line lacks it, or if it is the column ``taken``."""
-    first, second = (i if i >= 0 else len(columns) + i for i in (column, taken))
-    return first if 0 <= first < len(columns) and first != second else None
-
-
-def split_lines(path: Path, lines: list[str], notes: list[str]) -> list[list[tuple[int, list[str]]]]:
-    """Number and columns of each line, by sentence, of a file with one token a line.
-
-    Columns are separated by single tabs in tsv files, else by any number of spaces and tabs. (No-break spaces, which
-    occur inside numbers, do not separate columns.) A blank line ends a sentence, and so does a line that begins with
-    ``-DOCSTART-``. A line that begins with ``# `` is a comment; the number of those inside sentences is added to
-    ``notes``.
-    """
-    tsv = path.suffix == ".tsv"
-    sentences: list[list[tuple[int, list[str]]]] = []
-    inside = False  # whether the last line was in a sentence
-    commented = 0
-    for number, line in enumerate(lines, start=1):
-        if line.startswith("# "):
-            commented += inside
-            continue
-        if not line.strip(" \t") or line.startswith("-DOCSTART-"):
-            inside = False
-            continue
-        if not inside:
-            sentences.append([])
-            inside = True
-        columns = [c.strip(" ") for c in line.split("\t")] if tsv else re.split("[ \t]+", line.strip(" \t"))
-        sentences[-1].append((number, columns))
-    if commented:
-        notes.append(
-            f"{path}: {commented} lines inside sentences begin with '# ' and were left out as comments; if they are "
-            "tokens, separate their columns by tabs"
-        )
-    return sentences
-
-
-def read_columns(path: Path, lines: list[str], config: TaggingFilesConfig, notes: list[str]) -> tuple[Rows, Rows]:
-    """Tokens and tags of each sentence of a file with one token a line; see ``split_lines``.
-
-    Raises:
-        DataError: for a line that lacks a column. If columns are counted from the end, also for a line whose number of
-            columns differs from that of the first line of its sentence.
-    """
-    tokens: Rows = []
-    tags: Rows = []
-    wanted = f"data.token_column={config.token_column} and data.tag_column={config.tag_column}"
-    for sentence in split_lines(path, lines, notes):
-        width = len(sentence[0][1])
-        tokens.append([])
-        tags.append([])
-        for number, columns in sentence:
-            at = [i if i >= 0 else len(columns) + i for i in (config.token_column, config.tag_column)]
-            if min(at) < 0 or max(at) >= len(columns) or at[0] == at[1]:
-                how = "tabs" if path.suffix == ".tsv" else "blanks"
-                raise DataError(
-                    f"{path}: line {number} has too few columns ({len(columns)}, separated by {how}): {wanted} must "
-                    "name two of them"
-                )
-            if len(columns) != width and min(config.token_column, config.tag_column) < 0:
-                raise DataError(
-                    f"{path}: line {number} has {len(columns)} columns but the first line of its sentence has {width}; "
-                    f"correct it, or count from the start ({wanted})"
-                )
-            token, tag = (columns[i] for i in at)
-            if not tag:
-                raise DataError(f"{path}: line {number} has an empty tag (data.tag_column={config.tag_column})")
-            tokens[-1].append(token)
-            tags[-1].append(tag)
-    return tokens, tags
+    found = ColumnFile(path, read_lines(path), config, False, notes)
+    notes.append(f"{path}: {found.layout}; tokens are in column {config.token_column}")
+    lists = {"tokens": found.tokens} | ({} if found.tags is None else {"tags": found.tags})
+    table = pa.table({name: pa.array(rows, type=pa.list_(pa.string())) for name, rows in lists.items()})
+    return table, found.tokens
 
 
 def read_objects(path: Path, lines: list[str], config: TaggingFilesConfig) -> tuple[Rows, Rows]:
