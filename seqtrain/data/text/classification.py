@@ -21,8 +21,9 @@ from seqtrain.data.cache import cache_directory, cached, digest
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
-from seqtrain.data.tables import read_table, stdin_lines
-from seqtrain.data.text.columns import column
+from seqtrain.data.tables.files import file_type
+from seqtrain.data.tables.reading import Table, read_table, stdin_lines
+from seqtrain.data.text.columns import texts_of
 from seqtrain.data.text.labels import (
     LabelledTexts,
     RawSplit,
@@ -36,7 +37,6 @@ from seqtrain.data.vocabulary import PAD
 from seqtrain.errors import DataError, RunError
 
 if TYPE_CHECKING:
-    import pyarrow
     from tokenizers import Tokenizer
 
 FORMAT = 2  # version of the prepared files; increase it when their format or contents change
@@ -108,8 +108,8 @@ class TextClassification(BucketedDataset):
         """What identifies the source and its contents, as JSON, without reading all of it."""
 
     @abstractmethod
-    def read(self) -> dict[str, RawSplit]:
-        """Read all rows of the source, by split."""
+    def read(self, notes: list[str]) -> dict[str, RawSplit]:
+        """Read all rows of the source, by split; remarks on how they were read are added to ``notes``."""
 
     def prepare(self) -> Path:
         """The directory of prepared arrays: that of the training run, if it exists and fits the options."""
@@ -162,7 +162,7 @@ class TextClassification(BucketedDataset):
             Rows of each split, the class names, and remarks for the user.
         """
         notes: list[str] = []
-        raw = self.read()
+        raw = self.read(notes)
         if self.single_split:
             raw = {"test": raw["train"]}
         elif "train" not in raw and self.vocabulary is None:
@@ -237,13 +237,12 @@ class TextClassification(BucketedDataset):
         return self.splits[split].texts, self.splits[split].labels
 
     @classmethod
-    def read_rows(cls, config: DataConfig, source: str) -> tuple["pyarrow.Table", list[Any], np.ndarray]:
+    def read_rows(cls, config: DataConfig, source: str) -> tuple[Table, list[Any], np.ndarray]:
         """Read a file with a column of texts, or the lines of a txt file or stdin (-); blank texts count as empty."""
         assert isinstance(config, TextClassificationConfig)
-        table = stdin_lines() if source == "-" else read_table(Path(source).expanduser())
-        name = "text" if source == "-" or source.endswith(".txt") else config.text_column
-        values = column(table, name, "data.text_column", source)
-        texts = ["" if value is None else str(value) for value in values]
+        table = stdin_lines() if source == "-" else read_table(Path(source).expanduser(), config)
+        lines = source == "-" or file_type(Path(source)) == ".txt"
+        texts = [text or "" for text in texts_of(table, "text" if lines else config.text_column, config)]
         return table, texts, np.array([text.strip() != "" for text in texts], dtype=bool)
 
     @classmethod

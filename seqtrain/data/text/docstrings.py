@@ -24,7 +24,7 @@ class Docstrings(TextClassification):
         sources = library_sources(Path(sysconfig.get_path("stdlib")))
         return [platform.python_version(), [[name, path.stat().st_size] for name, path in sources]]
 
-    def read(self) -> dict[str, RawSplit]:
+    def read(self, notes: list[str]) -> dict[str, RawSplit]:
         texts, chapters = read_docstrings()
         large = {name for name, count in Counter(chapters).items() if count >= self.config.min_class_size}
         kept = [(text, chapter) for text, chapter in zip(texts, chapters, strict=True) if chapter in large]
