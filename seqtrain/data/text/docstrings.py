@@ -34,7 +34,7 @@ class Docstrings(TextClassification):
                 "docstrings; lower it"
             )
         labels = np.unique([chapter for _, chapter in kept], return_inverse=True)[1]
-        parts = stratified_split(labels, self.config.test_size, self.config.split_seed)
+        parts = stratified_split(labels, self.config.test_size, self.config.split_seed, "data.test_size")
         return {
             split: RawSplit([kept[i][0] for i in rows], [kept[i][1] for i in rows], f"docstrings, {split}")
             for split, rows in zip(("train", "test"), parts, strict=True)
