@@ -13,6 +13,8 @@ from itertools import groupby
 from pathlib import Path
 
 from seqtrain.config.data import TaggingFilesConfig
+from seqtrain.data.tables.files import file_type
+from seqtrain.data.tags.entities import TAG
 from seqtrain.errors import DataError
 
 COMMENT = re.compile(r"#(?:[ \t].*|(?:begin|end) document.*|[\w.:]+ ?= .*)?", re.DOTALL)
@@ -59,9 +61,8 @@ class ColumnFile:
         self.path, self.config, self.tagged, self.notes = path, config, tagged, notes
         texts = list(self.token_texts(lines))
         plain = [text for _, _, text in texts if text[0] != "#"] or [text for _, _, text in texts]
-        suffixes = [suffix.lower() for suffix in path.suffixes]
-        self.by_tabs = ".tsv" in suffixes[-2:] or separated_by_tabs(plain)
-        self.is_conllu = ".conllu" in suffixes[-2:]
+        self.by_tabs = file_type(path) == ".tsv" or separated_by_tabs(plain)
+        self.is_conllu = file_type(path) == ".conllu"
         widths = Counter(len(self.split(text)) for text in plain)
         self.width = max(widths, key=widths.__getitem__, default=0)
         """The number of columns that most lines have."""
@@ -146,7 +147,7 @@ class ColumnFile:
             return
         if TOKEN_HEADER.fullmatch(token) and tag and TAG_HEADER.fullmatch(tag):
             self.leave_out(lambda line: line.cells == first.cells, f"lines with names of columns ({token!r}, {tag!r})")
-        elif self.tagged:
+        elif self.tagged and tag != "O" and not TAG.fullmatch(tag or ""):
             self.notes.append(
                 f"{self.path}: line {first.number}, the first, has the tag {tag!r}, which is on no other line; if the "
                 "line names the columns, remove it"
@@ -160,7 +161,7 @@ class ColumnFile:
         found = {line.number: WORD_NUMBER.fullmatch(line.cells[0]) for line in self.lines}
         whole = sum(bool(match and match[1]) for match in found.values())
         others = {number: match[0] for number, match in found.items() if match and not match[1]}
-        if self.width < 2 or not (self.is_conllu or 2 * whole > len(found)):
+        if self.width < 2 or not self.lines or not (self.is_conllu or 2 * whole >= len(found)):
             return
         if self.config.token_column % self.width == 0:
             if self.is_conllu or self.counts_words():
@@ -194,12 +195,13 @@ class ColumnFile:
         for line in self.lines:
             place, width, tag = f"{self.path}: line {line.number} has", len(line.cells), self.tag(line)
             if width != self.width:
-                if min(columns.values()) < 0 or ("\t" in line.text and not self.by_tabs):
+                tabbed = "\t" in line.text and not self.by_tabs
+                if min(columns.values()) < 0 or tabbed:
                     usual = next((each.number for each in self.lines if len(each.cells) == self.width), line.number)
-                    remedy = "" if self.by_tabs else ", or separate all columns by tabs and count them from the start"
+                    remedy = "separate all columns by tabs" if tabbed else "count columns from the start"
                     raise DataError(
                         f"{place} {width} columns, {separated}, but most lines have {self.width}, such as line "
-                        f"{usual}; {named} may name another column there: correct the line{remedy}"
+                        f"{usual}; {named} may name another column there: correct the line, or {remedy}"
                     )
                 others.append(line.number)
             if not -width <= token_column < width or (self.tagged and tag is None):

@@ -4,12 +4,11 @@ Shapes: B batch, T time, N sentences of a split.
 """
 
 import json
-import logging
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,19 +18,16 @@ from seqtrain.config.base import DataConfig, Targets
 from seqtrain.config.data import TaggingFilesConfig, Truncate
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.data.cache import digest
+from seqtrain.data.locate import SPLITS
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
-from seqtrain.data.tables import stdin_lines
+from seqtrain.data.tables.reading import Table, stdin_lines
+from seqtrain.data.tags.columns import by_blanks
 from seqtrain.data.tags.entities import describe_scheme
-from seqtrain.data.tags.formats import Rows, Sentences, find_files, read_sentences, read_tokens
+from seqtrain.data.tags.formats import Rows, Sentences, find_files, read_sentences, read_tokens, table_of
 from seqtrain.data.vocabulary import PAD, UNKNOWN, by_frequency
 from seqtrain.errors import DataError
-
-if TYPE_CHECKING:
-    import pyarrow
-
-log = logging.getLogger(__name__)
 
 PAD_ID, UNKNOWN_ID = 0, 1  # numbers of PAD and UNKNOWN; tags are padded with 0 too, which is never read
 
@@ -59,14 +55,14 @@ class TaggingFiles(BucketedDataset):
     def __init__(self, config: TaggingFilesConfig, seed: int, trained: Path | None = None, single_split: bool = False):
         self.config, self.seed = config, seed
         self.notes = []
-        files = find_files(config)
+        files = find_files(config, self.notes)
         if single_split:
             files = {"test": files["train"]}
         elif "train" not in files and trained is None:
             raise DataError(
                 f"{config.path}: has no file of split {config.train_split!r} (data.train_split) to train on"
             )
-        splits = {split: read_sentences(path, config, self.notes) for split, path in files.items()}
+        splits = {split: read_sentences(paths, config, self.notes) for split, paths in files.items()}
         if trained is None:
             class_names = find_tags(splits["train"])
         else:
@@ -99,15 +95,18 @@ class TaggingFiles(BucketedDataset):
         self.sizes = {split: len(part.tokens) for split, part in self.sentences.items()}
 
     def finish(self, splits: dict[str, Sentences]) -> dict[str, Sentences]:
-        """Take validation from train if there is none, cut long sentences, and add both to the notes."""
+        """Take the splits that are missing from train, cut long sentences, and add both to the notes.
+
+        Validation is taken from train if there is none, and test if there is train only.
+        """
         limit = self.config.max_length
-        if "train" in splits and "validation" not in splits:
-            stay, apart = set_apart(splits["train"].tags, self.config.validation_size, self.config.split_seed)
-            train = splits["train"]
-            splits = {"train": train.select(stay), "validation": train.select(apart)} | {
-                split: part for split, part in splits.items() if split != "train"
-            }
-            self.notes.append(f"validation: {len(apart)} sentences of train set apart (data.validation_size)")
+        for split in ("test", "validation") if splits.keys() == {"train"} else ("validation",):
+            size, train = getattr(self.config, f"{split}_size"), splits.get("train")
+            if train and split not in splits and size > 0:
+                stay, apart = set_apart(train.tags, size, self.config.split_seed, f"data.{split}_size")
+                splits |= {"train": train.select(stay), split: train.select(apart)}
+                self.notes.append(f"{split}: {len(apart)} sentences of train set apart (data.{split}_size)")
+        splits = {split: splits[split] for split in SPLITS if split in splits}
         if "test" not in splits:
             self.notes.append("test: there is none; scores are on validation")
         for split, part in splits.items():
@@ -157,21 +156,14 @@ class TaggingFiles(BucketedDataset):
         return self.sentences[split].tokens, self.sentences[split].tags
 
     @classmethod
-    def read_rows(cls, config: DataConfig, source: str) -> tuple["pyarrow.Table", list[Any], np.ndarray]:
+    def read_rows(cls, config: DataConfig, source: str) -> tuple[Table, list[Any], np.ndarray]:
         """Read the sentences of a file, without tags; in stdin (-) each line is a sentence, split at blanks."""
-        import pyarrow as pa
-
         assert isinstance(config, TaggingFilesConfig)
         if source == "-":
-            lines = stdin_lines().column("text").to_pylist()
-            table, rows = None, [line.split() for line in lines]
+            rows = [[token for token in by_blanks(line) if token] for line in stdin_lines().values("text")]
+            table = table_of({"tokens": rows}, "input=-")
         else:
-            notes: list[str] = []
-            table, rows = read_tokens(Path(source).expanduser(), config, notes)
-            for note in notes:
-                log.info(note)
-        if table is None:
-            table = pa.table({"tokens": pa.array(rows, type=pa.list_(pa.string()))})
+            table, rows = read_tokens(Path(source).expanduser(), config)
         return table, rows, np.array([len(row) > 0 for row in rows], dtype=bool)
 
     @classmethod
@@ -239,13 +231,14 @@ def check_tags(part: Sentences, class_names: list[str]) -> None:
         )
 
 
-def set_apart(tags: Rows, size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def set_apart(tags: Rows, size: float, seed: int, key: str) -> tuple[np.ndarray, np.ndarray]:
     """Choose sentences at random, except those with a tag that no other remaining sentence has.
 
     Args:
         tags: tags of each sentence.
         size: sentences to choose: a fraction below 1, or a number of sentences.
         seed: seed of the choice.
+        key: the option that gives the size, for the error.
 
     Returns:
         Numbers of the sentences that stay and of those chosen, in ascending order each. Every tag stays in the first.
@@ -253,7 +246,7 @@ def set_apart(tags: Rows, size: float, seed: int) -> tuple[np.ndarray, np.ndarra
     Raises:
         DataError: if no sentence would be chosen, or all.
     """
-    count = round(size * len(tags) if size < 1 else size)
+    count = max(1, round(size * len(tags) if size < 1 else size))
     holders = Counter(tag for row in tags for tag in set(row))  # number of remaining sentences with each tag
     chosen: list[int] = []
     for i in np.random.default_rng(seed).permutation(len(tags)):
@@ -264,8 +257,8 @@ def set_apart(tags: Rows, size: float, seed: int) -> tuple[np.ndarray, np.ndarra
     if not chosen or count >= len(tags):
         share = "all" if count >= len(tags) else "none"
         raise DataError(
-            f"data.validation_size={size:g}: sets {share} of the {len(tags)} sentences apart; give a fraction below "
-            "1, or a number of sentences that leaves every tag in train"
+            f"{key}={size:g}: sets {share} of the {len(tags)} sentences apart; give a fraction below 1, or a number of "
+            "sentences that leaves every tag in train"
         )
     apart = np.sort(np.array(chosen))
     return np.setdiff1d(np.arange(len(tags)), apart, assume_unique=True), apart

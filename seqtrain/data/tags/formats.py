@@ -1,23 +1,23 @@
-"""Read tagged sentences from files of columns (CoNLL) or JSON Lines."""
+"""Read tagged sentences from files of columns (CoNLL), or from tables with lists of tokens and of tags."""
 
-import re
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from seqtrain.config.data import TaggingFilesConfig
-from seqtrain.data.locate import named_files, own_path, wanted_splits
-from seqtrain.data.tables import explain_damage, json_objects, read_table, text_lines, unreadable
+from seqtrain.data.locate import own_path, split_files
+from seqtrain.data.tables.files import file_type, text_lines
+from seqtrain.data.tables.reading import Table, read_table
 from seqtrain.data.tags.columns import ColumnFile, Rows
 from seqtrain.errors import DataError
 
-if TYPE_CHECKING:
-    import pyarrow
-
-SUFFIXES = (".conll", ".txt", ".tsv", ".jsonl")
+COLUMNS = (".conll", ".conllu", ".txt", ".tsv")
+TABLES = (".jsonl", ".json", ".parquet")
+SUFFIXES = (*COLUMNS, *TABLES)
 
 
 @dataclass
@@ -29,11 +29,11 @@ class Sentences:
     tags: Rows
     """Tags of each sentence, one for each token."""
     rows: np.ndarray
-    """Number of each sentence in its file, (N,)."""
+    """Number of each sentence in its file, (N,), counted on over the files of a split."""
     origin: Path
-    """The file, for messages."""
-    layout: str = ""
-    """How the file is written, in words."""
+    """The file, or the folder of several, for messages."""
+    layout: str
+    """How the files are written, in words."""
 
     def select(self, index: Iterable[int]) -> "Sentences":
         """The sentences at ``index``, in that order."""
@@ -47,113 +47,145 @@ class Sentences:
         return Sentences(tokens, tags, self.rows, self.origin, self.layout)
 
 
-def find_files(config: TaggingFilesConfig) -> dict[str, Path]:
-    """File of each split at ``data.path``; a single file is train.
+def find_files(config: TaggingFilesConfig, notes: list[str]) -> dict[str, list[Path]]:
+    """Files of each split at ``data.path``; a single file is train.
 
     Raises:
-        DataError: if there is no file, or a split has two.
+        DataError: if there is no file, or a split is there in two formats.
     """
-    types = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
-    path = own_path(config, f"a {types} file, or a folder")
-    if path.is_file():
-        return {"train": path}
-    named = wanted_splits(config)
-    found = {split: named_files(path, name, SUFFIXES) for split, name in named.items()}
-    files = {split: paths[0] for split, paths in found.items() if paths}
-    if not files:
-        names = " or ".join(map(repr, named.values()))
-        raise DataError(f"{path}: has no file of split {names} (such as {config.train_split}.conll; {types})")
-    return files
+    path = own_path(config, f"a {', '.join(SUFFIXES)} file, or a folder")
+    return {"train": [path]} if path.is_file() else split_files(path, config, SUFFIXES, notes)
 
 
-def read_sentences(path: Path, config: TaggingFilesConfig, notes: list[str]) -> Sentences:
-    """All sentences of a file that have tokens; the number of others is added to ``notes``.
+def read_sentences(paths: list[Path], config: TaggingFilesConfig, notes: list[str]) -> Sentences:
+    """All sentences of the files of a split that have tokens; the number of others is added to ``notes``.
 
     Raises:
-        DataError: if the file cannot be read, is of another type, or holds no sentences.
+        DataError: if a file cannot be read, is of another type, or if they hold no sentences.
     """
-    lines = read_lines(path)
-    if path.suffix == ".jsonl":
-        (tokens, tags), layout = read_objects(path, lines, config), "lists"
-    else:
-        found = ColumnFile(path, lines, config, True, notes)
-        assert found.tags is not None
-        tokens, tags, layout = found.tokens, found.tags, found.layout
+    tokens: Rows = []
+    tags: Rows = []
+    layouts = []
+    for path in paths:
+        words, labels, layout = read_file(path, config, notes)
+        tokens += words
+        tags += labels
+        layouts.append(layout)
+    origin = paths[0] if len(paths) == 1 else paths[0].parent
     rows = np.flatnonzero([len(row) > 0 for row in tokens])
     if not len(rows):
-        raise DataError(f"{path}: holds no sentences; give a file with at least one token and its tag")
+        raise DataError(f"{origin}: holds no sentences; give a file with at least one token and its tag")
     if len(rows) < len(tokens):
-        notes.append(f"{path}: {len(tokens) - len(rows)} rows without tokens dropped")
-    return Sentences([tokens[i] for i in rows], [tags[i] for i in rows], rows, path, layout)
+        notes.append(f"{origin}: {len(tokens) - len(rows)} rows without tokens dropped")
+    kept = [tokens[i] for i in rows], [tags[i] for i in rows]
+    return Sentences(*kept, rows, origin, ", ".join(dict.fromkeys(layouts)))
 
 
-def read_lines(path: Path) -> list[str]:
-    """The lines of a file of tagged sentences; raises DataError if it cannot be read or is of another type."""
-    if path.suffix not in SUFFIXES:
-        raise DataError(f"{path}: files of type {path.suffix or '(none)'} are not read; use {', '.join(SUFFIXES)}")
-    try:
-        content = path.read_bytes()
-        if not content:
-            raise DataError(f"{path}: the file is empty")
-        return text_lines(content)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: {explain_damage(path, error)}") from error
+def read_file(path: Path, config: TaggingFilesConfig, notes: list[str]) -> tuple[Rows, Rows, str]:
+    """Tokens and tags of each sentence of a file, which may be without tokens, and how the file is written."""
+    if is_table(path):
+        table = read_table(path)
+        if not len(table):
+            return [], [], ""
+        tokens = lists_of(table, config.tokens_key, "data.tokens_key", table.values)
+        tags = lists_of(table, config.tags_key, "data.tags_key", lambda name: named(table, name))
+        for i, (words, labels) in enumerate(zip(tokens, tags, strict=True)):
+            for key, row in ((config.tokens_key, words), (config.tags_key, labels)):
+                if row is None:
+                    raise DataError(f"{table.place(i)} has no {key!r}")
+            if len(words) != len(labels):
+                raise DataError(f"{table.place(i)} has {len(words)} tokens but {len(labels)} tags")
+            if not all(labels):
+                raise DataError(f"{table.place(i)} has an empty tag")
+        notes += table.notes
+        return tokens, tags, f"lists of {file_type(path)}"
+    found = ColumnFile(path, text_lines(path), config, True, notes)
+    assert found.tags is not None
+    return found.tokens, found.tags, found.layout
 
 
-def read_tokens(path: Path, config: TaggingFilesConfig, notes: list[str]) -> tuple["pyarrow.Table", Rows]:
-    """Sentences of a file to be tagged, as a table and as lists of tokens.
+def read_tokens(path: Path, config: TaggingFilesConfig) -> tuple[Table, Rows]:
+    """Sentences of a file to be tagged, as a table and as lists of tokens, read by the same rules.
 
-    For jsonl, the table has all columns of the file. For a file of columns, it has ``tokens`` and, if every line has
-    a tag, ``tags``.
+    A table has all columns of its file. That of a file of columns has ``tokens`` and, if every line has a tag,
+    ``tags``.
 
     Raises:
         DataError: if the file cannot be read, or a row lacks the tokens that the options name.
     """
-    import pyarrow as pa
-
-    if path.suffix == ".jsonl":
+    if is_table(path):
         table = read_table(path)
-        if config.tokens_key not in table.column_names:
-            keys = ", ".join(table.column_names)
-            raise DataError(f"{path}: has no key {config.tokens_key!r} (data.tokens_key); its keys: {keys}")
-        rows = table.column(config.tokens_key).to_pylist()
-        for number, row in enumerate(rows, start=1):
-            if row is not None and not (isinstance(row, list) and all(isinstance(token, str) for token in row)):
-                raise DataError(
-                    f"{path}: row {number}: {config.tokens_key!r} (data.tokens_key) is not a list of strings"
-                )
+        rows = lists_of(table, config.tokens_key, "data.tokens_key", table.values)
         return table, [row or [] for row in rows]
-    found = ColumnFile(path, read_lines(path), config, False, notes)
-    notes.append(f"{path}: {found.layout}; tokens are in column {config.token_column}")
-    lists = {"tokens": found.tokens} | ({} if found.tags is None else {"tags": found.tags})
-    table = pa.table({name: pa.array(rows, type=pa.list_(pa.string())) for name, rows in lists.items()})
+    notes: list[str] = []
+    found = ColumnFile(path, text_lines(path), config, False, notes)
+    notes.append(f"{path}: {found.layout}; tokens are in column {config.token_column} (data.token_column)")
+    table = table_of({"tokens": found.tokens} | ({} if found.tags is None else {"tags": found.tags}), str(path))
+    table.notes += notes
     return table, found.tokens
 
 
-def read_objects(path: Path, lines: list[str], config: TaggingFilesConfig) -> tuple[Rows, Rows]:
-    """Tokens and tags of each sentence of a file with one JSON object a line.
+def table_of(lists: dict[str, Rows], origin: str) -> Table:
+    """A table of columns of lists of strings."""
+    import pyarrow as pa
+
+    return Table(pa.table({name: pa.array(rows, type=pa.list_(pa.string())) for name, rows in lists.items()}), origin)
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file is a table, and not a file of columns; raises DataError if it is neither, or is not there."""
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    if file_type(path) not in SUFFIXES:
+        raise DataError(f"{path}: files of type {file_type(path) or '(none)'} are not read; use {', '.join(SUFFIXES)}")
+    return file_type(path) in TABLES
+
+
+def lists_of(table: Table, name: str, key: str, rows: Any) -> Any:
+    """Rows of a column that the option ``key`` names, each a list of strings, or None.
 
     Raises:
-        DataError: for a line that does not hold two lists of strings of equal length.
+        DataError: if there is no such column, or a row is something else; names its line.
     """
-    keys = {"data.tokens_key": config.tokens_key, "data.tags_key": config.tags_key}
-    tokens, tags = [], []
-    for number, row in json_objects(path, lines):
-        place = f"{path}: line {number}"
-        for option, key in keys.items():
-            if key not in row:
-                raise DataError(f"{place} has no {key!r} ({option}); its keys: {', '.join(row) or '(none)'}")
-            if not isinstance(row[key], list) or not all(isinstance(value, str) for value in row[key]):
-                raise DataError(f"{place}: {key!r} ({option}) is not a list of strings")
-        words, labels = row[config.tokens_key], row[config.tags_key]
-        if len(words) != len(labels):
-            raise DataError(f"{place} has {len(words)} tokens but {len(labels)} tags")
-        if not all(labels):
-            raise DataError(f"{place} has an empty tag")
-        if re.search("[\ud800-\udfff]", "".join(words + labels)):  # "\ud83d" alone: JSON allows it, UTF-8 does not
-            raise DataError(f"{place} holds half of a surrogate pair, which is not a character; remove it")
-        tokens.append(words)
-        tags.append(labels)
-    return tokens, tags
+    table.check_column(name, key)
+    found = rows(name)
+    for i, row in enumerate(found):
+        if row is not None and not (isinstance(row, list) and all(isinstance(value, str) for value in row)):
+            raise DataError(f"{table.place(i)}: {name!r} ({key}) is not a list of strings")
+    return found
+
+
+def named(table: Table, name: str) -> list[Any]:
+    """Rows of tags; numbers become the names that `datasets` wrote into the metadata of this very file."""
+    rows = table.values(name)
+    numbers = [isinstance(row, list) and any(isinstance(tag, int) for tag in row) for row in rows]
+    if not any(numbers):
+        return rows
+    names = class_names_of(table, name)
+    first = numbers.index(True)
+    if names is None:
+        raise DataError(
+            f"{table.place(first)}: {name!r} (data.tags_key) holds numbers, and the file does not say which tags they "
+            "stand for; write tags as strings"
+        )
+    known = dict(enumerate(names))
+    for i, row in enumerate(rows):
+        if row is not None and not known.keys() >= set(row):
+            wrong = next(tag for tag in row if tag not in known)
+            raise DataError(
+                f"{table.place(i)}: {name!r} (data.tags_key) holds {wrong!r}, and the file names the tags 0 to "
+                f"{len(names) - 1}"
+            )
+    return [None if row is None else [known[tag] for tag in row] for row in rows]
+
+
+def class_names_of(table: Table, name: str) -> list[str] | None:
+    """Names of the classes in lists of a column, from the metadata that `datasets` writes; None if there are none."""
+    try:
+        feature = json.loads(table.columns.schema.metadata[b"huggingface"])["info"]["features"][name]
+        while "names" not in feature:
+            feature = feature[0] if isinstance(feature, list) else feature["feature"]
+        names = feature["names"]
+    except (ValueError, KeyError, TypeError, IndexError):
+        return None
+    return names if isinstance(names, list) and all(isinstance(each, str) for each in names) else None
