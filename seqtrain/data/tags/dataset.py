@@ -71,7 +71,7 @@ class TaggingFiles(BucketedDataset):
             check_tags(part, class_names)
         layouts = {split: part.layout for split, part in splits.items()}
         if len(set(layouts.values())) == 1:
-            layouts = {"files": next(iter(layouts.values()))}
+            layouts = {"every split": next(iter(layouts.values()))}
         self.notes.append("; ".join(f"{split}: {layout}" for split, layout in layouts.items()))
         self.sentences = self.finish(splits)
         if trained is None:

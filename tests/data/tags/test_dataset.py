@@ -1,6 +1,8 @@
+import gzip
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -112,6 +114,74 @@ def test_every_format_gives_the_same(composed: Compose, tmp_path: Path) -> None:
         assert other.spec == first.spec, name
 
 
+def test_tables_of_lists(composed: Compose, tmp_path: Path) -> None:
+    """Json, compressed jsonl and parquet with strings give what jsonl gives."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    rows = sentences(20)
+    first = dataset(composed, write(tmp_path / "a.jsonl", jsonl(rows)))
+    lines = jsonl(rows).splitlines()
+    (tmp_path / "b.JSONL.gz").write_bytes(gzip.compress("\n\n".join(lines).encode()))
+    write(tmp_path / "c.json", f"[{','.join(lines)}]")
+    parquet.write_table(pa.Table.from_pylist([json.loads(line) for line in lines]), tmp_path / "d.parquet")
+    for name in ("b.JSONL.gz", "c.json", "d.parquet"):
+        other = dataset(composed, tmp_path / name)
+        assert other.fingerprint == first.fingerprint and other.spec == first.spec, name
+
+
+def hub_parquet(
+    path: Path, rows: list[Sentence], names: list[str], feature: str = "feature", known: int | None = None
+) -> None:
+    """Write sentences as the hub does: tags as numbers, the names of all or ``known`` of them in the metadata."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    table = pa.table(
+        {
+            "tokens": [[token for token, _ in row] for row in rows],
+            "ner_tags": [[names.index(tag) for _, tag in row] for row in rows],
+        }
+    )
+    label = {"names": names[:known], "_type": "ClassLabel"}
+    tags: Any = {"feature": label, "_type": "Sequence"} if feature == "feature" else [label]
+    info = {"info": {"features": {"tokens": {"feature": {"dtype": "string"}}, "ner_tags": tags}}}
+    parquet.write_table(table.replace_schema_metadata({"huggingface": json.dumps(info)} if known != 0 else {}), path)
+
+
+def test_numbers_of_tags_have_the_names_of_their_own_file(composed: Compose, tmp_path: Path) -> None:
+    hub_parquet(tmp_path / "train-00000-of-00002.parquet", sentences(6), ["O", "B-PER", "I-PER"])
+    hub_parquet(tmp_path / "train-00001-of-00002.parquet", sentences(6, 6), ["I-PER", "O", "B-PER"], "list")
+    hub_parquet(tmp_path / "validation-00000-of-00001.parquet", sentences(4), ["B-PER", "I-PER", "O"])
+    data = dataset(composed, tmp_path, "data.tags_key=ner_tags", "data.lowercase=false")
+    assert data.spec.class_names == ["B-PER", "I-PER", "O"]
+    assert read_back(data, "train") == dict(enumerate(sentences(12)))
+    assert read_back(data, "validation") == dict(enumerate(sentences(4)))
+    path = tmp_path / "x.parquet"
+    hub_parquet(path, sentences(6), ["O", "B-PER", "I-PER"], known=0)
+    with pytest.raises(
+        DataError, match="x.parquet: row 1: 'ner_tags' .data.tags_key. holds numbers, and the file does"
+    ):
+        dataset(composed, path, "data.tags_key=ner_tags")
+    hub_parquet(path, [*sentences(1), [("a", "X")]], ["O", "B-PER", "X"], known=2)
+    with pytest.raises(DataError, match="x.parquet: row 2: 'ner_tags' .data.tags_key. holds 2, and the file names the"):
+        dataset(composed, path, "data.tags_key=ner_tags")
+
+
+def test_files_of_other_layouts_are_named(composed: Compose, tmp_path: Path) -> None:
+    write(tmp_path / "train.conll", conll([[(f"{token} N", tag) for token, tag in row] for row in sentences(9)]))
+    write(tmp_path / "dev.CONLL", conll(sentences(3)))
+    write(tmp_path / "test.jsonl", jsonl(sentences(3)))
+    write(tmp_path / ".train.txt", "not read\n")
+    notes = dataset(composed, tmp_path).notes
+    assert "files of train: train.conll; validation: dev.CONLL; test: test.jsonl" in notes
+    assert (
+        "train: 3 columns separated by blanks; validation: 2 columns separated by blanks; test: lists of .jsonl"
+        in notes
+    )
+    assert "tags: IOB2, 1 types of entities (PER)" in notes
+
+
 def test_what_stands_between_sentences(composed: Compose, tmp_path: Path) -> None:
     text = (
         "-DOCSTART- -X- O\n\n# id = 1\nAnna N B-PER\n# a remark\nmet N O\n\n \t\n\nTom N B-PER\n"
@@ -131,7 +201,7 @@ def test_what_stands_between_sentences(composed: Compose, tmp_path: Path) -> Non
     assert f"{tmp_path}/a.txt: 2 -DOCSTART- lines left out" in data.notes
     comments = "lines that begin with '#', as comments do, without the columns or tag of a token, left out"
     assert f"{tmp_path}/a.txt: 2 {comments} (the first: line 3)" in data.notes
-    assert "files: 3 columns separated by blanks" in data.notes
+    assert "every split: 3 columns separated by blanks" in data.notes
 
 
 def test_rows_without_tokens_are_dropped_and_counted(composed: Compose, tmp_path: Path) -> None:
