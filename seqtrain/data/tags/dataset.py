@@ -25,7 +25,7 @@ from seqtrain.data.rows.tokens import TokenRows, flatten
 from seqtrain.data.tables.reading import Table, stdin_lines
 from seqtrain.data.tags.columns import by_blanks
 from seqtrain.data.tags.entities import describe_scheme
-from seqtrain.data.tags.formats import Rows, Sentences, find_files, read_sentences, read_tokens, table_of
+from seqtrain.data.tags.formats import Rows, Sentences, find_files, place_of, read_sentences, read_tokens, table_of
 from seqtrain.data.vocabulary import PAD, UNKNOWN, by_frequency
 from seqtrain.errors import DataError
 
@@ -67,8 +67,8 @@ class TaggingFiles(BucketedDataset):
             class_names = find_tags(splits["train"])
         else:
             class_names = json.loads((trained / "data.json").read_text())["spec"]["class_names"]
-        for part in splits.values():
-            check_tags(part, class_names)
+        for split, part in splits.items():
+            check_tags(part, class_names, files[split], config)
         layouts = {split: part.layout for split, part in splits.items()}
         if len(set(layouts.values())) == 1:
             layouts = {"every split": next(iter(layouts.values()))}
@@ -217,18 +217,19 @@ def find_tags(part: Sentences) -> list[str]:
     return names
 
 
-def check_tags(part: Sentences, class_names: list[str]) -> None:
-    """Raise DataError for a tag that is not in ``class_names``."""
-    unknown = Counter(tag for row in part.tags for tag in row)
-    for name in class_names:
-        del unknown[name]
-    if unknown:
-        tag, count = unknown.most_common(1)[0]
-        raise DataError(
-            f"{part.origin}: tag {tag!r} ({count} tokens) is not one of the tags of train "
-            f"({', '.join(class_names[:20])}{', ...' if len(class_names) > 20 else ''}); change these tags, or train "
-            "on data that has them"
-        )
+def check_tags(part: Sentences, class_names: list[str], files: list[Path], config: TaggingFilesConfig) -> None:
+    """Raise DataError, with file and line, for a tag that is not in ``class_names``."""
+    known = set(class_names)
+    for row, tags in zip(part.rows, part.tags, strict=True):
+        if not known.issuperset(tags):
+            token, tag = next((i, tag) for i, tag in enumerate(tags) if tag not in known)
+            count = sum(labels.count(tag) for labels in part.tags)
+            place = place_of(files, config, int(row), token)
+            raise DataError(
+                f"{place}: tag {tag!r} ({count} tokens) is not one of the tags of train "
+                f"({', '.join(class_names[:20])}{', ...' if len(class_names) > 20 else ''}); change these tags, or "
+                "train on data that has them"
+            )
 
 
 def set_apart(tags: Rows, size: float, seed: int, key: str) -> tuple[np.ndarray, np.ndarray]:

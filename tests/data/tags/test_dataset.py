@@ -349,9 +349,9 @@ def test_a_run_s_vocabulary_and_tags_hold_for_other_files(composed: Compose, tmp
     folder.mkdir()
     write(folder / "test.jsonl", other.read_text())
     assert dataset(composed, folder, trained=run).sizes == {"test": 2}  # nothing is learned, so train may be absent
-    write(other, jsonl([[("Oslo", "B-LOC"), ("met", "O")]]))
+    write(other, jsonl([[], [("met", "O")], [("Oslo", "B-LOC"), ("met", "O")]]))
     with pytest.raises(
-        DataError, match=r"other.jsonl: tag 'B-LOC' \(1 tokens\) is not one of the tags of train \(B-PER"
+        DataError, match=r"other.jsonl: line 3: tag 'B-LOC' \(1 tokens\) is not one of the tags of train \(B-PER"
     ):
         dataset(composed, other, trained=run, single_split=True)
 
@@ -403,10 +403,10 @@ def test_bad_files(composed: Compose, tmp_path: Path, name: str, content: bytes,
         ({"dat.conll": GOOD}, "has no file of split 'train' or 'validation' or 'test' .such as train.conll"),
         ({"test.conll": GOOD}, r"has no file of split 'train' \(data.train_split\) to train on"),
         (
-            {"train.conll": GOOD, "test.txt": "Oslo B-LOC\n"},
-            r"test.txt: tag 'B-LOC' \(1 tokens\) is not one of the tags",
+            {"train.conll": GOOD, "test.txt": "met O\n\nmet O\n# 1\nOslo B-LOC\n"},
+            r"test.txt: line 5: tag 'B-LOC' \(1 tokens\) is not one of the tags",
         ),
-        ({"train.conll": GOOD, "validation.txt": "Oslo B-LOC\n"}, "validation.txt: tag 'B-LOC'"),
+        ({"train.conll": GOOD, "validation.txt": "Oslo B-LOC\n"}, "validation.txt: line 1: tag 'B-LOC'"),
     ],
 )
 def test_bad_folders(composed: Compose, tmp_path: Path, files: dict[str, str], message: str) -> None:
