@@ -4,6 +4,7 @@ Shapes: B batch, T time, N sentences of a split.
 """
 
 import json
+import logging
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,8 @@ from seqtrain.data.tags.entities import describe_scheme
 from seqtrain.data.tags.formats import Rows, Sentences, find_files, place_of, read_sentences, read_tokens, table_of
 from seqtrain.data.vocabulary import PAD, UNKNOWN, by_frequency
 from seqtrain.errors import DataError
+
+log = logging.getLogger(__name__)
 
 PAD_ID, UNKNOWN_ID = 0, 1  # numbers of PAD and UNKNOWN; tags are padded with 0 too, which is never read
 
@@ -80,6 +83,8 @@ class TaggingFiles(BucketedDataset):
             self.vocabulary = Tokenizer.from_str((trained / "tokenizer.json").read_text()).get_vocab()
         self.tokens = {split: self.token_rows(part.tokens) for split, part in self.sentences.items()}
         self.tags = {split: self.tag_rows(part.tags, class_names) for split, part in self.sentences.items()}
+        for split, rows in self.tokens.items():
+            self.notes += unknown_notes(split, rows)
         counted = next(iter(self.tags.values())).tokens  # of train, if there is one
         if trained is None:
             scheme = describe_scheme(class_names, self.tags["train"].tokens, self.tags["train"].lengths)
@@ -147,6 +152,9 @@ class TaggingFiles(BucketedDataset):
     def source_rows(self, split: str) -> np.ndarray:
         return self.sentences[split].rows
 
+    def token_names(self) -> list[str]:
+        return list(self.vocabulary)
+
     def examples(self, split: str, count: int) -> tuple[Batch, list[list[str]]]:
         chosen = np.unique(np.linspace(0, self.sizes[split] - 1, count).astype(int))
         return self.batch(split, chosen), [self.sentences[split].tokens[i] for i in chosen]
@@ -175,6 +183,8 @@ class TaggingFiles(BucketedDataset):
                 raise DataError(f"sentence {number}: must be a list of tokens, at least one")
         vocabulary = Tokenizer.from_str((directory / "tokenizer.json").read_text()).get_vocab()
         tokens = numbered(rows, vocabulary, config, max(map(len, rows)))
+        for note in unknown_notes("new sentences", tokens):
+            log.warning(note)
         for index in sorted_batches(tokens.lengths, config.eval_batch_tokens):
             inputs, lengths = tokens.gather(index, PAD_ID)
             yield Batch(inputs, torch.zeros_like(inputs), lengths, index, num_tokens=int(lengths.sum()))
@@ -207,6 +217,16 @@ def numbered(
     """Numbers of the tokens of rows, cut to a length."""
     numbers = [[vocabulary.get(word(token, config), UNKNOWN_ID) for token in row] for row in rows]
     return TokenRows(*flatten([numbers], len(vocabulary)), length, Truncate.head)
+
+
+def unknown_notes(name: str, rows: TokenRows) -> list[str]:
+    """A remark, as a list of one, if most tokens of a split are unknown; else an empty list."""
+    share = float(np.mean(rows.tokens == UNKNOWN_ID))
+    return (
+        [f"{name}: {share:.0%} of the tokens are unknown words (data.min_count, data.vocab_size)"]
+        if share > 0.5
+        else []
+    )
 
 
 def find_tags(part: Sentences) -> list[str]:

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from tokenizers import Tokenizer
+from torch import nn
 
 from seqtrain.commands.build import build_data
 from seqtrain.config.root import Config
 from seqtrain.data.tags.dataset import TaggingFiles, set_apart
 from seqtrain.errors import ConfigError, DataError
+from seqtrain.models.pretrained import load_vectors
 
 Compose = Callable[..., Config]
 Sentence = list[tuple[str, str]]
@@ -293,6 +295,29 @@ def test_vocabulary(composed: Compose, tmp_path: Path) -> None:
     saved = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
     assert saved.get_vocab() == data.vocabulary
     assert saved.encode("A new E\u0301").ids == [2, 1, 8]
+
+
+def test_a_note_where_most_words_are_unknown(
+    composed: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path / "train.conll", conll(sentences(6)))
+    write(tmp_path / "validation.conll", conll([[("Zoe", "B-PER"), ("saw", "O"), ("met", "O")]]))
+    data = dataset(composed, tmp_path)
+    message = "67% of the tokens are unknown words (data.min_count, data.vocab_size)"
+    assert [note for note in data.notes if "unknown" in note] == [f"validation: {message}"]
+    data.save(tmp_path)
+    list(TaggingFiles.new_batches(data.config, tmp_path, [["Anna", "met"]]))
+    assert not caplog.records
+    list(TaggingFiles.new_batches(data.config, tmp_path, [["Zoe", "saw", "met"]]))
+    assert [record.getMessage() for record in caplog.records] == [f"new sentences: {message}"]
+
+
+def test_vectors_of_words_are_loaded(composed: Compose, tmp_path: Path) -> None:
+    names = dataset(composed, write(tmp_path / "a.conll", conll(sentences(20)))).token_names()
+    write(tmp_path / "v.txt", "\ufeffmet 1 2\nanna 3 4\n")
+    embedding = nn.Embedding(len(names), 2, padding_idx=0)
+    assert load_vectors(embedding, names, str(tmp_path / "v.txt")) == 2
+    assert embedding.weight[[names.index("met"), names.index("anna")]].tolist() == [[1, 2], [3, 4]]
 
 
 def test_long_sentences_are_cut_and_reported(composed: Compose, tmp_path: Path) -> None:
