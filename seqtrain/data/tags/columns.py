@@ -207,10 +207,11 @@ class ColumnFile:
         for line in self.lines:
             width, tag = len(line.cells), self.tag(line)
             if width != self.width:
-                tabbed = "\t" in line.text and not self.by_tabs
-                if min(columns.values()) < 0 or tabbed:
+                # Without tags, a blank may also be one inside a token.
+                unsure = not self.by_tabs and ("\t" in line.text or not self.tagged)
+                if min(columns.values()) < 0 or unsure:
                     usual = next((each.number for each in self.lines if len(each.cells) == self.width), line.number)
-                    remedy = "separate all columns by tabs" if tabbed else "count columns from the start"
+                    remedy = "separate all columns by tabs" if unsure else "count columns from the start"
                     raise wrong(
                         line,
                         f"{width} columns, {separated}, but most lines have {self.width}, such as line {usual}; "

@@ -78,7 +78,8 @@ def test_other_numbers_of_columns(tmp_path: Path) -> None:
     )
     assert refusal(tmp_path / "a.conll", text).startswith(message)
     assert refusal(tmp_path / "a.conll", text, config(-3, 1)).startswith(message.split(";")[0])
-    tokens, tags, notes = read(tmp_path / "a.conll", text.replace("sees X\n", "sees X y z\n"), config(0, 1))
+    tabbed = text.replace("sees X\n", "sees X y z\n").replace(" ", "\t")
+    tokens, tags, notes = read(tmp_path / "a.conll", tabbed, config(0, 1))
     assert tags == [["X", "X"], ["X", "X", "X"]]
     assert notes == [
         "2 lines do not have 3 columns, as most have, but those of data.token_column=0 and data.tag_column=1 "
@@ -174,9 +175,12 @@ def test_files_of_tokens_alone_are_predicted(tmp_path: Path) -> None:
     assert tokens == [["token", "Bo"]] and table.notes[0] == (
         f"{path}: line 1, the first, may be the name of a column (token); if the line names the columns, remove it"
     )
-    path.write_text("Bo O\nmet\n\nYe P\n")  # the tags of a part of the tokens are not carried through
+    path.write_text("New York\nis\n\nYe\n")  # one token each, or are some of them tags?
+    with pytest.raises(DataError, match=r"line 1 has 2 columns, separated by blanks, but most lines have 1, such as"):
+        read_tokens(path, config())
+    path.write_text("Bo\tO\nmet\n\nYe\tP\nAnn\tO\n")  # the tags of a part of the tokens are not carried through
     table, tokens = read_tokens(path, config())
-    assert tokens == [["Bo", "met"], ["Ye"]] and table.names == ["tokens"]
+    assert tokens == [["Bo", "met"], ["Ye", "Ann"]] and table.names == ["tokens"]
     assert table.notes[0] == (
         f"{path}: 1 lines do not have 2 columns, as most have, but those of data.token_column=0 (the first: line 2)"
     )
