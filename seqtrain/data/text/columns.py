@@ -1,14 +1,13 @@
 """Labelled texts from files: the files of each split, and their text and label columns."""
 
 import json
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from seqtrain.config.data import HubTextConfig, TextClassificationConfig
 from seqtrain.data.locate import file_digest, find_path, split_files, wanted_splits
 from seqtrain.data.tables import read_table
-from seqtrain.data.text.labels import RawSplit
+from seqtrain.data.text.labels import RawTexts
 from seqtrain.errors import DataError
 
 if TYPE_CHECKING:
@@ -42,18 +41,11 @@ def identify_files(files: dict[str, list[Path]]) -> dict[str, list[str]]:
     return {split: [file_digest(path) for path in paths] for split, paths in files.items()}
 
 
-def read_files(files: dict[str, list[Path]], config: TextClassificationConfig) -> dict[str, RawSplit]:
-    """Read the text and label columns of every split."""
-    raw = {}
-    for split, paths in files.items():
-        parts = [from_table(read_table(path), config, str(path)) for path in paths]
-        raw[split] = RawSplit(
-            [text for part in parts for text in part.texts],
-            [label for part in parts for label in part.labels],
-            str(paths[0] if len(paths) == 1 else paths[0].parent),
-            parts[0].class_names,
-        )
-    return raw
+def read_files(files: dict[str, list[Path]], config: TextClassificationConfig) -> dict[str, list[RawTexts]]:
+    """Read the text and label columns of every file, by split."""
+    return {
+        split: [from_table(read_table(path), config, str(path)) for path in paths] for split, paths in files.items()
+    }
 
 
 def column(table: "pyarrow.Table", name: str, key: str, origin: str) -> list[Any]:
@@ -63,25 +55,48 @@ def column(table: "pyarrow.Table", name: str, key: str, origin: str) -> list[Any
     return table.column(name).to_pylist()
 
 
-def from_table(
-    table: "pyarrow.Table", config: TextClassificationConfig, origin: str, class_names: list[str] | None = None
-) -> RawSplit:
-    """The text and label columns of a table.
-
-    Class names are those of the config, else ``class_names``, else those that `datasets` wrote into the metadata.
-    """
+def from_table(table: "pyarrow.Table", config: TextClassificationConfig, origin: str) -> RawTexts:
+    """The text and label columns of a table, with the class names that its metadata store."""
     texts = column(table, config.text_column, "data.text_column", origin)
     labels = column(table, config.label_column, "data.label_column", origin)
     if any(text is not None and not isinstance(text, str) for text in texts):
         raise DataError(f"{origin}: column {config.text_column!r} (data.text_column) holds values that are not text")
-    metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
-    feature = metadata.get("info", {}).get("features", {}).get(config.label_column, {})
-    names = config.class_names or class_names or feature.get("names")
-    return RawSplit(texts, [plain_label(label) for label in labels], origin, names)
+    notes: list[str] = []
+    names = stored_names(table.schema, config.label_column, origin, notes)
+    return RawTexts(texts, labels, origin, names, notes=notes)
 
 
-def plain_label(label: Any) -> str | int | None:
-    """A label as a string or an integer: 2.0 becomes 2, and NaN becomes None."""
-    if isinstance(label, float):
-        return None if math.isnan(label) else int(label) if label.is_integer() else str(label)
-    return label if label is None or isinstance(label, int) else str(label)
+def stored_names(schema: "pyarrow.Schema", name: str, origin: str, notes: list[str]) -> list[str] | None:
+    """The names that `datasets` stored in a file for the numbers in a column of labels; None if there are none.
+
+    Metadata that cannot be read, or that do not describe the column, are ignored; ``notes`` says so.
+    """
+    stored = (schema.metadata or {}).get(b"huggingface")
+    if stored is None:
+        return None
+    try:
+        features = json.loads(stored)["info"]["features"]
+        feature = features.get(name, {})
+        while isinstance(feature, list) or "feature" in feature:  # a list of labels, as old and new versions write it
+            feature = feature[0] if isinstance(feature, list) else feature["feature"]
+        is_class = feature.get("_type", "ClassLabel") == "ClassLabel" and "names" in feature
+        names = feature["names"] if is_class else None
+        if names is not None and not (isinstance(names, list) and names and all(isinstance(n, str) for n in names)):
+            raise ValueError(f"names of classes {names!r}")
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}"[:200]
+        notes.append(f"{origin}: its metadata of the hub cannot be read and are ignored ({' '.join(reason.split())})")
+        return None
+    if names is not None and not holds_numbers(schema.field(name).type):
+        notes.append(f"{origin}: its metadata name classes of column {name!r}, which has no numbers; they are ignored")
+        return None
+    return names
+
+
+def holds_numbers(kind: "pyarrow.DataType") -> bool:
+    """Whether values of a type are numbers, or lists of numbers."""
+    import pyarrow as pa
+
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        kind = kind.value_type
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind)

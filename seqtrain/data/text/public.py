@@ -7,7 +7,7 @@ from seqtrain.data.hub import load_from_hub
 from seqtrain.data.locate import wanted_splits
 from seqtrain.data.text.classification import TextClassification
 from seqtrain.data.text.columns import find_files, from_table, identify_files, read_files
-from seqtrain.data.text.labels import RawSplit
+from seqtrain.data.text.labels import RawTexts
 
 
 class HubText(TextClassification):
@@ -19,17 +19,18 @@ class HubText(TextClassification):
         config, files = self.config, find_files(self.config)
         return identify_files(files) if files else ["hub", config.hub, config.hub_subset, config.revision]
 
-    def read(self) -> dict[str, RawSplit]:
+    def read(self) -> dict[str, list[RawTexts]]:
         files = find_files(self.config)
         return read_files(files, self.config) if files else read_hub(self.config)
 
 
-def read_hub(config: HubTextConfig) -> dict[str, RawSplit]:
+def read_hub(config: HubTextConfig) -> dict[str, list[RawTexts]]:
     """Texts and labels of the wanted splits of a dataset on the hub."""
     loaded = load_from_hub(config)
     raw = {}
     for split, name in wanted_splits(config).items():
         if name in loaded:
-            names = getattr(loaded[name].features.get(config.label_column), "names", None)
-            raw[split] = from_table(loaded[name].data.table, config, f"{config.hub}, split {name}", names)
+            features = loaded[name].features.arrow_schema.metadata
+            table = loaded[name].data.table.replace_schema_metadata(features)
+            raw[split] = [from_table(table, config, f"{config.hub}, split {name}")]
     return raw

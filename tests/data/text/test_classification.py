@@ -120,7 +120,7 @@ def test_without_test_it_says_so(small: Compose, tmp_path: Path) -> None:
     ("train", "test", "message"),
     [
         ([("a text", "pos")] * 20, None, "one label 'pos'"),
-        (GOOD, [("what", "maybe")], "test.csv: label 'maybe'"),
+        (GOOD, [("what", "maybe")], "test.csv: row 1: label 'maybe'"),
         ([("", "pos")], None, "none of its 1 rows can be used"),
         ([], None, "has no rows"),
     ],
