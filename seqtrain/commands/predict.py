@@ -73,9 +73,10 @@ def predict(
     """
     check_choice("checkpoint", checkpoint, ("best", "last"))
     check_changes(saved, config)
-    predictor = predictor_class(config)
-    check_output(output, predictor.suffixes)
-    table = predictor(trained(config, run, checkpoint)[0]).table(source)
-    write_table(table, output)
+    kind = predictor_class(config)
+    check_output(output, kind.suffixes)
+    predictor = kind(trained(config, run, checkpoint)[0])
+    table = predictor.table(source)
+    write_table(predictor.without_lists(table) if Path(output).suffix in (".csv", ".tsv") else table, output)
     if output != "-":
         log.info("%s: %d rows", output, table.num_rows)

@@ -8,22 +8,43 @@ from seqtrain.config.base import TaskConfig, require
 from seqtrain.config.options import Affects, option
 
 
+def check_weights(weights: Any, key: str) -> None:
+    """Raise ConfigError unless weights are ``none``, ``balanced``, or numbers above 0 as a list or by class name."""
+    numbers = list(weights.values()) if isinstance(weights, dict) else weights
+    listed = isinstance(numbers, list) and all(
+        isinstance(w, int | float) and not isinstance(w, bool) and w > 0 for w in numbers
+    )
+    require(weights in ("none", "balanced") or (listed and len(numbers) > 0), f"{key}.class_weights", weights,
+            "none, balanced, or a number above 0 for each class, as a list or as {name: number}")  # fmt: skip
+
+
 @dataclass
 class ClassificationConfig(TaskConfig):
     """One label per sequence."""
 
     class_weights: Any = "none"
-    """Weight of each class in the training loss: ``none``, ``balanced`` (inverse frequency in train) or a list."""
+    """Weight of each class in the training loss: ``none``, ``balanced`` (inverse frequency in train), a list, or
+    numbers by class name as ``{neg: 1, pos: 2}``."""
     label_smoothing: float = 0.0
     """Share of the target's probability that the training loss spreads evenly over all classes."""
 
     def check(self, key: str) -> None:
-        weights = self.class_weights
-        listed = isinstance(weights, list) and all(
-            isinstance(w, int | float) and not isinstance(w, bool) and w > 0 for w in weights
-        )
-        require(weights in ("none", "balanced") or (listed and weights), f"{key}.class_weights", weights,
-                "none, balanced, or a list with one number above 0 per class")  # fmt: skip
+        check_weights(self.class_weights, key)
+        require(0 <= self.label_smoothing < 1, f"{key}.label_smoothing", self.label_smoothing, "in [0, 1)")
+
+
+@dataclass
+class MultilabelConfig(TaskConfig):
+    """A set of labels per sequence, which may be empty."""
+
+    class_weights: Any = "none"
+    """Weight of the rows that have a label, in the part of the training loss on this label: ``none``, ``balanced``
+    (rows without it by rows with it, in train), a list, or numbers by class name as ``{neg: 1, pos: 2}``."""
+    label_smoothing: float = 0.0
+    """Share of each target, 0 or 1, that the training loss replaces by one half."""
+
+    def check(self, key: str) -> None:
+        check_weights(self.class_weights, key)
         require(0 <= self.label_smoothing < 1, f"{key}.label_smoothing", self.label_smoothing, "in [0, 1)")
 
 

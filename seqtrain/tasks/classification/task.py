@@ -17,10 +17,10 @@ from seqtrain.config.task import ClassificationConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import cached
 from seqtrain.data.text.classification import TextClassification
-from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import recorded_weights
 from seqtrain.tasks.base import Evaluation, Meter, Task, linear_head
 from seqtrain.tasks.classification.metrics import classification_metrics
+from seqtrain.tasks.classification.weights import class_weights
 from seqtrain.tasks.stored_baselines import read_baselines, write_baselines
 
 if TYPE_CHECKING:
@@ -79,17 +79,8 @@ class Classification(Task):
         self.class_names = spec.class_names
         self.label_smoothing = config.label_smoothing
         counts = torch.tensor(spec.class_counts, dtype=torch.float)
-        if config.class_weights == "none":
-            self.class_weights = torch.ones_like(counts)
-        elif config.class_weights == "balanced":
-            self.class_weights = counts.sum() / (len(counts) * counts.clamp(min=1))
-        else:
-            self.class_weights = torch.tensor(config.class_weights, dtype=torch.float)
-        if len(self.class_weights) != len(self.class_names):
-            raise ConfigError(
-                f"task.class_weights={config.class_weights}: must have one weight for each of the "
-                f"{len(self.class_names)} classes ({', '.join(self.class_names)})"
-            )
+        balanced = counts.sum() / (len(counts) * counts.clamp(min=1))
+        self.class_weights = class_weights(config.class_weights, self.class_names, balanced)
 
     def build_head(self, model: nn.Module) -> nn.Module:
         return linear_head(model, len(self.class_names))
