@@ -31,7 +31,8 @@ def class_weights(value: Any, class_names: list[str], balanced: Tensor) -> Tenso
         return by_name(value, class_names)
     if len(value) != len(class_names):
         raise ConfigError(
-            f"task.class_weights={value}: must have one weight for each of the {len(class_names)} classes ({', '.join(class_names)})"
+            f"task.class_weights={value}: must have one weight for each of the {len(class_names)} classes "
+            f"({', '.join(class_names)})"
         )
     return torch.tensor(value, dtype=torch.float)
 

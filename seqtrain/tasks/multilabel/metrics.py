@@ -94,8 +94,8 @@ def average_precision(scores: Floats, true: Bools) -> float:
 def cumulative(scores: Floats, true: Bools) -> tuple[Floats, Floats, Floats]:
     """The different scores, from high to low, and how many true rows and rows in all have at least that score."""
     different, inverse, counts = np.unique(-scores, return_inverse=True, return_counts=True)
-    hits = np.cumsum(np.bincount(inverse, true, len(different)))
-    return -different, hits, np.cumsum(counts).astype(np.float64)
+    hits = np.bincount(inverse, true, len(different))
+    return -different, np.cumsum(hits, dtype=np.float64), np.cumsum(counts, dtype=np.float64)
 
 
 def aurocs(probabilities: Floats, targets: Bools) -> Floats:
