@@ -220,13 +220,13 @@ def test_resume_lengthens_a_run_and_keeps_its_curves(small: Compose, tmp_path: P
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
 def test_predict_keeps_columns_and_agrees_with_evaluation(finished: Finished, tmp_path: Path, suffix: str) -> None:
-    from seqtrain.data.tables import read_table
+    from seqtrain.data.tables.reading import read_table
 
     config, run = finished
     source = tmp_path / "new.csv"
     source.write_text("id,text\n7,a good film\n8,\n9,a bad plot\n")
     predict(config, config, run, str(source), str(tmp_path / f"out.{suffix}"))
-    rows = read_table(tmp_path / f"out.{suffix}").to_pylist()
+    rows = read_table(tmp_path / f"out.{suffix}").columns.to_pylist()
     assert [list(row) for row in rows] == [["id", "text", "prediction", "p_neg", "p_pos"]] * 3
     assert [str(row["id"]) for row in rows] == ["7", "8", "9"]
     assert rows[1]["prediction"] is None and rows[1]["p_neg"] is None

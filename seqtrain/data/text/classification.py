@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import logging
 import shutil
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -16,24 +17,29 @@ import torch
 from seqtrain.config.base import DataConfig, Targets, require
 from seqtrain.config.data import TextClassificationConfig
 from seqtrain.config.options import preparing
+from seqtrain.config.tables import SEPARATORS
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.data.cache import cache_directory, cached, digest
+from seqtrain.data.locate import SPLITS
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
-from seqtrain.data.tables import read_table, stdin_lines
+from seqtrain.data.tables.files import file_type
+from seqtrain.data.tables.reading import Table, read_table, stdin_lines
 from seqtrain.data.text.class_names import ClassNames, TrainedClasses
-from seqtrain.data.text.columns import column
+from seqtrain.data.text.columns import texts_of
 from seqtrain.data.text.label_sets import label_sets, multilabel_split
 from seqtrain.data.text.labelled import check_classes, class_counts, joined, origin_of, usable_rows
 from seqtrain.data.text.labels import LabelledTexts, Labels, RawTexts, one_label, stratified_split
-from seqtrain.data.vocabulary import PAD
+from seqtrain.data.vocabulary import PAD, UNKNOWN
 from seqtrain.errors import DataError, RunError
 
 if TYPE_CHECKING:
-    import pyarrow
     from tokenizers import Tokenizer
 
+log = logging.getLogger(__name__)
+
+MOST = 0.5  # share of unknown tokens above which there is a remark
 FORMAT = 3  # version of the prepared files; increase it when their format or contents change
 
 
@@ -108,8 +114,8 @@ class TextClassification(BucketedDataset):
         """What identifies the source and its contents, as JSON, without reading all of it."""
 
     @abstractmethod
-    def read(self) -> dict[str, list[RawTexts]]:
-        """Read all rows of the files of each split."""
+    def read(self, notes: list[str]) -> dict[str, list[RawTexts]]:
+        """Read all rows of the files of each split; remarks on how they were read are added to ``notes``."""
 
     def prepare(self) -> Path:
         """The directory of prepared arrays: that of the training run, if it exists and fits the options."""
@@ -136,6 +142,7 @@ class TextClassification(BucketedDataset):
             tokenizer = Tokenizer.from_str(self.vocabulary.tokenizer)
         for split, part in splits.items():
             tokens, offsets = flatten(encode(tokenizer, part.texts), tokenizer.get_vocab_size())
+            notes += unknown_notes(split, tokens, tokenizer)
             arrays = {"tokens": tokens, "offsets": offsets, "labels": part.labels, "rows": part.rows}
             for name, array in arrays.items():
                 np.save(directory / f"{split}.{name}.npy", array)
@@ -165,7 +172,7 @@ class TextClassification(BucketedDataset):
             Rows of each split, the classes, and remarks for the user.
         """
         notes: list[str] = []
-        raw = self.read()
+        raw = self.read(notes)
         if self.single_split:
             raw = {"test": raw["train"]}
         elif "train" not in raw and self.vocabulary is None:
@@ -180,18 +187,15 @@ class TextClassification(BucketedDataset):
         if "train" not in splits:
             return splits, classes, notes
         check_classes(splits, classes, origin_of(raw["train"]), notes)
-        train = splits["train"]
-        if "validation" not in splits:
-            size, seed = self.config.validation_size, self.config.split_seed
-            if self.multilabel:
-                stay, apart = multilabel_split(train.labels, size, seed, "data.validation_size")
-            else:
-                stay, apart = stratified_split(train.labels, size, seed)
-            splits = {"train": train.select(stay), "validation": train.select(apart)} | {
-                split: part for split, part in splits.items() if split != "train"
-            }
-            how = "at random" if self.multilabel else "stratified by class"
-            notes.append(f"validation: {len(apart)} rows of train set apart (data.validation_size), {how}")
+        divide, how = (multilabel_split, "at random") if self.multilabel else (stratified_split, "stratified by class")
+        for split in ("test", "validation") if len(splits) == 1 else ("validation",):
+            size = getattr(self.config, f"{split}_size")
+            if split not in splits and size > 0:
+                key = f"data.{split}_size"
+                stay, apart = divide(splits["train"].labels, size, self.config.split_seed, key)
+                splits |= {"train": splits["train"].select(stay), split: splits["train"].select(apart)}
+                notes.append(f"{split}: {len(apart):,} rows of train set apart ({key}), {how}")
+        splits = {split: splits[split] for split in SPLITS if split in splits}
         if "test" not in splits:
             notes.append("test: the source has none with labels; scores are on validation")
         held_out = {text for split, part in splits.items() if split != "train" for text in part.texts}
@@ -202,7 +206,11 @@ class TextClassification(BucketedDataset):
 
     def labels_of(self, raw: RawTexts) -> Labels:
         """The labels of the rows of a source."""
-        return label_sets(raw, self.config.label_separator) if self.multilabel else one_label(raw)
+        missing = self.config.missing_values
+        if not self.multilabel:
+            return one_label(raw, missing)
+        separator = self.config.label_separator
+        return label_sets(raw, separator and SEPARATORS.get(separator, separator), missing)
 
     def batch(self, split: str, rows: np.ndarray) -> Batch:
         """A batch of the rows with these numbers."""
@@ -243,13 +251,12 @@ class TextClassification(BucketedDataset):
         return self.splits[split].texts, self.splits[split].labels
 
     @classmethod
-    def read_rows(cls, config: DataConfig, source: str) -> tuple["pyarrow.Table", list[Any], np.ndarray]:
+    def read_rows(cls, config: DataConfig, source: str) -> tuple[Table, list[Any], np.ndarray]:
         """Read a file with a column of texts, or the lines of a txt file or stdin (-); blank texts count as empty."""
         assert isinstance(config, TextClassificationConfig)
-        table = stdin_lines() if source == "-" else read_table(Path(source).expanduser())
-        name = "text" if source == "-" or source.endswith(".txt") else config.text_column
-        values = column(table, name, "data.text_column", source)
-        texts = ["" if value is None else str(value) for value in values]
+        table = stdin_lines() if source == "-" else read_table(Path(source).expanduser(), config)
+        lines = source == "-" or file_type(Path(source)) == ".txt"
+        texts = [text or "" for text in texts_of(table, "text" if lines else config.text_column, config)]
         return table, texts, np.array([text.strip() != "" for text in texts], dtype=bool)
 
     @classmethod
@@ -286,11 +293,24 @@ def text_batches(config: TextClassificationConfig, tokenizer: "Tokenizer", texts
     from seqtrain.data.text.tokenizer import encode
 
     tokens, offsets = flatten(encode(tokenizer, texts), tokenizer.get_vocab_size())
+    for note in unknown_notes("new texts", tokens, tokenizer):
+        log.warning(note)
     table = TokenRows(tokens, offsets, config.max_length, config.truncate)
     pad_id = tokenizer.token_to_id(PAD) or 0
     for rows in sorted_batches(table.lengths, config.eval_batch_tokens):
         inputs, lengths = table.gather(rows, pad_id)
         yield Batch(inputs, torch.zeros(len(rows), dtype=torch.long), lengths, rows, num_tokens=int(lengths.sum()))
+
+
+def unknown_notes(name: str, tokens: np.ndarray, tokenizer: "Tokenizer") -> list[str]:
+    """A remark, as a list of one, if most tokens of a split are unknown; else an empty list."""
+    share = float(np.mean(tokens == tokenizer.token_to_id(UNKNOWN))) if len(tokens) else 0.0
+    if share <= MOST:
+        return []
+    return [
+        f"{name}: {share:.0%} of the tokens are unknown, because train has them less than data.min_count times; for "
+        "texts without blanks between words, train with data.tokenizer=char or bpe"
+    ]
 
 
 def fingerprint(splits: dict[str, LabelledTexts]) -> str:

@@ -28,7 +28,7 @@ def usable_rows(
     Args:
         files: the files of the split.
         labels_of: reads the labels of a file.
-        notes: gets the notes of the files, and how many other rows there are.
+        notes: gets the number of other rows.
 
     Raises:
         DataError: if no row is left.
@@ -36,7 +36,6 @@ def usable_rows(
     columns = []
     num_rows = no_text = no_label = 0
     for raw in files:
-        notes += raw.notes
         labels = labels_of(raw)
         has_text = np.array([text is not None and text.strip() != "" for text in raw.texts], dtype=bool)
         kept = has_text & labels.known
