@@ -44,7 +44,8 @@ class TextClassificationConfig(TableConfig):
     label_column: str = option("label", Affects.rows)
     """Column that holds the label, or with ``task=multilabel`` the labels: names of classes, or their numbers."""
     label_separator: str | None = option(None, Affects.rows)
-    """With ``task=multilabel``: what separates the labels of a row, for example ``|``; null if they are lists."""
+    """With ``task=multilabel``: what separates the labels of a row: ``pipe``, ``semicolon``, ``comma`` or any other
+    string; null if they are lists."""
     class_names: list[str] | None = option(None, Affects.rows)
     """Names of the classes, in order; null takes the names stored in the files, else the labels themselves."""
     labels_as: LabelsAs | None = option(None, Affects.rows)

@@ -15,7 +15,7 @@ def check_weights(weights: Any, key: str) -> None:
         isinstance(w, int | float) and not isinstance(w, bool) and w > 0 for w in numbers
     )
     require(weights in ("none", "balanced") or (listed and len(numbers) > 0), f"{key}.class_weights", weights,
-            "none, balanced, or a number above 0 for each class, as a list or as {name: number}")  # fmt: skip
+            "none, balanced, or a list or {name: number} with one number above 0 per class")  # fmt: skip
 
 
 @dataclass

@@ -69,7 +69,7 @@ class ClassNames:
         config: TextClassificationConfig,
         trained: TrainedClasses | None = None,
     ):
-        self.given, self.asked, self.trained = config.class_names, config.labels_as, trained
+        self.given, self.asked, self.trained = config.class_names or None, config.labels_as, trained
         every = list(chain.from_iterable(columns.values()))
         self.stored = {tuple(column.raw.class_names): column.raw.origin for column in every if column.raw.class_names}
         check_names(self.given or [], "data.class_names")

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from seqtrain.config.tables import SEPARATORS
 from seqtrain.data.text.labels import Labels, RawTexts, check_types, label_texts, no_labels, numbered, shortened
 from seqtrain.errors import DataError
 
@@ -54,10 +55,11 @@ def parts(raw: RawTexts, row: int, separator: str | None) -> list[Any]:
     if isinstance(value, list | tuple):
         return list(value)
     if separator is None:
-        guess = next((mark for mark in "|;," if isinstance(value, str) and mark in value), "|")
+        marks = {name: mark for name, mark in SEPARATORS.items() if isinstance(value, str) and mark in value}
+        guess = min(marks, key=["pipe", "semicolon", "comma", "tab", "space"].index, default="pipe")
         raise DataError(
             f"{raw.at(row)}: label {shortened(value)} is one label, where task=multilabel needs a list of them; give "
-            f"data.label_separator='{guess}' for strings of labels, or remove task="
+            f"data.label_separator={guess} for strings of labels, or remove task="
         )
     return list(value.split(separator)) if isinstance(value, str) else [value]
 

@@ -38,8 +38,8 @@ def test_lists_and_separated_strings_are_the_same_sets() -> None:
 @pytest.mark.parametrize(
     ("labels", "separator", "message"),
     [
-        ([["a"], "a|b"], None, r"line 2: label 'a\|b' is one label, .* data.label_separator='\|'"),
-        ([["a"], "a;b"], None, "line 2: .* data.label_separator=';'"),
+        ([["a"], "a|b"], None, r"line 2: label 'a\|b' is one label, .* data.label_separator=pipe"),
+        ([["a"], "a;b"], None, "line 2: .* data.label_separator=semicolon"),
         ([["a"], 3], None, "line 2: label 3 is one label"),
         ([["a"], ["b", None]], None, r"line 2: an empty label among \['b', None\]"),
         (["a", "b||c"], "|", r"line 2: an empty label among 'b\|\|c'"),

@@ -15,11 +15,13 @@ from pyarrow import csv
 from torch import nn
 
 import seqtrain
+from seqtrain.commands.build import check_model
 from seqtrain.commands.compare import compare
 from seqtrain.commands.evaluate import evaluate
 from seqtrain.commands.predict import predict
 from seqtrain.commands.train import resume, train
-from seqtrain.config.loading import from_yaml, to_config
+from seqtrain.config.loading import from_yaml, to_config, to_yaml
+from seqtrain.config.migrations import FORMAT
 from seqtrain.config.root import Config
 from seqtrain.config.task import MultilabelConfig
 from seqtrain.data.base import Batch, DataSpec
@@ -235,6 +237,25 @@ def test_compare(
     compare([str(finished[1].path), str(run.path)], metric="micro_f1,macro_f1,loss,subset_accuracy")
     printed = " ".join(capsys.readouterr().out.split())
     assert "points of micro_f1" in printed and "Intervals: paired bootstrap" in printed
+
+
+def test_the_task_reaches_the_data(composed: Compose) -> None:
+    check_model(composed("task=multilabel", "data=text_files"))
+    check_model(composed("task=multilabel", "data=imdb"))
+    with pytest.raises(
+        ConfigError, match="predicts the set of labels of a sequence, but data=docstrings has its class"
+    ):
+        check_model(composed("task=multilabel"))
+    with pytest.raises(ConfigError, match="model=nlinear: predicts the future only"):
+        check_model(composed("task=multilabel", "data=text_files", "model=nlinear"))
+
+
+def test_weights_by_names_with_dots_come_back(compose_letters: Compose, tmp_path: Path) -> None:
+    config = compose_letters("task.class_weights={bill.of.sale: 1, 'neg': 2.5}")
+    (tmp_path / "config.yaml").write_text(to_yaml(config))
+    (tmp_path / "status.json").write_text(json.dumps({"format": FORMAT}))
+    assert to_config(from_yaml(tmp_path / "config.yaml")) == config
+    assert config.task.class_weights == {"bill.of.sale": 1, "neg": 2.5}  # type: ignore[attr-defined]
 
 
 def test_baselines_of_classes_that_cannot_be_learned() -> None:
