@@ -251,7 +251,7 @@ def test_the_task_reaches_the_data(composed: Compose) -> None:
 
 
 def test_weights_by_names_with_dots_come_back(compose_letters: Compose, tmp_path: Path) -> None:
-    config = compose_letters("task.class_weights={bill.of.sale: 1, 'neg': 2.5}")
+    config = compose_letters("task.class_weights={bill.of.sale: 1, neg: 2.5}")
     (tmp_path / "config.yaml").write_text(to_yaml(config))
     (tmp_path / "status.json").write_text(json.dumps({"format": FORMAT}))
     assert to_config(from_yaml(tmp_path / "config.yaml")) == config
