@@ -17,6 +17,7 @@ from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.text.classification import TextClassification
 from seqtrain.run_directory import RunDirectory
 from seqtrain.tasks.base import Evaluation, Meter, Task, linear_head
+from seqtrain.tasks.classification.illustration import draw_attention
 from seqtrain.tasks.classification.weights import class_weights
 from seqtrain.tasks.multilabel import thresholds
 from seqtrain.tasks.multilabel.metrics import THRESHOLD, best_thresholds, evaluation_of
@@ -112,6 +113,21 @@ class MultilabelClassification(Task):
         from seqtrain.tasks.multilabel.figures import classes_figure
 
         return {"classes": classes_figure(evaluation.details["classes"])}
+
+    def illustrate(
+        self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device
+    ) -> tuple[dict[str, "Figure"], dict[str, str]]:
+        """Figures and texts of the attention paid to each word of a few rows of validation."""
+
+        def names(chosen: np.ndarray) -> str:
+            return ", ".join(self.class_names[c] for c in np.flatnonzero(chosen)) or "no label"
+
+        def describe(batch: Batch, features: Tensor) -> list[str]:
+            predictions = head(features).double().sigmoid().cpu().numpy() >= self.thresholds
+            rows = zip(batch.targets.cpu().numpy(), predictions, strict=True)
+            return [f"{names(true)}; predicted {names(predicted)}" for true, predicted in rows]
+
+        return draw_attention(model, data, device, describe)
 
     def scored_baselines(self, data: Dataset) -> dict[str, dict[str, Evaluation]]:
         """Scores of the class frequencies and of a logistic regression; cached by the data's fingerprint."""

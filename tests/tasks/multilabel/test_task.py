@@ -130,6 +130,7 @@ def test_a_run_and_its_results(finished: Finished, capsys: pytest.CaptureFixture
     assert scores["gru"]["validation"]["loss"] == read_json(run.status_path)["best"]["val/loss"]
     assert set(results["against_baselines"]) == set(scores) - {"gru"}
     details = results["details"]["gru"]["test"]["classes"]
+    assert set(results["details"]) == set(scores)
     saved = read_json(run.path / "thresholds.json")
     assert {name: part["threshold"] for name, part in details.items()} == saved["thresholds"]
     assert saved["step"] == results["best_step"] and "optimistic" in results["thresholds"]
