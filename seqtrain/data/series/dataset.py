@@ -9,6 +9,7 @@ import json
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import digest
 from seqtrain.data.series.calendar import STEP, calendar_features, default_season, time_text
 from seqtrain.data.series.reading import read_series
+from seqtrain.data.series.resolution import check_finite, resolution_notes
 from seqtrain.data.series.scaling import Scaling
 from seqtrain.data.series.table import SeriesTable, split_notes, without_short
 from seqtrain.data.series.windows import FilledRows, cut, split_windows
@@ -40,12 +42,26 @@ class ForecastBatch(Batch):
     """Future covariates and calendar of the horizon, (B, S, F)."""
     observed: Tensor | None
     """Which targets are known, so that they count in loss and scores, (B, S, C); None: all."""
+    truth: np.ndarray | None = None
+    """The targets in original units, which scores are computed from, NaN where missing, (B, S, C), float64; None in
+    training batches."""
     series: Tensor
     """Number of each window's series, (B,)."""
-    centre: Tensor
-    """A target in original units is ``centre + scale * target``, (B, C)."""
-    scale: Tensor
-    """Scale of each target; see ``centre``, (B, C)."""
+    centre: np.ndarray
+    """A target in original units is ``centre + scale * target``, (B, C), float64."""
+    scale: np.ndarray
+    """Scale of each target, above 0; see ``centre``, (B, C), float64."""
+
+    def in_units(self, scaled: np.ndarray) -> np.ndarray:
+        """Scaled values of the targets, (B, T, C), in original units: computed in float64."""
+        values = scaled * self.scale[:, None]
+        values += self.centre[:, None]
+        return values
+
+    def scaled_truth(self) -> np.ndarray:
+        """The targets, scaled in float64, NaN where missing, (B, S, C)."""
+        assert self.truth is not None
+        return (self.truth - self.centre[:, None]) / self.scale[:, None]
 
 
 class ForecastingData(Dataset):
@@ -110,6 +126,8 @@ class ForecastingData(Dataset):
         self.fingerprint = self.find_fingerprint()
         self.notes += split_notes(table, config, self.ranges, self.windows)
         if not single_split:
+            train_ends = self.ranges["train"][1]
+            self.notes += resolution_notes(self.target_rows, table, train_ends, self.constants, naive_errors[0], config)
             left_out = (naive_errors == 0).any(axis=0)
             if left_out.any():
                 self.notes.append(
@@ -135,21 +153,33 @@ class ForecastingData(Dataset):
         """Scale all rows and fill their gaps; windows are cut from the resulting arrays."""
         table, constants = self.table, self.constants
         scaled = constants.apply(table.values, table.offsets)
+        check_finite(scaled, table)
         filler = (constants.mean - constants.centre) / constants.scale
         rows = FilledRows.of(scaled, table.offsets, filler, self.config.missing is Missing.interpolate)
         if self.config.calendar:
             rows = rows.add(calendar_features(table.times, table.frequency)[0])
         self.rows = rows
         self.target_rows = rows.columns(0, table.num_targets).values
+        self.truth = np.ascontiguousarray(table.values[:, : table.num_targets])
         self.future_rows = rows.columns(table.num_targets + table.num_past)
         known = ~np.isnan(scaled[:, : table.num_targets])
         self.known = None if known.all() else known
 
-    def batch(self, split: str, numbers: np.ndarray) -> ForecastBatch:
-        """A batch of the windows with these numbers."""
+    @cached_property
+    def past_rows(self) -> FilledRows:
+        """Targets in original units, with gaps filled as in the inputs, (N, C), float64."""
+        mean = self.constants.mean[:, : self.table.num_targets]
+        return FilledRows.of(self.truth, self.table.offsets, mean, self.config.missing is Missing.interpolate)
+
+    def past(self, split: str, numbers: np.ndarray) -> np.ndarray:
+        """Targets in the lookback of the windows with these numbers, in original units, (B, L, C), float64."""
+        L = self.config.lookback
+        return self.past_rows.cut(self.windows[split].locate(numbers)[1] - L, L)
+
+    def batch(self, split: str, numbers: np.ndarray, scored: bool = True) -> ForecastBatch:
+        """A batch of the windows with these numbers, with ``truth`` if it is to be scored."""
         L, S, C = self.config.lookback, self.config.horizon, self.table.num_targets
         series, first = self.windows[split].locate(numbers)
-        centre, scale = (each[series, :C].astype(np.float32) for each in (self.constants.centre, self.constants.scale))
         return ForecastBatch(
             inputs=torch.from_numpy(self.rows.cut(first - L, L)),
             targets=torch.from_numpy(cut(self.target_rows, first, S)),
@@ -158,9 +188,10 @@ class ForecastingData(Dataset):
             num_tokens=len(numbers) * L,
             future=torch.from_numpy(self.future_rows.cut(first, S)),
             observed=None if self.known is None else torch.from_numpy(cut(self.known, first, S)),
+            truth=cut(self.truth, first, S) if scored else None,
             series=torch.from_numpy(series),
-            centre=torch.from_numpy(centre),
-            scale=torch.from_numpy(scale),
+            centre=self.constants.centre[series, :C],
+            scale=self.constants.scale[series, :C],
         )
 
     def num_batches(self, epoch: int) -> int:
@@ -170,7 +201,7 @@ class ForecastingData(Dataset):
         size = self.config.batch_size
         order = np.random.default_rng([self.seed, epoch]).permutation(self.sizes["train"])
         for first in range(start * size, len(order), size):
-            yield self.batch("train", order[first : first + size])
+            yield self.batch("train", order[first : first + size], scored=False)
 
     def eval_batches(self, split: str) -> Iterator[Batch]:
         return self.batches(split, np.arange(self.sizes[split]))

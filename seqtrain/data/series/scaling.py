@@ -109,8 +109,9 @@ class Scaling:
     def apply(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Scale the values of all series, (N, D): computed in float64, returned in float32."""
         scaled = np.empty(values.shape, dtype=np.float32)
-        for number, (start, end) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
-            scaled[start:end] = (values[start:end] - self.centre[number]) / self.scale[number]
+        with np.errstate(over="ignore"):  # an infinite value is an error of its own
+            for number, (start, end) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+                scaled[start:end] = (values[start:end] - self.centre[number]) / self.scale[number]
         return scaled
 
     def undo(self, scaled: np.ndarray, series: np.ndarray) -> np.ndarray:

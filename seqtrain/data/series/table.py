@@ -40,6 +40,17 @@ class SeriesTable:
     notes: list[str]
 
 
+def listed(names: list[str]) -> str:
+    """The first three of some names, and how many there are besides."""
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def called(table: SeriesTable, series: int, variable: int) -> str:
+    """A variable as messages name it: with its series, if there are several."""
+    return f"{table.names[variable]!r}" + (f" of series {table.ids[series]!r}" if len(table.ids) > 1 else "")
+
+
 def without_short(table: SeriesTable, config: SeriesConfig, single_split: bool) -> SeriesTable:
     """The table without the series that are too short for any window."""
     windows = split_windows(table.offsets, config, single_split, table.origin)[1]

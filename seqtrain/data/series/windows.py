@@ -158,44 +158,44 @@ def cut(array: np.ndarray, starts: np.ndarray, steps: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FilledRows:
-    """Scaled variables without gaps; in each window, gaps are filled without values from after the window."""
+    """Variables without gaps; in each window, gaps are filled without values from after the window."""
 
     values: np.ndarray
-    """Values with gaps filled from earlier values only, (N, D), float32."""
+    """Values with gaps filled from earlier values only, (N, D)."""
     between: np.ndarray | None = None
-    """Values with gaps interpolated from the known values before and after, (N, D), float32; None: not interpolated."""
+    """Values with gaps interpolated from the known values before and after, (N, D); None: not interpolated."""
     next_known: np.ndarray | None = None
     """Row of the next known value (its own row if the value is known); N if there is none, (N, D)."""
 
     @classmethod
-    def of(cls, scaled: np.ndarray, offsets: np.ndarray, filler: np.ndarray, interpolate: bool) -> "FilledRows":
-        """Fill the gaps of scaled variables.
+    def of(cls, values: np.ndarray, offsets: np.ndarray, filler: np.ndarray, interpolate: bool) -> "FilledRows":
+        """Fill the gaps of variables; the result has the type of the values.
 
         Args:
-            scaled: scaled values, NaN where missing, (N, D), float32.
+            values: values, NaN where missing, (N, D).
             offsets: first row of each series, and N, (K + 1,).
             filler: value of a gap without a known value before it, (K, D).
             interpolate: fill gaps on a straight line between known values, and after the last one by repeating it.
                 If false, all gaps are ``filler``.
         """
-        known = ~np.isnan(scaled)
+        known = ~np.isnan(values)
         if known.all():
-            return cls(scaled)
+            return cls(values)
         lengths = np.diff(offsets)
-        fillers = np.repeat(filler.astype(np.float32), lengths, axis=0)
+        fillers = np.repeat(filler.astype(values.dtype), lengths, axis=0)
         if not interpolate:
-            return cls(np.where(known, scaled, fillers))
-        count = len(scaled)
+            return cls(np.where(known, values, fillers))
+        count = len(values)
         row = np.arange(count)[:, None]
         start, end = np.repeat(offsets[:-1], lengths)[:, None], np.repeat(offsets[1:], lengths)[:, None]
         before = np.maximum.accumulate(np.where(known, row, -1), axis=0)
         after = np.minimum.accumulate(np.where(known, row, count)[::-1], axis=0)[::-1]
         seen, follows = before >= start, after < end
-        column = np.arange(scaled.shape[1])
-        carried = np.where(seen, scaled[before.clip(min=0), column], fillers)
-        target = scaled[after.clip(max=count - 1), column]
+        column = np.arange(values.shape[1])
+        carried = np.where(seen, values[before.clip(min=0), column], fillers)
+        target = values[after.clip(max=count - 1), column]
         share = (row - before) / np.maximum(after - before, 1)
-        between = np.where(seen & follows, carried + share * (target - carried), carried).astype(np.float32)
+        between = np.where(seen & follows, carried + share * (target - carried), carried).astype(values.dtype)
         return cls(carried, between, np.where(follows, after, count))
 
     def add(self, features: np.ndarray) -> "FilledRows":

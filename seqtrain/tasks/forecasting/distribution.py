@@ -167,7 +167,7 @@ class Gaussian(Distribution):
         return F.gaussian_nll_loss(mean, targets, deviation.square(), full=True, reduction="none")
 
     def own_interval(self, forecasts: Tensor) -> Interval:
-        mean, deviation = forecasts.unbind(-1)
+        mean, deviation = forecasts.cpu().double().unbind(-1)
         return mean - NORMAL_90 * deviation, mean + NORMAL_90 * deviation
 
     def crps(self, forecasts: NDArray[np.floating], targets: NDArray[np.floating]) -> NDArray[np.floating]:

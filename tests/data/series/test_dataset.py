@@ -65,7 +65,7 @@ def together(batches: Iterable[Batch]) -> dict[str, np.ndarray]:
     found = {}
     for name in TENSORS:
         if getattr(parts[0], name) is not None:
-            found[name] = torch.cat([getattr(part, name) for part in parts]).numpy()[order]
+            found[name] = np.concatenate([np.asarray(getattr(part, name)) for part in parts])[order]
     return found
 
 

@@ -45,8 +45,8 @@ def windows(seed: int = 0, features: int = FUTURE) -> ForecastBatch:
         future=torch.randn(B, S, features, generator=g),
         observed=None,
         series=torch.zeros(B, dtype=torch.long),
-        centre=torch.zeros(B, C),
-        scale=torch.ones(B, C),
+        centre=np.zeros((B, C)),
+        scale=np.ones((B, C)),
     )
 
 
