@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 from seqtrain.config.base import Targets
-from seqtrain.config.series import Missing, SeriesConfig
+from seqtrain.config.series import Missing, ScaleBy, Scaler, SeriesConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import digest
 from seqtrain.data.series.calendar import STEP, calendar_features, default_season, time_text
+from seqtrain.data.series.covariates import one_hot, train_categories
 from seqtrain.data.series.reading import read_series
 from seqtrain.data.series.resolution import check_finite, resolution_notes
 from seqtrain.data.series.scaling import Scaling
@@ -97,13 +98,19 @@ class ForecastingData(Dataset):
         source = table or read_series(config if saved is None else as_trained(config, saved))
         scored, table = table is None, without_short(source, config, single_split)
         self.table, self.notes = table, [*table.notes]
-        self.ranges, self.windows = split_windows(table.offsets, config, single_split, table.origin)
+        self.ranges, self.windows = split_windows(table.times, table.offsets, config, single_split, table.origin)
         self.sizes = {split: len(part) for split, part in self.windows.items()}
         season = (saved or {}).get("season")
         self.season = config.season or season or default_season(table.frequency)
-        self.scaling = self.fit_scaling() if trained is None else Scaling.load(trained / "scaler.json")
-        if table.names != self.scaling.names:
-            have, want = ", ".join(table.names), ", ".join(self.scaling.names)
+        if trained is None or saved is None:
+            self.scaling, self.static = self.fit_scaling(), table.static
+            self.categories = train_categories(table, self.ranges["train"][1])
+        else:
+            self.scaling, self.static = Scaling.load(trained / "scaler.json"), saved.get("static", [])
+            self.categories = saved.get("categories", {})
+        names = self.scaling.names + list(self.categories)
+        if table.names != names:
+            have, want = ", ".join(table.names), ", ".join(names)
             raise DataError(f"{table.origin}: variables {have} are not those that the run was trained on: {want}")
         self.constants = self.scaling.select(table.ids)
         self.fill_arrays()
@@ -147,15 +154,35 @@ class ForecastingData(Dataset):
         assert (begins == table.offsets[:-1]).all()
         assert all((train_ends <= self.ranges[split][0]).all() for split in ("validation", "test"))
         scaler, by = self.config.scaler, self.config.scale_by
-        return Scaling.fit(table.values, table.offsets, train_ends, scaler, by, table.names, table.ids)
+        of_covariates = self.config.covariate_scaler or scaler
+
+        def fitted(start: int, stop: int, scaler: Scaler) -> Scaling:
+            values, names = table.values[:, start:stop], table.names[start:stop]
+            return Scaling.fit(values, table.offsets, train_ends, scaler, by, names, table.ids, self.notes)
+
+        C, changing = table.num_targets, table.num_numeric - len(self.config.static_covariates)
+        scaling = fitted(0, C, scaler)
+        if changing > C:
+            scaling = scaling.beside(fitted(C, changing, of_covariates))
+        if table.num_numeric > changing:  # one row for each series, so that all count alike
+            values = np.fmax.reduceat(table.values[:, changing : table.num_numeric], table.offsets[:-1])
+            ends, names = np.arange(len(values) + 1), table.names[changing : table.num_numeric]
+            static = Scaling.fit(values, ends, ends[1:], of_covariates, ScaleBy.all, names, table.ids, self.notes)
+            scaling = scaling.beside(static)
+        return scaling
 
     def fill_arrays(self) -> None:
         """Scale all rows and fill their gaps; windows are cut from the resulting arrays."""
         table, constants = self.table, self.constants
-        scaled = constants.apply(table.values, table.offsets)
+        scaled = constants.apply(table.values[:, : table.num_numeric], table.offsets)
         check_finite(scaled, table)
         filler = (constants.mean - constants.centre) / constants.scale
         rows = FilledRows.of(scaled, table.offsets, filler, self.config.missing is Missing.interpolate)
+        if self.categories:
+            features, notes = one_hot(table, self.categories)
+            rows = rows.add(features)
+            table.notes += notes
+            self.notes += notes
         if self.config.calendar:
             rows = rows.add(calendar_features(table.times, table.frequency)[0])
         self.rows = rows
@@ -281,14 +308,17 @@ class ForecastingData(Dataset):
         ranges = {split: [part.tolist() for part in pair] for split, pair in self.ranges.items()}
         options = [config.horizon, config.scaler.value, config.scale_by.value, config.missing.value]
         named = [table.names, table.num_targets, table.num_past, table.ids, table.frequency]
+        if table.categories:
+            named.append(list(table.categories.values()))
         state = hashlib.blake2b(digest([held_out, ranges, options, named]).encode(), digest_size=16)
         state.update(table.times.view(np.int64).tobytes())
         state.update(np.where(np.isnan(table.values), np.nan, table.values).tobytes())
         return state.hexdigest()
 
     def save(self, directory: Path) -> None:
-        """Write scaler.json: the scaling, the number of targets, the frequency and the season."""
+        """Write scaler.json: scaling, number of targets, frequency, season, categories and static covariates."""
         more = {"num_targets": self.table.num_targets, "frequency": self.table.frequency, "season": self.season}
+        more |= {"categories": self.categories, "static": self.static}
         self.scaling.save(directory / "scaler.json", **more)
 
     def describe(self) -> dict[str, Any]:

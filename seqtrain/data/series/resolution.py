@@ -6,8 +6,8 @@ Shapes: N rows of K series, D variables, C targets.
 import numpy as np
 
 from seqtrain.config.series import ScaleBy, Scaler, SeriesConfig
-from seqtrain.data.series.scaling import Scaling
-from seqtrain.data.series.table import SeriesTable, called, listed
+from seqtrain.data.series.scaling import Scaling, listed
+from seqtrain.data.series.table import SeriesTable, called
 from seqtrain.errors import DataError
 
 COARSEST = 0.01
@@ -33,11 +33,11 @@ def resolution_notes(
     seasonal_errors: np.ndarray,
     config: SeriesConfig,
 ) -> list[str]:
-    """A remark on series whose naive error is small beside the rounding of their scaled values; else empty.
+    """A remark on series of whose naive error the rounding of their scaled values is a large share; else empty.
 
     The naive error is the smaller one of the last value and the seasonal naive forecast, one step and one season ahead
-    on train. Errors are rounding if it is as small as the distance of two float32 numbers at the mean size of the
-    scaled values.
+    on train; the rounding is the distance of two float32 numbers at the mean size of the scaled values. Series whose
+    rounding is near that of standardised values are left out, since no other scaling would help (an exact sine).
 
     Args:
         scaled: scaled targets, NaN where missing, (N, C), float32.
@@ -48,30 +48,26 @@ def resolution_notes(
         config: the options.
     """
     starts, C = table.offsets[:-1], scaled.shape[1]
-    train = np.arange(len(scaled)) < np.repeat(train_ends, np.diff(table.offsets))
+    values, lengths = table.values[:, :C], np.diff(table.offsets)
+    train = np.arange(len(scaled)) < np.repeat(train_ends, lengths)
     later = train.copy()  # rows of train that follow another one
     later[starts] = False
-    steps = np.abs(np.diff(table.values[:, :C], axis=0, prepend=np.nan))
-    last_errors = mean_by_series(steps, later, starts)
-    spacing = np.spacing(mean_by_series(np.abs(scaled), train, starts).astype(np.float32)) * constants.scale[:, :C]
+    last_errors = mean_by_series(np.abs(np.diff(values, axis=0, prepend=np.nan)), later, starts)
+    mean = np.repeat(mean_by_series(values, train, starts), lengths, axis=0)
+    deviations = mean_by_series(np.abs(values - mean), train, starts)
+    rounding = np.spacing(mean_by_series(np.abs(scaled), train, starts).astype(np.float32)) * constants.scale[:, :C]
     errors = np.stack([last_errors, seasonal_errors])
-    naive = np.fmin.reduce(np.where(errors > 0, errors, np.nan))
-    with np.errstate(invalid="ignore"):
-        share = spacing / naive
-    coarse = np.argwhere(share > COARSEST)
+    share = rounding / np.fmin.reduce(np.where(errors > 0, errors, np.nan))
+    coarse = np.argwhere((share > COARSEST) & (rounding > 16 * np.finfo(np.float32).eps * deviations))
     if not len(coarse):
         return []
     worst = coarse[np.argsort(-share[tuple(coarse.T)], kind="stable")]
     named = [f"{called(table, k, c)} ({100 * share[k, c]:.2g} %)" for k, c in worst]
-    if config.scale_by is ScaleBy.all and config.scaler is not Scaler.none and len(table.ids) > 1:
-        remedy = "data.scale_by=series"
-    elif config.scaler in (Scaler.none, Scaler.robust):
-        remedy = "data.scaler=standard"
-    else:
-        remedy = "data.scaler=robust, or correct the outliers of train"
+    own = config.scale_by is ScaleBy.all and config.scaler is not Scaler.none
     return [
         f"models read float32 numbers, whose distance is more than {100 * COARSEST:g} % of the naive error of "
-        f"{listed(named)}: what is lost there cannot be learned, although scores are exact; use {remedy}"
+        f"{listed(named)}: what is lost there cannot be learned, although scores are exact; use "
+        f"data.{'scale_by=series' if own else 'scaler=standard'}"
     ]
 
 

@@ -49,6 +49,13 @@ def test_a_large_level_that_is_not_taken_out(tmp_path: Path) -> None:
     assert note.endswith("use data.scaler=standard") and notes(tmp_path, columns) == []
 
 
+def test_no_scaling_would_help(tmp_path: Path) -> None:
+    """Of a series that repeats itself but for its last digits."""
+    week = 100 + np.sin(np.arange(160) * 2 * np.pi / 7) + np.random.default_rng(0).normal(size=160) * 1e-9
+    assert notes(tmp_path, {"id": np.repeat(["a", "b"], 80), "y": week}) == []
+    assert "'y'" in notes(tmp_path, {"id": np.repeat(["a", "b"], 80), "y": 1e4 * week}, scaler=Scaler.none)[0]
+
+
 def test_a_value_beyond_float32(tmp_path: Path) -> None:
     columns = panel(1.0, 0.3)
     columns["y"][70] = 1e40
