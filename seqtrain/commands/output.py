@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from seqtrain.atomic import replacing
-from seqtrain.data.tables import SUFFIXES
+from seqtrain.data.tables.table import is_encoded, scalar_text, values_of
 from seqtrain.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import pyarrow
+
+SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 
 
 def check_output(output: str, more: tuple[str, ...] = ()) -> None:
@@ -56,6 +58,8 @@ def write_tables(tables: Iterator["pyarrow.Table"], output: str) -> None:
     first = next(tables)
     if path.suffix in (".csv", ".tsv"):
         check_flat(first, output)
+        tables = map(with_texts, tables)
+        first = with_texts(first)
     tables = chain([first], tables)
     with replacing(path) as temporary, temporary.open("wb") as file:
         if path.suffix == ".jsonl":
@@ -82,16 +86,30 @@ def write_tables(tables: Iterator["pyarrow.Table"], output: str) -> None:
 def check_flat(table: "pyarrow.Table", output: str) -> None:
     """Raise DataError for a column of lists or objects."""
     for field in table.schema:
-        if field.type.num_fields:
+        encoded = is_encoded(table, field.name) and values_of(table, field.name)
+        if field.type.num_fields or any(isinstance(value, list | dict) for value in encoded or ()):
             raise DataError(
                 f"output={output}: column {field.name!r} contains lists or objects; write .jsonl or .parquet"
             )
 
 
+def with_texts(table: "pyarrow.Table") -> "pyarrow.Table":
+    """The table with values of several types as text: strings as they are, others as JSON writes them."""
+    import pyarrow as pa
+
+    for i, name in enumerate(table.column_names):
+        if is_encoded(table, name):
+            texts = [None if value is None else scalar_text(value) for value in values_of(table, name)]
+            table = table.set_column(i, name, pa.array(texts, type=pa.string()))
+    return table
+
+
 def write_json_lines(table: "pyarrow.Table", file: BinaryIO) -> None:
     """Write one JSON object for each row; values that JSON does not have, such as dates, become text."""
+    encoded = [name for name in table.column_names if is_encoded(table, name)]
     for batch in table.to_batches(max_chunksize=1000):
         for row in batch.to_pylist():
+            row |= {name: None if row[name] is None else json.loads(row[name]) for name in encoded}
             file.write((json.dumps(row, ensure_ascii=False, default=str) + "\n").encode())
 
 

@@ -7,6 +7,7 @@ from omegaconf import MISSING
 
 from seqtrain.config.base import DataConfig, require
 from seqtrain.config.options import Affects, option
+from seqtrain.config.tables import TableConfig
 
 
 class Tokenizer(Enum):
@@ -26,7 +27,7 @@ class Truncate(Enum):
 
 
 @dataclass
-class TextClassificationConfig(DataConfig):
+class TextClassificationConfig(TableConfig):
     """Texts with one label each; the base of all kinds of text classification."""
 
     path: str | None = option(None, Affects.source)
@@ -45,9 +46,12 @@ class TextClassificationConfig(DataConfig):
     """Name of the source's split to use as test; if null or absent, only validation is reported."""
     validation_size: float = option(0.1, Affects.rows)
     """Part of train to use as validation, stratified by class: a fraction below 1, or a number of rows."""
+    test_size: float = option(0.1, Affects.rows)
+    """Part of the rows to use as test where the source has a train split only, stratified by class: a fraction below 1,
+    or a number of rows; 0 for none."""
     split_seed: int = option(0, Affects.rows)
-    """Seed for choosing the validation rows. Independent of ``seed``, so that runs with different seeds are scored on
-    the same rows."""
+    """Seed for choosing the validation and test rows. Independent of ``seed``, so that runs with different seeds are
+    scored on the same rows."""
 
     tokenizer: Tokenizer = Tokenizer.word
     """``word`` (runs of letters and digits, single punctuation marks), ``bpe`` (byte-level byte-pair encoding) or
@@ -73,7 +77,9 @@ class TextClassificationConfig(DataConfig):
     """Largest number of tokens in an evaluation batch, padding included. Changes only speed and memory."""
 
     def check(self, key: str) -> None:
+        super().check(key)
         require(self.validation_size > 0, f"{key}.validation_size", self.validation_size, "above 0")
+        require(self.test_size >= 0, f"{key}.test_size", self.test_size, "at least 0")
         names = [n for n in (self.train_split, self.validation_split, self.test_split) if n is not None]
         require(
             len(set(names)) == len(names), f"{key}.train_split, validation_split and test_split", names, "different"

@@ -12,13 +12,13 @@ from typing import Any
 
 from seqtrain.errors import RunError
 
-FORMAT = 2
+FORMAT = 3
 """Format of the run directories that this version writes."""
 
 RENAMED: dict[int, dict[str, str]] = {}
 """Renamed options: format -> old key -> new key, for runs of this format or an earlier one."""
 
-OLD_DEFAULTS: dict[int, dict[str, Any]] = {}
+OLD_DEFAULTS: dict[int, dict[str, Any]] = {2: {"data.test_size": 0.0}}
 """Values of options that runs of this format or an earlier one did not have: format -> key -> value."""
 
 

@@ -5,8 +5,9 @@ from enum import Enum
 
 from omegaconf import MISSING
 
-from seqtrain.config.base import DataConfig, require
+from seqtrain.config.base import require
 from seqtrain.config.options import Affects, option
+from seqtrain.config.tables import TableConfig
 
 
 class Scaler(Enum):
@@ -35,7 +36,7 @@ class Missing(Enum):
 
 
 @dataclass
-class SeriesConfig(DataConfig):
+class SeriesConfig(TableConfig):
     """One or more time series, of one or more variables, with equally spaced times."""
 
     path: str | None = option(None, Affects.source)
@@ -94,6 +95,7 @@ class SeriesConfig(DataConfig):
     """Windows in an evaluation batch. Changes only speed and memory."""
 
     def check(self, key: str) -> None:
+        super().check(key)
         for name in ("lookback", "horizon", "batch_size", "eval_batch_size"):
             require(getattr(self, name) >= 1, f"{key}.{name}", getattr(self, name), "at least 1")
         require(self.season is None or self.season >= 1, f"{key}.season", self.season, "at least 1, or null")

@@ -3,10 +3,11 @@
 import hashlib
 import os
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
-from seqtrain.data.tables import SUFFIXES, unreadable
+from seqtrain.data.tables.files import file_type, stem, unreadable
 from seqtrain.errors import DataError
 
 SPLIT_NAMES = {"train": ("train",), "validation": ("valid", "validation", "val", "dev"), "test": ("test",)}
@@ -68,34 +69,103 @@ def wanted_splits(config: NamesSplits) -> dict[str, str]:
     return {split: name for split, name in named.items() if name is not None}
 
 
-def named_files(folder: Path, split: str, suffixes: Iterable[str]) -> list[Path]:
-    """The file ``<split><suffix>`` of a folder, as a list of one; empty if there is none.
+def names_of(split: str, name: str) -> list[str]:
+    """Names that files and folders of a split may have: the one that the options give, then the usual ones.
+
+    The usual ones count only if the given name is one of them.
+    """
+    usual = SPLIT_NAMES[split]
+    return [name, *(other for other in usual if other != name)] if name in usual else [name]
+
+
+def split_files(
+    folder: Path, config: NamesSplits, suffixes: Iterable[str], notes: list[str], subset: str | None = None
+) -> dict[str, list[Path]]:
+    """Files of each split in a folder; hidden files are passed over, and names may be in upper case.
+
+    A split has the files of the first of these layouts that finds any: ``<split>.<suffix>``; all files in ``<split>/``;
+    the hub's ``<split>-*.<suffix>``; and the last two one folder down. Where the first one has none and there is a
+    folder ``subset``, that folder is searched instead.
+
+    Args:
+        folder: the folder.
+        config: names of the splits.
+        suffixes: types of the files, see ``file_type``.
+        notes: receives which files make up each split, and which belong to none.
+        subset: name of a folder of the wanted subset, if the source has several.
+
+    Returns:
+        Files of the splits that have any.
 
     Raises:
-        DataError: if the folder has it with two suffixes.
+        DataError: if no split has a file, or a split is there in two formats.
     """
-    found = [folder / f"{split}{suffix}" for suffix in suffixes if (folder / f"{split}{suffix}").is_file()]
-    if len(found) > 1:
-        raise DataError(f"{folder}: split {split!r} is there twice ({found[0].name}, {found[1].name}); remove one")
+    top = visible_files(folder, suffixes)
+    inner = folder / subset if subset and (folder / subset).is_dir() else folder
+    files = top if inner == folder else visible_files(inner, suffixes)
+    found = {}
+    for split, name in wanted_splits(config).items():
+        paths = next((paths for called in names_of(split, name) if (paths := named(top, files, called))), [])
+        if paths:
+            found[split] = paths
+    if not found:
+        names = " or ".join(repr(name) for name in wanted_splits(config).values())
+        types = tuple(suffixes)
+        raise DataError(
+            f"{folder}: has no file of split {names} (such as {config.train_split}{types[0]}; {', '.join(types)})"
+        )
+    notes.append(described(found, files))
     return found
 
 
-def split_files(folder: Path, split: str, subset: str | None = None) -> list[Path]:
-    """Files of tables that make up a split, by the first of these layouts that the folder has.
+def visible_files(folder: Path, suffixes: Iterable[str]) -> dict[Path, tuple[str, ...]]:
+    """Files of the given types in a folder and two levels below it, sorted, with their parts below the folder.
 
-    ``<split>.<suffix>``; all files of ``<split>/``; the hub's ``<split>-*.parquet``; the last two also one folder down.
-    Where the first layout has no file and there is a folder ``subset``, that folder is searched instead.
-
-    Raises:
-        DataError: if the split is there in two formats.
+    Hidden files and folders are passed over.
     """
-    found = named_files(folder, split, SUFFIXES)
-    if subset and (folder / subset).is_dir():
-        folder = folder / subset
-        found = found or split_files(folder, split)
-    for pattern in (f"{split}/*", f"{split}-*", f"*/{split}/*", f"*/{split}-*"):
-        found = found or sorted(path for path in folder.glob(pattern) if path.suffix in SUFFIXES and path.is_file())
+    types, found = set(suffixes), {}
+    for path in sorted(chain(folder.glob("*"), folder.glob("*/*"), folder.glob("*/*/*"))):
+        parts = path.relative_to(folder).parts
+        if file_type(path) in types and path.is_file() and not any(part.startswith(".") for part in parts):
+            found[path] = parts
     return found
+
+
+def named(top: dict[Path, tuple[str, ...]], files: dict[Path, tuple[str, ...]], name: str) -> list[Path]:
+    """Files of the split of a name, by the first layout of ``split_files`` that finds any."""
+    name = name.lower()
+    for listed in (top, files):
+        found = [path for path, parts in listed.items() if len(parts) == 1 and stem(path).lower() == name]
+        if len(found) > 1:
+            raise DataError(
+                f"{found[0].parent}: split {name!r} is there twice ({found[0].name}, {found[1].name}); remove one"
+            )
+        if found:
+            return found
+    for depth in (0, 1):
+        whole = [path for path, parts in files.items() if len(parts) == depth + 2 and parts[depth].lower() == name]
+        begun = [
+            path
+            for path, parts in files.items()
+            if len(parts) == depth + 1 and path.name.lower().startswith(f"{name}-")
+        ]
+        if whole or begun:
+            return whole or begun
+    return []
+
+
+def described(found: dict[str, list[Path]], files: Iterable[Path]) -> str:
+    """A remark on which files make up each split, and which none."""
+    used = {path for paths in found.values() for path in paths}
+    rest = [path for path in files if path not in used]
+    parts = [f"{split}: {listed(paths)}" for split, paths in found.items()]
+    return f"files of {'; '.join(parts)}" + (f"; files of no split, not read: {listed(rest)}" if rest else "")
+
+
+def listed(paths: list[Path], count: int = 4) -> str:
+    """The names of files, of a few only if there are many."""
+    names = ", ".join(path.name for path in paths[:count])
+    return names if len(paths) <= count else f"{names}, ... ({len(paths):,} files)"
 
 
 def file_digest(path: Path) -> str:

@@ -112,7 +112,10 @@ class RowPredictor(Predictor):
 
     def table(self, source: str) -> "pyarrow.Table":
         """The table of a file with added columns of predictions; they are null for empty rows."""
-        table, rows, usable = self.dataset.read_rows(self.data, source)
+        read, rows, usable = self.dataset.read_rows(self.data, source)
+        for note in read.notes:
+            log.info("%s", note)
+        table = read.columns
         places = np.flatnonzero(usable)
         if len(places) < len(rows):
             log.info("%s: %d empty rows have no prediction", source, len(rows) - len(places))

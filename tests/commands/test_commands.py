@@ -1,5 +1,6 @@
 """Train, evaluate and predict in-process, over every model and on small real files."""
 
+import csv
 import json
 import math
 import shutil
@@ -220,13 +221,13 @@ def test_resume_lengthens_a_run_and_keeps_its_curves(small: Compose, tmp_path: P
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])
 def test_predict_keeps_columns_and_agrees_with_evaluation(finished: Finished, tmp_path: Path, suffix: str) -> None:
-    from seqtrain.data.tables import read_table
+    from seqtrain.data.tables.reading import read_table
 
     config, run = finished
     source = tmp_path / "new.csv"
     source.write_text("id,text\n7,a good film\n8,\n9,a bad plot\n")
     predict(config, config, run, str(source), str(tmp_path / f"out.{suffix}"))
-    rows = read_table(tmp_path / f"out.{suffix}").to_pylist()
+    rows = read_table(tmp_path / f"out.{suffix}").columns.to_pylist()
     assert [list(row) for row in rows] == [["id", "text", "prediction", "p_neg", "p_pos"]] * 3
     assert [str(row["id"]) for row in rows] == ["7", "8", "9"]
     assert rows[1]["prediction"] is None and rows[1]["p_neg"] is None
@@ -234,6 +235,44 @@ def test_predict_keeps_columns_and_agrees_with_evaluation(finished: Finished, tm
     expected = seqtrain.load(run.path).predict(["a good film"])[0]
     assert float(rows[0]["p_pos"]) == pytest.approx(expected.probabilities["pos"], abs=1e-6)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["new.csv", f"out.{suffix}"]
+
+
+def test_predict_carries_columns_of_any_type(finished: Finished, tmp_path: Path) -> None:
+    config, run = finished
+    rows = [
+        {"id": 1, "text": "a good film", "more": ["a", 1]},
+        {"id": "x2", "text": 'caf\u00e9 "bad"', "more": None},
+        {"id": 3.0, "text": 404, "more": {"k": True}},
+    ]
+    (tmp_path / "new.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    predict(config, config, run, str(tmp_path / "new.jsonl"), str(tmp_path / "out.jsonl"))
+    written = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert repr([{key: row[key] for key in rows[0]} for row in written]) == repr(rows)
+    (tmp_path / "ids.jsonl").write_text("\n".join(json.dumps({k: row[k] for k in ("id", "text")}) for row in rows))
+    predict(config, config, run, str(tmp_path / "ids.jsonl"), str(tmp_path / "out.csv"))
+    with (tmp_path / "out.csv").open(newline="") as file:
+        read = list(csv.DictReader(file))
+    assert [row["id"] for row in read] == ["1", "x2", "3.0"] and read[1]["text"] == rows[1]["text"]
+    with pytest.raises(DataError, match="column 'more' contains lists or objects; write .jsonl"):
+        predict(config, config, run, str(tmp_path / "new.jsonl"), str(tmp_path / "out.csv"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("a.csv", "text\na good film\n\n\na bad plot\n", ["pos", None, None, "neg"]),
+        ("a.tsv", 'id\ttext\n1\t"good film\n2\tbad\n3\tgood"\n', ["pos", "neg", "pos"]),
+        ("a.TXT", "good film\n\nbad", ["pos", None, "neg"]),
+    ],
+)
+def test_predictions_line_up_with_the_rows(
+    finished: Finished, tmp_path: Path, name: str, content: str, expected: list[str | None]
+) -> None:
+    config, run = finished
+    (tmp_path / name).write_text(content)
+    predict(config, config, run, str(tmp_path / name), str(tmp_path / "out.jsonl"))
+    written = [json.loads(line)["prediction"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert written == expected
 
 
 def test_a_prediction_does_not_depend_on_its_neighbours(finished: Finished) -> None:

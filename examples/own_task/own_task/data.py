@@ -7,7 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,12 +20,9 @@ from seqtrain.data.cache import digest
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
-from seqtrain.data.tables import read_table, stdin_lines
+from seqtrain.data.tables.reading import Table, read_table, stdin_lines
 from seqtrain.errors import DataError
 from seqtrain.run_directory import read_json, write_json
-
-if TYPE_CHECKING:
-    import pyarrow
 
 PAD, UNKNOWN = 0, 1
 SPECIAL = ["<pad>", "<unk>"]
@@ -97,12 +94,12 @@ class StarReviews(BucketedDataset):
         write_json(directory / VOCABULARY, {"words": list(self.vocabulary)})
 
     @classmethod
-    def read_rows(cls, config: DataConfig, source: str) -> tuple["pyarrow.Table", list[Any], np.ndarray]:
+    def read_rows(cls, config: DataConfig, source: str) -> tuple[Table, list[Any], np.ndarray]:
         """Texts of a file, or of stdin (-), where a line is a text."""
         assert isinstance(config, StarReviewsConfig)
         table = stdin_lines() if source == "-" else read_table(Path(source).expanduser())
         name = "text" if source == "-" else config.text_column
-        texts = ["" if text is None else str(text) for text in column(table, name, "data.text_column", source)]
+        texts = ["" if text is None else str(text) for text in table.column(name, "data.text_column")]
         return table, texts, np.array([text.strip() != "" for text in texts], dtype=bool)
 
     @classmethod
@@ -114,27 +111,19 @@ class StarReviews(BucketedDataset):
             yield Batch(inputs, torch.zeros(len(index), dtype=torch.long), lengths, index, int(lengths.sum()))
 
 
-def column(table: "pyarrow.Table", name: str, key: str, origin: str) -> list[Any]:
-    """Values of a column; raises DataError if the table does not have it."""
-    if name not in table.column_names:
-        raise DataError(f"{origin}: has no column {name!r} ({key}); its columns: {', '.join(table.column_names)}")
-    values: list[Any] = table.column(name).to_pylist()
-    return values
-
-
-def read_stars(table: "pyarrow.Table", config: StarReviewsConfig) -> np.ndarray:
+def read_stars(table: Table, config: StarReviewsConfig) -> np.ndarray:
     """Stars of each row, (N,), 0 where there are none.
 
     Raises:
         DataError: for a value that is no whole number of stars.
     """
     allowed = {str(number): number for number in range(1, config.num_stars + 1)} | {"": 0}
-    values = column(table, config.stars_column, "data.stars_column", str(config.path))
+    values = table.column(config.stars_column, "data.stars_column")
     names = ["" if value is None else str(value).strip() for value in values]
-    for row, name in enumerate(names, start=1):
+    for row, name in enumerate(names):
         if name not in allowed:
             raise DataError(
-                f"{config.path}: row {row} has {config.stars_column}={name!r}; must be a whole number from 1 to "
+                f"{table.place(row)} has {config.stars_column}={name!r}; must be a whole number from 1 to "
                 f"{config.num_stars} (data.num_stars)"
             )
     return np.array([allowed[name] for name in names], dtype=np.int64)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from seqtrain.config.corpus import CorpusConfig, PublicCorpusConfig
 from seqtrain.data.locate import SPLIT_NAMES, SPLITS, find_path
+from seqtrain.data.tables.files import file_type, stem
 from seqtrain.errors import DataError
 
 TEXT_SUFFIXES = (".txt", ".text", ".md", ".py", ".tokens", ".raw", "")
@@ -48,13 +49,13 @@ def folder_files(folder: Path) -> dict[str, list[Path]]:
     """
     paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     shown = [path for path in paths if not any(part.startswith(".") for part in path.parts)]
-    known = sorted(path for path in shown if path.suffix in TEXT_SUFFIXES + TABLE_SUFFIXES)
+    known = sorted(path for path in shown if file_type(path) in TEXT_SUFFIXES + TABLE_SUFFIXES)
     for layout in (split_of_name, split_of_words, split_of_folder):
         found = {split: [path for path in known if layout(path) == split] for split in SPLITS}
         if not found["train"]:
             continue
         for split, part in found.items():
-            if layout is not split_of_folder and len({path.suffix for path in part}) > 1:
+            if layout is not split_of_folder and len({file_type(path) for path in part}) > 1:
                 twice = ", ".join(str(path) for path in part[:4])
                 raise DataError(f"{folder}: split {split!r} has files of several formats ({twice}); keep one")
         return {split: [folder / path for path in part] for split, part in found.items() if part}
@@ -68,7 +69,7 @@ def folder_files(folder: Path) -> dict[str, list[Path]]:
 
 def split_of_name(path: Path) -> str | None:
     """The split that a file directly in the folder is named after."""
-    return only_split([path.stem]) if len(path.parts) == 1 else None
+    return only_split([stem(path)]) if len(path.parts) == 1 else None
 
 
 def split_of_words(path: Path) -> str | None:

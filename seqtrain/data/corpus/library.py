@@ -10,7 +10,7 @@ from pathlib import Path
 from seqtrain.config.corpus import LibraryCorpusConfig
 from seqtrain.data.corpus.stream import Chunk
 from seqtrain.data.locate import SPLITS
-from seqtrain.data.tables import unreadable
+from seqtrain.data.tables.files import unreadable
 from seqtrain.errors import DataError
 
 NOT_LIBRARY = {"site-packages", "dist-packages", "test", "tests", "idle_test"}

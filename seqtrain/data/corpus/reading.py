@@ -2,6 +2,7 @@
 
 import codecs
 import re
+import zlib
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 from seqtrain.config.corpus import CorpusConfig
 from seqtrain.data.corpus.files import TABLE_SUFFIXES
 from seqtrain.data.corpus.stream import Chunk
-from seqtrain.data.tables import explain_damage, json_objects, unreadable
+from seqtrain.data.tables.files import file_type, numbered_lines, open_bytes, unreadable
+from seqtrain.data.tables.objects import json_objects
 from seqtrain.errors import DataError
 
 BLOCK = 1 << 20  # bytes of a file read at a time; a longer line is passed on in parts
@@ -25,8 +27,8 @@ def read_files(paths: list[Path], config: CorpusConfig) -> Iterator[Chunk]:
     """
     first = True
     for path in paths:
-        if path.suffix in TABLE_SUFFIXES:
-            read = read_jsonl if path.suffix == ".jsonl" else read_parquet
+        if (kind := file_type(path)) in TABLE_SUFFIXES:
+            read = read_jsonl if kind == ".jsonl" else read_parquet
             chunks = row_chunks(read(path, config.text_column), config.rows_are_lines, first)
         else:
             chunks = (Chunk(text, i == 0) for i, text in enumerate(read_text(path)))
@@ -40,7 +42,7 @@ def read_text(path: Path) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8")()
     rest, position, begun = "", 0, False
     try:
-        with path.open("rb") as file:
+        with open_bytes(path) as file:
             while True:
                 block = file.read(BLOCK)
                 start = position - len(decoder.getstate()[0])  # bytes of a character that the block before began
@@ -57,7 +59,7 @@ def read_text(path: Path) -> Iterator[str]:
                     rest = rest[cut:]
                 if not block:
                     return
-    except OSError as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise unreadable(path, error) from error
 
 
@@ -73,23 +75,10 @@ def line_cut(text: str) -> int:
 
 def read_jsonl(path: Path, column: str) -> Iterator[str]:
     """The text of the object in each line."""
-    for number, row in json_objects(path, read_lines(path)):
+    for number, row in json_objects(path, numbered_lines(path)):
         where = f"{path}: line {number}"
         check_column(where, column, row)
         yield from checked_texts([row[column]], where, column)
-
-
-def read_lines(path: Path) -> Iterator[str]:
-    """The lines of a UTF-8 file, one by one."""
-    try:
-        with path.open("rb") as file:
-            for line in file:
-                try:
-                    yield line.decode().removeprefix("\ufeff")
-                except UnicodeDecodeError as error:
-                    raise not_utf8(path, file.tell() - len(line), error) from error
-    except OSError as error:
-        raise unreadable(path, error) from error
 
 
 def read_parquet(path: Path, column: str) -> Iterator[str]:
@@ -103,7 +92,7 @@ def read_parquet(path: Path, column: str) -> Iterator[str]:
             for batch in file.iter_batches(batch_size=ROWS, columns=[column]):
                 yield from checked_texts(batch.column(0).to_pylist(), str(path), column)
     except (pa.ArrowException, OSError, ValueError) as error:
-        raise DataError(f"{path}: {explain_damage(path, error)}") from error
+        raise DataError(f"{path}: {' '.join(str(error).split())}") from error
 
 
 def row_chunks(rows: Iterator[str], lines: bool, first: bool) -> Iterator[Chunk]:

@@ -15,6 +15,7 @@ from seqtrain.data.corpus.library import find_library, library_files, read_sourc
 from seqtrain.data.corpus.reading import read_files
 from seqtrain.data.corpus.stream import Stream, begin_documents, cut_end
 from seqtrain.data.locate import file_digest
+from seqtrain.data.tables.files import file_type
 from seqtrain.errors import ConfigError
 
 
@@ -87,7 +88,9 @@ def identity(config: CorpusConfig) -> Any:
         return ["library", platform.python_version(), [[path, (folder / path).stat().st_size] for path in paths]]
     if files := corpus_files(config):
         return {
-            split: [[path.suffix if path.suffix in TABLE_SUFFIXES else "text", file_digest(path)] for path in paths]
+            split: [
+                [kind if (kind := file_type(path)) in TABLE_SUFFIXES else "text", file_digest(path)] for path in paths
+            ]
             for split, paths in files.items()
         }
     assert isinstance(config, PublicCorpusConfig)

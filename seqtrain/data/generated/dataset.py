@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,11 +15,8 @@ from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import digest
 from seqtrain.data.generated import problems
 from seqtrain.data.locate import SPLITS
-from seqtrain.data.tables import read_table
+from seqtrain.data.tables.reading import Table, read_table
 from seqtrain.errors import DataError
-
-if TYPE_CHECKING:
-    import pyarrow
 
 EVAL_BATCH = 64  # independent of data.batch_size, so that the rows scored are always the same
 
@@ -95,14 +92,12 @@ class Generated(Dataset):
         return few, [[str(token) for token in row] for row in few.inputs.tolist()]
 
     @classmethod
-    def read_rows(cls, config: DataConfig, source: str) -> tuple["pyarrow.Table", list[Any], np.ndarray]:
+    def read_rows(cls, config: DataConfig, source: str) -> tuple[Table, list[Any], np.ndarray]:
         """Read a jsonl or parquet file with a column ``inputs`` of lists: of symbols, or of pairs of numbers."""
         if source == "-":
             raise DataError("input=-: must be a jsonl or parquet file with lists in a column 'inputs'")
         table = read_table(Path(source).expanduser())
-        if "inputs" not in table.column_names:
-            raise DataError(f"{source}: has no column 'inputs'; its columns: {', '.join(table.column_names)}")
-        rows = [row or [] for row in table.column("inputs").to_pylist()]
+        rows = [row or [] for row in table.column("inputs", "the lists to predict from")]
         return table, rows, np.array([len(row) > 0 for row in rows], dtype=bool)
 
     @classmethod

@@ -25,7 +25,7 @@ from seqtrain.data.series.calendar import STEP, find_frequency, parse_times, tim
 from seqtrain.data.series.covariates import category_codes, check_static, constant_columns
 from seqtrain.data.series.files import SUFFIXES, find_file
 from seqtrain.data.series.table import SeriesTable
-from seqtrain.data.tables import explain_damage
+from seqtrain.data.tables.files import decode, read_bytes
 from seqtrain.errors import DataError
 
 if TYPE_CHECKING:
@@ -137,7 +137,9 @@ def read_frame(path: Path, config: SeriesConfig) -> "pandas.DataFrame":
                 frame = pd.read_parquet(path)
                 frame = frame.reset_index() if frame.index.name is not None else frame
     except (ValueError, OSError, pa.ArrowException, pd.errors.ParserWarning) as error:
-        raise DataError(f"{path}: {explain_damage(path, error)}") from error
+        if isinstance(error, UnicodeDecodeError):
+            decode(path, read_bytes(path))  # names the line
+        raise DataError(f"{path}: {' '.join(str(error).split())}") from error
     if len(frame) == 0:
         raise DataError(f"{path}: has no rows")
     return frame

@@ -8,7 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,13 +21,10 @@ from seqtrain.data.cache import digest
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
-from seqtrain.data.tables import stdin_lines
+from seqtrain.data.tables.reading import Table, stdin_lines
 from seqtrain.data.tags.formats import Rows, Sentences, find_files, read_sentences, read_tokens
 from seqtrain.data.vocabulary import PAD, UNKNOWN, by_frequency
 from seqtrain.errors import DataError
-
-if TYPE_CHECKING:
-    import pyarrow
 
 PAD_ID, UNKNOWN_ID = 0, 1  # numbers of PAD and UNKNOWN; tags are padded with 0 too, which is never read
 
@@ -55,7 +52,7 @@ class TaggingFiles(BucketedDataset):
     def __init__(self, config: TaggingFilesConfig, seed: int, trained: Path | None = None, single_split: bool = False):
         self.config, self.seed = config, seed
         self.notes = []
-        files = find_files(config)
+        files = find_files(config, self.notes)
         if single_split:
             files = {"test": files["train"]}
         elif "train" not in files and trained is None:
@@ -146,18 +143,16 @@ class TaggingFiles(BucketedDataset):
         return self.sentences[split].tokens, self.sentences[split].tags
 
     @classmethod
-    def read_rows(cls, config: DataConfig, source: str) -> tuple["pyarrow.Table", list[Any], np.ndarray]:
+    def read_rows(cls, config: DataConfig, source: str) -> tuple[Table, list[Any], np.ndarray]:
         """Read the sentences of a file, without tags; in stdin (-) each line is a sentence, split at blanks."""
         import pyarrow as pa
 
         assert isinstance(config, TaggingFilesConfig)
         if source == "-":
-            lines = stdin_lines().column("text").to_pylist()
-            table, rows = None, [line.split() for line in lines]
+            rows = [line.split() for line in stdin_lines().values("text")]
+            table = Table(pa.table({"tokens": pa.array(rows, type=pa.list_(pa.string()))}), "input=-")
         else:
             table, rows = read_tokens(Path(source).expanduser(), config)
-        if table is None:
-            table = pa.table({"tokens": pa.array(rows, type=pa.list_(pa.string()))})
         return table, rows, np.array([len(row) > 0 for row in rows], dtype=bool)
 
     @classmethod

@@ -4,17 +4,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from seqtrain.config.data import TaggingFilesConfig
-from seqtrain.data.locate import named_files, own_path, wanted_splits
-from seqtrain.data.tables import explain_damage, json_objects, read_table, text_lines, unreadable
+from seqtrain.data.locate import own_path, split_files
+from seqtrain.data.tables.files import file_type, text_lines
+from seqtrain.data.tables.objects import json_objects
+from seqtrain.data.tables.reading import Table, read_table
 from seqtrain.errors import DataError
-
-if TYPE_CHECKING:
-    import pyarrow
 
 SUFFIXES = (".conll", ".txt", ".tsv", ".jsonl")
 
@@ -46,23 +44,20 @@ class Sentences:
         return Sentences(tokens, tags, self.rows, self.origin)
 
 
-def find_files(config: TaggingFilesConfig) -> dict[str, Path]:
+def find_files(config: TaggingFilesConfig, notes: list[str]) -> dict[str, Path]:
     """File of each split at ``data.path``; a single file is train.
 
     Raises:
         DataError: if there is no file, or a split has two.
     """
-    types = f"{', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}"
-    path = own_path(config, f"a {types} file, or a folder")
+    path = own_path(config, f"a {', '.join(SUFFIXES)} file, or a folder")
     if path.is_file():
         return {"train": path}
-    named = wanted_splits(config)
-    found = {split: named_files(path, name, SUFFIXES) for split, name in named.items()}
-    files = {split: paths[0] for split, paths in found.items() if paths}
-    if not files:
-        names = " or ".join(map(repr, named.values()))
-        raise DataError(f"{path}: has no file of split {names} (such as {config.train_split}.conll; {types})")
-    return files
+    found = split_files(path, config, SUFFIXES, notes)
+    for split, paths in found.items():
+        if len(paths) > 1:
+            raise DataError(f"{path}: split {split!r} has {len(paths)} files ({paths[0].name}, ...); join them")
+    return {split: paths[0] for split, paths in found.items()}
 
 
 def read_sentences(path: Path, config: TaggingFilesConfig, notes: list[str]) -> Sentences:
@@ -86,20 +81,12 @@ def read_sentences(path: Path, config: TaggingFilesConfig, notes: list[str]) -> 
 
 def read_lines(path: Path) -> list[str]:
     """The lines of a file of tagged sentences; raises DataError if it cannot be read or is of another type."""
-    if path.suffix not in SUFFIXES:
+    if file_type(path) not in SUFFIXES:
         raise DataError(f"{path}: files of type {path.suffix or '(none)'} are not read; use {', '.join(SUFFIXES)}")
-    try:
-        content = path.read_bytes()
-        if not content:
-            raise DataError(f"{path}: the file is empty")
-        return text_lines(content)
-    except OSError as error:
-        raise unreadable(path, error) from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: {explain_damage(path, error)}") from error
+    return text_lines(path)
 
 
-def read_tokens(path: Path, config: TaggingFilesConfig) -> tuple["pyarrow.Table", Rows]:
+def read_tokens(path: Path, config: TaggingFilesConfig) -> tuple[Table, Rows]:
     """Sentences of a file to be tagged, as a table and as lists of tokens.
 
     For jsonl, the table has all columns of the file. For a file of columns, it has ``tokens`` and, if every line has
@@ -112,14 +99,11 @@ def read_tokens(path: Path, config: TaggingFilesConfig) -> tuple["pyarrow.Table"
 
     if path.suffix == ".jsonl":
         table = read_table(path)
-        if config.tokens_key not in table.column_names:
-            keys = ", ".join(table.column_names)
-            raise DataError(f"{path}: has no key {config.tokens_key!r} (data.tokens_key); its keys: {keys}")
-        rows = table.column(config.tokens_key).to_pylist()
-        for number, row in enumerate(rows, start=1):
+        rows = table.column(config.tokens_key, "data.tokens_key")
+        for number, row in enumerate(rows):
             if row is not None and not (isinstance(row, list) and all(isinstance(token, str) for token in row)):
                 raise DataError(
-                    f"{path}: row {number}: {config.tokens_key!r} (data.tokens_key) is not a list of strings"
+                    f"{table.place(number)}: {config.tokens_key!r} (data.tokens_key) is not a list of strings"
                 )
         return table, [row or [] for row in rows]
     sentences = split_lines(path, read_lines(path), [])
@@ -134,7 +118,8 @@ def read_tokens(path: Path, config: TaggingFilesConfig) -> tuple["pyarrow.Table"
     places = [place(config.tag_column, columns, at) for sentence in sentences for _, columns in sentence]
     if all(found is not None for found in places):
         lists["tags"] = [[columns[config.tag_column] for _, columns in sentence] for sentence in sentences]
-    return pa.table({name: pa.array(rows, type=pa.list_(pa.string())) for name, rows in lists.items()}), tokens
+    columns = pa.table({name: pa.array(rows, type=pa.list_(pa.string())) for name, rows in lists.items()})
+    return Table(columns, str(path)), tokens
 
 
 def place(column: int, columns: list[str], taken: int) -> int | None:
@@ -218,7 +203,7 @@ def read_objects(path: Path, lines: list[str], config: TaggingFilesConfig) -> tu
     """
     keys = {"data.tokens_key": config.tokens_key, "data.tags_key": config.tags_key}
     tokens, tags = [], []
-    for number, row in json_objects(path, lines):
+    for number, row in json_objects(path, enumerate(lines, start=1)):
         place = f"{path}: line {number}"
         for option, key in keys.items():
             if key not in row:
@@ -230,8 +215,6 @@ def read_objects(path: Path, lines: list[str], config: TaggingFilesConfig) -> tu
             raise DataError(f"{place} has {len(words)} tokens but {len(labels)} tags")
         if not all(labels):
             raise DataError(f"{place} has an empty tag")
-        if re.search("[\ud800-\udfff]", "".join(words + labels)):  # "\ud83d" alone: JSON allows it, UTF-8 does not
-            raise DataError(f"{place} holds half of a surrogate pair, which is not a character; remove it")
         tokens.append(words)
         tags.append(labels)
     return tokens, tags

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import json
+import logging
 import shutil
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -18,11 +19,13 @@ from seqtrain.config.data import TextClassificationConfig
 from seqtrain.config.options import preparing
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.data.cache import cache_directory, cached, digest
+from seqtrain.data.locate import SPLITS
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
-from seqtrain.data.tables import read_table, stdin_lines
-from seqtrain.data.text.columns import column
+from seqtrain.data.tables.files import file_type
+from seqtrain.data.tables.reading import Table, read_table, stdin_lines
+from seqtrain.data.text.columns import texts_of
 from seqtrain.data.text.labels import (
     LabelledTexts,
     RawSplit,
@@ -32,13 +35,15 @@ from seqtrain.data.text.labels import (
     stratified_split,
     usable_rows,
 )
-from seqtrain.data.vocabulary import PAD
+from seqtrain.data.vocabulary import PAD, UNKNOWN
 from seqtrain.errors import DataError, RunError
 
 if TYPE_CHECKING:
-    import pyarrow
     from tokenizers import Tokenizer
 
+log = logging.getLogger(__name__)
+
+MOST = 0.5  # share of unknown tokens above which there is a remark
 FORMAT = 2  # version of the prepared files; increase it when their format or contents change
 
 
@@ -108,8 +113,8 @@ class TextClassification(BucketedDataset):
         """What identifies the source and its contents, as JSON, without reading all of it."""
 
     @abstractmethod
-    def read(self) -> dict[str, RawSplit]:
-        """Read all rows of the source, by split."""
+    def read(self, notes: list[str]) -> dict[str, RawSplit]:
+        """Read all rows of the source, by split; remarks on how they were read are added to ``notes``."""
 
     def prepare(self) -> Path:
         """The directory of prepared arrays: that of the training run, if it exists and fits the options."""
@@ -135,6 +140,7 @@ class TextClassification(BucketedDataset):
             tokenizer = Tokenizer.from_str(self.vocabulary.tokenizer)
         for split, part in splits.items():
             tokens, offsets = flatten(encode(tokenizer, part.texts), tokenizer.get_vocab_size())
+            notes += unknown_notes(split, tokens, tokenizer)
             arrays = {"tokens": tokens, "offsets": offsets, "labels": part.labels, "rows": part.rows}
             for name, array in arrays.items():
                 np.save(directory / f"{split}.{name}.npy", array)
@@ -162,7 +168,7 @@ class TextClassification(BucketedDataset):
             Rows of each split, the class names, and remarks for the user.
         """
         notes: list[str] = []
-        raw = self.read()
+        raw = self.read(notes)
         if self.single_split:
             raw = {"test": raw["train"]}
         elif "train" not in raw and self.vocabulary is None:
@@ -185,14 +191,14 @@ class TextClassification(BucketedDataset):
             raise DataError(
                 f"{raw['train'].origin}: train has {what}; classification needs rows of every class in train"
             )
-        if "validation" not in splits:
-            stay, apart = stratified_split(train.labels, self.config.validation_size, self.config.split_seed)
-            splits = {"train": train.select(stay), "validation": train.select(apart)} | {
-                split: part for split, part in splits.items() if split != "train"
-            }
-            notes.append(
-                f"validation: {len(apart)} rows of train set apart (data.validation_size), stratified by class"
-            )
+        for split in ("test", "validation") if len(splits) == 1 else ("validation",):
+            size = getattr(self.config, f"{split}_size")
+            if split not in splits and size > 0:
+                key = f"data.{split}_size"
+                stay, apart = stratified_split(splits["train"].labels, size, self.config.split_seed, key)
+                splits |= {"train": splits["train"].select(stay), split: splits["train"].select(apart)}
+                notes.append(f"{split}: {len(apart):,} rows of train set apart ({key}), stratified by class")
+        splits = {split: splits[split] for split in SPLITS if split in splits}
         if "test" not in splits:
             notes.append("test: the source has none with labels; scores are on validation")
         held_out = {text for split, part in splits.items() if split != "train" for text in part.texts}
@@ -237,13 +243,12 @@ class TextClassification(BucketedDataset):
         return self.splits[split].texts, self.splits[split].labels
 
     @classmethod
-    def read_rows(cls, config: DataConfig, source: str) -> tuple["pyarrow.Table", list[Any], np.ndarray]:
+    def read_rows(cls, config: DataConfig, source: str) -> tuple[Table, list[Any], np.ndarray]:
         """Read a file with a column of texts, or the lines of a txt file or stdin (-); blank texts count as empty."""
         assert isinstance(config, TextClassificationConfig)
-        table = stdin_lines() if source == "-" else read_table(Path(source).expanduser())
-        name = "text" if source == "-" or source.endswith(".txt") else config.text_column
-        values = column(table, name, "data.text_column", source)
-        texts = ["" if value is None else str(value) for value in values]
+        table = stdin_lines() if source == "-" else read_table(Path(source).expanduser(), config)
+        lines = source == "-" or file_type(Path(source)) == ".txt"
+        texts = [text or "" for text in texts_of(table, "text" if lines else config.text_column, config)]
         return table, texts, np.array([text.strip() != "" for text in texts], dtype=bool)
 
     @classmethod
@@ -280,11 +285,24 @@ def text_batches(config: TextClassificationConfig, tokenizer: "Tokenizer", texts
     from seqtrain.data.text.tokenizer import encode
 
     tokens, offsets = flatten(encode(tokenizer, texts), tokenizer.get_vocab_size())
+    for note in unknown_notes("new texts", tokens, tokenizer):
+        log.warning(note)
     table = TokenRows(tokens, offsets, config.max_length, config.truncate)
     pad_id = tokenizer.token_to_id(PAD) or 0
     for rows in sorted_batches(table.lengths, config.eval_batch_tokens):
         inputs, lengths = table.gather(rows, pad_id)
         yield Batch(inputs, torch.zeros(len(rows), dtype=torch.long), lengths, rows, num_tokens=int(lengths.sum()))
+
+
+def unknown_notes(name: str, tokens: np.ndarray, tokenizer: "Tokenizer") -> list[str]:
+    """A remark, as a list of one, if most tokens of a split are unknown; else an empty list."""
+    share = float(np.mean(tokens == tokenizer.token_to_id(UNKNOWN))) if len(tokens) else 0.0
+    if share <= MOST:
+        return []
+    return [
+        f"{name}: {share:.0%} of the tokens are unknown, because train has them less than data.min_count times; for "
+        "texts without blanks between words, train with data.tokenizer=char or bpe"
+    ]
 
 
 def fingerprint(splits: dict[str, LabelledTexts]) -> str:

@@ -3,50 +3,75 @@
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from seqtrain.config.data import HubTextConfig, TextClassificationConfig
-from seqtrain.data.locate import file_digest, find_path, split_files, wanted_splits
-from seqtrain.data.tables import read_table
+from seqtrain.data.locate import file_digest, find_path, names_of, split_files, visible_files, wanted_splits
+from seqtrain.data.tables.files import BOM, SUFFIXES, decode, file_type
+from seqtrain.data.tables.reading import read_table
+from seqtrain.data.tables.table import Table, scalar_text
 from seqtrain.data.text.labels import RawSplit
 from seqtrain.errors import DataError
 
-if TYPE_CHECKING:
-    import pyarrow
 
-
-def find_files(config: TextClassificationConfig) -> dict[str, list[Path]] | None:
+def find_files(config: TextClassificationConfig, notes: list[str]) -> dict[str, list[Path]] | None:
     """Files of each split; a single file is train. None if only the hub may have the dataset.
 
     Raises:
         DataError: if the path or all files of the splits are missing.
     """
     public = config if isinstance(config, HubTextConfig) else None
-    path = find_path(config, "a csv, tsv, jsonl or parquet file, or a folder", public.folder if public else None)
+    wanted = "a csv, tsv, jsonl, json or parquet file, or a folder"
+    path = find_path(config, wanted, public.folder if public else None)
     if path is None:
         return None
-    return {"train": [path]} if path.is_file() else files_in(path, config, public.hub_subset if public else None)
+    if path.is_file():
+        if is_text(path):
+            raise DataError(f"{path}: a txt file holds no labels; give {wanted}")
+        return {"train": [path]}
+    return class_folders(path, config) or split_files(
+        path, config, SUFFIXES, notes, public.hub_subset if public else None
+    )
 
 
-def files_in(folder: Path, config: TextClassificationConfig, subset: str | None) -> dict[str, list[Path]]:
-    """Files in a folder of each split that it has; raises DataError if it has none of them."""
-    found = {split: split_files(folder, name, subset) for split, name in wanted_splits(config).items()}
-    if not any(found.values()):
-        names = " or ".join(repr(name) for name in wanted_splits(config).values())
-        raise DataError(f"{folder}: has no file of split {names} (such as {config.train_split}.csv or .parquet)")
-    return {split: paths for split, paths in found.items() if paths}
+def class_folders(folder: Path, config: TextClassificationConfig) -> dict[str, list[Path]]:
+    """Files of each split in folders named after classes, ``train/<class>/*.txt`` or ``<class>/*.txt``; {} if none."""
+    files = visible_files(folder, (".txt",))
+    found = {}
+    for split, name in wanted_splits(config).items():
+        names = names_of(split, name)
+        paths = [path for path, parts in files.items() if len(parts) == 3 and parts[0].lower() in names]
+        if paths:
+            found[split] = paths
+    if "train" in found or visible_files(folder, SUFFIXES):
+        return found if "train" in found else {}
+    return {"train": paths} if (paths := [path for path, parts in files.items() if len(parts) == 2]) else {}
 
 
 def identify_files(files: dict[str, list[Path]]) -> dict[str, list[str]]:
     """Digests of the files of each split."""
-    return {split: [file_digest(path) for path in paths] for split, paths in files.items()}
+    return {split: [identify(path) for path in paths] for split, paths in files.items()}
 
 
-def read_files(files: dict[str, list[Path]], config: TextClassificationConfig) -> dict[str, RawSplit]:
-    """Read the text and label columns of every split."""
+def identify(path: Path) -> str:
+    """Digest of a file and, if it is one text, the class that its folder names."""
+    return f"{path.parent.name}/{file_digest(path)}" if is_text(path) else file_digest(path)
+
+
+def is_text(path: Path) -> bool:
+    """Whether a file is one text of the class that its folder names."""
+    return file_type(path) == ".txt"
+
+
+def read_files(files: dict[str, list[Path]], config: TextClassificationConfig, notes: list[str]) -> dict[str, RawSplit]:
+    """Read the text and label columns of every split; remarks on how they were read are added to ``notes``."""
     raw = {}
     for split, paths in files.items():
-        parts = [from_table(read_table(path), config, str(path)) for path in paths]
+        if is_text(paths[0]):
+            texts: list[str | None] = [decode(path, path.read_bytes().removeprefix(BOM)) for path in paths]
+            raw[split] = RawSplit(texts, [path.parent.name for path in paths], str(paths[0].parent.parent))
+            continue
+        parts = [from_table(read_table(path, config), config, notes) for path in paths]
         raw[split] = RawSplit(
             [text for part in parts for text in part.texts],
             [label for part in parts for label in part.labels],
@@ -56,28 +81,49 @@ def read_files(files: dict[str, list[Path]], config: TextClassificationConfig) -
     return raw
 
 
-def column(table: "pyarrow.Table", name: str, key: str, origin: str) -> list[Any]:
-    """Values of the column that the option ``key`` names; raises DataError, with all columns, if it is missing."""
-    if name not in table.column_names:
-        raise DataError(f"{origin}: has no column {name!r} ({key}); its columns: {', '.join(table.column_names)}")
-    return table.column(name).to_pylist()
-
-
 def from_table(
-    table: "pyarrow.Table", config: TextClassificationConfig, origin: str, class_names: list[str] | None = None
+    table: Table, config: TextClassificationConfig, notes: list[str], class_names: list[str] | None = None
 ) -> RawSplit:
     """The text and label columns of a table.
 
     Class names are those of the config, else ``class_names``, else those that `datasets` wrote into the metadata.
     """
-    texts = column(table, config.text_column, "data.text_column", origin)
-    labels = column(table, config.label_column, "data.label_column", origin)
-    if any(text is not None and not isinstance(text, str) for text in texts):
-        raise DataError(f"{origin}: column {config.text_column!r} (data.text_column) holds values that are not text")
-    metadata = json.loads((table.schema.metadata or {}).get(b"huggingface", b"{}"))
+    texts = texts_of(table, config.text_column, config)
+    labels = table.column(config.label_column, "data.label_column")
+    notes += table.notes
+    metadata = json.loads((table.columns.schema.metadata or {}).get(b"huggingface", b"{}"))
     feature = metadata.get("info", {}).get("features", {}).get(config.label_column, {})
     names = config.class_names or class_names or feature.get("names")
-    return RawSplit(texts, [plain_label(label) for label in labels], origin, names)
+    return RawSplit(texts, [plain_label(label) for label in labels], table.origin, names)
+
+
+def texts_of(table: Table, name: str, config: TextClassificationConfig) -> list[str | None]:
+    """Texts of a column; a number or truth value among texts is read as JSON writes it, and noted.
+
+    Raises:
+        DataError: if the column is missing, holds no text at all, or holds a value of another type; names its line.
+    """
+    values = table.column(name, "data.text_column")
+    odd = [row for row, value in enumerate(values) if value is not None and not isinstance(value, str)]
+    for row in odd:
+        if not isinstance(values[row], int | float):
+            kind = "a list or an object" if isinstance(values[row], list | dict) else "neither text nor a number"
+            raise DataError(
+                f"{table.place(row)}: column {name!r} (data.text_column) holds {kind}; write texts as strings, or "
+                "name another column"
+            )
+    if odd and len(odd) == sum(value is not None for value in values):
+        raise DataError(
+            f"{table.place(odd[0])}: column {name!r} (data.text_column) holds numbers and no text; name the column of "
+            "texts, or write them as strings"
+        )
+    if odd:
+        table.notes.append(
+            f"{table.origin}: {len(odd):,} texts are numbers or truth values, which are read by their digits or words "
+            f"(first: {table.place(odd[0]).removeprefix(f'{table.origin}: ')})"
+        )
+    missing = {None, *config.missing_values}
+    return [None if value in missing else scalar_text(value) for value in values]
 
 
 def plain_label(label: Any) -> str | int | None:

@@ -24,7 +24,7 @@ class Docstrings(TextClassification):
         sources = library_sources(Path(sysconfig.get_path("stdlib")))
         return [platform.python_version(), [[name, path.stat().st_size] for name, path in sources]]
 
-    def read(self) -> dict[str, RawSplit]:
+    def read(self, notes: list[str]) -> dict[str, RawSplit]:
         texts, chapters = read_docstrings()
         large = {name for name, count in Counter(chapters).items() if count >= self.config.min_class_size}
         kept = [(text, chapter) for text, chapter in zip(texts, chapters, strict=True) if chapter in large]
@@ -34,7 +34,7 @@ class Docstrings(TextClassification):
                 "docstrings; lower it"
             )
         labels = np.unique([chapter for _, chapter in kept], return_inverse=True)[1]
-        parts = stratified_split(labels, self.config.test_size, self.config.split_seed)
+        parts = stratified_split(labels, self.config.test_size, self.config.split_seed, "data.test_size")
         return {
             split: RawSplit([kept[i][0] for i in rows], [kept[i][1] for i in rows], f"docstrings, {split}")
             for split, rows in zip(("train", "test"), parts, strict=True)

@@ -14,14 +14,14 @@ class TextFiles(TextClassification):
 
     config: TextFilesConfig
 
-    def files(self) -> dict[str, list[Path]]:
+    def files(self, notes: list[str]) -> dict[str, list[Path]]:
         """Files of each split."""
-        files = find_files(self.config)
+        files = find_files(self.config, notes)
         assert files is not None  # this dataset has no other source
         return files
 
     def identity(self) -> Any:
-        return identify_files(self.files())
+        return identify_files(self.files([]))
 
-    def read(self) -> dict[str, RawSplit]:
-        return read_files(self.files(), self.config)
+    def read(self, notes: list[str]) -> dict[str, RawSplit]:
+        return read_files(self.files(notes), self.config, notes)

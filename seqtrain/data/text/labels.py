@@ -107,13 +107,14 @@ def label_name(label: str | int | None, source_names: list[str] | None) -> str:
     return name
 
 
-def stratified_split(labels: np.ndarray, size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def stratified_split(labels: np.ndarray, size: float, seed: int, key: str) -> tuple[np.ndarray, np.ndarray]:
     """Set rows apart at random, the same share of each class.
 
     Args:
         labels: class of each row, (N,).
         size: rows to set apart: a fraction below 1, or a number of rows.
         seed: seed of the choice.
+        key: name of the option that gives the size, for errors.
 
     Returns:
         Numbers of the rows that stay and of those set apart, in ascending order each. Every class keeps a row.
@@ -122,16 +123,35 @@ def stratified_split(labels: np.ndarray, size: float, seed: int) -> tuple[np.nda
         DataError: if no row would be set apart, or all.
     """
     fraction = size if size < 1 else size / len(labels)
+    classes, counts = np.unique(labels, return_counts=True)
     rng = np.random.default_rng(seed)
-    apart = []
-    for label in np.unique(labels):
-        rows = rng.permutation(np.flatnonzero(labels == label))
-        apart.append(rows[: min(round(fraction * len(rows)), len(rows) - 1)])
+    apart = [
+        rng.permutation(np.flatnonzero(labels == label))[:count]
+        for label, count in zip(classes, shares(counts, fraction, seed), strict=True)
+    ]
     taken = np.sort(np.concatenate(apart))
     if not len(taken) or fraction >= 1:
         share = "all" if fraction >= 1 else "none"
         raise DataError(
-            f"data.validation_size={size:g}: sets {share} of the {len(labels)} rows apart; give a fraction below 1, "
-            "or a number of rows that leaves some of each class on both sides"
+            f"{key}={size:g}: sets {share} of the {len(labels)} rows apart; give a fraction below 1, or a number of "
+            "rows that leaves some of each class on both sides"
         )
     return np.setdiff1d(np.arange(len(labels)), taken, assume_unique=True), taken
+
+
+def shares(counts: np.ndarray, fraction: float, seed: int) -> np.ndarray:
+    """Number of rows to set apart of each class with ``counts`` rows, (C,); every class keeps a row.
+
+    These are the rounded shares of the classes. If they add up to a number that is more than 1 % off, as with many
+    small classes, the right number is given out by the largest remainder, and among equal ones at random.
+    """
+    total = round(fraction * counts.sum())
+    exact = fraction * counts
+    taken = np.round(exact).astype(np.int64)
+    if abs(taken.sum() - total) > total / 100:
+        taken = np.floor(exact).astype(np.int64)
+        remainders = np.where(taken < counts - 1, exact - taken, -1)
+        order = np.random.default_rng([seed, 1]).permutation(len(counts))
+        order = order[np.argsort(-remainders[order], kind="stable")]
+        taken[order[: total - taken.sum()]] += 1
+    return np.minimum(taken, counts - 1)

@@ -5,6 +5,7 @@ from typing import Any
 from seqtrain.config.data import HubTextConfig
 from seqtrain.data.hub import load_from_hub
 from seqtrain.data.locate import wanted_splits
+from seqtrain.data.tables.table import Table
 from seqtrain.data.text.classification import TextClassification
 from seqtrain.data.text.columns import find_files, from_table, identify_files, read_files
 from seqtrain.data.text.labels import RawSplit
@@ -16,20 +17,21 @@ class HubText(TextClassification):
     config: HubTextConfig
 
     def identity(self) -> Any:
-        config, files = self.config, find_files(self.config)
+        config, files = self.config, find_files(self.config, [])
         return identify_files(files) if files else ["hub", config.hub, config.hub_subset, config.revision]
 
-    def read(self) -> dict[str, RawSplit]:
-        files = find_files(self.config)
-        return read_files(files, self.config) if files else read_hub(self.config)
+    def read(self, notes: list[str]) -> dict[str, RawSplit]:
+        files = find_files(self.config, notes)
+        return read_files(files, self.config, notes) if files else read_hub(self.config, notes)
 
 
-def read_hub(config: HubTextConfig) -> dict[str, RawSplit]:
+def read_hub(config: HubTextConfig, notes: list[str]) -> dict[str, RawSplit]:
     """Texts and labels of the wanted splits of a dataset on the hub."""
     loaded = load_from_hub(config)
     raw = {}
     for split, name in wanted_splits(config).items():
         if name in loaded:
             names = getattr(loaded[name].features.get(config.label_column), "names", None)
-            raw[split] = from_table(loaded[name].data.table, config, f"{config.hub}, split {name}", names)
+            table = Table(loaded[name].data.table, f"{config.hub}, split {name}")
+            raw[split] = from_table(table, config, notes, names)
     return raw

@@ -307,7 +307,7 @@ def test_bad_files(composed: Compose, tmp_path: Path, name: str, content: bytes,
     ("files", "message"),
     [
         ({"train.conll": GOOD, "train.txt": GOOD}, r"split 'train' is there twice \(train.conll, train.txt\)"),
-        ({"dev.conll": GOOD}, "has no file of split 'train' or 'validation' or 'test' .such as train.conll"),
+        ({"dat.conll": GOOD}, "has no file of split 'train' or 'validation' or 'test' .such as train.conll"),
         ({"test.conll": GOOD}, r"has no file of split 'train' \(data.train_split\) to train on"),
         (
             {"train.conll": GOOD, "test.txt": "Oslo B-LOC\n"},

@@ -22,6 +22,7 @@ def dataset(config: Config) -> TextClassification:
 
 
 def write(path: Path, rows: list[tuple[str, str]]) -> Path:
+    path.parent.mkdir(exist_ok=True)
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["text", "label"])
@@ -94,10 +95,10 @@ def test_fingerprint_is_of_contents_not_of_files(small: Compose, reviews: Path, 
     import pyarrow as pa
     from pyarrow import parquet
 
-    from seqtrain.data.tables import read_table
+    from seqtrain.data.tables.reading import read_table
 
     for split in ("train", "test"):
-        rows = read_table(reviews / f"{split}.csv")
+        rows = read_table(reviews / f"{split}.csv").columns
         parquet.write_table(pa.table({n: rows[n] for n in ("label", "text")}), tmp_path / f"{split}.parquet")
     assert dataset(small(f"data.path={tmp_path}")).fingerprint == dataset(small()).fingerprint
 
@@ -110,9 +111,22 @@ def test_repeated_and_unusable_rows_are_reported(small: Compose, tmp_path: Path)
     assert any(note.startswith("train: the text of ") for note in notes)
 
 
-def test_without_test_it_says_so(small: Compose, tmp_path: Path) -> None:
-    data = dataset(small(f"data.path={write(tmp_path / 'a.csv', GOOD)}"))
-    assert "test" not in data.sizes
+def test_a_single_file_gets_a_test_split(small: Compose, tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", GOOD)
+    data = dataset(small(f"data.path={path}", "data.validation_size=0.1"))
+    assert data.sizes == {"train": 32, "validation": 4, "test": 4}
+    assert np.bincount(data.labels["test"]).tolist() == [2, 2]
+    rows = [set(data.source_rows(split)) for split in data.sizes]
+    assert set.union(*rows) == set(range(40)) and sum(map(len, rows)) == 40
+    assert "test: 4 rows of train set apart (data.test_size), stratified by class" in data.notes
+    # A source with a split for scores keeps its splits.
+    write(tmp_path / "folder" / "train.csv", GOOD)
+    write(tmp_path / "folder" / "dev.csv", GOOD[:10])
+    data = dataset(small(f"data.path={tmp_path / 'folder'}"))
+    assert data.sizes == {"train": 40, "validation": 10}
+    assert "files of train: train.csv; validation: dev.csv" in data.notes
+    data = dataset(small(f"data.path={path}", "data.test_size=0"))
+    assert data.sizes == {"train": 36, "validation": 4}
     assert any(note.startswith("test: the source has none") for note in data.notes)
 
 
@@ -190,9 +204,11 @@ def test_hub(composed: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_too_few_rows_for_validation(small: Compose, tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", GOOD[:6])
-    with pytest.raises(DataError, match=r"data\.validation_size=0\.1: sets none of the 6 rows apart"):
-        dataset(small(f"data.path={path}"))
-    assert dataset(small(f"data.path={path}", "data.validation_size=2")).sizes == {"train": 4, "validation": 2}
+    for split, size in (("validation", 0.05), ("test", 0.05)):
+        with pytest.raises(DataError, match=rf"data\.{split}_size=0\.05: sets none of the \d rows apart"):
+            dataset(small(f"data.path={path}", f"data.{split}_size={size}"))
+    whole = small(f"data.path={path}", "data.validation_size=2", "data.test_size=0")
+    assert dataset(whole).sizes == {"train": 4, "validation": 2}
 
 
 def test_a_source_that_changed_is_not_used_for_baselines(small: Compose, tmp_path: Path) -> None:

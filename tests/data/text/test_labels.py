@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -6,6 +8,7 @@ from seqtrain.data.text.labels import (
     find_class_names,
     keep_rows,
     number_labels,
+    shares,
     stratified_split,
     usable_rows,
 )
@@ -60,12 +63,22 @@ def test_minus_one_is_a_label_unless_classes_are_named() -> None:
 
 def test_stratified_split() -> None:
     labels = np.repeat([0, 1, 2], [100, 50, 1])
-    stay, apart = stratified_split(labels, 0.2, seed=0)
+    split = partial(stratified_split, key="data.test_size")
+    stay, apart = split(labels, 0.2, seed=0)
     assert sorted([*stay, *apart]) == list(range(151))
     assert np.bincount(labels[apart], minlength=3).tolist() == [20, 10, 0]
-    assert np.array_equal(apart, stratified_split(labels, 0.2, seed=0)[1])
-    assert not np.array_equal(apart, stratified_split(labels, 0.2, seed=1)[1])
-    assert len(stratified_split(labels, 30, seed=0)[1]) == 30
+    assert np.array_equal(apart, split(labels, 0.2, seed=0)[1])
+    assert not np.array_equal(apart, split(labels, 0.2, seed=1)[1])
+    assert len(split(labels, 30, seed=0)[1]) == 30
     for size in (0.001, 151, 1000):
-        with pytest.raises(DataError, match="data.validation_size"):
-            stratified_split(labels, size, seed=0)
+        with pytest.raises(DataError, match="data.test_size"):
+            split(labels, size, seed=0)
+
+
+def test_many_small_classes_share_by_the_largest_remainder() -> None:
+    assert shares(np.full(30, 4), 0.1, 0).sum() == 12 and shares(np.full(30, 4), 0.1, 0).max() == 1
+    rare = shares(np.array([60, *[3] * 10, 1]), 0.1, 0)
+    assert rare[0] == 6 and rare.sum() == 9 and rare[-1] == 0
+    assert not np.array_equal(rare, shares(np.array([60, *[3] * 10, 1]), 0.1, 1))
+    # Up to 1 % off, the rounded shares are kept, which earlier versions took.
+    assert shares(np.array([404, 404, 404]), 0.1, 0).tolist() == [40, 40, 40]
