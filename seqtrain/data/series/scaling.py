@@ -166,7 +166,8 @@ def constants(train: np.ndarray, scaler: Scaler) -> tuple[np.ndarray, np.ndarray
             centre = np.nanmin(rows, axis=0)
             scale = np.nanmax(rows, axis=0) - centre
         case Scaler.mean:
-            centre, scale = np.zeros_like(mean), np.nanmean(np.abs(rows), axis=0)
+            # Rounded to float32, so that a model's forecasts can hold it without loss.
+            centre, scale = np.zeros_like(mean), np.nanmean(np.abs(rows), axis=0).astype(np.float32).astype(np.float64)
         case Scaler.none:
             centre, scale = np.zeros_like(mean), np.ones_like(mean)
     return np.nan_to_num(centre), np.nan_to_num(scale), np.nan_to_num(mean), known

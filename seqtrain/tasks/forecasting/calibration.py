@@ -69,7 +69,7 @@ def calibrate(level: float, distribution: Distribution, evaluation: Evaluation, 
 def with_intervals(meter: ForecastMeter, data: ForecastingData, evaluation: Evaluation) -> Evaluation:
     """The evaluation of validation extended by scores of the conformal intervals, as ``seqtrain eval`` computes it."""
     forecasts = evaluation.outputs["forecasts"]
-    for batch in data.eval_batches("validation"):
+    for batch in cast(Iterator[ForecastBatch], data.eval_batches("validation")):
         meter.add(torch.from_numpy(forecasts[batch.rows]), batch)
     return replace(evaluation, metrics=meter.metrics(), details=meter.details())
 

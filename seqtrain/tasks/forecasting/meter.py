@@ -39,14 +39,14 @@ class ForecastMeter(Meter):
         self.central, self.conformal = IntervalSums(*sums.counts.shape), IntervalSums(*sums.counts.shape)
 
     def update(self, batch: Batch, features: Tensor) -> None:
-        forecasts = self.distribution.ordered(self.head(features, batch).float())
+        batch = cast(ForecastBatch, batch)
+        forecasts = self.distribution.forecasts(self.head(features, batch).float(), batch)
         self.errors.append(self.add(forecasts, batch))
         self.outputs.append(forecasts.cpu().numpy())
         self.rows.append(batch.rows)
 
-    def add(self, forecasts: Tensor, batch: Batch) -> np.ndarray:
+    def add(self, forecasts: Tensor, batch: ForecastBatch) -> np.ndarray:
         """Add forecasts (B, S, C, P) to the scores only, not to the outputs; the errors are as of ``add_errors``."""
-        batch = cast(ForecastBatch, batch)
         errors = add_errors(self.sums, batch.in_units(self.distribution.point(forecasts).cpu().numpy()), batch)
         interval = self.distribution.own_interval(forecasts)
         if interval is not None:
