@@ -77,6 +77,7 @@ class ForecastingData(Dataset):
         trained: directory of a run, whose variables and scaling are used; None learns the scaling from train.
         single_split: take all rows of the source as one split, ``test``.
         table: rows to use instead of those of the source.
+        ends: ends of the splits of each series, see ``split_windows``; None: as the options say.
 
     Raises:
         DataError: if the source cannot be found, read or used, is too short for a window in each split, or if all
@@ -92,13 +93,14 @@ class ForecastingData(Dataset):
         trained: Path | None = None,
         single_split: bool = False,
         table: SeriesTable | None = None,
+        ends: np.ndarray | None = None,
     ):
         self.config, self.seed = config, seed
         saved = None if trained is None else read_saved(trained / "scaler.json")
         source = table or read_series(config if saved is None else as_trained(config, saved))
-        scored, table = table is None, without_short(source, config, single_split)
+        scored, table = table is None, source if ends is not None else without_short(source, config, single_split)
         self.table, self.notes = table, [*table.notes]
-        self.ranges, self.windows = split_windows(table.times, table.offsets, config, single_split, table.origin)
+        self.ranges, self.windows = split_windows(table.times, table.offsets, config, single_split, table.origin, ends)
         self.sizes = {split: len(part) for split, part in self.windows.items()}
         season = (saved or {}).get("season")
         self.season = config.season or season or default_season(table.frequency)

@@ -57,7 +57,12 @@ Ranges = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 def split_windows(
-    times: np.ndarray, offsets: np.ndarray, config: SeriesConfig, single_split: bool, origin: str
+    times: np.ndarray,
+    offsets: np.ndarray,
+    config: SeriesConfig,
+    single_split: bool,
+    origin: str,
+    ends: np.ndarray | None = None,
 ) -> tuple[Ranges, dict[str, Windows]]:
     """Rows and windows of each split.
 
@@ -67,6 +72,8 @@ def split_windows(
         config: the options.
         single_split: take all rows as one split, ``test``.
         origin: name of the source, for errors.
+        ends: ends of train, validation and test of each series, as rows from its start, (K, 3); None: as the options
+            say.
 
     Returns:
         First row of each split in each series and the row after its last one, (K,) each; and the windows of each split.
@@ -75,10 +82,11 @@ def split_windows(
         ConfigError: as ``split_ends``.
         DataError: as ``split_ends``, or if a split has no window.
     """
-    starts, ends = offsets[:-1], offsets[1:]
-    ranges = {"test": (starts, ends)}
+    starts = offsets[:-1]
+    ranges = {"test": (starts, offsets[1:])}
     if not single_split:
-        borders = np.column_stack([starts, starts[:, None] + split_ends(times, offsets, config, origin)])
+        ends = split_ends(times, offsets, config, origin) if ends is None else ends
+        borders = np.column_stack([starts, starts[:, None] + ends])
         ranges = {split: (borders[:, place], borders[:, place + 1]) for place, split in enumerate(SPLITS)}
     L, S = config.lookback, config.horizon
     windows = {split: Windows.of_split(starts, *pair, L, S) for split, pair in ranges.items()}
