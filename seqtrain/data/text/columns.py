@@ -119,7 +119,7 @@ def texts_of(table: Table, name: str, config: TextClassificationConfig) -> list[
         )
     if odd:
         table.notes.append(
-            f"{table.origin}: {len(odd):,} texts are numbers or truth values, which are read by their digits or words "
+            f"{table.origin}: texts that are numbers or truth values, read as JSON writes them: {len(odd):,} "
             f"(first: {table.place(odd[0]).removeprefix(f'{table.origin}: ')})"
         )
     missing = {None, *config.missing_values}
