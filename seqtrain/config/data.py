@@ -1,7 +1,7 @@
 """Options of the datasets."""
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 
 from omegaconf import MISSING
 
@@ -26,18 +26,31 @@ class Truncate(Enum):
     head_tail = "head_tail"
 
 
+class LabelsAs(StrEnum):
+    """What labels are, where classes have names: these names, or their numbers from 0."""
+
+    names = "names"
+    numbers = "numbers"
+
+
 @dataclass
 class TextClassificationConfig(TableConfig):
-    """Texts with one label each; the base of all kinds of text classification."""
+    """Texts with a label each, or with several; the base of all kinds of text classification."""
 
     path: str | None = option(None, Affects.source)
     """A file (all its rows), or a folder with one file or folder per split."""
     text_column: str = option("text", Affects.rows)
     """Column that holds the text."""
     label_column: str = option("label", Affects.rows)
-    """Column that holds the label: a class name, or an integer."""
+    """Column that holds the label, or with ``task=multilabel`` the labels: names of classes, or their numbers."""
+    label_separator: str | None = option(None, Affects.rows)
+    """With ``task=multilabel``: what separates the labels of a row: ``pipe``, ``semicolon``, ``comma`` or any other
+    string; null if they are lists."""
     class_names: list[str] | None = option(None, Affects.rows)
-    """Names of the integer labels 0, 1, ...; null takes the names stored in the file, else the labels themselves."""
+    """Names of the classes, in order; null takes the names stored in the files, else the labels themselves."""
+    labels_as: LabelsAs | None = option(None, Affects.rows)
+    """What the labels are, where classes have names: these ``names``, or their ``numbers`` from 0; null sees it from
+    all labels together."""
     train_split: str = option("train", Affects.rows)
     """Name of the source's split to use as train."""
     validation_split: str | None = option("validation", Affects.rows)
@@ -79,6 +92,7 @@ class TextClassificationConfig(TableConfig):
     def check(self, key: str) -> None:
         super().check(key)
         require(self.validation_size > 0, f"{key}.validation_size", self.validation_size, "above 0")
+        require(self.label_separator != "", f"{key}.label_separator", self.label_separator, "null or not empty")
         require(self.test_size >= 0, f"{key}.test_size", self.test_size, "at least 0")
         names = [n for n in (self.train_split, self.validation_split, self.test_split) if n is not None]
         require(

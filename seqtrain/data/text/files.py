@@ -6,7 +6,7 @@ from typing import Any
 from seqtrain.config.data import TextFilesConfig
 from seqtrain.data.text.classification import TextClassification
 from seqtrain.data.text.columns import find_files, identify_files, read_files
-from seqtrain.data.text.labels import RawSplit
+from seqtrain.data.text.labels import RawTexts
 
 
 class TextFiles(TextClassification):
@@ -14,14 +14,18 @@ class TextFiles(TextClassification):
 
     config: TextFilesConfig
 
-    def files(self, notes: list[str]) -> dict[str, list[Path]]:
-        """Files of each split."""
+    def files(self) -> tuple[dict[str, list[Path]], list[str]]:
+        """Files of each split, and remarks on them."""
+        notes: list[str] = []
         files = find_files(self.config, notes)
         assert files is not None  # this dataset has no other source
-        return files
+        return files, notes
 
     def identity(self) -> Any:
-        return identify_files(self.files([]))
+        return identify_files(self.files()[0])
 
-    def read(self, notes: list[str]) -> dict[str, RawSplit]:
-        return read_files(self.files(notes), self.config, notes)
+    def file_notes(self) -> list[str]:
+        return self.files()[1]
+
+    def read(self, notes: list[str]) -> dict[str, list[RawTexts]]:
+        return read_files(self.files()[0], self.config, notes)
