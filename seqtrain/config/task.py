@@ -116,6 +116,11 @@ class ForecastLoss(Enum):
     huber = "huber"
     quantile = "quantile"
     gaussian = "gaussian"
+    poisson = "poisson"
+    negative_binomial = "negative_binomial"
+
+
+COUNT_LOSSES = (ForecastLoss.poisson, ForecastLoss.negative_binomial)
 
 
 @dataclass
@@ -126,8 +131,8 @@ class ForecastingConfig(TaskConfig):
     """``direct`` forecasts all steps at once from the last or pooled state; ``recursive`` forecasts one step at a time
     and feeds it back."""
     loss: ForecastLoss = ForecastLoss.mse
-    """``mse``, ``mae``, ``huber``, ``quantile`` (pinball loss at ``quantiles``), or ``gaussian`` (negative log
-    likelihood)."""
+    """``mse``, ``mae``, ``huber``, ``quantile`` (pinball loss at ``quantiles``), or the negative log-likelihood of a
+    distribution: ``gaussian`` or, for counts, ``poisson`` or ``negative_binomial``."""
     huber_delta: float = 1.0
     """Error above which the ``huber`` loss is linear (scaled units)."""
     quantiles: list[float] = field(default_factory=lambda: [0.1, 0.25, 0.5, 0.75, 0.9])
@@ -140,6 +145,8 @@ class ForecastingConfig(TaskConfig):
         levels = self.quantiles
         require(sorted(set(levels)) == levels and 0.5 in levels and levels[0] > 0 and levels[-1] < 1,
                 f"{key}.quantiles", levels, "ascending levels between 0 and 1, with 0.5 among them")  # fmt: skip
+        require(self.strategy is Strategy.direct or self.loss not in COUNT_LOSSES, f"{key}.strategy",
+                self.strategy.value, f"direct with {key}.loss={self.loss.value}")  # fmt: skip
         require(self.huber_delta > 0, f"{key}.huber_delta", self.huber_delta, "above 0")
         require(self.conformal is None or 0 < self.conformal < 1, f"{key}.conformal", self.conformal,
                 "above 0 and below 1, or null")  # fmt: skip

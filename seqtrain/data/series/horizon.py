@@ -29,15 +29,16 @@ def history_data(config: SeriesConfig, trained: Path) -> ForecastingData:
     saved = read_saved(trained / "scaler.json")
     # Gaps are allowed here: they matter only in the window, and targets may end before future covariates.
     table = read_series(replace(as_trained(config, saved), missing=Missing.mask))
+    table.static = saved.get("static", [])
     return ForecastingData(config, 0, trained, single_split=True, table=with_horizon(table, config))
 
 
 def with_horizon(table: SeriesTable, config: SeriesConfig) -> SeriesTable:
     """The known rows of each series, followed by S rows whose targets and past covariates are missing.
 
-    All rows of a series are known. If there are future covariates, only those up to the last known target are, and the
-    rows after it give the covariates of the horizon. With ``data.frequency=step``, times are step numbers; that of the
-    last known row is 0.
+    All rows of a series are known. If there are future covariates that are not static, only those up to the last known
+    target are, and the rows after it give the covariates of the horizon. With ``data.frequency=step``, times are step
+    numbers; that of the last known row is 0.
 
     Raises:
         DataError: for a series with fewer than L known rows or fewer than S rows of future covariates; for one with
@@ -53,8 +54,10 @@ def with_horizon(table: SeriesTable, config: SeriesConfig) -> SeriesTable:
         check_history(table, config, called, (start, known, end))
         missing += int(np.isnan(table.values[known - L : known]).sum())
         horizon = np.full((S, len(table.names)), np.nan)
-        if table.num_future:
+        if follow(table):
             horizon[:, -table.num_future :] = table.values[known : known + S, -table.num_future :]
+        static = [table.names.index(name) for name in table.static]
+        horizon[:, static] = table.values[known - 1, static]
         if config.frequency == STEP:
             times.append(np.arange(start - known + 1, S + 1))
         else:
@@ -76,9 +79,14 @@ def with_horizon(table: SeriesTable, config: SeriesConfig) -> SeriesTable:
     )
 
 
+def follow(table: SeriesTable) -> bool:
+    """Whether rows of future covariates, other than static ones, follow the known rows."""
+    return table.num_future > len(table.static)
+
+
 def known_rows(values: np.ndarray, table: SeriesTable) -> int:
-    """Number of rows of a series up to its last known target; of all rows if there are no future covariates."""
-    if not table.num_future:
+    """Number of rows of a series up to its last known target; of all rows if no future covariates follow."""
+    if not follow(table):
         return len(values)
     known = np.flatnonzero(~np.isnan(values[:, : table.num_targets]).all(axis=1))
     return int(known[-1]) + 1 if len(known) else 0
@@ -96,13 +104,13 @@ def check_history(table: SeriesTable, config: SeriesConfig, called: str, rows: t
     L, S = config.lookback, config.horizon
     start, known, end = rows
     if known - start < L:
-        counted = "rows up to its last known target" if table.num_future else "rows"
+        counted = "rows up to its last known target" if follow(table) else "rows"
         raise DataError(
             f"{called}: has {known - start:,} {counted}, and a forecast needs data.lookback={L} of them; give a longer "
             "history"
         )
-    future = table.names[len(table.names) - table.num_future :]
-    if table.num_future and end - known < S:
+    future = [name for name in table.names[len(table.names) - table.num_future :] if name not in table.static]
+    if follow(table) and end - known < S:
         raise DataError(
             f"{called}: future covariates ({', '.join(future)}) are missing: {end - known:,} rows follow the last "
             f"known target, of {time_text(table.times[known - 1])}, and data.horizon={S} needs as many; add rows with "
@@ -110,8 +118,8 @@ def check_history(table: SeriesTable, config: SeriesConfig, called: str, rows: t
         )
     if config.missing is not Missing.error:
         return
-    needed = table.values[known - L : known + (S if table.num_future else 0)].copy()
-    needed[L:, : len(table.names) - table.num_future] = 0
+    needed = table.values[known - L : known + (S if follow(table) else 0)].copy()
+    needed[L:, [name not in future for name in table.names]] = 0
     absent = np.argwhere(np.isnan(needed))
     if len(absent):
         row, variable = absent[0]

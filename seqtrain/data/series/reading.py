@@ -22,6 +22,7 @@ from seqtrain.config.series import (
 )
 from seqtrain.data.series import processes
 from seqtrain.data.series.calendar import STEP, find_frequency, parse_times, time_text
+from seqtrain.data.series.covariates import category_codes, check_static, constant_columns
 from seqtrain.data.series.files import SUFFIXES, find_file
 from seqtrain.data.series.table import SeriesTable
 from seqtrain.data.tables.files import decode, read_bytes
@@ -57,8 +58,11 @@ def read_series(config: SeriesConfig) -> SeriesTable:
         path = find_file(config)
         frame, origin = read_frame(path, config), str(path)
     sorts = choose_variables(frame, config, origin, notes)
-    names = [name for part in sorts for name in part]
-    values = np.stack([numbers(frame, name, origin) for name in names], axis=1)
+    columns = {name: numbers(frame, name, origin) for part in sorts for name in part}
+    categories = dict[str, list[str]]()
+    for name in config.categorical_covariates:
+        columns[name], categories[name] = category_codes(frame[name])
+    names, values = list(columns), np.stack(list(columns.values()), axis=1)
     times = parse_times(frame[config.time_column], origin, notes)
 
     codes, ids = np.zeros(len(frame), dtype=np.int64), [""]
@@ -75,6 +79,10 @@ def read_series(config: SeriesConfig) -> SeriesTable:
         values, times, codes = values[order], times[order], codes[order]
     offsets = np.searchsorted(codes, np.arange(len(ids) + 1))
     called = [f"{origin}, series {name!r}" if id_columns(config) else origin for name in ids]
+    constant = constant_columns(values, offsets)
+    for name in config.static_covariates:
+        check_static(name, ~constant[:, names.index(name)], called)
+    static = [name for name in [*config.static_covariates, *categories] if constant[:, names.index(name)].all()]
     absent = np.isnan(values)
     if config.missing is Missing.error and absent.any():
         row, variable = np.argwhere(absent)[0]
@@ -89,13 +97,15 @@ def read_series(config: SeriesConfig) -> SeriesTable:
         names=names,
         num_targets=len(sorts[0]),
         num_past=len(sorts[1]),
-        num_future=len(sorts[2]),
+        num_future=len(sorts[2]) + len(categories),
         offsets=offsets,
         ids=ids,
         rows=order,
         frequency=find_frequency(times, offsets, config.frequency, called),
         missing=int(absent.sum()),
         notes=notes,
+        categories=categories,
+        static=static,
     )
 
 
@@ -108,7 +118,8 @@ def read_frame(path: Path, config: SeriesConfig) -> "pandas.DataFrame":
         raise DataError(f"{path}: files of type {path.suffix or '(none)'} are not read; use .csv or .parquet")
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    as_written = [config.time_column, *id_columns(config)]  # the name of a series may be NA or 007
+    # The name of a series or a category may be NA or 007.
+    as_written = [config.time_column, *id_columns(config), *config.categorical_covariates]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header
@@ -143,21 +154,28 @@ def id_columns(config: SeriesConfig) -> list[str]:
 def choose_variables(
     frame: "pandas.DataFrame", config: SeriesConfig, origin: str, notes: list[str]
 ) -> tuple[list[str], list[str], list[str]]:
-    """Names of targets, past and future covariates; raises DataError for a column that the file lacks."""
+    """Names of targets, past and future covariates that are numbers, the static ones last.
+
+    Raises:
+        DataError: for a column that the file lacks.
+    """
     keys = {
         "time_column": [config.time_column],
         "id_column": id_columns(config),
         "targets": config.targets or [],
         "past_covariates": config.past_covariates,
         "future_covariates": config.future_covariates,
+        "static_covariates": config.static_covariates,
+        "categorical_covariates": config.categorical_covariates,
     }
     columns = [str(column) for column in frame.columns]
     for key, names in keys.items():
         for name in names:
             if name not in columns:
                 raise DataError(f"{origin}: has no column {name!r} (data.{key}); {suggest(name, columns)}")
+    future = config.future_covariates + config.static_covariates
     if config.targets is not None:
-        return config.targets, config.past_covariates, config.future_covariates
+        return config.targets, config.past_covariates, future
     named = {name for names in keys.values() for name in names}
     rest = [name for name in columns if name not in named]
     targets = [name for name in rest if not name.startswith("Unnamed: ") and has_numbers(frame[name])]
@@ -166,7 +184,7 @@ def choose_variables(
     if len(targets) < len(rest):
         left_out = ", ".join(name for name in rest if name not in targets)
         notes.append(f"columns left out, since they are not numbers or have no name: {left_out}")
-    return targets, config.past_covariates, config.future_covariates
+    return targets, config.past_covariates, future
 
 
 def has_numbers(column: "pandas.Series") -> bool:

@@ -3,12 +3,13 @@
 Shapes: N rows of K series, D variables.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from seqtrain.config.series import Missing, SeriesConfig
-from seqtrain.data.series.calendar import time_text
+from seqtrain.config.series import Missing, ScaleBy, Scaler, SeriesConfig
+from seqtrain.data.series.calendar import STEP, time_text
+from seqtrain.data.series.scaling import listed
 from seqtrain.data.series.windows import Ranges, Windows, split_windows
 
 
@@ -21,7 +22,8 @@ class SeriesTable:
     times: np.ndarray
     """Time of each row, datetime64[ns] in UTC or as written, or int64, (N,)."""
     values: np.ndarray
-    """Values of targets, past covariates and future covariates, in this order; NaN where missing, (N, D), float64."""
+    """Values of targets, past covariates and future covariates (the categorical ones last); NaN where missing, (N, D),
+    float64."""
     names: list[str]
     """Names of the variables."""
     num_targets: int
@@ -38,18 +40,46 @@ class SeriesTable:
     missing: int
     """Number of missing values."""
     notes: list[str]
+    categories: dict[str, list[str]] = field(default_factory=dict)
+    """Names of the categories of each categorical covariate. These are the last variables; their values are places
+    among the names."""
+    static: list[str] = field(default_factory=list)
+    """Names of the future covariates that have one value in each series."""
+
+    @property
+    def num_numeric(self) -> int:
+        """Number of variables that are numbers, which come before the categorical ones."""
+        return len(self.names) - len(self.categories)
+
+
+def called(table: SeriesTable, series: int, variable: int) -> str:
+    """A variable as messages name it: with its series, if there are several."""
+    return f"{table.names[variable]!r}" + (f" of series {table.ids[series]!r}" if len(table.ids) > 1 else "")
 
 
 def without_short(table: SeriesTable, config: SeriesConfig, single_split: bool) -> SeriesTable:
-    """The table without the series that are too short for any window."""
-    windows = split_windows(table.offsets, config, single_split, table.origin)[1]
+    """The table without the series that are too short for any window, or have no row of train to be scaled by."""
+    ranges, windows = split_windows(table.times, table.offsets, config, single_split, table.origin)
     used = np.any([part.counts > 0 for part in windows.values()], axis=0)
+    notes, count = [], len(used)
+    if not used.all():
+        notes.append(f"{(~used).sum():,} of {count:,} series are left out, being too short for any window")
+    own_scale = config.scale_by is ScaleBy.series and config.scaler is not Scaler.none
+    if own_scale and "train" in ranges:
+        begins, ends = ranges["train"]
+        unscaled = used & (begins == ends)
+        used &= ~unscaled
+        if unscaled.any():
+            named = listed([repr(table.ids[k]) for k in np.flatnonzero(unscaled)])
+            notes.append(
+                f"{unscaled.sum():,} of {count:,} series are left out, having no row of train to be scaled by: {named};"
+                " data.scale_by=all keeps them"
+            )
     if used.all():
         return table
     lengths = np.diff(table.offsets)
     rows = np.repeat(used, lengths)
     values = table.values[rows]
-    note = f"{(~used).sum():,} of {len(used):,} series are left out, being too short for any window"
     return replace(
         table,
         times=table.times[rows],
@@ -58,7 +88,7 @@ def without_short(table: SeriesTable, config: SeriesConfig, single_split: bool) 
         ids=[name for name, use in zip(table.ids, used, strict=True) if use],
         rows=table.rows[rows],
         missing=int(np.isnan(values).sum()),
-        notes=[*table.notes, note],
+        notes=[*table.notes, *notes],
     )
 
 
@@ -77,7 +107,10 @@ def split_notes(table: SeriesTable, config: SeriesConfig, ranges: Ranges, window
         )
     unused = int((table.offsets[1:] - ranges["test"][1]).sum())
     if unused:
-        notes.append(f"{unused:,} rows after test are not used")
+        advice = "; data.train_size=null counts the splits from the end of each series" if many else ""
+        notes.append(f"{unused:,} rows after test are not used{advice}")
+    if many and "train" in ranges and table.frequency != STEP:
+        notes += overlap_notes(table, ranges)
     if table.missing:
         how = {
             Missing.interpolate: "inputs take the line from the last known value to the next one that the window "
@@ -89,3 +122,19 @@ def split_notes(table: SeriesTable, config: SeriesConfig, ranges: Ranges, window
             "neither loss nor scores"
         )
     return notes
+
+
+def overlap_notes(table: SeriesTable, ranges: Ranges) -> list[str]:
+    """A remark if train of some series goes on at times at which test of others has begun; else empty."""
+    (begins, ends), (test_begins, test_ends) = ranges["train"], ranges["test"]
+    trained = begins < ends
+    last = table.times[ends[trained] - 1]
+    first = table.times[test_begins[test_begins < test_ends]].min()
+    late = last >= first
+    if not late.any():
+        return []
+    return [
+        f"train of {late.sum():,} series goes on to {time_text(last.max())}, and test of others begins at "
+        f"{time_text(first)}: what they have in common at these times is known to the model; "
+        "data.split_date=[<start of validation>, <start of test>] cuts all series at the same times"
+    ]

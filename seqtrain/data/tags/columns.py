@@ -8,9 +8,9 @@ nodes of CoNLL-U.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from seqtrain.config.data import TaggingFilesConfig
 from seqtrain.data.tables.files import file_type
@@ -18,6 +18,7 @@ from seqtrain.data.tags.entities import TAG
 from seqtrain.errors import DataError
 
 COMMENT = re.compile(r"#(?:[ \t].*|(?:begin|end) document.*|[\w.:]+ ?= .*)?", re.DOTALL)
+BLANKS = re.compile("[ \t]+")
 WORD_NUMBER = re.compile(r"([1-9][0-9]*)|[1-9][0-9]*-[1-9][0-9]*|[0-9]+\.[1-9][0-9]*")
 TOKEN_HEADER = re.compile(r"#? ?(id|form|text|tokens?|words?)", re.IGNORECASE)
 TAG_HEADER = re.compile(
@@ -28,8 +29,7 @@ TAG_HEADER = re.compile(
 Rows = list[list[str]]
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A line that may be a token."""
 
     number: int
@@ -63,10 +63,11 @@ class ColumnFile:
         plain = [text for _, _, text in texts if text[0] != "#"] or [text for _, _, text in texts]
         self.by_tabs = file_type(path) == ".tsv" or separated_by_tabs(plain)
         self.is_conllu = file_type(path) == ".conllu"
-        widths = Counter(len(self.split(text)) for text in plain)
+        self.lines = [Line(number, sentence, text, self.split(text)) for number, sentence, text in texts]
+        usual = [line for line in self.lines if line.text[0] != "#"] or self.lines
+        widths = Counter(len(line.cells) for line in usual)
         self.width = max(widths, key=widths.__getitem__, default=0)
         """The number of columns that most lines have."""
-        self.lines = [Line(number, sentence, text, self.split(text)) for number, sentence, text in texts]
         self.leave_out_comments()
         self.leave_out_header()
         self.leave_out_numbered()
@@ -192,23 +193,28 @@ class ColumnFile:
         named = " and ".join(f"{key}={column}" for key, column in columns.items())
         separated = f"separated by {'tabs' if self.by_tabs else 'blanks'}"
         others = []
+
+        def wrong(line: Line, what: str) -> DataError:
+            return DataError(f"{self.path}: line {line.number} has {what}")
+
         for line in self.lines:
-            place, width, tag = f"{self.path}: line {line.number} has", len(line.cells), self.tag(line)
+            width, tag = len(line.cells), self.tag(line)
             if width != self.width:
                 tabbed = "\t" in line.text and not self.by_tabs
                 if min(columns.values()) < 0 or tabbed:
                     usual = next((each.number for each in self.lines if len(each.cells) == self.width), line.number)
                     remedy = "separate all columns by tabs" if tabbed else "count columns from the start"
-                    raise DataError(
-                        f"{place} {width} columns, {separated}, but most lines have {self.width}, such as line "
-                        f"{usual}; {named} may name another column there: correct the line, or {remedy}"
+                    raise wrong(
+                        line,
+                        f"{width} columns, {separated}, but most lines have {self.width}, such as line {usual}; "
+                        f"{named} may name another column there: correct the line, or {remedy}",
                     )
                 others.append(line.number)
             if not -width <= token_column < width or (self.tagged and tag is None):
                 wanted = "two different ones" if self.tagged else "one"
-                raise DataError(f"{place} too few columns ({width}, {separated}): {named} must name {wanted} of them")
+                raise wrong(line, f"too few columns ({width}, {separated}): {named} must name {wanted} of them")
             if self.tagged and not tag:
-                raise DataError(f"{place} an empty tag (data.tag_column={tag_column})")
+                raise wrong(line, f"an empty tag (data.tag_column={tag_column})")
         if others:
             self.notes.append(
                 f"{self.path}: {len(others)} lines do not have {self.width} columns, as most have, but those of "
@@ -221,7 +227,8 @@ class ColumnFile:
 
 def by_blanks(text: str) -> list[str]:
     """The columns of a line that are separated by any number of blanks and tabs."""
-    return re.split("[ \t]+", text.strip(" \t"))
+    text = text.strip(" \t")
+    return BLANKS.split(text) if "\t" in text or "  " in text else text.split(" ")
 
 
 def separated_by_tabs(texts: Sequence[str]) -> bool:

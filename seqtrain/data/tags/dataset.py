@@ -4,6 +4,7 @@ Shapes: B batch, T time, N sentences of a split.
 """
 
 import json
+import logging
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,9 +26,11 @@ from seqtrain.data.rows.tokens import TokenRows, flatten
 from seqtrain.data.tables.reading import Table, stdin_lines
 from seqtrain.data.tags.columns import by_blanks
 from seqtrain.data.tags.entities import describe_scheme
-from seqtrain.data.tags.formats import Rows, Sentences, find_files, read_sentences, read_tokens, table_of
+from seqtrain.data.tags.formats import Rows, Sentences, find_files, place_of, read_sentences, read_tokens, table_of
 from seqtrain.data.vocabulary import PAD, UNKNOWN, by_frequency
 from seqtrain.errors import DataError
+
+log = logging.getLogger(__name__)
 
 PAD_ID, UNKNOWN_ID = 0, 1  # numbers of PAD and UNKNOWN; tags are padded with 0 too, which is never read
 
@@ -67,8 +70,8 @@ class TaggingFiles(BucketedDataset):
             class_names = find_tags(splits["train"])
         else:
             class_names = json.loads((trained / "data.json").read_text())["spec"]["class_names"]
-        for part in splits.values():
-            check_tags(part, class_names)
+        for split, part in splits.items():
+            check_tags(part, class_names, files[split], config)
         layouts = {split: part.layout for split, part in splits.items()}
         if len(set(layouts.values())) == 1:
             layouts = {"every split": next(iter(layouts.values()))}
@@ -80,6 +83,8 @@ class TaggingFiles(BucketedDataset):
             self.vocabulary = Tokenizer.from_str((trained / "tokenizer.json").read_text()).get_vocab()
         self.tokens = {split: self.token_rows(part.tokens) for split, part in self.sentences.items()}
         self.tags = {split: self.tag_rows(part.tags, class_names) for split, part in self.sentences.items()}
+        for split, rows in self.tokens.items():
+            self.notes += unknown_notes(split, rows)
         counted = next(iter(self.tags.values())).tokens  # of train, if there is one
         if trained is None:
             scheme = describe_scheme(class_names, self.tags["train"].tokens, self.tags["train"].lengths)
@@ -147,6 +152,9 @@ class TaggingFiles(BucketedDataset):
     def source_rows(self, split: str) -> np.ndarray:
         return self.sentences[split].rows
 
+    def token_names(self) -> list[str]:
+        return list(self.vocabulary)
+
     def examples(self, split: str, count: int) -> tuple[Batch, list[list[str]]]:
         chosen = np.unique(np.linspace(0, self.sizes[split] - 1, count).astype(int))
         return self.batch(split, chosen), [self.sentences[split].tokens[i] for i in chosen]
@@ -175,6 +183,8 @@ class TaggingFiles(BucketedDataset):
                 raise DataError(f"sentence {number}: must be a list of tokens, at least one")
         vocabulary = Tokenizer.from_str((directory / "tokenizer.json").read_text()).get_vocab()
         tokens = numbered(rows, vocabulary, config, max(map(len, rows)))
+        for note in unknown_notes("new sentences", tokens):
+            log.warning(note)
         for index in sorted_batches(tokens.lengths, config.eval_batch_tokens):
             inputs, lengths = tokens.gather(index, PAD_ID)
             yield Batch(inputs, torch.zeros_like(inputs), lengths, index, num_tokens=int(lengths.sum()))
@@ -209,6 +219,16 @@ def numbered(
     return TokenRows(*flatten([numbers], len(vocabulary)), length, Truncate.head)
 
 
+def unknown_notes(name: str, rows: TokenRows) -> list[str]:
+    """A remark, as a list of one, if most tokens of a split are unknown; else an empty list."""
+    share = float(np.mean(rows.tokens == UNKNOWN_ID))
+    return (
+        [f"{name}: {share:.0%} of the tokens are unknown words (data.min_count, data.vocab_size)"]
+        if share > 0.5
+        else []
+    )
+
+
 def find_tags(part: Sentences) -> list[str]:
     """The different tags of a split, sorted; raises DataError if there is only one."""
     names = sorted({tag for row in part.tags for tag in row})
@@ -217,18 +237,19 @@ def find_tags(part: Sentences) -> list[str]:
     return names
 
 
-def check_tags(part: Sentences, class_names: list[str]) -> None:
-    """Raise DataError for a tag that is not in ``class_names``."""
-    unknown = Counter(tag for row in part.tags for tag in row)
-    for name in class_names:
-        del unknown[name]
-    if unknown:
-        tag, count = unknown.most_common(1)[0]
-        raise DataError(
-            f"{part.origin}: tag {tag!r} ({count} tokens) is not one of the tags of train "
-            f"({', '.join(class_names[:20])}{', ...' if len(class_names) > 20 else ''}); change these tags, or train "
-            "on data that has them"
-        )
+def check_tags(part: Sentences, class_names: list[str], files: list[Path], config: TaggingFilesConfig) -> None:
+    """Raise DataError, with file and line, for a tag that is not in ``class_names``."""
+    known = set(class_names)
+    for row, tags in zip(part.rows, part.tags, strict=True):
+        if not known.issuperset(tags):
+            token, tag = next((i, tag) for i, tag in enumerate(tags) if tag not in known)
+            count = sum(labels.count(tag) for labels in part.tags)
+            place = place_of(files, config, int(row), token)
+            raise DataError(
+                f"{place}: tag {tag!r} ({count} tokens) is not one of the tags of train "
+                f"({', '.join(class_names[:20])}{', ...' if len(class_names) > 20 else ''}); change these tags, or "
+                "train on data that has them"
+            )
 
 
 def set_apart(tags: Rows, size: float, seed: int, key: str) -> tuple[np.ndarray, np.ndarray]:

@@ -104,6 +104,30 @@ def read_file(path: Path, config: TaggingFilesConfig, notes: list[str]) -> tuple
     return found.tokens, found.tags, found.layout
 
 
+def place_of(paths: list[Path], config: TaggingFilesConfig, row: int, token: int) -> str:
+    """File and line of a token of ``read_sentences``, for an error: the files are read again.
+
+    Args:
+        paths: files of a split.
+        config: the options.
+        row: number of the sentence, as in ``Sentences.rows``.
+        token: number of the token in the sentence.
+    """
+    for path in paths:
+        if is_table(path):
+            table = read_table(path)
+            places = [table.place(i) for i in range(row, min(row + 1, len(table)))]
+            count = len(table)
+        else:
+            sentences = list(ColumnFile(path, text_lines(path), config, True, []).sentences())
+            places = [f"{path}: line {part[token].number}" for part in sentences[row : row + 1]]
+            count = len(sentences)
+        if places:
+            return places[0]
+        row -= count
+    return str(paths[0])
+
+
 def read_tokens(path: Path, config: TaggingFilesConfig) -> tuple[Table, Rows]:
     """Sentences of a file to be tagged, as a table and as lists of tokens, read by the same rules.
 

@@ -98,7 +98,7 @@ class TextClassification(BucketedDataset):
         self.spec = DataSpec(**meta["spec"])
         self.labels_as: str | None = meta["labels_as"]
         self.fingerprint: str = meta["fingerprint"]
-        self.notes: list[str] = meta["notes"]
+        self.notes: list[str] = [*self.file_notes(), *meta["notes"]]
         self.sizes: dict[str, int] = meta["sizes"]
         self.tokens = {
             split: TokenRows(
@@ -112,6 +112,10 @@ class TextClassification(BucketedDataset):
     @abstractmethod
     def identity(self) -> Any:
         """What identifies the source and its contents, as JSON, without reading all of it."""
+
+    def file_notes(self) -> list[str]:
+        """Remarks on which files make up each split. The prepared files do not know: names are not contents."""
+        return []
 
     @abstractmethod
     def read(self, notes: list[str]) -> dict[str, list[RawTexts]]:

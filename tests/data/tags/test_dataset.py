@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from tokenizers import Tokenizer
+from torch import nn
 
 from seqtrain.commands.build import build_data
 from seqtrain.config.root import Config
 from seqtrain.data.tags.dataset import TaggingFiles, set_apart
 from seqtrain.errors import ConfigError, DataError
+from seqtrain.models.pretrained import load_vectors
 
 Compose = Callable[..., Config]
 Sentence = list[tuple[str, str]]
@@ -295,6 +297,29 @@ def test_vocabulary(composed: Compose, tmp_path: Path) -> None:
     assert saved.encode("A new E\u0301").ids == [2, 1, 8]
 
 
+def test_a_note_where_most_words_are_unknown(
+    composed: Compose, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path / "train.conll", conll(sentences(6)))
+    write(tmp_path / "validation.conll", conll([[("Zoe", "B-PER"), ("saw", "O"), ("met", "O")]]))
+    data = dataset(composed, tmp_path)
+    message = "67% of the tokens are unknown words (data.min_count, data.vocab_size)"
+    assert [note for note in data.notes if "unknown" in note] == [f"validation: {message}"]
+    data.save(tmp_path)
+    list(TaggingFiles.new_batches(data.config, tmp_path, [["Anna", "met"]]))
+    assert not caplog.records
+    list(TaggingFiles.new_batches(data.config, tmp_path, [["Zoe", "saw", "met"]]))
+    assert [record.getMessage() for record in caplog.records] == [f"new sentences: {message}"]
+
+
+def test_vectors_of_words_are_loaded(composed: Compose, tmp_path: Path) -> None:
+    names = dataset(composed, write(tmp_path / "a.conll", conll(sentences(20)))).token_names()
+    write(tmp_path / "v.txt", "\ufeffmet 1 2\nanna 3 4\n")
+    embedding = nn.Embedding(len(names), 2, padding_idx=0)
+    assert load_vectors(embedding, names, str(tmp_path / "v.txt")) == 2
+    assert embedding.weight[[names.index("met"), names.index("anna")]].tolist() == [[1, 2], [3, 4]]
+
+
 def test_long_sentences_are_cut_and_reported(composed: Compose, tmp_path: Path) -> None:
     write(tmp_path / "train.conll", conll([*sentences(6), [*sentences(1)[0], ("Oslo", "B-LOC")]]))
     write(tmp_path / "validation.conll", conll(sentences(4)))
@@ -349,9 +374,9 @@ def test_a_run_s_vocabulary_and_tags_hold_for_other_files(composed: Compose, tmp
     folder.mkdir()
     write(folder / "test.jsonl", other.read_text())
     assert dataset(composed, folder, trained=run).sizes == {"test": 2}  # nothing is learned, so train may be absent
-    write(other, jsonl([[("Oslo", "B-LOC"), ("met", "O")]]))
+    write(other, jsonl([[], [("met", "O")], [("Oslo", "B-LOC"), ("met", "O")]]))
     with pytest.raises(
-        DataError, match=r"other.jsonl: tag 'B-LOC' \(1 tokens\) is not one of the tags of train \(B-PER"
+        DataError, match=r"other.jsonl: line 3: tag 'B-LOC' \(1 tokens\) is not one of the tags of train \(B-PER"
     ):
         dataset(composed, other, trained=run, single_split=True)
 
@@ -403,10 +428,10 @@ def test_bad_files(composed: Compose, tmp_path: Path, name: str, content: bytes,
         ({"dat.conll": GOOD}, "has no file of split 'train' or 'validation' or 'test' .such as train.conll"),
         ({"test.conll": GOOD}, r"has no file of split 'train' \(data.train_split\) to train on"),
         (
-            {"train.conll": GOOD, "test.txt": "Oslo B-LOC\n"},
-            r"test.txt: tag 'B-LOC' \(1 tokens\) is not one of the tags",
+            {"train.conll": GOOD, "test.txt": "met O\n\nmet O\n# 1\nOslo B-LOC\n"},
+            r"test.txt: line 5: tag 'B-LOC' \(1 tokens\) is not one of the tags",
         ),
-        ({"train.conll": GOOD, "validation.txt": "Oslo B-LOC\n"}, "validation.txt: tag 'B-LOC'"),
+        ({"train.conll": GOOD, "validation.txt": "Oslo B-LOC\n"}, "validation.txt: line 1: tag 'B-LOC'"),
     ],
 )
 def test_bad_folders(composed: Compose, tmp_path: Path, files: dict[str, str], message: str) -> None:
