@@ -20,10 +20,11 @@ from seqtrain.config.base import Targets
 from seqtrain.config.series import Missing, SeriesConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import digest
-from seqtrain.data.series.calendar import STEP, calendar_features, default_season, time_text
+from seqtrain.data.series.calendar import calendar_features, default_season
 from seqtrain.data.series.reading import read_series
 from seqtrain.data.series.scaling import Scaling
-from seqtrain.data.series.table import SeriesTable, split_notes, without_short
+from seqtrain.data.series.table import SeriesTable, split_notes, without_short, without_untrained
+from seqtrain.data.series.times import STEP, Clock, RunTimes, time_text
 from seqtrain.data.series.windows import FilledRows, cut, split_windows
 from seqtrain.errors import DataError, RunError
 
@@ -78,9 +79,16 @@ class ForecastingData(Dataset):
     ):
         self.config, self.seed = config, seed
         saved = None if trained is None else read_saved(trained / "scaler.json")
-        source = table or read_series(config if saved is None else as_trained(config, saved))
+        if table is not None:
+            source = table
+        elif saved is None:
+            source = read_series(config)
+        else:
+            source = read_series(as_trained(config, saved), RunTimes.of(saved))
         scored, table = table is None, without_short(source, config, single_split)
+        table = table if saved is None else without_untrained(table, saved)
         self.table, self.notes = table, [*table.notes]
+        self.left_out = sorted(set(source.ids) - set(table.ids))
         self.ranges, self.windows = split_windows(table.offsets, config, single_split, table.origin)
         self.sizes = {split: len(part) for split, part in self.windows.items()}
         season = (saved or {}).get("season")
@@ -138,7 +146,8 @@ class ForecastingData(Dataset):
         filler = (constants.mean - constants.centre) / constants.scale
         rows = FilledRows.of(scaled, table.offsets, filler, self.config.missing is Missing.interpolate)
         if self.config.calendar:
-            rows = rows.add(calendar_features(table.times, table.frequency)[0])
+            zone = self.config.timezone if table.clock is Clock.utc else None
+            rows = rows.add(calendar_features(table.times, table.frequency, zone)[0])
         self.rows = rows
         self.target_rows = rows.columns(0, table.num_targets).values
         self.future_rows = rows.columns(table.num_targets + table.num_past)
@@ -180,6 +189,16 @@ class ForecastingData(Dataset):
         size = self.config.eval_batch_size
         for first in range(0, len(numbers), size):
             yield self.batch(split, numbers[first : first + size])
+
+    def past(self, split: str, numbers: np.ndarray, steps: int) -> np.ndarray:
+        """Scaled targets of the steps before those that windows predict, gaps filled, (B, steps, C)."""
+        first = self.windows[split].locate(numbers)[1]
+        return self.rows.cut(first - steps, steps)[..., : self.table.num_targets]
+
+    def has_past(self, split: str, steps: int) -> bool:
+        """Whether the series have so many steps before those that any window of a split predicts."""
+        windows = self.windows[split]
+        return bool((windows.first - steps >= self.table.offsets[:-1])[windows.counts > 0].all())
 
     def source_rows(self, split: str) -> np.ndarray:
         """Number in the source, from 0, of the first row that each window predicts, (N,)."""
@@ -256,8 +275,12 @@ class ForecastingData(Dataset):
         return state.hexdigest()
 
     def save(self, directory: Path) -> None:
-        """Write scaler.json: the scaling, the number of targets, the frequency and the season."""
-        more = {"num_targets": self.table.num_targets, "frequency": self.table.frequency, "season": self.season}
+        """Write scaler.json: the scaling, the number of targets, the frequency, the season, what the times are, and
+        the names of the series that are too short.
+        """
+        table = self.table
+        more = {"num_targets": table.num_targets, "frequency": table.frequency, "season": self.season}
+        more |= {"clock": table.clock.value, "distance": table.distance, "left_out": self.left_out}
         self.scaling.save(directory / "scaler.json", **more)
 
     def describe(self) -> dict[str, Any]:

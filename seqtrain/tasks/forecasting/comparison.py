@@ -3,6 +3,7 @@
 Shapes: L lookback, S horizon, C variables.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, cast
 
@@ -16,6 +17,8 @@ from seqtrain.tasks.forecasting.meter import add_errors, empty_sums, error_detai
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+log = logging.getLogger(__name__)
 
 
 def score_baselines(data: ForecastingData, monitor: str) -> dict[str, dict[str, Evaluation]]:
@@ -35,8 +38,11 @@ def score_baselines(data: ForecastingData, monitor: str) -> dict[str, dict[str, 
         "last value": lambda x: last_value(x, horizon),
         "mean of the window": lambda x: window_mean(x, horizon),
     }
-    if season <= spec.lookback:
-        methods[f"seasonal naive ({season} steps)"] = lambda x: seasonal_naive(x, horizon, season)
+    seasonal, longer = f"seasonal naive ({season} steps)", season > spec.lookback
+    if longer and not all(data.has_past(split, season) for split in data.sizes if split != "train"):
+        log.info("%s is left out: a window has fewer steps of its series before it", seasonal)
+    else:
+        methods[seasonal] = lambda x: seasonal_naive(x, horizon, season)
     if "train" in data.sizes:
         linear = fitted_linear(data, spec.lookback, horizon, C)
         if linear is not None:
@@ -49,7 +55,8 @@ def score_baselines(data: ForecastingData, monitor: str) -> dict[str, dict[str, 
             for batch in data.eval_batches(split):
                 window = batch.inputs[:, :, :C].numpy()
                 for who, forecast in methods.items():
-                    forecasts = forecast(window)
+                    # A season that is longer than the lookback is read from the series.
+                    forecasts = forecast(data.past(split, batch.rows, season) if longer and who == seasonal else window)
                     add_errors(sums[who], forecasts, batch)
                     if split == "test":
                         errors[who].append(window_errors(torch.from_numpy(forecasts), cast(ForecastBatch, batch)))
