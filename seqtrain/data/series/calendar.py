@@ -5,8 +5,9 @@ Shapes: N rows, F features.
 
 import numpy as np
 
+from seqtrain.data.series.clocks import to_zone
 from seqtrain.data.series.frequency import parse_frequency, unit
-from seqtrain.data.series.times import STEP, to_zone
+from seqtrain.data.series.times import STEP
 from seqtrain.errors import ConfigError
 
 SEASONS = {"D": 7, "B": 5, "W": 52, "M": 12, "Q": 4}  # steps; a step of less than a day has the season of a day

@@ -40,6 +40,7 @@ def find_frequency(
     place: Callable[[int], str],
     distance: int | None = None,
     gaps: bool = False,
+    trained: bool = False,
 ) -> tuple[str, int | None]:
     """The frequency of series, checked to be the same everywhere.
 
@@ -51,6 +52,7 @@ def find_frequency(
         place: file, line and series of a row, for errors.
         distance: the expected distance of times that are whole numbers; None takes that of the first rows.
         gaps: allow that rows are missing.
+        trained: whether the frequency and the distance are those of a run.
 
     Returns:
         The frequency, as pandas writes it, or ``step``; and the distance of times that are whole numbers. That is None
@@ -87,19 +89,22 @@ def find_frequency(
         if not others.size:
             return common, None
     if wrong.size and not gaps:
-        row = wrong[0]
+        row = int(wrong[0])
         series = int(np.searchsorted(offsets, row, side="right")) - 1
-        own = infer_one(times[offsets[series] : offsets[series + 1]]) if wanted is not None else None
-        remedy = (
-            f"the times of this series have the frequency {own}: set data.frequency={own}"
-            if own is not None
-            else "add the rows between with empty values (data.fill_gaps=true does it) and set data.missing=; or "
-            "take rows as steps by data.frequency=step; or, if these are not the file's times, write them as 2016-07-31 "
-            "23:00, or name the time zone of local times as data.timezone"
-        )
+        own = None if wanted is None else infer_one(times[offsets[series] : offsets[series + 1]])
+        source = "inferred" if wanted is None else "of the run" if trained else "data.frequency"
+        gap = f"{place(row + 1)}: {time_text(times[row + 1])} does not follow {time_text(times[row])}"
+        if own is not None:
+            remedy = "give a file of that frequency" if trained else f"set data.frequency={own}"
+            raise DataError(
+                f"{gap}; the frequency is {frequency} ({source}), and the times of the series have the frequency "
+                f"{own}: {remedy}"
+            )
         raise DataError(
-            f"{place(row + 1)}: {time_text(times[row + 1])} does not follow {time_text(times[row])} at the distance of "
-            f"other rows; the frequency is {frequency} ({'data.frequency' if wanted else 'inferred'}): {remedy}"
+            f"{gap} at the distance of other rows; the frequency is {frequency} ({source}): add the rows between with "
+            "empty values (data.fill_gaps=true does it) and set data.missing=; or take rows as steps by "
+            "data.frequency=step; or, if these are not the file's times, write them as 2016-07-31 23:00, or name the "
+            "time zone of local times as data.timezone"
         )
     return frequency, None
 
@@ -131,8 +136,8 @@ def whole_distance(
         # Dates written as YYYYMMDD are not numbers of steps; that shows at the end of the first month.
         raise DataError(
             f"{place(row + 1)}: {time_text(times[row + 1])} does not follow {time_text(times[row])} at the distance of "
-            "other rows; add the rows between with empty values, write dates as 2016-07-31, give the unit of epoch times "
-            "as data.time_unit, or give data.frequency=step"
+            "other rows; add the rows between with empty values, write dates as 2016-07-31, give the unit of epoch "
+            "times as data.time_unit, or give data.frequency=step"
         )
     return usual
 

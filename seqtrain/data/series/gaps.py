@@ -39,8 +39,8 @@ def fill_gaps(table: SeriesTable, place: Callable[[int], str]) -> SeriesTable:
         if off.size:
             distance = table.frequency if table.distance is None else f"{table.distance:,}"
             raise DataError(
-                f"{place(start + off[0])}: {time_text(times[off[0]])} is not a whole number of steps ({distance}) after the "
-                f"first row of the series, {time_text(times[0])}; correct it, or give data.frequency"
+                f"{place(start + off[0])}: {time_text(times[off[0]])} is not a whole number of steps ({distance}) "
+                f"after the first row of the series, {time_text(times[0])}; correct it, or give data.frequency"
             )
         grids.append(grid)
     offsets = np.cumsum([0, *map(len, grids)])

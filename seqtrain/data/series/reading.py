@@ -13,15 +13,17 @@ import numpy as np
 
 from seqtrain.config.series import GeneratedSeriesConfig, Missing, Process, SeriesConfig
 from seqtrain.data.series import processes
+from seqtrain.data.series.clocks import read_times
 from seqtrain.data.series.columns import choose_variables, id_columns, numbers
 from seqtrain.data.series.files import find_file
 from seqtrain.data.series.frequency import find_frequency
 from seqtrain.data.series.gaps import fill_gaps
 from seqtrain.data.series.sentinels import sentinel_notes
 from seqtrain.data.series.table import SeriesTable
-from seqtrain.data.series.times import STEP, Clock, RunTimes, TimeColumn, read_times, time_order, time_text
+from seqtrain.data.series.times import STEP, Clock, RunTimes, TimeColumn, time_order, time_text
 from seqtrain.data.tables.files import file_type
 from seqtrain.data.tables.reading import Table, read_table
+from seqtrain.data.tables.table import is_encoded, scalar_text
 from seqtrain.errors import DataError
 
 if TYPE_CHECKING:
@@ -71,7 +73,9 @@ def read_series(config: SeriesConfig, run: RunTimes | None = None) -> SeriesTabl
             f"{time_text(times[row])}; fill them, or set data.missing=interpolate or data.missing=mask"
         )
     expected = None if run is None else run.distance
-    frequency, distance = find_frequency(times, offsets, config.frequency, place, expected, config.fill_gaps)
+    frequency, distance = find_frequency(
+        times, offsets, config.frequency, place, expected, config.fill_gaps, trained=run is not None
+    )
     if not generated:
         notes += sentinel_notes(values, offsets, names, place)
     table = SeriesTable(
@@ -173,8 +177,6 @@ def times_of_rows(
 def one_array(table: Table, name: str) -> "pyarrow.Array":
     """A column in one piece; values of mixed types as text."""
     import pyarrow as pa
-
-    from seqtrain.data.tables.table import is_encoded, scalar_text
 
     if is_encoded(table.columns, name):
         return pa.array([None if v is None else scalar_text(v) for v in table.values(name)], pa.string())
