@@ -20,6 +20,7 @@ NO_NUMBER = ["", "NA", "N/A", "#N/A", "n/a", "NaN", "nan", "NULL", "null", "None
 INFINITE = r"^(?i:[+-]?(inf|infinity))$"
 NUMBER = rf"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|{INFINITE}"
 SAMPLE = 1000  # rows
+NAMELESS = re.compile(r"|Unnamed: \d+|__index_level_\d+__")  # as pandas calls row numbers, in csv and parquet
 TRUTH = {"True": 1.0, "TRUE": 1.0, "true": 1.0, "False": 0.0, "FALSE": 0.0, "false": 0.0}
 
 
@@ -48,7 +49,7 @@ def choose_variables(table: Table, config: SeriesConfig, notes: list[str]) -> tu
         return config.targets, config.past_covariates, config.future_covariates
     named = {name for names in keys.values() for name in names}
     rest = [name for name in table.names if name not in named]
-    targets = [name for name in rest if name and not name.startswith("Unnamed: ") and has_numbers(table, name, config)]
+    targets = [name for name in rest if not NAMELESS.fullmatch(name) and has_numbers(table, name, config)]
     left_out = [name for name in rest if name not in targets]
     hint = next((hint for name in left_out if (hint := marks_hint(first_text(table, name), config))), "")
     if not targets:

@@ -37,9 +37,12 @@ def whole_numbers(values: "pyarrow.Array") -> np.ndarray | None:
     if not pa.types.is_string(kind) and not pa.types.is_large_string(kind):
         return None
     text = pc.utf8_trim_whitespace(values)
-    if not pc.all(pc.match_substring_regex(text, r"^[+-]?\d{1,18}$")).as_py():
+    if not pc.all(pc.match_substring_regex(text, r"^[+-]?\d{1,19}$")).as_py():
         return None
-    return pc.cast(pc.utf8_ltrim(text, "+"), pa.int64()).to_numpy(zero_copy_only=False)
+    try:
+        return pc.cast(pc.utf8_ltrim(text, "+"), pa.int64()).to_numpy(zero_copy_only=False)
+    except pa.ArrowInvalid:  # more than 64 bits
+        return None
 
 
 def hints(numbers: np.ndarray) -> list[str]:

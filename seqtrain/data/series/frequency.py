@@ -82,7 +82,7 @@ def find_frequency(
                 "data.frequency=step"
             )
         return STEP, whole_distance(times, np.flatnonzero(inside), place, distance, gaps)
-    frequency = wanted or infer(times, offsets)
+    frequency = wanted or infer(times, offsets, place)
     wrong = off_step(times, offsets, parse_frequency(frequency))
     if wrong.size and wanted is None and (common := common_frequency(frequency)) is not None:
         others = off_step(times, offsets, parse_frequency(common))
@@ -100,11 +100,13 @@ def find_frequency(
                 f"{gap}; the frequency is {frequency} ({source}), and the times of the series have the frequency "
                 f"{own}: {remedy}"
             )
+        more = (
+            "; or take rows as steps by data.frequency=step; or, if these are not the file's times, write them as "
+            "2016-07-31 23:00, or name the time zone of local times as data.timezone"
+        )
         raise DataError(
             f"{gap} at the distance of other rows; the frequency is {frequency} ({source}): add the rows between with "
-            "empty values (data.fill_gaps=true does it) and set data.missing=; or take rows as steps by "
-            "data.frequency=step; or, if these are not the file's times, write them as 2016-07-31 23:00, or name the "
-            "time zone of local times as data.timezone"
+            f"empty values (data.fill_gaps=true does it) and set data.missing={'' if trained else more}"
         )
     return frequency, None
 
@@ -124,7 +126,10 @@ def whole_distance(
     distances = np.diff(times)[followed]
     if not distances.size:
         return expected
-    usual = int(Counter(distances.tolist()).most_common(1)[0][0]) if gaps else int(distances[0])
+    usual = int(distances[0])
+    if gaps:
+        found, counts = np.unique(distances, return_counts=True)
+        usual = int(found[counts.argmax()]) if expected is None else expected
     if expected is not None and usual != expected:
         raise DataError(
             f"{place(int(followed[0]))}: times are {usual:,} apart, and those that the run was trained on were "
@@ -148,13 +153,10 @@ def parse_frequency(frequency: str) -> "pandas.DateOffset":
 
     old = re.fullmatch(r"(\d*)([A-Z]+)(-[A-Z]{3})?", frequency)
     if old is not None and old[2] in RENAMED:
-        name = f"{old[1]}{RENAMED[old[2]]}{old[3] or ''}"
-        starts = (
-            f" (ends), or {name[: -len(old[3] or '') or None][:-1]}S{old[3] or ''} (starts)"
-            if name.endswith("E")
-            else ""
-        )
-        raise ConfigError(f"data.frequency={frequency!r}: is the name that pandas had before 2.2; write {name}{starts}")
+        new = RENAMED[old[2]]
+        starts = f" (ends), or {old[1]}{new[:-1]}S (starts)" if new.endswith("E") else ""
+        right = f"{old[1]}{new}{old[3] or ''}{starts}"
+        raise ConfigError(f"data.frequency={frequency!r}: is the name that pandas had before 2.2; write {right}")
     try:
         offset = pd.tseries.frequencies.to_offset(frequency)
         if offset.n < 1:
@@ -165,13 +167,14 @@ def parse_frequency(frequency: str) -> "pandas.DateOffset":
     return offset
 
 
-def infer(times: np.ndarray, offsets: np.ndarray) -> str:
+def infer(times: np.ndarray, offsets: np.ndarray, place: Callable[[int], str]) -> str:
     """The frequency of the longest series or, if it has a gap, that of most of its stretches of 10 rows."""
     longest = int(np.diff(offsets).argmax())
     series = times[offsets[longest] : offsets[longest + 1]]
     if len(series) < 3:
         raise DataError(
-            f"data.frequency=null: cannot be inferred from {len(series)} rows; give it as pandas writes it (h, D, MS)"
+            f"{place(int(offsets[longest]))}: data.frequency=null: cannot be inferred from {len(series)} rows; give it "
+            "as pandas writes it (h, D, MS)"
         )
     whole = infer_one(series)
     if whole is not None:
@@ -181,8 +184,8 @@ def infer(times: np.ndarray, offsets: np.ndarray) -> str:
     if not votes:
         shown = ", ".join(time_text(time) for time in series[:4])
         raise DataError(
-            f"data.frequency=null: cannot be inferred from {shown}, ...; forecasting needs rows at equal distances: "
-            "resample them, or take rows as steps by data.frequency=step"
+            f"{place(int(offsets[longest]))}: data.frequency=null: cannot be inferred from {shown}, ...; forecasting "
+            "needs rows at equal distances: resample them, or take rows as steps by data.frequency=step"
         )
     return votes.most_common(1)[0][0]
 

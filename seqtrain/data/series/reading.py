@@ -21,7 +21,7 @@ from seqtrain.data.series.gaps import fill_gaps
 from seqtrain.data.series.sentinels import sentinel_notes
 from seqtrain.data.series.table import SeriesTable
 from seqtrain.data.series.times import STEP, Clock, RunTimes, TimeColumn, time_order, time_text
-from seqtrain.data.tables.files import file_type
+from seqtrain.data.tables.files import SUFFIXES, file_type
 from seqtrain.data.tables.reading import Table, read_table
 from seqtrain.data.tables.table import is_encoded, scalar_text
 from seqtrain.errors import DataError
@@ -90,7 +90,7 @@ def read_series(config: SeriesConfig, run: RunTimes | None = None) -> SeriesTabl
         ids=ids,
         rows=order,
         frequency=frequency,
-        distance=distance,
+        distance=None if generated else distance,  # the numbers of its steps say nothing about those of a file
         clock=clock,
         missing=int(absent.sum()),
         notes=notes,
@@ -116,6 +116,9 @@ def read_file(config: SeriesConfig) -> Table:
     import pyarrow as pa
 
     path = find_file(config)
+    if file_type(path) not in SUFFIXES:
+        known = ", ".join(SUFFIXES)
+        raise DataError(f"{path}: files of type {path.suffix or '(none)'} are not read as series; use {known}")
     try:
         table = read_table(path, config)
     except DataError as error:
