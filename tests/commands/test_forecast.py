@@ -268,7 +268,9 @@ def test_histories_that_cannot_be_used(hours: Run, shops: Run, tmp_path: Path) -
         shops.forecast(shop.drop(columns="shop"))
     with pytest.raises(DataError, match=r"history\.csv: line 9: .* 'soon' cannot be read as a time"):
         hours.forecast(frame.astype({"date": str}).replace({"date": {"2020-01-01 07:00:00": "soon"}}))
-    with pytest.raises(DataError, match=r"does not follow .*; the frequency is h \(of the run\), and .* the frequency 15min"):
+    with pytest.raises(
+        DataError, match=r"does not follow .*; the frequency is h \(of the run\), and .* the frequency 15min"
+    ):
         hours.forecast(frame.assign(date=pd.date_range("2020-01-01", periods=100, freq="15min")))
     with pytest.raises(DataError, match="its times are whole numbers, and those that the run was trained on are dates"):
         hours.forecast(frame.assign(date=range(100)))

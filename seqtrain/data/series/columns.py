@@ -76,11 +76,11 @@ def has_numbers(table: Table, name: str, config: SeriesConfig) -> bool:
 
     kind = table.columns.schema.field(name).type
     if is_text(table, name):
-        for count in (SAMPLE, None):  # numbers are usually among the first rows
-            plain = plain_numbers(texts(table, name, config, count), config)
-            if plain.null_count < len(plain):
-                return True
-        return False
+        first = table.columns.column(name).slice(0, SAMPLE)  # usually enough
+        if (numbers := as_written(first, config)) is not None and numbers.null_count < len(numbers):
+            return True
+        plain = plain_numbers(texts(table, name, config), config)
+        return plain.null_count < len(plain)
     return pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
 
 
@@ -124,11 +124,9 @@ def text_numbers(table: Table, name: str, config: SeriesConfig) -> tuple[np.ndar
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if config.decimal in ("point", ".") and config.thousands is None and not is_encoded(table.columns, name):
-        try:
-            return pc.cast(table.columns.column(name), pa.float64()).to_numpy(), np.zeros(len(table), dtype=bool)
-        except pa.ArrowInvalid:
-            pass  # some texts are not numbers as pyarrow reads them
+    written = as_written(table.columns.column(name), config)
+    if written is not None:
+        return written.to_numpy(), np.zeros(len(table), dtype=bool)
     text = texts(table, name, config)
     truth = pc.index_in(text, pa.array(list(TRUTH)))
     if pc.all(pc.or_(pc.is_valid(truth), pc.is_null(text))).as_py():
@@ -138,8 +136,21 @@ def text_numbers(table: Table, name: str, config: SeriesConfig) -> tuple[np.ndar
     return pc.cast(plain, pa.float64()).to_numpy(), pc.and_(pc.is_valid(text), pc.is_null(plain)).to_numpy()
 
 
-def texts(table: Table, name: str, config: SeriesConfig, count: int | None = None) -> "pyarrow.ChunkedArray":
-    """The first ``count`` (None: all) values of a column as text, stripped of white space; null where missing."""
+def as_written(text: "pyarrow.ChunkedArray", config: SeriesConfig) -> "pyarrow.ChunkedArray | None":
+    """Numbers of texts; None if some texts are no numbers as pyarrow reads them."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if config.decimal not in ("point", ".") or config.thousands is not None:
+        return None
+    try:
+        return pc.cast(text, pa.float64())
+    except pa.ArrowInvalid:
+        return None
+
+
+def texts(table: Table, name: str, config: SeriesConfig) -> "pyarrow.ChunkedArray":
+    """Values of a column as text, stripped of white space; null where missing."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -147,7 +158,6 @@ def texts(table: Table, name: str, config: SeriesConfig, count: int | None = Non
     if is_encoded(table.columns, name):
         values = [None if value is None else scalar_text(value) for value in table.values(name)]
         column = pa.chunked_array([pa.array(values, pa.string())])
-    column = column if count is None else column.slice(0, count)
     text = pc.utf8_trim_whitespace(column)
     return pc.if_else(pc.is_in(text, pa.array([*NO_NUMBER, *config.missing_values])), None, text)
 

@@ -29,7 +29,10 @@ def sentinel_notes(values: np.ndarray, offsets: np.ndarray, names: list[str], pl
         place: file and line of a row.
     """
     starts, stops = offsets[:-1], offsets[1:]
-    extremes = np.stack([np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)])  # (2, K, D)
+    if len(starts) == 1:
+        extremes = np.stack([np.fmin.reduce(values)[None], np.fmax.reduce(values)[None]])  # faster
+    else:
+        extremes = np.stack([np.fmin.reduceat(values, starts), np.fmax.reduceat(values, starts)])  # (2, K, D)
     sample = values[:: len(values) // SAMPLE + 1]
     low, high = np.nanquantile(np.where(np.isnan(sample).all(axis=0), 0, sample), (0.25, 0.75), axis=0)
     reach = FAR * (high - low)
