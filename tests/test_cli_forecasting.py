@@ -116,14 +116,14 @@ REFUSED = {
     ),
     "a value that is missing": (
         [hours(600).replace("01 06:00:00,60.0", "01 06:00:00,")],
-        ["file.csv: line 8: 1 values are missing, the first one of 'load' at 2020-01-01 06:00", "data.missing=interpolate"],
+        ["file.csv: line 8: 1 values are missing, the first one of 'load' at 2020-01-01", "data.missing=interpolate"],
     ),
     "a date that is none": (
         [hours(600).replace("2020-01-01 07:00:00", "soon")],
         ["file.csv: line 9: column 'date' (data.time_column): 'soon' cannot be read as a time", "2016-07-31 23:00"],
     ),
     "dates that are none": (
-        [hours(600).replace("2020", "year")], ["line 2: ", "'year-01-01 00:00:00' cannot be read as a time (600 in all)"],
+        [hours(600).replace("2020", "year")], ["'year-01-01 00:00:00' cannot be read as a time (600 in all)"],
     ),
     "a target that the file lacks": (
         [hours(600), "data.targets=[laod]"], ["has no column 'laod' (data.targets)", "did you mean load?"],

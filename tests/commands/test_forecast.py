@@ -19,8 +19,8 @@ from seqtrain.commands.train import train
 from seqtrain.config.root import Config
 from seqtrain.config.series import Missing
 from seqtrain.config.trainer import Precision
-from seqtrain.data.series.frequency import next_times
 from seqtrain.data.series.dataset import ForecastingData
+from seqtrain.data.series.frequency import next_times
 from seqtrain.errors import ConfigError, DataError, RunError
 from seqtrain.run_directory import RunDirectory
 from seqtrain.tasks.forecasting.predict import ForecastPredictor
