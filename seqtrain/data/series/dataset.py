@@ -21,12 +21,13 @@ from seqtrain.config.base import Targets
 from seqtrain.config.series import Missing, ScaleBy, Scaler, SeriesConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import digest
-from seqtrain.data.series.calendar import STEP, calendar_features, default_season, time_text
+from seqtrain.data.series.calendar import calendar_features, default_season
 from seqtrain.data.series.covariates import one_hot, train_categories
 from seqtrain.data.series.reading import read_series
 from seqtrain.data.series.resolution import check_finite, resolution_notes
 from seqtrain.data.series.scaling import Scaling
-from seqtrain.data.series.table import SeriesTable, split_notes, without_short
+from seqtrain.data.series.table import SeriesTable, split_notes, without_short, without_untrained
+from seqtrain.data.series.times import STEP, Clock, RunTimes, time_text
 from seqtrain.data.series.windows import FilledRows, cut, split_windows
 from seqtrain.errors import DataError, RunError
 
@@ -97,9 +98,16 @@ class ForecastingData(Dataset):
     ):
         self.config, self.seed = config, seed
         saved = None if trained is None else read_saved(trained / "scaler.json")
-        source = table or read_series(config if saved is None else as_trained(config, saved))
+        if table is not None:
+            source = table
+        elif saved is None:
+            source = read_series(config)
+        else:
+            source = read_series(as_trained(config, saved), RunTimes.of(saved))
         scored, table = table is None, source if ends is not None else without_short(source, config, single_split)
+        table = table if saved is None else without_untrained(table, saved)
         self.table, self.notes = table, [*table.notes]
+        self.left_out = sorted(set(source.ids) - set(table.ids))
         self.ranges, self.windows = split_windows(table.times, table.offsets, config, single_split, table.origin, ends)
         self.sizes = {split: len(part) for split, part in self.windows.items()}
         season = (saved or {}).get("season")
@@ -186,7 +194,8 @@ class ForecastingData(Dataset):
             table.notes += notes
             self.notes += notes
         if self.config.calendar:
-            rows = rows.add(calendar_features(table.times, table.frequency)[0])
+            zone = self.config.timezone if table.clock is Clock.utc else None
+            rows = rows.add(calendar_features(table.times, table.frequency, zone)[0])
         self.rows = rows
         self.target_rows = rows.columns(0, table.num_targets).values
         self.truth = np.ascontiguousarray(table.values[:, : table.num_targets])
@@ -200,10 +209,14 @@ class ForecastingData(Dataset):
         mean = self.constants.mean[:, : self.table.num_targets]
         return FilledRows.of(self.truth, self.table.offsets, mean, self.config.missing is Missing.interpolate)
 
-    def past(self, split: str, numbers: np.ndarray) -> np.ndarray:
-        """Targets in the lookback of the windows with these numbers, in original units, (B, L, C), float64."""
-        L = self.config.lookback
-        return self.past_rows.cut(self.windows[split].locate(numbers)[1] - L, L)
+    def past(self, split: str, numbers: np.ndarray, steps: int) -> np.ndarray:
+        """Targets of the steps before those that windows predict, in original units, (B, steps, C), float64."""
+        return self.past_rows.cut(self.windows[split].locate(numbers)[1] - steps, steps)
+
+    def has_past(self, split: str, steps: int) -> bool:
+        """Whether the series have so many steps before those that any window of a split predicts."""
+        windows = self.windows[split]
+        return bool((windows.first - steps >= self.table.offsets[:-1])[windows.counts > 0].all())
 
     def batch(self, split: str, numbers: np.ndarray, scored: bool = True) -> ForecastBatch:
         """A batch of the windows with these numbers, with ``truth`` if it is to be scored."""
@@ -318,8 +331,12 @@ class ForecastingData(Dataset):
         return state.hexdigest()
 
     def save(self, directory: Path) -> None:
-        """Write scaler.json: scaling, number of targets, frequency, season, categories and static covariates."""
-        more = {"num_targets": self.table.num_targets, "frequency": self.table.frequency, "season": self.season}
+        """Write scaler.json: the scaling, the number of targets, the frequency, the season, what the times are, the
+        names of the series that are left out, categories and static covariates.
+        """
+        table = self.table
+        more = {"num_targets": table.num_targets, "frequency": table.frequency, "season": self.season}
+        more |= {"clock": table.clock.value, "distance": table.distance, "left_out": self.left_out}
         more |= {"categories": self.categories, "static": self.static}
         self.scaling.save(directory / "scaler.json", **more)
 
