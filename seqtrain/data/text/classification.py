@@ -183,7 +183,8 @@ class TextClassification(BucketedDataset):
             raise DataError(
                 f"{next(iter(raw.values()))[0].origin}: has no split {self.config.train_split!r} to train on"
             )
-        columns = {split: usable_rows(files, self.labels_of, notes) for split, files in raw.items()}
+        remedy = "; if no class applies to a row, write [] in jsonl or parquet" if self.multilabel else ""
+        columns = {split: usable_rows(files, self.labels_of, notes, remedy) for split, files in raw.items()}
         vocabulary = self.vocabulary
         trained = None if vocabulary is None else TrainedClasses(vocabulary.class_names, vocabulary.labels_as)
         classes = ClassNames(columns, self.config, trained)

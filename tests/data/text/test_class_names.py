@@ -277,7 +277,9 @@ def test_sets_of_labels(read: Read, tmp_path: Path, kind: str) -> None:
     batch = next(data.eval_batches("train"))
     assert batch.targets.shape == (len(batch.rows), 3) and batch.targets.dtype is not None
     if kind != "csv":
-        assert any("1 rows dropped (0 with empty text, 1 without label)" in note for note in data.notes)
+        assert any(
+            "1 rows dropped (0 with empty text, 1 without label); if no class applies" in note for note in data.notes
+        )
 
 
 def test_sets_of_numbers_of_the_names_of_a_file(read: Read, tmp_path: Path) -> None:
