@@ -35,7 +35,7 @@ from seqtrain.errors import Interrupted, Pruned, RunError
 
 PACKAGES = (
     *("seqtrain", "torch", "numpy", "hydra-core", "omegaconf", "datasets", "tokenizers"),
-    *("scikit-learn", "seqeval", "tensorboard"),
+    *("scikit-learn", "tensorboard"),
 )
 
 

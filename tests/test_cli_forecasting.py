@@ -102,9 +102,10 @@ REFUSED = {
     "a test range without a window": (
         [hours(600), "data.test_size=4"], ["test has 4 rows", "data.horizon=6 must lie in it", "data.test_size"],
     ),
-    "a constant variable": (
-        [hours(600).replace("\n", ",1\n").replace("load,1", "load,flat")],
-        ["variable 'flat': is 1 in every row of train", "data.targets", "data.scaler=none"],
+    "a variable that is unknown in train": (
+        [hours(600).replace("\n", ",\n").replace("load,", "load,flat"), "data.missing=mask",
+         "data.targets=[load,flat]"],
+        ["variable 'flat': has no known value in any row of train", "data.targets", "data.scaler=none"],
     ),
     "a column that is no number": (
         [hours(600).replace("\n", ",here\n").replace("load,here", "load,place"), "data.targets=[load,place]"],

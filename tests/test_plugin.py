@@ -209,7 +209,7 @@ def test_own_task_trains_and_evaluates(stars: Path) -> None:
     assert json.loads(result.stdout)["size"] == 30, result.stderr
     (stars / "others.csv").write_text("text,stars\nGood.,4.5\n")
     result = command_line.seqtrain(stars, "eval", "run=run", "data.path=others.csv")
-    assert "others.csv: row 1 has stars='4.5'; must be a whole number from 1 to 5" in result.stderr
+    assert "others.csv: line 2 has stars='4.5'; must be a whole number from 1 to 5" in result.stderr
 
 
 def test_an_option_of_a_plugin_that_decides_the_inputs_is_fixed(stars: Path, fails: Callable[..., None]) -> None:

@@ -99,20 +99,23 @@ def predict(arguments: Sequence[str]) -> None:
 def backtest(arguments: Sequence[str]) -> None:
     """Print the scores of a run's forecasts from origins that roll over a split, as JSON.
 
-    seqtrain backtest run=<run> [split=test|validation] [stride=1] [output=<file>] [checkpoint=best|last]
+    seqtrain backtest run=<run> [split=test|validation] [stride=1] [refit=<k>] [output=<file>] [checkpoint=best|last]
         [data.path=...] [device=...]
 
-    There is an origin every stride steps; with 1 the scores are those of eval. output, csv, tsv, jsonl or parquet, gets
-    a row for each origin, series, step and variable. Of a file given as data.path all rows are forecast.
+    There is an origin every stride steps; with 1 the scores are those of eval. With refit, a model is trained for every
+    k origins of a series, on the rows before them, as long as the run was. output, csv, tsv, jsonl or parquet, gets a
+    row for each origin, series, step and variable. Of a file given as data.path all rows are forecast.
     """
-    literal, overrides = split_arguments(arguments, "run", split=None, stride="1", output=None, checkpoint="best")
+    own: dict[str, str | None] = {"split": None, "stride": "1", "refit": None, "output": None, "checkpoint": "best"}
+    literal, overrides = split_arguments(arguments, "run", **own)
     run = RunDirectory.open(literal["run"])
     saved, config = run_config(run, overrides)
     stride = parsed("stride", literal["stride"], int)
+    refit = None if literal["refit"] is None else parsed("refit", literal["refit"], int)
     from seqtrain.commands.backtest import backtest
 
     options = {key: literal[key] for key in ("split", "output", "checkpoint")}
-    backtest(saved, config, run, stride=stride, other_data=has_data(overrides), **options)
+    backtest(saved, config, run, stride=stride, refit=refit, other_data=has_data(overrides), **options)
 
 
 def generate(arguments: Sequence[str]) -> None:

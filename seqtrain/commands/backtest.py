@@ -5,7 +5,7 @@ Shapes: B windows, S horizon, C variables.
 
 import json
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from torch import Tensor
@@ -13,6 +13,7 @@ from torch import Tensor
 from seqtrain.commands.evaluate import check_changes, check_choice, data_to_score, describe_data
 from seqtrain.commands.output import check_output, write_tables
 from seqtrain.commands.predict import trained
+from seqtrain.commands.refit import Fit, refits
 from seqtrain.config.base import require
 from seqtrain.config.root import Config
 from seqtrain.config.series import SeriesConfig
@@ -38,6 +39,7 @@ def backtest(
     *,
     split: str | None = None,
     stride: int = 1,
+    refit: int | None = None,
     output: str | None = None,
     checkpoint: str = "best",
     other_data: bool = False,
@@ -50,6 +52,8 @@ def backtest(
         run: the run's directory.
         split: test or validation; None takes test.
         stride: steps between two consecutive origins of a series.
+        refit: number of origins of each series after which the model is trained again, see ``refits``; None forecasts
+            all with the run's model.
         output: csv, tsv, jsonl or parquet file for the forecasts, see ``forecast_tables``; None writes none.
         checkpoint: ``best`` or ``last``.
         other_data: whether the user gave another ``data.path``; if it is a file, all its rows are forecast.
@@ -65,6 +69,9 @@ def backtest(
     """
     check_choice("checkpoint", checkpoint, ("best", "last"))
     require(stride >= 1, "stride", stride, "at least 1")
+    require(refit is None or refit >= 1, "refit", refit, "at least 1")
+    require(refit is None or checkpoint == "best", "checkpoint", checkpoint, "best with refit")
+    require(refit is None or not other_data, "refit", refit, "absent with data.path: it needs the splits of the run")
     check_changes(saved, config)
     if not isinstance(config.data, SeriesConfig):
         raise RunError(f"run={run.path}: backtest is for forecasters, and its task is {config.task.name}")
@@ -75,21 +82,44 @@ def backtest(
     data = cast(ForecastingData, data_to_score(config, run, other_data))
     split = split or "test"
     check_choice("split", split, tuple(name for name in data.sizes if name != "train"))
-    model, step = trained(config, run, checkpoint, data.spec)
     describe_data(data, run)
     origins = data.windows[split].every(stride)
     data.check_known(split, origins)
-    meter = cast(ForecastMeter, model.task.meter(model.head))
-    batches = scored(meter, forecast_batches(model, data.batches(split, origins)))
+    summary: dict[str, Any] = {"run": str(run.path), "checkpoint": checkpoint, "split": split}
+    fits: Iterable[Fit]
+    if refit is None:
+        model, step = trained(config, run, checkpoint, data.spec)
+        summary |= {"step": step} | model.task.remarks()
+        fits = [Fit(model, data, split, origins, step)]
+    else:
+        fits = refits(config, run, data, split, stride, refit)
+    meters: list[ForecastMeter] = []
+    described: list[dict[str, Any]] = []
+
+    def tables() -> Iterator["pyarrow.Table"]:
+        for fit in fits:
+            meter = cast(ForecastMeter, fit.model.task.meter(fit.model.head))
+            batches = scored(meter, forecast_batches(fit.model, fit.data.batches(fit.split, fit.origins)))
+            if output is not None:
+                yield from forecast_tables(fit.model, fit.data, fit.split, batches)
+            for _ in batches:
+                pass
+            if refit is not None:
+                described.append(fit.describe() | (meter.metrics() if meter.sums.counts.any() else {}))
+            meters.append(meter)
+
     if output is None:
-        for _ in batches:
+        for _ in tables():
             pass
     else:
-        write_tables(forecast_tables(model, data, split, batches), output)
-    metrics = meter.metrics()
-    summary = {"run": str(run.path), "checkpoint": checkpoint, "step": step, "split": split}
-    summary |= model.task.remarks()
-    print(json.dumps(summary | {"origins": len(origins), "stride": stride} | metrics, indent=2))
+        write_tables(tables(), output)
+    whole, *others = meters
+    for meter in others:
+        whole.merge(meter.gathered())
+    metrics = whole.metrics()
+    summary |= {"origins": len(origins), "stride": stride}
+    summary |= {} if refit is None else {"refit": refit, "fits": described}
+    print(json.dumps(summary | metrics, indent=2))
     return metrics
 
 

@@ -47,7 +47,11 @@ def build_data(config: Config, trained: Path | None = None, single_split: bool =
         single_split: read the file at ``data.path`` as one split, ``test``.
     """
     options = config.data.for_model(config.model)
-    return registry.find("data", options.kind).load()(options, config.seed, trained, single_split)
+    kind = registry.find("data", options.kind).load()
+    wanted = registry.find("task", config.task.kind).load().targets
+    told = {"targets": wanted} if wanted in kind.other_targets else {}
+    dataset: Dataset = kind(options, config.seed, trained, single_split, **told)
+    return dataset
 
 
 def build_task(config: Config, spec: DataSpec) -> Task:
@@ -90,7 +94,8 @@ def check_model(config: Config) -> None:
     Does not read the data. If its targets depend on its contents, ``build_model`` checks them later.
     """
     task = registry.find("task", config.task.kind).load()
-    targets = registry.find("data", config.data.kind).load().targets
+    data = registry.find("data", config.data.kind).load()
+    targets = task.targets if task.targets in data.other_targets else data.targets
     if targets is not None:
         check_targets(config, targets)
     model_class = registry.find("model", config.model.kind).load()

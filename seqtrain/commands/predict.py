@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from seqtrain.commands.build import load_trained
+from seqtrain.commands.build import Built, load_trained
 from seqtrain.commands.evaluate import check_changes, check_choice
 from seqtrain.commands.output import check_output, write_table
 from seqtrain.config import registry
@@ -37,12 +37,17 @@ def load(run: str | Path, checkpoint: str = "best", device: str = "auto") -> Pre
 def trained(config: Config, run: RunDirectory, checkpoint: str, spec: DataSpec | None = None) -> tuple[Trained, int]:
     """A run's model with the weights of a checkpoint, and the checkpoint's step; see ``load_trained``."""
     built, step = load_trained(config, run, checkpoint, spec)
+    return ready(config, run, built), step
+
+
+def ready(config: Config, run: RunDirectory, built: Built) -> Trained:
+    """A model with its trained weights, ready to predict."""
     task, model, head, device = built.task, built.model, built.head, built.device
 
     def run_over(batches: Iterable[Batch], make: Callable[[Batch, Tensor], Any]) -> Iterator[Any]:
         return each_batch(model, head, task, batches, device, config.trainer.precision, make)
 
-    return Trained(config, run, task, model, head, device, run_over), step
+    return Trained(config, run, task, model, head, device, run_over)
 
 
 def predictor_class(config: Config) -> type[Predictor]:
@@ -73,9 +78,10 @@ def predict(
     """
     check_choice("checkpoint", checkpoint, ("best", "last"))
     check_changes(saved, config)
-    predictor = predictor_class(config)
-    check_output(output, predictor.suffixes)
-    table = predictor(trained(config, run, checkpoint)[0]).table(source)
-    write_table(table, output)
+    kind = predictor_class(config)
+    check_output(output, kind.suffixes)
+    predictor = kind(trained(config, run, checkpoint)[0])
+    table = predictor.table(source)
+    write_table(predictor.without_lists(table) if Path(output).suffix in (".csv", ".tsv") else table, output)
     if output != "-":
         log.info("%s: %d rows", output, table.num_rows)

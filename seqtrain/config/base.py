@@ -22,6 +22,8 @@ class Targets(StrEnum):
 
     sequence_class = "class"
     """One class for each sequence."""
+    sequence_labels = "set of labels"
+    """A set of labels for each sequence; it may be empty."""
     sequence_number = "number"
     """One number for each sequence."""
     step_labels = "labels"

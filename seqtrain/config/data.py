@@ -1,7 +1,7 @@
 """Options of the datasets."""
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import Enum, StrEnum
 
 from omegaconf import MISSING
 
@@ -26,18 +26,31 @@ class Truncate(Enum):
     head_tail = "head_tail"
 
 
+class LabelsAs(StrEnum):
+    """What labels are, where classes have names: these names, or their numbers from 0."""
+
+    names = "names"
+    numbers = "numbers"
+
+
 @dataclass
 class TextClassificationConfig(TableConfig):
-    """Texts with one label each; the base of all kinds of text classification."""
+    """Texts with a label each, or with several; the base of all kinds of text classification."""
 
     path: str | None = option(None, Affects.source)
     """A file (all its rows), or a folder with one file or folder per split."""
     text_column: str = option("text", Affects.rows)
     """Column that holds the text."""
     label_column: str = option("label", Affects.rows)
-    """Column that holds the label: a class name, or an integer."""
+    """Column that holds the label, or with ``task=multilabel`` the labels: names of classes, or their numbers."""
+    label_separator: str | None = option(None, Affects.rows)
+    """With ``task=multilabel``: what separates the labels of a row: ``pipe``, ``semicolon``, ``comma`` or any other
+    string; null if they are lists."""
     class_names: list[str] | None = option(None, Affects.rows)
-    """Names of the integer labels 0, 1, ...; null takes the names stored in the file, else the labels themselves."""
+    """Names of the classes, in order; null takes the names stored in the files, else the labels themselves."""
+    labels_as: LabelsAs | None = option(None, Affects.rows)
+    """What the labels are, where classes have names: these ``names``, or their ``numbers`` from 0; null sees it from
+    all labels together."""
     train_split: str = option("train", Affects.rows)
     """Name of the source's split to use as train."""
     validation_split: str | None = option("validation", Affects.rows)
@@ -79,6 +92,7 @@ class TextClassificationConfig(TableConfig):
     def check(self, key: str) -> None:
         super().check(key)
         require(self.validation_size > 0, f"{key}.validation_size", self.validation_size, "above 0")
+        require(self.label_separator != "", f"{key}.label_separator", self.label_separator, "null or not empty")
         require(self.test_size >= 0, f"{key}.test_size", self.test_size, "at least 0")
         names = [n for n in (self.train_split, self.validation_split, self.test_split) if n is not None]
         require(
@@ -167,7 +181,9 @@ class GeneratedConfig(DataConfig):
 
 @dataclass
 class TaggingFilesConfig(DataConfig):
-    """Your own sentences with a tag for each token: in columns (conll, txt, tsv), or as lists in jsonl."""
+    """Your own sentences with a tag for each token: in columns (conll, conllu, txt, tsv), or as lists in jsonl, json or
+    parquet.
+    """
 
     path: str | None = option(None, Affects.source)
     """A file (all its sentences), or a folder with one file per split, such as ``train.conll``."""
@@ -176,9 +192,9 @@ class TaggingFilesConfig(DataConfig):
     tag_column: int = option(-1, Affects.rows)
     """Column of the tag, counted from 0; negative numbers count from the end (-1 is the last)."""
     tokens_key: str = option("tokens", Affects.rows)
-    """Key of the list of tokens in jsonl files."""
+    """Key of the list of tokens in jsonl, json and parquet files."""
     tags_key: str = option("tags", Affects.rows)
-    """Key of the list of tags in jsonl files."""
+    """Key of the list of tags in jsonl, json and parquet files."""
     train_split: str = option("train", Affects.rows)
     """Name of the file to use as train, without its extension."""
     validation_split: str | None = option("validation", Affects.rows)
@@ -187,9 +203,12 @@ class TaggingFilesConfig(DataConfig):
     """Name of the file to use as test, without its extension; if null or absent, only validation is reported."""
     validation_size: float = option(0.1, Affects.rows)
     """Part of train to use as validation: a fraction below 1, or a number of sentences."""
+    test_size: float = option(0.1, Affects.rows)
+    """Part of the sentences to use as test where there is a train split only: a fraction below 1, or a number of
+    sentences; 0 for none."""
     split_seed: int = option(0, Affects.rows)
-    """Seed for choosing the validation sentences. Independent of ``seed``, so that runs with different seeds are scored
-    on the same sentences."""
+    """Seed for choosing the validation and test sentences. Independent of ``seed``, so that runs with different seeds
+    are scored on the same sentences."""
 
     vocab_size: int = 30_000
     """Largest size of the vocabulary, its two special tokens included; it is learned from train only."""
@@ -216,6 +235,7 @@ class TaggingFilesConfig(DataConfig):
             len(set(names)) == len(names), f"{key}.train_split, validation_split and test_split", names, "different"
         )
         require(self.validation_size > 0, f"{key}.validation_size", self.validation_size, "above 0")
+        require(self.test_size >= 0, f"{key}.test_size", self.test_size, "at least 0")
         require(0 <= self.split_seed < 2**32, f"{key}.split_seed", self.split_seed, "in [0, 2**32)")
         require(self.vocab_size >= 3, f"{key}.vocab_size", self.vocab_size, "at least 3")
         for name in ("min_count", "max_length", "batch_size"):

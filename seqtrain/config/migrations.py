@@ -48,6 +48,8 @@ def upgraded(saved: dict[str, Any], number: int, known: Collection[str]) -> dict
         number: format of its run.
         known: dotted keys that such a configuration has today.
     """
+    if number == FORMAT:
+        return saved
     flat = flat_keys(saved)
     for last, names in sorted(RENAMED.items()):
         if number <= last:

@@ -110,6 +110,7 @@ register("data", "series_files", series.SeriesFilesConfig, "seqtrain.data.series
 register("data", "generated_series", series.GeneratedSeriesConfig, "seqtrain.data.series.dataset:ForecastingData")
 for kind, schema, room, name in (
     ("classification", task.ClassificationConfig, "classification", "Classification"),
+    ("multilabel", task.MultilabelConfig, "multilabel", "MultilabelClassification"),
     ("sequence_regression", task.SequenceRegressionConfig, "regression", "SequenceRegression"),
     ("sequence_labelling", task.SequenceLabellingConfig, "labelling", "SequenceLabelling"),
     ("language_modelling", task.LanguageModellingConfig, "language", "LanguageModelling"),

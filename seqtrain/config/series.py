@@ -22,6 +22,7 @@ class Scaler(Enum):
     standard = "standard"
     robust = "robust"
     minmax = "minmax"
+    mean = "mean"
     none = "none"
 
 
@@ -64,6 +65,12 @@ class SeriesConfig(TableConfig):
     """Variables that are known only up to the present, and are not forecast."""
     future_covariates: list[str] = field(default_factory=list)
     """Variables that are also known for the steps of the horizon."""
+    static_covariates: list[str] = field(default_factory=list)
+    """Columns of numbers that are the same in all rows of a series, for example the size of a shop. They are scaled
+    over all series."""
+    categorical_covariates: list[str] = field(default_factory=list)
+    """Columns of categories, as texts or whole numbers, that are also known for the steps of the horizon. Each becomes
+    a 0 or 1 for every category of train."""
     calendar: bool = False
     """Add each step's time of day, week and year as covariates that are known for the future."""
     frequency: str | None = option(None, Affects.rows)
@@ -82,15 +89,21 @@ class SeriesConfig(TableConfig):
     """Number of steps to forecast."""
     season: int | None = option(None, Affects.rows)
     """Season of the seasonal naive baseline (steps); null takes the usual one of the frequency (24 for hours)."""
-    train_size: float = option(0.7, Affects.rows)
-    """Size of train, from the beginning: a fraction below 1, or a number of rows (steps)."""
+    train_size: float | None = option(0.7, Affects.rows)
+    """Size of train, from the beginning: a fraction below 1, or a number of rows (steps). null counts from the end of
+    each series: test is its last ``test_size`` rows, validation those before it, and train the rest."""
     validation_size: float = option(0.1, Affects.rows)
     """Size of validation, which follows train: a fraction below 1, or a number of rows (steps)."""
     test_size: float | None = option(None, Affects.rows)
     """Size of test, which follows validation: a fraction below 1, or a number of rows (steps); null takes the rest."""
+    split_date: list[str] | None = option(None, Affects.rows)
+    """First times of validation and of test, at which all series are cut: dates, or whole numbers if the times are
+    such. null cuts by the sizes; with dates, the sizes do not matter."""
     scaler: Scaler = Scaler.standard
     """How values are scaled: ``standard`` (mean and standard deviation), ``robust`` (median and interquartile range),
-    ``minmax`` or ``none``."""
+    ``minmax``, ``mean`` (0 and the mean of absolute values) or ``none``."""
+    covariate_scaler: Scaler | None = None
+    """How covariates are scaled; null: as ``scaler``."""
     scale_by: ScaleBy = ScaleBy.series
     """Scaling constants of each variable: for each ``series`` separately, or over ``all`` series."""
 
@@ -118,10 +131,16 @@ class SeriesConfig(TableConfig):
         for name in ("lookback", "horizon", "batch_size", "eval_batch_size"):
             require(getattr(self, name) >= 1, f"{key}.{name}", getattr(self, name), "at least 1")
         require(self.season is None or self.season >= 1, f"{key}.season", self.season, "at least 1, or null")
-        require(self.train_size > 0, f"{key}.train_size", self.train_size, "above 0")
+        require(self.train_size is None or self.train_size > 0, f"{key}.train_size", self.train_size,
+                "above 0, or null")  # fmt: skip
+        require(self.train_size is not None or self.test_size is not None, f"{key}.test_size", self.test_size,
+                f"given with {key}.train_size=null")  # fmt: skip
+        require(self.split_date is None or len(self.split_date) == 2, f"{key}.split_date", self.split_date,
+                "null, or the first times of validation and of test")  # fmt: skip
         require(self.validation_size > 0, f"{key}.validation_size", self.validation_size, "above 0")
         require(self.test_size is None or self.test_size > 0, f"{key}.test_size", self.test_size, "above 0, or null")
-        names = [*(self.targets or []), *self.past_covariates, *self.future_covariates, self.time_column]
+        names = [*(self.targets or []), *self.past_covariates, *self.future_covariates, *self.static_covariates]
+        names += [*self.categorical_covariates, self.time_column]
         require(len(set(names)) == len(names), f"{key}.targets, covariates and time_column", names, "different")
         require(self.targets is None or len(self.targets) > 0, f"{key}.targets", self.targets, "null or not empty")
 

@@ -8,22 +8,43 @@ from seqtrain.config.base import TaskConfig, require
 from seqtrain.config.options import Affects, option
 
 
+def check_weights(weights: Any, key: str) -> None:
+    """Raise ConfigError unless weights are ``none``, ``balanced``, or numbers above 0 as a list or by class name."""
+    numbers = list(weights.values()) if isinstance(weights, dict) else weights
+    listed = isinstance(numbers, list) and all(
+        isinstance(w, int | float) and not isinstance(w, bool) and w > 0 for w in numbers
+    )
+    require(weights in ("none", "balanced") or (listed and len(numbers) > 0), f"{key}.class_weights", weights,
+            "none, balanced, or a list or {name: number} with one number above 0 per class")  # fmt: skip
+
+
 @dataclass
 class ClassificationConfig(TaskConfig):
     """One label per sequence."""
 
     class_weights: Any = "none"
-    """Weight of each class in the training loss: ``none``, ``balanced`` (inverse frequency in train) or a list."""
+    """Weight of each class in the training loss: ``none``, ``balanced`` (inverse frequency in train), a list, or
+    numbers by class name as ``{neg: 1, pos: 2}``."""
     label_smoothing: float = 0.0
     """Share of the target's probability that the training loss spreads evenly over all classes."""
 
     def check(self, key: str) -> None:
-        weights = self.class_weights
-        listed = isinstance(weights, list) and all(
-            isinstance(w, int | float) and not isinstance(w, bool) and w > 0 for w in weights
-        )
-        require(weights in ("none", "balanced") or (listed and weights), f"{key}.class_weights", weights,
-                "none, balanced, or a list with one number above 0 per class")  # fmt: skip
+        check_weights(self.class_weights, key)
+        require(0 <= self.label_smoothing < 1, f"{key}.label_smoothing", self.label_smoothing, "in [0, 1)")
+
+
+@dataclass
+class MultilabelConfig(TaskConfig):
+    """A set of labels per sequence, which may be empty."""
+
+    class_weights: Any = "none"
+    """Weight of the rows that have a label, in the part of the training loss on this label: ``none``, ``balanced``
+    (rows without it by rows with it, in train), a list, or numbers by class name as ``{neg: 1, pos: 2}``."""
+    label_smoothing: float = 0.0
+    """Share of each target, 0 or 1, that the training loss replaces by one half."""
+
+    def check(self, key: str) -> None:
+        check_weights(self.class_weights, key)
         require(0 <= self.label_smoothing < 1, f"{key}.label_smoothing", self.label_smoothing, "in [0, 1)")
 
 
@@ -95,6 +116,11 @@ class ForecastLoss(Enum):
     huber = "huber"
     quantile = "quantile"
     gaussian = "gaussian"
+    poisson = "poisson"
+    negative_binomial = "negative_binomial"
+
+
+COUNT_LOSSES = (ForecastLoss.poisson, ForecastLoss.negative_binomial)
 
 
 @dataclass
@@ -105,8 +131,8 @@ class ForecastingConfig(TaskConfig):
     """``direct`` forecasts all steps at once from the last or pooled state; ``recursive`` forecasts one step at a time
     and feeds it back."""
     loss: ForecastLoss = ForecastLoss.mse
-    """``mse``, ``mae``, ``huber``, ``quantile`` (pinball loss at ``quantiles``), or ``gaussian`` (negative log
-    likelihood)."""
+    """``mse``, ``mae``, ``huber``, ``quantile`` (pinball loss at ``quantiles``), or the negative log-likelihood of a
+    distribution: ``gaussian`` or, for counts, ``poisson`` or ``negative_binomial``."""
     huber_delta: float = 1.0
     """Error above which the ``huber`` loss is linear (scaled units)."""
     quantiles: list[float] = field(default_factory=lambda: [0.1, 0.25, 0.5, 0.75, 0.9])
@@ -119,6 +145,8 @@ class ForecastingConfig(TaskConfig):
         levels = self.quantiles
         require(sorted(set(levels)) == levels and 0.5 in levels and levels[0] > 0 and levels[-1] < 1,
                 f"{key}.quantiles", levels, "ascending levels between 0 and 1, with 0.5 among them")  # fmt: skip
+        require(self.strategy is Strategy.direct or self.loss not in COUNT_LOSSES, f"{key}.strategy",
+                self.strategy.value, f"direct with {key}.loss={self.loss.value}")  # fmt: skip
         require(self.huber_delta > 0, f"{key}.huber_delta", self.huber_delta, "above 0")
         require(self.conformal is None or 0 < self.conformal < 1, f"{key}.conformal", self.conformal,
                 "above 0 and below 1, or null")  # fmt: skip

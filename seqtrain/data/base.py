@@ -35,6 +35,8 @@ class DataSpec:
     """Names of the classes, in the order of the targets."""
     class_counts: list[int] = field(default_factory=list)
     """Number of train rows of each class; of steps, where each step has a class."""
+    num_rows: int | None = None
+    """Number of train rows, where a row may have several classes."""
     by_frequency: bool = False
     """Whether tokens are numbered from the most to the least frequent."""
     segment_length: int | None = None
@@ -100,6 +102,8 @@ class Dataset(ABC):
 
     targets: ClassVar[str | None] = None
     """What is to be predicted; None if the options decide."""
+    other_targets: ClassVar[tuple[str, ...]] = ()
+    """What it also has, for tasks that predict it. The one that is wanted is given to the class as ``targets``."""
     spec: DataSpec
     fingerprint: str
     """Digest of the contents of all splits; runs with equal fingerprints can be compared."""

@@ -66,6 +66,10 @@ class Predictor(ABC):
             DataError: if the file cannot be used.
         """
 
+    def without_lists(self, table: "pyarrow.Table") -> "pyarrow.Table":
+        """Predictions for csv and tsv files, which have no lists."""
+        return table
+
 
 class RowPredictor(Predictor):
     """A predictor for tasks that predict each row separately; rows are read as those of the run's dataset.

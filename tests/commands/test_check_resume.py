@@ -23,8 +23,10 @@ from tests.configs import models_for
 
 Compose = Callable[..., Config]
 
+TEXTS = ["data=text_files", "data.batch_size=8", "data.min_count=1", "data.vocab_size=100"]
 DATA = {
-    "classification": ["data=text_files", "data.batch_size=8", "data.min_count=1", "data.vocab_size=100"],
+    "classification": TEXTS,
+    "multilabel": [*TEXTS, "task=multilabel", "data.label_separator=pipe"],
     "sequence_labelling": ["data=reverse", "data.num_eval=8", "data.batch_size=8"],
     "sequence_regression": ["data=adding", "data.num_eval=8", "data.batch_size=8", "data.length=12"],
     "language_modelling": ["data=text_corpus", "data.tokenizer=char", "data.batch_size=3", "data.bptt_len=12"],
@@ -47,7 +49,8 @@ def compose_for(composed: Compose, reviews: Path, corpus: Path) -> Compose:
     """A small configuration of a task and a model, with dropout."""
 
     def composer(task: str, model: str, *overrides: str) -> Config:
-        paths = {"classification": [f"data.path={reviews}"], "language_modelling": [f"data.path={corpus}"]}
+        texts = [f"data.path={reviews}"]
+        paths = {"classification": texts, "multilabel": texts, "language_modelling": [f"data.path={corpus}"]}
         sizes = [] if model.endswith("linear") else ["model.hidden_size=8", "model.embedding.embed_dim=6"]
         if model == "stacked_gru":
             sizes[0] = "model.hidden_sizes=[8,6]"

@@ -6,6 +6,7 @@ import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -239,7 +240,7 @@ def test_predict_keeps_columns_and_agrees_with_evaluation(finished: Finished, tm
 
 def test_predict_carries_columns_of_any_type(finished: Finished, tmp_path: Path) -> None:
     config, run = finished
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"id": 1, "text": "a good film", "more": ["a", 1]},
         {"id": "x2", "text": 'caf\u00e9 "bad"', "more": None},
         {"id": 3.0, "text": 404, "more": {"k": True}},

@@ -33,6 +33,16 @@ def tasks(composed: Compose, small: Compose, tmp_path: Path) -> Callable[[str, s
         match task:
             case "classification":
                 return small("model=gru_attn", f"debug={mode}", "trainer.figures=true", "data.eval_batch_tokens=400")
+            case "multilabel":
+                rows = [
+                    {"text": f"{a} and {b}", "label": sorted({a, b} & {"cat", "dog", "owl"})}
+                    for a in WORDS
+                    for b in WORDS
+                ]
+                (tmp_path / "sets.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+                data = ["task=multilabel", f"data.path={tmp_path}/sets.jsonl", "data.eval_batch_tokens=12"]
+                rate = ["trainer.lr=0.02"] if mode == "overfit" else []
+                return small("model=gru", f"debug={mode}", "data.max_length=4", "trainer.figures=true", *data, *rate)
             case "language modelling":
                 text = [f"data.path={tmp_path}/text.txt", "data.tokenizer=char", "data.batch_size=4", "data.bptt_len=8"]
                 rate = ["trainer.lr=0.02"] if mode == "overfit" else []
@@ -49,7 +59,8 @@ def tasks(composed: Compose, small: Compose, tmp_path: Path) -> Callable[[str, s
     return config
 
 
-TASKS = ["classification", "language modelling", "forecasting", "labelling", "regression"]
+WORDS = ["cat", "dog", "owl", "sun", "moon", "tree", "pond", "rain", "snow", "wind"]
+TASKS = ["classification", "multilabel", "language modelling", "forecasting", "labelling", "regression"]
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -46,8 +46,8 @@ def windows(num_future: int = 2) -> ForecastBatch:
         future=torch.randn(B, S, num_future, generator=g),
         observed=None,
         series=torch.zeros(B, dtype=torch.long),
-        centre=torch.zeros(B, C),
-        scale=torch.ones(B, C),
+        centre=np.zeros((B, C)),
+        scale=np.ones((B, C)),
     )
 
 

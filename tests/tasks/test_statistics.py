@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
 from sklearn.metrics import f1_score
 from torch import nn
 
@@ -16,6 +17,7 @@ from seqtrain.config.task import (
     ForecastingConfig,
     ForecastLoss,
     LanguageModellingConfig,
+    MultilabelConfig,
     SequenceLabellingConfig,
     SequenceRegressionConfig,
 )
@@ -25,9 +27,10 @@ from seqtrain.data.series.dataset import ForecastBatch
 from seqtrain.tasks.base import Evaluation, Task
 from seqtrain.tasks.classification.task import ClassificationMeter
 from seqtrain.tasks.forecasting.task import Forecasting
-from seqtrain.tasks.labelling.task import SequenceLabelling, entity_metrics
+from seqtrain.tasks.labelling.task import SequenceLabelling
 from seqtrain.tasks.language.heads import SoftmaxHead
 from seqtrain.tasks.language.task import LanguageModelling
+from seqtrain.tasks.multilabel.task import MultilabelClassification
 from seqtrain.tasks.regression.task import SequenceRegression
 from seqtrain.tasks.statistics import Statistic
 
@@ -65,6 +68,16 @@ def labelled(logits_of: dict[int, torch.Tensor] | None = None) -> tuple[Evaluati
         if logits_of is not None:
             logits_of |= {row: logits[i, : lengths[i]] for i, row in enumerate(rows.tolist())}
     return meter.result(), spec
+
+
+def sets_chosen() -> Evaluation:
+    spec = DataSpec(class_names=["a", "b", "c"], class_counts=[1, 2, 3], num_rows=4)
+    meter = MultilabelClassification(MultilabelConfig(), spec).meter(nn.Identity())
+    for rows in (np.arange(20, 50), np.arange(20)):
+        targets = torch.from_numpy(rng.random((len(rows), 3)) < 0.4)
+        batch = Batch(torch.zeros(len(rows), 1), targets, torch.ones(len(rows)), rows, len(rows))
+        meter.update(batch, torch.from_numpy(rng.normal(size=(len(rows), 3))).float())
+    return meter.result()
 
 
 def read_on() -> Evaluation:
@@ -106,8 +119,8 @@ def forecast(loss: ForecastLoss, missing: bool) -> tuple[Evaluation, np.ndarray]
             targets[~observed] = torch.nan
         batch = ForecastBatch(
             torch.zeros(6, 4, C), targets, torch.full((6,), 4), rows, 24, future=torch.zeros(6, S, 0),
-            observed=observed, series=torch.zeros(6, dtype=torch.long), centre=torch.zeros(6, C),
-            scale=torch.ones(6, C),
+            observed=observed, truth=targets.numpy().astype(np.float64), series=torch.zeros(6, dtype=torch.long),
+            centre=np.zeros((6, C)), scale=np.ones((6, C)),
         )  # fmt: skip
         meter.update(batch, forecasts)
         truth[rows] = targets.numpy()
@@ -153,6 +166,7 @@ def test_scores_of_the_whole_split_are_those_that_tasks_report() -> None:
     labels, spec = labelled()
     results: dict[str, tuple[Evaluation, DataSpec | None]] = {
         "classification": (classified(), None),
+        "multilabel": (sets_chosen(), None),
         "sequence_regression": (regressed(), None),
         "sequence_labelling": (labels, spec),
         "language_modelling": (read_on(), None),
@@ -185,9 +199,9 @@ def test_entity_f1_and_accuracy_of_resampled_sequences() -> None:
     for _ in range(20):
         rows = rng.integers(0, 5, size=5)
         guessed, true = ([names[side[row]].tolist() for row in rows] for side in sides)
+        f1 = precision_recall_fscore_support(true, guessed, average="micro", zero_division=0)[2]
         means = {metric: statistic.terms[rows].mean(axis=0) for metric, statistic in found.items()}
-        expected = entity_metrics(guessed, true)["entity_f1"]
-        assert found["entity_f1"].scores(means["entity_f1"]) == pytest.approx(expected)
+        assert found["entity_f1"].scores(means["entity_f1"]) == pytest.approx(f1)
         hits = np.concatenate([sides[0][row] == sides[1][row] for row in rows])
         assert found["accuracy"].scores(means["accuracy"]) == pytest.approx(hits.mean())
 

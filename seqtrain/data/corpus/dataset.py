@@ -20,6 +20,7 @@ from torch import Tensor
 from seqtrain.config.base import Targets, require
 from seqtrain.config.corpus import CorpusConfig, LibraryCorpusConfig, StatePolicy, TextCorpusConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.data.corpus.files import file_notes
 from seqtrain.data.corpus.prepared import PreparedCorpus, prepare
 from seqtrain.data.corpus.tokenizers import CorpusTokenizer
 from seqtrain.errors import DataError
@@ -77,7 +78,8 @@ class RunningText(Dataset):
         self.prepared = PreparedCorpus(prepare(config, trained / "tokenizer.json" if trained else None, single_split))
         meta = self.prepared.meta
         self.fingerprint: str = meta["fingerprint"]
-        self.notes = [*meta["notes"]]
+        library = isinstance(config, LibraryCorpusConfig)
+        self.notes = [*([] if library else file_notes(config)), *meta["notes"]]
         self.sizes: dict[str, int] = meta["sizes"]
         self.tokens = {split: self.prepared.tokens(split) for split in self.sizes}
         self.documents = {split: np.asarray(self.prepared.documents(split)) for split in self.sizes}

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from seqtrain.config.corpus import CorpusConfig, PublicCorpusConfig
-from seqtrain.data.locate import SPLIT_NAMES, SPLITS, find_path
+from seqtrain.data.locate import SPLIT_NAMES, SPLITS, described, find_path, listed
 from seqtrain.data.tables.files import file_type, stem
 from seqtrain.errors import DataError
 
@@ -23,6 +23,14 @@ def corpus_files(config: CorpusConfig) -> dict[str, list[Path]]:
     if path is None:
         return {}
     return {"all": [path]} if path.is_file() else folder_files(path)
+
+
+def file_notes(config: CorpusConfig) -> list[str]:
+    """A remark, as a list of one, on which files of a folder make up each split, and which are not read."""
+    path, files = corpus_path(config), corpus_files(config)
+    if path is None or path.is_file():
+        return []
+    return [f"files of the text: {listed(files['all'])}" if "all" in files else described(files, text_files(path))]
 
 
 def corpus_path(config: CorpusConfig) -> Path | None:
@@ -47,9 +55,7 @@ def folder_files(folder: Path) -> dict[str, list[Path]]:
     Raises:
         DataError: if the folder holds no text, or a split in several formats.
     """
-    paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
-    shown = [path for path in paths if not any(part.startswith(".") for part in path.parts)]
-    known = sorted(path for path in shown if file_type(path) in TEXT_SUFFIXES + TABLE_SUFFIXES)
+    known = [path.relative_to(folder) for path in text_files(folder)]
     for layout in (split_of_name, split_of_words, split_of_folder):
         found = {split: [path for path in known if layout(path) == split] for split in SPLITS}
         if not found["train"]:
@@ -65,6 +71,13 @@ def folder_files(folder: Path) -> dict[str, list[Path]]:
             f"{', '.join(TABLE_SUFFIXES)} and names without a suffix"
         )
     return {"all": [folder / path for path in known]}
+
+
+def text_files(folder: Path) -> list[Path]:
+    """Files in a folder, at any depth, that may hold text, without hidden ones, sorted."""
+    paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    shown = [path for path in paths if not any(part.startswith(".") for part in path.parts)]
+    return [folder / path for path in sorted(shown) if file_type(path) in TEXT_SUFFIXES + TABLE_SUFFIXES]
 
 
 def split_of_name(path: Path) -> str | None:

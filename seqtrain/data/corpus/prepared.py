@@ -4,6 +4,7 @@ import functools
 import hashlib
 import json
 from array import array
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from seqtrain.config.options import preparing
 from seqtrain.data.cache import cache_directory, cached, digest
 from seqtrain.data.corpus.sources import Corpus, identity, open_corpus
 from seqtrain.data.corpus.stream import Chunk, Stream, end_lines
-from seqtrain.data.corpus.tokenizers import CorpusTokenizer, SymbolTokenizer, load_tokenizer
+from seqtrain.data.corpus.tokenizers import EOS, CorpusTokenizer, SymbolTokenizer, WordTokenizer, load_tokenizer
 from seqtrain.data.corpus.vocabulary import learn_tokenizer
+from seqtrain.data.vocabulary import UNKNOWN
 from seqtrain.errors import DataError
 
-FORMAT = 1  # version of the prepared files; increase it when their format or contents change
+FORMAT = 2  # version of the prepared files; increase it when their format or contents change
 
 
 def prepare(config: CorpusConfig, tokenizer: Path | None = None, single_split: bool = False) -> Path:
@@ -92,6 +94,8 @@ class Tally:
     def __init__(self, split: str, stream: Stream, fingerprint: "hashlib.blake2b"):
         self.split, self.stream, self.fingerprint = split, stream, fingerprint
         self.characters = self.bytes = self.tokens = self.unknown = self.documents = 0
+        self.special: Counter[str] = Counter()
+        """Words of the text that are spelt like special tokens."""
 
     def counted(self) -> Iterator[Chunk]:
         """The chunks, unchanged, counted as they pass."""
@@ -114,6 +118,8 @@ class Tally:
                 if begins and len(ids):  # a document of nothing but blanks has no words
                     starts.append(self.tokens)
                     begins = False
+                if isinstance(tokenizer, WordTokenizer):
+                    self.special += tokenizer.special_words(chunk.text)
                 if tokenizer.unknown is not None:
                     self.unknown += int((ids == tokenizer.unknown).sum())
                 self.tokens += len(ids)
@@ -137,6 +143,10 @@ def _notes(corpus: Corpus, tokenizer: CorpusTokenizer, tallies: dict[str, Tally]
     if tokenizer.unknown is not None:
         shares = (f"{tally.unknown / tally.tokens:.2%} of {split}" for split, tally in tallies.items())
         yield f"unknown tokens (<unk>): {', '.join(shares)}"
+    for word, meaning in {EOS: "line ends", UNKNOWN: "unknown words"}.items():
+        if any(tally.special[word] for tally in tallies.values()):
+            counts = (f"{tally.special[word]:,} in {split}" for split, tally in tallies.items())
+            yield f"words {word} of the text, taken as {meaning}: {', '.join(counts)}"
     if any(tally.documents > 1 for tally in tallies.values()):
         yield f"documents: {', '.join(f'{tally.documents:,} in {split}' for split, tally in tallies.items())}"
 

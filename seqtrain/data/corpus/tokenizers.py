@@ -3,6 +3,7 @@
 import json
 import re
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable
 from itertools import chain, repeat
 from pathlib import Path
@@ -121,6 +122,12 @@ class WordTokenizer(SymbolTokenizer):
     def look_up(self, text: str) -> np.ndarray:
         parts = self.parts(text)
         return np.fromiter(map(self.index.get, parts, repeat(self.other)), np.int64, len(parts))
+
+    @staticmethod
+    def special_words(text: str) -> Counter[str]:
+        """Numbers of words of a text that are spelt like <eos> and <unk>, and become these tokens."""
+        spelt = [word for word in (EOS, UNKNOWN) if word in text]
+        return Counter({word: text.split().count(word) for word in spelt})
 
     def decode(self, ids: Iterable[int]) -> str:
         """The words of tokens, with a single blank between two words of a line."""

@@ -31,14 +31,21 @@ def id_columns(config: SeriesConfig) -> list[str]:
 
 
 def choose_variables(table: Table, config: SeriesConfig, notes: list[str]) -> tuple[list[str], list[str], list[str]]:
-    """Names of targets, past and future covariates; raises DataError for a column that the file lacks."""
+    """Names of targets, past and future covariates that are numbers, the static ones last.
+
+    Raises:
+        DataError: for a column that the file lacks.
+    """
     keys = {
         "time_column": [config.time_column],
         "id_column": id_columns(config),
         "targets": config.targets or [],
         "past_covariates": config.past_covariates,
         "future_covariates": config.future_covariates,
+        "static_covariates": config.static_covariates,
+        "categorical_covariates": config.categorical_covariates,
     }
+    future = config.future_covariates + config.static_covariates
     for key, names in keys.items():
         for name in names:
             if name not in table.names:
@@ -46,7 +53,7 @@ def choose_variables(table: Table, config: SeriesConfig, notes: list[str]) -> tu
                     f"{table.origin}: has no column {name!r} (data.{key}); {suggest(name, table.names)}{table.hint}"
                 )
     if config.targets is not None:
-        return config.targets, config.past_covariates, config.future_covariates
+        return config.targets, config.past_covariates, future
     named = {name for names in keys.values() for name in names}
     rest = [name for name in table.names if name not in named]
     targets = [name for name in rest if not NAMELESS.fullmatch(name) and has_numbers(table, name, config)]
@@ -60,7 +67,7 @@ def choose_variables(table: Table, config: SeriesConfig, notes: list[str]) -> tu
     if left_out:
         shown = ", ".join(name or "(no name)" for name in left_out)
         notes.append(f"columns left out, since they are not numbers or have no name: {shown}{hint}")
-    return targets, config.past_covariates, config.future_covariates
+    return targets, config.past_covariates, future
 
 
 def is_text(table: Table, name: str) -> bool:

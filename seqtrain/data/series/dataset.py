@@ -9,6 +9,7 @@ import json
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,13 @@ import torch
 from torch import Tensor
 
 from seqtrain.config.base import Targets
-from seqtrain.config.series import Missing, SeriesConfig
+from seqtrain.config.series import Missing, ScaleBy, Scaler, SeriesConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import digest
 from seqtrain.data.series.calendar import calendar_features, default_season
+from seqtrain.data.series.covariates import one_hot, train_categories
 from seqtrain.data.series.reading import read_series
+from seqtrain.data.series.resolution import check_finite, resolution_notes
 from seqtrain.data.series.scaling import Scaling
 from seqtrain.data.series.table import SeriesTable, split_notes, without_short, without_untrained
 from seqtrain.data.series.times import STEP, Clock, RunTimes, time_text
@@ -41,12 +44,26 @@ class ForecastBatch(Batch):
     """Future covariates and calendar of the horizon, (B, S, F)."""
     observed: Tensor | None
     """Which targets are known, so that they count in loss and scores, (B, S, C); None: all."""
+    truth: np.ndarray | None = None
+    """The targets in original units, which scores are computed from, NaN where missing, (B, S, C), float64; None in
+    training batches."""
     series: Tensor
     """Number of each window's series, (B,)."""
-    centre: Tensor
-    """A target in original units is ``centre + scale * target``, (B, C)."""
-    scale: Tensor
-    """Scale of each target; see ``centre``, (B, C)."""
+    centre: np.ndarray
+    """A target in original units is ``centre + scale * target``, (B, C), float64."""
+    scale: np.ndarray
+    """Scale of each target, above 0; see ``centre``, (B, C), float64."""
+
+    def in_units(self, scaled: np.ndarray) -> np.ndarray:
+        """Scaled values of the targets, (B, T, C), in original units: computed in float64."""
+        values = scaled * self.scale[:, None]
+        values += self.centre[:, None]
+        return values
+
+    def scaled_truth(self) -> np.ndarray:
+        """The targets, scaled in float64, NaN where missing, (B, S, C)."""
+        assert self.truth is not None
+        return (self.truth - self.centre[:, None]) / self.scale[:, None]
 
 
 class ForecastingData(Dataset):
@@ -61,6 +78,7 @@ class ForecastingData(Dataset):
         trained: directory of a run, whose variables and scaling are used; None learns the scaling from train.
         single_split: take all rows of the source as one split, ``test``.
         table: rows to use instead of those of the source.
+        ends: ends of the splits of each series, see ``split_windows``; None: as the options say.
 
     Raises:
         DataError: if the source cannot be found, read or used, is too short for a window in each split, or if all
@@ -76,6 +94,7 @@ class ForecastingData(Dataset):
         trained: Path | None = None,
         single_split: bool = False,
         table: SeriesTable | None = None,
+        ends: np.ndarray | None = None,
     ):
         self.config, self.seed = config, seed
         saved = None if trained is None else read_saved(trained / "scaler.json")
@@ -85,17 +104,23 @@ class ForecastingData(Dataset):
             source = read_series(config)
         else:
             source = read_series(as_trained(config, saved), RunTimes.of(saved))
-        scored, table = table is None, without_short(source, config, single_split)
+        scored, table = table is None, source if ends is not None else without_short(source, config, single_split)
         table = table if saved is None else without_untrained(table, saved)
         self.table, self.notes = table, [*table.notes]
         self.left_out = sorted(set(source.ids) - set(table.ids))
-        self.ranges, self.windows = split_windows(table.offsets, config, single_split, table.origin)
+        self.ranges, self.windows = split_windows(table.times, table.offsets, config, single_split, table.origin, ends)
         self.sizes = {split: len(part) for split, part in self.windows.items()}
         season = (saved or {}).get("season")
         self.season = config.season or season or default_season(table.frequency)
-        self.scaling = self.fit_scaling() if trained is None else Scaling.load(trained / "scaler.json")
-        if table.names != self.scaling.names:
-            have, want = ", ".join(table.names), ", ".join(self.scaling.names)
+        if trained is None or saved is None:
+            self.scaling, self.static = self.fit_scaling(), table.static
+            self.categories = train_categories(table, self.ranges["train"][1])
+        else:
+            self.scaling, self.static = Scaling.load(trained / "scaler.json"), saved.get("static", [])
+            self.categories = saved.get("categories", {})
+        names = self.scaling.names + list(self.categories)
+        if table.names != names:
+            have, want = ", ".join(table.names), ", ".join(names)
             raise DataError(f"{table.origin}: variables {have} are not those that the run was trained on: {want}")
         self.constants = self.scaling.select(table.ids)
         self.fill_arrays()
@@ -118,6 +143,8 @@ class ForecastingData(Dataset):
         self.fingerprint = self.find_fingerprint()
         self.notes += split_notes(table, config, self.ranges, self.windows)
         if not single_split:
+            train_ends = self.ranges["train"][1]
+            self.notes += resolution_notes(self.target_rows, table, train_ends, self.constants, naive_errors[0], config)
             left_out = (naive_errors == 0).any(axis=0)
             if left_out.any():
                 self.notes.append(
@@ -137,28 +164,69 @@ class ForecastingData(Dataset):
         assert (begins == table.offsets[:-1]).all()
         assert all((train_ends <= self.ranges[split][0]).all() for split in ("validation", "test"))
         scaler, by = self.config.scaler, self.config.scale_by
-        return Scaling.fit(table.values, table.offsets, train_ends, scaler, by, table.names, table.ids)
+        of_covariates = self.config.covariate_scaler or scaler
+
+        def fitted(start: int, stop: int, scaler: Scaler) -> Scaling:
+            values, names = table.values[:, start:stop], table.names[start:stop]
+            return Scaling.fit(values, table.offsets, train_ends, scaler, by, names, table.ids, self.notes)
+
+        C, changing = table.num_targets, table.num_numeric - len(self.config.static_covariates)
+        scaling = fitted(0, C, scaler)
+        if changing > C:
+            scaling = scaling.beside(fitted(C, changing, of_covariates))
+        if table.num_numeric > changing:  # one row for each series, so that all count alike
+            values = np.fmax.reduceat(table.values[:, changing : table.num_numeric], table.offsets[:-1])
+            ends, names = np.arange(len(values) + 1), table.names[changing : table.num_numeric]
+            static = Scaling.fit(values, ends, ends[1:], of_covariates, ScaleBy.all, names, table.ids, self.notes)
+            scaling = scaling.beside(static)
+        return scaling
 
     def fill_arrays(self) -> None:
         """Scale all rows and fill their gaps; windows are cut from the resulting arrays."""
         table, constants = self.table, self.constants
-        scaled = constants.apply(table.values, table.offsets)
+        scaled = constants.apply(table.values[:, : table.num_numeric], table.offsets)
+        check_finite(scaled, table)
         filler = (constants.mean - constants.centre) / constants.scale
         rows = FilledRows.of(scaled, table.offsets, filler, self.config.missing is Missing.interpolate)
+        if self.categories:
+            features, notes = one_hot(table, self.categories)
+            rows = rows.add(features)
+            table.notes += notes
+            self.notes += notes
         if self.config.calendar:
             zone = self.config.timezone if table.clock is Clock.utc else None
             rows = rows.add(calendar_features(table.times, table.frequency, zone)[0])
         self.rows = rows
         self.target_rows = rows.columns(0, table.num_targets).values
+        self.truth = np.ascontiguousarray(table.values[:, : table.num_targets])
         self.future_rows = rows.columns(table.num_targets + table.num_past)
         known = ~np.isnan(scaled[:, : table.num_targets])
         self.known = None if known.all() else known
 
-    def batch(self, split: str, numbers: np.ndarray) -> ForecastBatch:
-        """A batch of the windows with these numbers."""
+    @cached_property
+    def past_rows(self) -> FilledRows:
+        """Targets in original units, with gaps filled as in the inputs, (N, C), float64."""
+        mean = self.constants.mean[:, : self.table.num_targets]
+        return FilledRows.of(self.truth, self.table.offsets, mean, self.config.missing is Missing.interpolate)
+
+    def past(self, split: str, numbers: np.ndarray, steps: int | None = None) -> np.ndarray:
+        """Targets of the steps before those that windows predict, in original units, float64.
+
+        Args:
+            split: the split.
+            numbers: numbers of the windows, (B,).
+            steps: number T of steps; None: the lookback.
+
+        Returns:
+            The targets, gaps filled, (B, T, C).
+        """
+        count = steps or self.config.lookback
+        return self.past_rows.cut(self.windows[split].locate(numbers)[1] - count, count)
+
+    def batch(self, split: str, numbers: np.ndarray, scored: bool = True) -> ForecastBatch:
+        """A batch of the windows with these numbers, with ``truth`` if it is to be scored."""
         L, S, C = self.config.lookback, self.config.horizon, self.table.num_targets
         series, first = self.windows[split].locate(numbers)
-        centre, scale = (each[series, :C].astype(np.float32) for each in (self.constants.centre, self.constants.scale))
         return ForecastBatch(
             inputs=torch.from_numpy(self.rows.cut(first - L, L)),
             targets=torch.from_numpy(cut(self.target_rows, first, S)),
@@ -167,9 +235,10 @@ class ForecastingData(Dataset):
             num_tokens=len(numbers) * L,
             future=torch.from_numpy(self.future_rows.cut(first, S)),
             observed=None if self.known is None else torch.from_numpy(cut(self.known, first, S)),
+            truth=cut(self.truth, first, S) if scored else None,
             series=torch.from_numpy(series),
-            centre=torch.from_numpy(centre),
-            scale=torch.from_numpy(scale),
+            centre=self.constants.centre[series, :C],
+            scale=self.constants.scale[series, :C],
         )
 
     def num_batches(self, epoch: int) -> int:
@@ -179,7 +248,7 @@ class ForecastingData(Dataset):
         size = self.config.batch_size
         order = np.random.default_rng([self.seed, epoch]).permutation(self.sizes["train"])
         for first in range(start * size, len(order), size):
-            yield self.batch("train", order[first : first + size])
+            yield self.batch("train", order[first : first + size], scored=False)
 
     def eval_batches(self, split: str) -> Iterator[Batch]:
         return self.batches(split, np.arange(self.sizes[split]))
@@ -189,11 +258,6 @@ class ForecastingData(Dataset):
         size = self.config.eval_batch_size
         for first in range(0, len(numbers), size):
             yield self.batch(split, numbers[first : first + size])
-
-    def past(self, split: str, numbers: np.ndarray, steps: int) -> np.ndarray:
-        """Scaled targets of the steps before those that windows predict, gaps filled, (B, steps, C)."""
-        first = self.windows[split].locate(numbers)[1]
-        return self.rows.cut(first - steps, steps)[..., : self.table.num_targets]
 
     def has_past(self, split: str, steps: int) -> bool:
         """Whether the series have so many steps before those that any window of a split predicts."""
@@ -269,18 +333,23 @@ class ForecastingData(Dataset):
         ranges = {split: [part.tolist() for part in pair] for split, pair in self.ranges.items()}
         options = [config.horizon, config.scaler.value, config.scale_by.value, config.missing.value]
         named = [table.names, table.num_targets, table.num_past, table.ids, table.frequency]
+        if table.categories:
+            named.append(list(table.categories.values()))
         state = hashlib.blake2b(digest([held_out, ranges, options, named]).encode(), digest_size=16)
         state.update(table.times.view(np.int64).tobytes())
         state.update(np.where(np.isnan(table.values), np.nan, table.values).tobytes())
         return state.hexdigest()
 
     def save(self, directory: Path) -> None:
-        """Write scaler.json: the scaling, the number of targets, the frequency, the season, what the times are, and
-        the names of the series that are too short.
+        """Write scaler.json: what ``read_saved`` returns, for runs that use the scaling on other rows.
+
+        Besides the scaling these are the number of targets, frequency, season, categories and static covariates, what
+        the times are, and the names of the series that were left out.
         """
         table = self.table
         more = {"num_targets": table.num_targets, "frequency": table.frequency, "season": self.season}
         more |= {"clock": table.clock.value, "distance": table.distance, "left_out": self.left_out}
+        more |= {"categories": self.categories, "static": self.static}
         self.scaling.save(directory / "scaler.json", **more)
 
     def describe(self) -> dict[str, Any]:

@@ -30,14 +30,16 @@ def history_data(config: SeriesConfig, trained: Path) -> ForecastingData:
     saved = read_saved(trained / "scaler.json")
     # Gaps are allowed here: they matter only in the window, and targets may end before future covariates.
     table = read_series(replace(as_trained(config, saved), missing=Missing.mask), RunTimes.of(saved))
+    table.static = saved.get("static", [])
     return ForecastingData(config, 0, trained, single_split=True, table=with_horizon(table, config))
 
 
 def with_horizon(table: SeriesTable, config: SeriesConfig) -> SeriesTable:
     """The known rows of each series, followed by S rows whose targets and past covariates are missing.
 
-    If there are future covariates, the rows up to the last known target are known, and the rows after it give the
-    covariates of the horizon. Otherwise, rows without any value at the end of a series are its horizon.
+    If there are future covariates that are not static, the rows up to the last known target are known, and the rows
+    after it give the covariates of the horizon. Otherwise, rows without targets and past covariates at the end of a
+    series are its horizon.
 
     With ``data.frequency=step``, the times of the horizon are those of the rows that the file has for it. If it has
     fewer than S, times are step numbers; that of the last known row is 0.
@@ -54,13 +56,16 @@ def with_horizon(table: SeriesTable, config: SeriesConfig) -> SeriesTable:
     used = np.flatnonzero(known - starts >= L)
     for k in used if used.size else [0]:
         check_history(table, config, called(table, int(k)), (starts[k], known[k], ends[k]))
+    static = [table.names.index(name) for name in table.static]
     numbered = config.frequency == STEP and (ends - known < S)[used].any()
     times, values, rows, missing, unknown = list[np.ndarray](), list[np.ndarray](), list[np.ndarray](), 0, 0
     for start, last in zip(starts[used], known[used], strict=True):
         missing += int(np.isnan(table.values[last - L : last]).sum())
         horizon = np.full((S, len(table.names)), np.nan)
-        if table.num_future:
+        if follow(table):
             horizon[:, -table.num_future :] = table.values[last : last + S, -table.num_future :]
+        horizon[:, static] = table.values[last - 1, static]
+        if table.num_future:
             unknown += int(np.isnan(horizon[:, -table.num_future :]).sum())
         if numbered:
             times.append(np.arange(start - last + 1, S + 1))
@@ -72,7 +77,7 @@ def with_horizon(table: SeriesTable, config: SeriesConfig) -> SeriesTable:
         values += [table.values[start:last], horizon]
         rows += [table.rows[start:last], np.full(S, -1)]
     notes = [*table.notes, *left_out_notes(table, used, f"having fewer than data.lookback={L} known rows")]
-    if not table.num_future and (after := (ends - known)[used]).any():
+    if not follow(table) and (after := (ends - known)[used]).any():
         notes.append(
             f"{after.sum():,} rows at the end{of_series(table, np.flatnonzero(after))} have no value; the forecast "
             f"begins at the first of them, {time_text(table.times[known[used][np.argmax(after > 0)]])}"
@@ -95,6 +100,11 @@ def with_horizon(table: SeriesTable, config: SeriesConfig) -> SeriesTable:
     )
 
 
+def follow(table: SeriesTable) -> bool:
+    """Whether rows of future covariates, other than static ones, follow the known rows."""
+    return table.num_future > len(table.static)
+
+
 def called(table: SeriesTable, series: int) -> str:
     """The name of a series for errors."""
     name = table.ids[series]
@@ -107,8 +117,11 @@ def of_series(table: SeriesTable, series: np.ndarray) -> str:
 
 
 def known_rows(values: np.ndarray, table: SeriesTable) -> int:
-    """Number of rows of a series up to its last known target; up to its last value, if it has no future covariates."""
-    deciding = values[:, : table.num_targets] if table.num_future else values
+    """Number of rows of a series up to its last known target.
+
+    If no future covariates follow, a row with past covariates is known too.
+    """
+    deciding = values[:, : table.num_targets + (0 if follow(table) else table.num_past)]
     known = np.flatnonzero(~np.isnan(deciding).all(axis=1))
     return int(known[-1]) + 1 if len(known) else 0
 
@@ -125,13 +138,13 @@ def check_history(table: SeriesTable, config: SeriesConfig, called: str, rows: t
     L, S = config.lookback, config.horizon
     start, known, end = rows
     if known - start < L:
-        counted = "rows up to its last known target" if table.num_future else "rows"
+        counted = "rows up to its last known target" if follow(table) else "rows"
         raise DataError(
             f"{called}: has {known - start:,} {counted}, and a forecast needs data.lookback={L} of them; give a longer "
             "history"
         )
-    future = table.names[len(table.names) - table.num_future :]
-    if table.num_future and end - known < S:
+    future = [name for name in table.names[len(table.names) - table.num_future :] if name not in table.static]
+    if follow(table) and end - known < S:
         raise DataError(
             f"{called}: future covariates ({', '.join(future)}) are missing: {end - known:,} rows follow the last "
             f"known target, of {time_text(table.times[known - 1])}, and data.horizon={S} needs as many; add rows with "
@@ -139,8 +152,8 @@ def check_history(table: SeriesTable, config: SeriesConfig, called: str, rows: t
         )
     if config.missing is not Missing.error:
         return
-    needed = table.values[known - L : known + (S if table.num_future else 0)].copy()
-    needed[L:, : len(table.names) - table.num_future] = 0
+    needed = table.values[known - L : known + (S if follow(table) else 0)].copy()
+    needed[L:, [name not in future for name in table.names]] = 0
     absent = np.argwhere(np.isnan(needed))
     if len(absent):
         row, variable = absent[0]

@@ -15,6 +15,7 @@ from seqtrain.config.series import GeneratedSeriesConfig, Missing, Process, Seri
 from seqtrain.data.series import processes
 from seqtrain.data.series.clocks import read_times
 from seqtrain.data.series.columns import choose_variables, id_columns, numbers
+from seqtrain.data.series.covariates import category_codes, check_static, constant_columns
 from seqtrain.data.series.files import find_file
 from seqtrain.data.series.frequency import find_frequency
 from seqtrain.data.series.gaps import fill_gaps
@@ -51,8 +52,11 @@ def read_series(config: SeriesConfig, run: RunTimes | None = None) -> SeriesTabl
     file = generated_table(config) if isinstance(config, GeneratedSeriesConfig) and generated else read_file(config)
     notes = list(file.notes)
     sorts = choose_variables(file, config, notes)
-    names = [name for part in sorts for name in part]
-    values = np.stack([numbers(file, name, config) for name in names], axis=1)
+    columns = {name: numbers(file, name, config) for part in sorts for name in part}
+    categories = dict[str, list[str]]()
+    for name in config.categorical_covariates:
+        columns[name], categories[name] = category_codes(one_array(file, name).to_pandas(), config.missing_values)
+    names, values = list(columns), np.stack(list(columns.values()), axis=1)
     codes, ids = series_of_rows(file, config)
     times, clock = times_of_rows(file, codes, config, run, notes)
     order = time_order(times, codes, config, notes)
@@ -65,6 +69,11 @@ def read_series(config: SeriesConfig, run: RunTimes | None = None) -> SeriesTabl
         series = f", series {ids[codes[row]]!r}" if id_columns(config) else ""
         return f"{file.place(int(order[row]))}{series}"
 
+    constant = constant_columns(values, offsets)
+    for name in config.static_covariates:
+        called = [f"{file.origin}, series {each!r}" if id_columns(config) else file.origin for each in ids]
+        check_static(name, ~constant[:, names.index(name)], called)
+    static = [name for name in [*config.static_covariates, *categories] if constant[:, names.index(name)].all()]
     absent = np.isnan(values)
     if config.missing is Missing.error and absent.any():
         row, variable = np.argwhere(absent)[0]
@@ -77,7 +86,7 @@ def read_series(config: SeriesConfig, run: RunTimes | None = None) -> SeriesTabl
         times, offsets, config.frequency, place, expected, config.fill_gaps, trained=run is not None
     )
     if not generated:
-        notes += sentinel_notes(values, offsets, names, place)
+        notes += sentinel_notes(values[:, : len(names) - len(categories)], offsets, names, place)
     table = SeriesTable(
         origin=file.origin,
         times=times,
@@ -85,7 +94,7 @@ def read_series(config: SeriesConfig, run: RunTimes | None = None) -> SeriesTabl
         names=names,
         num_targets=len(sorts[0]),
         num_past=len(sorts[1]),
-        num_future=len(sorts[2]),
+        num_future=len(sorts[2]) + len(categories),
         offsets=offsets,
         ids=ids,
         rows=order,
@@ -94,6 +103,8 @@ def read_series(config: SeriesConfig, run: RunTimes | None = None) -> SeriesTabl
         clock=clock,
         missing=int(absent.sum()),
         notes=notes,
+        categories=categories,
+        static=static,
     )
     return fill_gaps(table, place) if config.fill_gaps else table
 

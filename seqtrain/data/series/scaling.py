@@ -39,53 +39,71 @@ class Scaling:
         by: ScaleBy,
         names: list[str],
         ids: list[str],
+        notes: list[str],
     ) -> "Scaling":
         """Compute the constants from the known values of train.
+
+        A variable without two different values there gets its value as the centre, and a scale of 1.
 
         Args:
             values: all values, NaN where missing, (N, D).
             offsets: first row of each series, and N, (K + 1,).
             train_ends: the row after the last train row of each series, (K,).
             scaler: ``standard`` takes mean and population standard deviation (ddof 0, as scikit-learn), ``robust``
-                median and interquartile range, ``minmax`` minimum and range, ``none`` 0 and 1.
+                median and interquartile range (the standard deviation where that is 0), ``minmax`` minimum and range,
+                ``mean`` 0 and the mean of absolute values, ``none`` 0 and 1.
             by: whether each series has constants of its own.
             names: names of the variables.
             ids: names of the series.
+            notes: gets remarks for the user.
 
         Raises:
-            DataError: for a variable without two different values in train, unless ``scaler`` is ``none``.
+            DataError: for a variable without a known value in train, unless ``scaler`` is ``none``.
+
+        Source: Salinas et al. 2020, "DeepAR", section 3.3, for ``mean``; they take 1 plus the mean of the window.
         """
         assert ((offsets[:-1] <= train_ends) & (train_ends <= offsets[1:])).all(), "train is a beginning of each series"
         parts = [values[start:end] for start, end in zip(offsets[:-1], train_ends, strict=True)]
-        if by is ScaleBy.all:
+        own = None if by is ScaleBy.all else ids
+        if own is None:
             parts = [np.concatenate(parts)]
-        if scaler is not Scaler.none:
-            for number, part in enumerate(parts):
-                check_varied(part, names, ids[number] if by is ScaleBy.series and len(ids) > 1 else None)
         with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", "Mean of empty slice", RuntimeWarning
-            )  # of a variable without known values
-            mean = np.nan_to_num(np.stack([np.nanmean(part, axis=0) for part in parts]))
-        match scaler:
-            case Scaler.standard:
-                centre, scale = mean, np.stack([np.nanstd(part, axis=0) for part in parts])
-            case Scaler.robust:
-                low, centre, high = np.stack([np.nanquantile(part, (0.25, 0.5, 0.75), axis=0) for part in parts], 1)
-                scale = high - low
-            case Scaler.minmax:
-                centre = np.stack([np.nanmin(part, axis=0) for part in parts])
-                scale = np.stack([np.nanmax(part, axis=0) for part in parts]) - centre
-            case Scaler.none:
-                centre, scale = np.zeros_like(mean), np.ones_like(mean)
-        flat = np.argwhere(scale == 0)
-        if flat.size:
-            number, variable = flat[0]
-            raise DataError(
-                f"variable {names[variable]!r}{of_series(ids[number] if len(parts) > 1 else None)}: its "
-                "interquartile range in train is 0, since most values are equal; set data.scaler=standard"
-            )
-        return cls(names, None if by is ScaleBy.all else ids, centre, scale, mean)
+            for message in (
+                "Mean of empty slice",
+                "All-NaN",
+                "Degrees of freedom",
+            ):  # of variables without known values
+                warnings.filterwarnings("ignore", message, RuntimeWarning)
+            found = [constants(part, scaler) for part in parts]
+            deviations = np.stack([np.nanstd(part, axis=0) for part in parts]) if scaler is Scaler.robust else None
+        centre, scale, mean, known = (np.stack(arrays) for arrays in zip(*found, strict=True))
+        if scaler is not Scaler.none:
+            check_known(known, names)
+            low, high = (np.stack(arrays) for arrays in zip(*(extremes(part) for part in parts), strict=True))
+            constant = ~(low < high)  # by its values, since the deviation of equal numbers may not be exactly 0
+            replaced = (scale == 0) & ~constant
+            if deviations is not None and replaced.any():  # interquartile ranges of 0
+                scale = np.where(replaced, deviations, scale)
+                what = "have an interquartile range of 0 in train, and are scaled by their standard deviation"
+                notes.append(remark(replaced, names, own, what))
+            if scaler is Scaler.mean:
+                constant = scale == 0
+            else:
+                centre = np.where(constant & known, low, centre)
+            scale = np.where(constant, 1.0, scale)
+            if constant.any():
+                notes.append(remark(constant, names, own, "are constant or unknown in train, and are scaled by 1"))
+        return cls(names, own, centre, scale, mean)
+
+    def beside(self, other: "Scaling") -> "Scaling":
+        """The constants of these variables and of others, for the same series."""
+        ids = self.ids or other.ids
+        rows = 1 if ids is None else len(ids)
+        joined = (
+            np.concatenate([np.broadcast_to(part, (rows, part.shape[1])) for part in parts], axis=1)
+            for parts in ((self.centre, other.centre), (self.scale, other.scale), (self.mean, other.mean))
+        )
+        return Scaling(self.names + other.names, ids, *joined)
 
     def select(self, ids: list[str]) -> "Scaling":
         """The constants of the series with these names, in this order.
@@ -109,8 +127,9 @@ class Scaling:
     def apply(self, values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
         """Scale the values of all series, (N, D): computed in float64, returned in float32."""
         scaled = np.empty(values.shape, dtype=np.float32)
-        for number, (start, end) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
-            scaled[start:end] = (values[start:end] - self.centre[number]) / self.scale[number]
+        with np.errstate(over="ignore"):  # an infinite value is an error of its own
+            for number, (start, end) in enumerate(zip(offsets[:-1], offsets[1:], strict=True)):
+                scaled[start:end] = (values[start:end] - self.centre[number]) / self.scale[number]
         return scaled
 
     def undo(self, scaled: np.ndarray, series: np.ndarray) -> np.ndarray:
@@ -132,22 +151,56 @@ class Scaling:
         return cls(state["names"], state["ids"], *arrays)
 
 
-def check_varied(train: np.ndarray, names: list[str], series: str | None) -> None:
-    """Raise DataError for a variable without two different values in train."""
+def constants(train: np.ndarray, scaler: Scaler) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Centre, scale (which may be 0), mean, and whether any value is known, of rows of train, (D,) each."""
+    known = ~np.isnan(train).all(axis=0)
+    rows = train if len(train) else np.full((1, train.shape[1]), np.nan)
+    mean = np.nanmean(rows, axis=0)
+    match scaler:
+        case Scaler.standard:
+            centre, scale = mean, np.nanstd(rows, axis=0)
+        case Scaler.robust:
+            low, centre, high = np.nanquantile(rows, (0.25, 0.5, 0.75), axis=0)
+            scale = high - low
+        case Scaler.minmax:
+            centre = np.nanmin(rows, axis=0)
+            scale = np.nanmax(rows, axis=0) - centre
+        case Scaler.mean:
+            # Rounded to float32, so that a model's forecasts can hold it without loss.
+            centre, scale = np.zeros_like(mean), np.nanmean(np.abs(rows), axis=0).astype(np.float32).astype(np.float64)
+        case Scaler.none:
+            centre, scale = np.zeros_like(mean), np.ones_like(mean)
+    return np.nan_to_num(centre), np.nan_to_num(scale), np.nan_to_num(mean), known
+
+
+def extremes(train: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Smallest and largest known value of each variable, (D,) each; infinite if none is known."""
     known = ~np.isnan(train)
-    low = np.where(known, train, np.inf).min(axis=0, initial=np.inf)
-    high = np.where(known, train, -np.inf).max(axis=0, initial=-np.inf)
-    constant = np.flatnonzero(~(low < high))
-    if constant.size:
-        name = names[constant[0]]
-        found = f"is {low[constant[0]]:g} in every row" if known[:, constant[0]].any() else "has no known value in any"
-        shared = ", or data.scale_by=all" if series is not None else ""
+    return (
+        np.where(known, train, np.inf).min(axis=0, initial=np.inf),
+        np.where(known, train, -np.inf).max(axis=0, initial=-np.inf),
+    )
+
+
+def check_known(known: np.ndarray, names: list[str]) -> None:
+    """Raise DataError for a variable that has no known value in train, of (K, D), of any series."""
+    unknown = np.flatnonzero(~known.any(axis=0))
+    if unknown.size:
         raise DataError(
-            f"variable {name!r}{of_series(series)}: {found} of train, so that it cannot be scaled; leave it out of "
-            f"data.targets and the covariates, or set data.scaler=none{shared}"
+            f"variable {names[unknown[0]]!r}: has no known value in any row of train, so that it cannot be scaled; "
+            "leave it out of data.targets and the covariates, or set data.scaler=none"
         )
 
 
-def of_series(series: str | None) -> str:
-    """A clause for errors that names the series; empty if there is only one."""
-    return "" if series is None else f" of series {series!r}"
+def remark(which: np.ndarray, names: list[str], ids: list[str] | None, what: str) -> str:
+    """A note that counts variables of series, (K, D), and names the first."""
+    alone = ids is None or len(ids) == 1
+    found = [repr(names[d]) + ("" if alone or ids is None else f" of series {ids[k]!r}") for k, d in np.argwhere(which)]
+    of = "variables" if alone else "variables of all series"
+    return f"{len(found):,} of {which.size:,} {of} {what}: {listed(found)}"
+
+
+def listed(names: list[str]) -> str:
+    """The first three of some names, and how many there are besides."""
+    more = f" and {len(names) - 3:,} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more

@@ -3,16 +3,15 @@
 Shapes: N rows of K series, D variables.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from seqtrain.config.series import Missing, SeriesConfig
-from seqtrain.data.series.times import Clock, time_text
+from seqtrain.config.series import Missing, ScaleBy, Scaler, SeriesConfig
+from seqtrain.data.series.scaling import listed
+from seqtrain.data.series.times import STEP, Clock, time_text
 from seqtrain.data.series.windows import Ranges, Windows, split_windows
-
-SHOWN = 10  # names of series in a note
 
 
 @dataclass
@@ -24,7 +23,8 @@ class SeriesTable:
     times: np.ndarray
     """Time of each row, datetime64[ns] in UTC or as written, or int64, (N,)."""
     values: np.ndarray
-    """Values of targets, past covariates and future covariates, in this order; NaN where missing, (N, D), float64."""
+    """Values of targets, past covariates and future covariates (the categorical ones last); NaN where missing, (N, D),
+    float64."""
     names: list[str]
     """Names of the variables."""
     num_targets: int
@@ -45,13 +45,40 @@ class SeriesTable:
     missing: int
     """Number of missing values."""
     notes: list[str]
+    categories: dict[str, list[str]] = field(default_factory=dict)
+    """Names of the categories of each categorical covariate. These are the last variables; their values are places
+    among the names."""
+    static: list[str] = field(default_factory=list)
+    """Names of the future covariates that have one value in each series."""
+
+    @property
+    def num_numeric(self) -> int:
+        """Number of variables that are numbers, which come before the categorical ones."""
+        return len(self.names) - len(self.categories)
+
+
+def called(table: SeriesTable, series: int, variable: int) -> str:
+    """A variable as messages name it: with its series, if there are several."""
+    return f"{table.names[variable]!r}" + (f" of series {table.ids[series]!r}" if len(table.ids) > 1 else "")
 
 
 def without_short(table: SeriesTable, config: SeriesConfig, single_split: bool) -> SeriesTable:
-    """The table without the series that are too short for any window."""
-    windows = split_windows(table.offsets, config, single_split, table.origin)[1]
+    """The table without the series that are too short for any window, or have no row of train to be scaled by."""
+    ranges, windows = split_windows(table.times, table.offsets, config, single_split, table.origin)
     used = np.any([part.counts > 0 for part in windows.values()], axis=0)
-    return selected(table, np.flatnonzero(used), "being too short for any window")
+    notes, count = left_out_notes(table, np.flatnonzero(used), "being too short for any window"), len(used)
+    own_scale = config.scale_by is ScaleBy.series and config.scaler is not Scaler.none
+    if own_scale and "train" in ranges:
+        begins, ends = ranges["train"]
+        unscaled = used & (begins == ends)
+        used &= ~unscaled
+        if unscaled.any():
+            named = listed([repr(table.ids[k]) for k in np.flatnonzero(unscaled)])
+            notes.append(
+                f"{unscaled.sum():,} of {count:,} series are left out, having no row of train to be scaled by: {named};"
+                " data.scale_by=all keeps them"
+            )
+    return selected(table, np.flatnonzero(used), notes)
 
 
 def without_untrained(table: SeriesTable, saved: dict[str, Any]) -> SeriesTable:
@@ -62,13 +89,15 @@ def without_untrained(table: SeriesTable, saved: dict[str, Any]) -> SeriesTable:
         saved: what the run's scaler.json holds.
     """
     untrained = set(saved.get("left_out", ()) if saved["ids"] is not None else ())
-    used = np.array([place for place, name in enumerate(table.ids) if name not in untrained], dtype=np.int64)
-    return selected(table, used, "since the run left them out of its training, being too short")
+    used = np.flatnonzero([name not in untrained for name in table.ids])
+    if not used.size:
+        return table  # an error names them later
+    return selected(table, used, left_out_notes(table, used, "since the run was trained without them"))
 
 
-def selected(table: SeriesTable, used: np.ndarray, why: str) -> SeriesTable:
-    """The table with the series of some numbers only, and a note that names the others; all, if there are none."""
-    if len(used) in (0, len(table.ids)):
+def selected(table: SeriesTable, used: np.ndarray, notes: list[str]) -> SeriesTable:
+    """The table with the series of some numbers only, and notes on the others."""
+    if len(used) == len(table.ids):
         return table
     lengths = np.diff(table.offsets)
     rows = np.repeat(np.isin(np.arange(len(lengths)), used), lengths)
@@ -81,7 +110,7 @@ def selected(table: SeriesTable, used: np.ndarray, why: str) -> SeriesTable:
         ids=[table.ids[place] for place in used],
         rows=table.rows[rows],
         missing=int(np.isnan(values).sum()),
-        notes=[*table.notes, *left_out_notes(table, used, why)],
+        notes=[*table.notes, *notes],
     )
 
 
@@ -90,8 +119,8 @@ def left_out_notes(table: SeriesTable, used: np.ndarray, why: str) -> list[str]:
     others = np.setdiff1d(np.arange(len(table.ids)), used)
     if not others.size:
         return []
-    shown = ", ".join(table.ids[place] for place in others[:SHOWN]) + (", ..." if len(others) > SHOWN else "")
-    return [f"{len(others):,} of {len(table.ids):,} series are left out, {why}: {shown}"]
+    named = listed([repr(table.ids[place]) for place in others])
+    return [f"{len(others):,} of {len(table.ids):,} series are left out, {why}: {named}"]
 
 
 def split_notes(table: SeriesTable, config: SeriesConfig, ranges: Ranges, windows: dict[str, Windows]) -> list[str]:
@@ -109,7 +138,10 @@ def split_notes(table: SeriesTable, config: SeriesConfig, ranges: Ranges, window
         )
     unused = int((table.offsets[1:] - ranges["test"][1]).sum())
     if unused:
-        notes.append(f"{unused:,} rows after test are not used")
+        advice = "; data.train_size=null counts the splits from the end of each series" if many else ""
+        notes.append(f"{unused:,} rows after test are not used{advice}")
+    if many and "train" in ranges and table.frequency != STEP:
+        notes += overlap_notes(table, ranges)
     if table.missing:
         how = {
             Missing.interpolate: "inputs take the line from the last known value to the next one that the window "
@@ -121,3 +153,19 @@ def split_notes(table: SeriesTable, config: SeriesConfig, ranges: Ranges, window
             "neither loss nor scores"
         )
     return notes
+
+
+def overlap_notes(table: SeriesTable, ranges: Ranges) -> list[str]:
+    """A remark if train of some series goes on at times at which test of others has begun; else empty."""
+    (begins, ends), (test_begins, test_ends) = ranges["train"], ranges["test"]
+    trained = begins < ends
+    last = table.times[ends[trained] - 1]
+    first = table.times[test_begins[test_begins < test_ends]].min()
+    late = last >= first
+    if not late.any():
+        return []
+    return [
+        f"train of {late.sum():,} series goes on to {time_text(last.max())}, and test of others begins at "
+        f"{time_text(first)}: what they have in common at these times is known to the model; "
+        "data.split_date=[<start of validation>, <start of test>] cuts all series at the same times"
+    ]

@@ -1,4 +1,4 @@
-"""Splits of series by time, and their windows.
+"""The windows of series.
 
 A window is ``lookback`` steps that a forecast sees and ``horizon`` steps that it predicts. There is one at every step.
 It belongs to the split that contains all of its horizon. Its lookback may lie before the split, so that the first steps
@@ -13,55 +13,8 @@ import numpy as np
 
 from seqtrain.config.series import SeriesConfig
 from seqtrain.data.locate import SPLITS
-from seqtrain.errors import ConfigError, DataError
-
-
-def split_rows(lengths: np.ndarray, config: SeriesConfig, origin: str) -> np.ndarray:
-    """Ends of train, validation and test of each series, as rows from its start, (K, 3).
-
-    A size below 1 is a fraction of the series, rounded down. If fractions add up to 1, validation is what train and
-    test leave, as in Informer and later papers: ``int(n * 0.7)``, ``int(n * 0.2)`` and the rest.
-
-    Args:
-        lengths: number of rows of each series, (K,).
-        config: the options.
-        origin: name of the source, for errors.
-
-    Raises:
-        ConfigError: if the fractions leave nothing for test, or add up to more than 1.
-        DataError: if the sizes ask for more rows than any series has.
-    """
-    sizes = {"train": config.train_size, "validation": config.validation_size, "test": config.test_size}
-    fractions = [size for size in sizes.values() if size is not None and size < 1]
-    total = round(sum(fractions), 10)  # 0.7 + 0.1 + 0.2 is not 1 in binary
-    if total > 1 or (total == 1 and config.test_size is None):
-        raise ConfigError(
-            f"data.train_size={config.train_size:g}, validation_size={config.validation_size:g} and "
-            f"test_size={'null' if config.test_size is None else f'{config.test_size:g}'}: must be fractions that "
-            f"{'leave something for test' if config.test_size is None else 'are at most 1 together'}"
-        )
-
-    def rows(size: float) -> np.ndarray:
-        return (lengths * size).astype(np.int64) if size < 1 else np.full_like(lengths, int(size))
-
-    train, validation = rows(config.train_size), rows(config.validation_size)
-    if len(fractions) == 2 and config.test_size is None:
-        test = rows(round(1 - total, 10))
-        validation = lengths - train - test
-    elif config.test_size is None:
-        test = (lengths - train - validation).clip(min=0)
-    else:
-        test = rows(config.test_size)
-        if len(fractions) == 3 and total == 1:
-            validation = lengths - train - test
-    ends = np.stack([train, train + validation, train + validation + test], axis=1)
-    if (ends[:, 2] > lengths).all():
-        raise DataError(
-            f"{origin}: data.train_size, validation_size and test_size ask for {int(ends[:, 2].min()):,} rows, and "
-            f"{'it' if len(lengths) == 1 else 'the longest series'} has {int(lengths.max()):,}; lower them, or give "
-            "fractions"
-        )
-    return np.minimum(ends, lengths[:, None])
+from seqtrain.data.series.splits import split_ends
+from seqtrain.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -104,27 +57,36 @@ Ranges = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 def split_windows(
-    offsets: np.ndarray, config: SeriesConfig, single_split: bool, origin: str
+    times: np.ndarray,
+    offsets: np.ndarray,
+    config: SeriesConfig,
+    single_split: bool,
+    origin: str,
+    ends: np.ndarray | None = None,
 ) -> tuple[Ranges, dict[str, Windows]]:
     """Rows and windows of each split.
 
     Args:
+        times: time of each row, (N,).
         offsets: first row of each series, and N, (K + 1,).
         config: the options.
         single_split: take all rows as one split, ``test``.
         origin: name of the source, for errors.
+        ends: ends of train, validation and test of each series, as rows from its start, (K, 3); None: as the options
+            say.
 
     Returns:
         First row of each split in each series and the row after its last one, (K,) each; and the windows of each split.
 
     Raises:
-        ConfigError: as ``split_rows``.
-        DataError: as ``split_rows``, or if a split has no window.
+        ConfigError: as ``split_ends``.
+        DataError: as ``split_ends``, or if a split has no window.
     """
-    starts, ends = offsets[:-1], offsets[1:]
-    ranges = {"test": (starts, ends)}
+    starts = offsets[:-1]
+    ranges = {"test": (starts, offsets[1:])}
     if not single_split:
-        borders = np.column_stack([starts, starts[:, None] + split_rows(ends - starts, config, origin)])
+        ends = split_ends(times, offsets, config, origin) if ends is None else ends
+        borders = np.column_stack([starts, starts[:, None] + ends])
         ranges = {split: (borders[:, place], borders[:, place + 1]) for place, split in enumerate(SPLITS)}
     L, S = config.lookback, config.horizon
     windows = {split: Windows.of_split(starts, *pair, L, S) for split, pair in ranges.items()}
@@ -136,7 +98,8 @@ def split_windows(
             needs = f"rows; data.lookback={L} + data.horizon={S} need {L + S:,}"
             if before > 0:
                 needs = f"rows, after {before:,} others; data.horizon={S} must lie in it, data.lookback={L} before it"
-            remedy = "" if single_split else f", or change data.{split}_size"
+            changed = "split_date" if config.split_date is not None else f"{split}_size"
+            remedy = "" if single_split else f", or change data.{changed}"
             raise DataError(f"{origin}: {which} has {rows:,} {needs}; lower one of them{remedy}")
     return ranges, windows
 
@@ -158,44 +121,44 @@ def cut(array: np.ndarray, starts: np.ndarray, steps: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class FilledRows:
-    """Scaled variables without gaps; in each window, gaps are filled without values from after the window."""
+    """Variables without gaps; in each window, gaps are filled without values from after the window."""
 
     values: np.ndarray
-    """Values with gaps filled from earlier values only, (N, D), float32."""
+    """Values with gaps filled from earlier values only, (N, D)."""
     between: np.ndarray | None = None
-    """Values with gaps interpolated from the known values before and after, (N, D), float32; None: not interpolated."""
+    """Values with gaps interpolated from the known values before and after, (N, D); None: not interpolated."""
     next_known: np.ndarray | None = None
     """Row of the next known value (its own row if the value is known); N if there is none, (N, D)."""
 
     @classmethod
-    def of(cls, scaled: np.ndarray, offsets: np.ndarray, filler: np.ndarray, interpolate: bool) -> "FilledRows":
-        """Fill the gaps of scaled variables.
+    def of(cls, values: np.ndarray, offsets: np.ndarray, filler: np.ndarray, interpolate: bool) -> "FilledRows":
+        """Fill the gaps of variables; the result has the type of the values.
 
         Args:
-            scaled: scaled values, NaN where missing, (N, D), float32.
+            values: values, NaN where missing, (N, D).
             offsets: first row of each series, and N, (K + 1,).
             filler: value of a gap without a known value before it, (K, D).
             interpolate: fill gaps on a straight line between known values, and after the last one by repeating it.
                 If false, all gaps are ``filler``.
         """
-        known = ~np.isnan(scaled)
+        known = ~np.isnan(values)
         if known.all():
-            return cls(scaled)
+            return cls(values)
         lengths = np.diff(offsets)
-        fillers = np.repeat(filler.astype(np.float32), lengths, axis=0)
+        fillers = np.repeat(filler.astype(values.dtype), lengths, axis=0)
         if not interpolate:
-            return cls(np.where(known, scaled, fillers))
-        count = len(scaled)
+            return cls(np.where(known, values, fillers))
+        count = len(values)
         row = np.arange(count)[:, None]
         start, end = np.repeat(offsets[:-1], lengths)[:, None], np.repeat(offsets[1:], lengths)[:, None]
         before = np.maximum.accumulate(np.where(known, row, -1), axis=0)
         after = np.minimum.accumulate(np.where(known, row, count)[::-1], axis=0)[::-1]
         seen, follows = before >= start, after < end
-        column = np.arange(scaled.shape[1])
-        carried = np.where(seen, scaled[before.clip(min=0), column], fillers)
-        target = scaled[after.clip(max=count - 1), column]
+        column = np.arange(values.shape[1])
+        carried = np.where(seen, values[before.clip(min=0), column], fillers)
+        target = values[after.clip(max=count - 1), column]
         share = (row - before) / np.maximum(after - before, 1)
-        between = np.where(seen & follows, carried + share * (target - carried), carried).astype(np.float32)
+        between = np.where(seen & follows, carried + share * (target - carried), carried).astype(values.dtype)
         return cls(carried, between, np.where(follows, after, count))
 
     def add(self, features: np.ndarray) -> "FilledRows":

@@ -49,14 +49,14 @@ class Findings:
     def notes(self, path: Path) -> list[str]:
         """Remarks for the user."""
         texts = {
-            "quoted fields run over more than one line": self.several_lines,
-            "fields begin with a double quote that does not end them; it is read as a character": self.quote_characters,
-            "quoted fields have text after the closing quote, which is kept": self.after_quote,
-            "rows end in a separator more than the first line; it is left out": self.empty_ends,
+            "quoted fields of more than one line": self.several_lines,
+            "fields that begin with a double quote which does not quote them; it is kept": self.quote_characters,
+            "quoted fields with text after the closing quote; it is kept": self.after_quote,
+            "rows that end in a separator more than the first line; it is left out": self.empty_ends,
         }
-        notes = [f"{path}: {len(at):,} {text} (first: line {at[0]})" for text, at in texts.items() if at]
+        notes = [f"{path}: {text}: {len(at):,} (first: line {at[0]})" for text, at in texts.items() if at]
         if self.empty_columns:
-            notes.append(f"{path}: {self.empty_columns} columns without a name and without a value left out")
+            notes.append(f"{path}: columns without a name and without a value, left out: {self.empty_columns}")
         return notes
 
 

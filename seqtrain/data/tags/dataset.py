@@ -4,6 +4,7 @@ Shapes: B batch, T time, N sentences of a split.
 """
 
 import json
+import logging
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,13 +19,18 @@ from seqtrain.config.base import DataConfig, Targets
 from seqtrain.config.data import TaggingFilesConfig, Truncate
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.data.cache import digest
+from seqtrain.data.locate import SPLITS
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
 from seqtrain.data.tables.reading import Table, stdin_lines
-from seqtrain.data.tags.formats import Rows, Sentences, find_files, read_sentences, read_tokens
+from seqtrain.data.tags.columns import by_blanks
+from seqtrain.data.tags.entities import describe_scheme
+from seqtrain.data.tags.formats import Rows, Sentences, find_files, place_of, read_sentences, read_tokens, table_of
 from seqtrain.data.vocabulary import PAD, UNKNOWN, by_frequency
 from seqtrain.errors import DataError
+
+log = logging.getLogger(__name__)
 
 PAD_ID, UNKNOWN_ID = 0, 1  # numbers of PAD and UNKNOWN; tags are padded with 0 too, which is never read
 
@@ -59,13 +65,17 @@ class TaggingFiles(BucketedDataset):
             raise DataError(
                 f"{config.path}: has no file of split {config.train_split!r} (data.train_split) to train on"
             )
-        splits = {split: read_sentences(path, config, self.notes) for split, path in files.items()}
+        splits = {split: read_sentences(paths, config, self.notes) for split, paths in files.items()}
         if trained is None:
             class_names = find_tags(splits["train"])
         else:
             class_names = json.loads((trained / "data.json").read_text())["spec"]["class_names"]
-        for part in splits.values():
-            check_tags(part, class_names)
+        for split, part in splits.items():
+            check_tags(part, class_names, files[split], config)
+        layouts = {split: part.layout for split, part in splits.items()}
+        if len(set(layouts.values())) == 1:
+            layouts = {"every split": next(iter(layouts.values()))}
+        self.notes.append("; ".join(f"{split}: {layout}" for split, layout in layouts.items()))
         self.sentences = self.finish(splits)
         if trained is None:
             self.vocabulary = self.learn_vocabulary(self.sentences["train"].tokens)
@@ -73,7 +83,12 @@ class TaggingFiles(BucketedDataset):
             self.vocabulary = Tokenizer.from_str((trained / "tokenizer.json").read_text()).get_vocab()
         self.tokens = {split: self.token_rows(part.tokens) for split, part in self.sentences.items()}
         self.tags = {split: self.tag_rows(part.tags, class_names) for split, part in self.sentences.items()}
+        for split, rows in self.tokens.items():
+            self.notes += unknown_notes(split, rows)
         counted = next(iter(self.tags.values())).tokens  # of train, if there is one
+        if trained is None:
+            scheme = describe_scheme(class_names, self.tags["train"].tokens, self.tags["train"].lengths)
+            self.notes += [scheme] if scheme else []
         self.spec = DataSpec(
             targets=Targets.step_labels,
             vocab_size=len(self.vocabulary),
@@ -85,15 +100,18 @@ class TaggingFiles(BucketedDataset):
         self.sizes = {split: len(part.tokens) for split, part in self.sentences.items()}
 
     def finish(self, splits: dict[str, Sentences]) -> dict[str, Sentences]:
-        """Take validation from train if there is none, cut long sentences, and add both to the notes."""
+        """Take the splits that are missing from train, cut long sentences, and add both to the notes.
+
+        Validation is taken from train if there is none, and test if there is train only.
+        """
         limit = self.config.max_length
-        if "train" in splits and "validation" not in splits:
-            stay, apart = set_apart(splits["train"].tags, self.config.validation_size, self.config.split_seed)
-            train = splits["train"]
-            splits = {"train": train.select(stay), "validation": train.select(apart)} | {
-                split: part for split, part in splits.items() if split != "train"
-            }
-            self.notes.append(f"validation: {len(apart)} sentences of train set apart (data.validation_size)")
+        for split in ("test", "validation") if splits.keys() == {"train"} else ("validation",):
+            size, train = getattr(self.config, f"{split}_size"), splits.get("train")
+            if train and split not in splits and size > 0:
+                stay, apart = set_apart(train.tags, size, self.config.split_seed, f"data.{split}_size")
+                splits |= {"train": train.select(stay), split: train.select(apart)}
+                self.notes.append(f"{split}: {len(apart)} sentences of train set apart (data.{split}_size)")
+        splits = {split: splits[split] for split in SPLITS if split in splits}
         if "test" not in splits:
             self.notes.append("test: there is none; scores are on validation")
         for split, part in splits.items():
@@ -112,7 +130,7 @@ class TaggingFiles(BucketedDataset):
     def learn_vocabulary(self, rows: Rows) -> dict[str, int]:
         """Number of each word: first padding and <unk>, then words by falling count, equals in alphabetical order."""
         counts = Counter(word(token, self.config) for row in rows for token in row)
-        words = by_frequency(counts, self.config.min_count, (PAD, UNKNOWN))
+        words = by_frequency(counts, self.config.min_count, ())
         return {name: i for i, name in enumerate([PAD, UNKNOWN, *words][: self.config.vocab_size])}
 
     def token_rows(self, rows: Rows) -> TokenRows:
@@ -134,6 +152,9 @@ class TaggingFiles(BucketedDataset):
     def source_rows(self, split: str) -> np.ndarray:
         return self.sentences[split].rows
 
+    def token_names(self) -> list[str]:
+        return list(self.vocabulary)
+
     def examples(self, split: str, count: int) -> tuple[Batch, list[list[str]]]:
         chosen = np.unique(np.linspace(0, self.sizes[split] - 1, count).astype(int))
         return self.batch(split, chosen), [self.sentences[split].tokens[i] for i in chosen]
@@ -145,12 +166,10 @@ class TaggingFiles(BucketedDataset):
     @classmethod
     def read_rows(cls, config: DataConfig, source: str) -> tuple[Table, list[Any], np.ndarray]:
         """Read the sentences of a file, without tags; in stdin (-) each line is a sentence, split at blanks."""
-        import pyarrow as pa
-
         assert isinstance(config, TaggingFilesConfig)
         if source == "-":
-            rows = [line.split() for line in stdin_lines().values("text")]
-            table = Table(pa.table({"tokens": pa.array(rows, type=pa.list_(pa.string()))}), "input=-")
+            rows = [[token for token in by_blanks(line) if token] for line in stdin_lines().values("text")]
+            table = table_of({"tokens": rows}, "input=-")
         else:
             table, rows = read_tokens(Path(source).expanduser(), config)
         return table, rows, np.array([len(row) > 0 for row in rows], dtype=bool)
@@ -164,6 +183,8 @@ class TaggingFiles(BucketedDataset):
                 raise DataError(f"sentence {number}: must be a list of tokens, at least one")
         vocabulary = Tokenizer.from_str((directory / "tokenizer.json").read_text()).get_vocab()
         tokens = numbered(rows, vocabulary, config, max(map(len, rows)))
+        for note in unknown_notes("new sentences", tokens):
+            log.warning(note)
         for index in sorted_batches(tokens.lengths, config.eval_batch_tokens):
             inputs, lengths = tokens.gather(index, PAD_ID)
             yield Batch(inputs, torch.zeros_like(inputs), lengths, index, num_tokens=int(lengths.sum()))
@@ -181,18 +202,31 @@ class TaggingFiles(BucketedDataset):
 
 
 def word(token: str, config: TaggingFilesConfig) -> str:
-    """A token in the form that the vocabulary has: in NFC, and lowercased if the options say so."""
+    """A token in the form that the vocabulary has: in NFC, and lowercased if the options say so.
+
+    A token that is spelt like <pad> or <unk> is a word as others are. A blank before it tells it from the special one.
+    """
     token = unicodedata.normalize("NFC", token)
-    return token.lower() if config.lowercase else token
+    token = token.lower() if config.lowercase else token
+    return f" {token}" if token.lstrip(" ") in (PAD, UNKNOWN) else token
 
 
 def numbered(
     rows: Sequence[list[str]], vocabulary: dict[str, int], config: TaggingFilesConfig, length: int
 ) -> TokenRows:
-    """Numbers of the tokens of rows, cut to a length; tokens that are spelt like <pad> or <unk> are unknown."""
-    known = {name: i for name, i in vocabulary.items() if i not in (PAD_ID, UNKNOWN_ID)}
-    numbers = [[known.get(word(token, config), UNKNOWN_ID) for token in row] for row in rows]
+    """Numbers of the tokens of rows, cut to a length."""
+    numbers = [[vocabulary.get(word(token, config), UNKNOWN_ID) for token in row] for row in rows]
     return TokenRows(*flatten([numbers], len(vocabulary)), length, Truncate.head)
+
+
+def unknown_notes(name: str, rows: TokenRows) -> list[str]:
+    """A remark, as a list of one, if most tokens of a split are unknown; else an empty list."""
+    share = float(np.mean(rows.tokens == UNKNOWN_ID))
+    return (
+        [f"{name}: {share:.0%} of the tokens are unknown words (data.min_count, data.vocab_size)"]
+        if share > 0.5
+        else []
+    )
 
 
 def find_tags(part: Sentences) -> list[str]:
@@ -203,27 +237,29 @@ def find_tags(part: Sentences) -> list[str]:
     return names
 
 
-def check_tags(part: Sentences, class_names: list[str]) -> None:
-    """Raise DataError for a tag that is not in ``class_names``."""
-    unknown = Counter(tag for row in part.tags for tag in row)
-    for name in class_names:
-        del unknown[name]
-    if unknown:
-        tag, count = unknown.most_common(1)[0]
-        raise DataError(
-            f"{part.origin}: tag {tag!r} ({count} tokens) is not one of the tags of train "
-            f"({', '.join(class_names[:20])}{', ...' if len(class_names) > 20 else ''}); change these tags, or train "
-            "on data that has them"
-        )
+def check_tags(part: Sentences, class_names: list[str], files: list[Path], config: TaggingFilesConfig) -> None:
+    """Raise DataError, with file and line, for a tag that is not in ``class_names``."""
+    known = set(class_names)
+    for row, tags in zip(part.rows, part.tags, strict=True):
+        if not known.issuperset(tags):
+            token, tag = next((i, tag) for i, tag in enumerate(tags) if tag not in known)
+            count = sum(labels.count(tag) for labels in part.tags)
+            place = place_of(files, config, int(row), token)
+            raise DataError(
+                f"{place}: tag {tag!r} ({count} tokens) is not one of the tags of train "
+                f"({', '.join(class_names[:20])}{', ...' if len(class_names) > 20 else ''}); change these tags, or "
+                "train on data that has them"
+            )
 
 
-def set_apart(tags: Rows, size: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def set_apart(tags: Rows, size: float, seed: int, key: str) -> tuple[np.ndarray, np.ndarray]:
     """Choose sentences at random, except those with a tag that no other remaining sentence has.
 
     Args:
         tags: tags of each sentence.
         size: sentences to choose: a fraction below 1, or a number of sentences.
         seed: seed of the choice.
+        key: the option that gives the size, for the error.
 
     Returns:
         Numbers of the sentences that stay and of those chosen, in ascending order each. Every tag stays in the first.
@@ -231,7 +267,7 @@ def set_apart(tags: Rows, size: float, seed: int) -> tuple[np.ndarray, np.ndarra
     Raises:
         DataError: if no sentence would be chosen, or all.
     """
-    count = round(size * len(tags) if size < 1 else size)
+    count = max(1, round(size * len(tags) if size < 1 else size))
     holders = Counter(tag for row in tags for tag in set(row))  # number of remaining sentences with each tag
     chosen: list[int] = []
     for i in np.random.default_rng(seed).permutation(len(tags)):
@@ -242,8 +278,8 @@ def set_apart(tags: Rows, size: float, seed: int) -> tuple[np.ndarray, np.ndarra
     if not chosen or count >= len(tags):
         share = "all" if count >= len(tags) else "none"
         raise DataError(
-            f"data.validation_size={size:g}: sets {share} of the {len(tags)} sentences apart; give a fraction below "
-            "1, or a number of sentences that leaves every tag in train"
+            f"{key}={size:g}: sets {share} of the {len(tags)} sentences apart; give a fraction below 1, or a number of "
+            "sentences that leaves every tag in train"
         )
     apart = np.sort(np.array(chosen))
     return np.setdiff1d(np.arange(len(tags)), apart, assume_unique=True), apart

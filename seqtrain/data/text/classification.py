@@ -9,14 +9,15 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
 
-from seqtrain.config.base import DataConfig, Targets
+from seqtrain.config.base import DataConfig, Targets, require
 from seqtrain.config.data import TextClassificationConfig
 from seqtrain.config.options import preparing
+from seqtrain.config.tables import SEPARATORS
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.data.cache import cache_directory, cached, digest
 from seqtrain.data.locate import SPLITS
@@ -25,16 +26,11 @@ from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
 from seqtrain.data.tables.files import file_type
 from seqtrain.data.tables.reading import Table, read_table, stdin_lines
+from seqtrain.data.text.class_names import ClassNames, TrainedClasses
 from seqtrain.data.text.columns import texts_of
-from seqtrain.data.text.labels import (
-    LabelledTexts,
-    RawSplit,
-    find_class_names,
-    keep_rows,
-    number_labels,
-    stratified_split,
-    usable_rows,
-)
+from seqtrain.data.text.label_sets import label_sets, multilabel_split
+from seqtrain.data.text.labelled import check_classes, class_counts, joined, origin_of, usable_rows
+from seqtrain.data.text.labels import LabelledTexts, Labels, RawTexts, one_label, stratified_split
 from seqtrain.data.vocabulary import PAD, UNKNOWN
 from seqtrain.errors import DataError, RunError
 
@@ -44,7 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST = 0.5  # share of unknown tokens above which there is a remark
-FORMAT = 2  # version of the prepared files; increase it when their format or contents change
+FORMAT = 3  # version of the prepared files; increase it when their format or contents change
 
 
 @dataclass(frozen=True)
@@ -54,18 +50,15 @@ class Vocabulary:
     tokenizer: str
     """The tokenizer as JSON."""
     class_names: list[str]
+    labels_as: str | None
+    """How labels were read: as ``names`` or ``numbers``; None if the files name the classes, or it is not known."""
 
     @classmethod
-    def load(cls, directory: Path) -> "Vocabulary":
-        """Read the vocabulary of a run: tokenizer.json and data.json."""
-        spec = json.loads((directory / "data.json").read_text())["spec"]
-        return cls((directory / "tokenizer.json").read_text(), spec["class_names"])
-
-    @classmethod
-    def of_prepared(cls, directory: Path) -> "Vocabulary":
-        """Read the vocabulary of a directory of prepared arrays."""
-        spec = json.loads((directory / "meta.json").read_text())["spec"]
-        return cls((directory / "tokenizer.json").read_text(), spec["class_names"])
+    def load(cls, directory: Path, described: str = "data.json") -> "Vocabulary":
+        """Read the vocabulary of a run: tokenizer.json and data.json; of prepared arrays, described in meta.json."""
+        described_data = json.loads((directory / described).read_text())
+        names, labels_as = described_data["spec"]["class_names"], described_data.get("labels_as")
+        return cls((directory / "tokenizer.json").read_text(), names, labels_as)
 
 
 class TextClassification(BucketedDataset):
@@ -76,12 +69,15 @@ class TextClassification(BucketedDataset):
         seed: seed of the order of training batches.
         trained: directory of a run, whose vocabulary and classes are used; None learns them from train.
         single_split: take all rows of ``data.path`` as one split, ``test``.
+        targets: one class of each text, or the set of labels of each.
 
     Raises:
+        ConfigError: for options that contradict each other or the labels.
         DataError: if the data cannot be found, read or used.
     """
 
     targets = Targets.sequence_class
+    other_targets: ClassVar[tuple[str, ...]] = (Targets.sequence_labels,)
     config: TextClassificationConfig
 
     def __init__(
@@ -90,12 +86,17 @@ class TextClassification(BucketedDataset):
         seed: int,
         trained: Path | None = None,
         single_split: bool = False,
+        targets: str = Targets.sequence_class,
     ):
         self.config, self.seed, self.single_split = config, seed, single_split
+        self.multilabel = targets == Targets.sequence_labels
+        require(self.multilabel or config.label_separator is None, "data.label_separator", config.label_separator,
+                "null, unless task=multilabel learns several labels a row")  # fmt: skip
         self.vocabulary = Vocabulary.load(trained) if trained else None
         self.directory = self.prepare()
         meta = json.loads((self.directory / "meta.json").read_text())
         self.spec = DataSpec(**meta["spec"])
+        self.labels_as: str | None = meta["labels_as"]
         self.fingerprint: str = meta["fingerprint"]
         self.notes: list[str] = meta["notes"]
         self.sizes: dict[str, int] = meta["sizes"]
@@ -113,16 +114,17 @@ class TextClassification(BucketedDataset):
         """What identifies the source and its contents, as JSON, without reading all of it."""
 
     @abstractmethod
-    def read(self, notes: list[str]) -> dict[str, RawSplit]:
-        """Read all rows of the source, by split; remarks on how they were read are added to ``notes``."""
+    def read(self, notes: list[str]) -> dict[str, list[RawTexts]]:
+        """Read all rows of the files of each split; remarks on how they were read are added to ``notes``."""
 
     def prepare(self) -> Path:
         """The directory of prepared arrays: that of the training run, if it exists and fits the options."""
         options = preparing(self.config)
         key = {"format": FORMAT, "source": self.identity(), "options": options, "whole": self.single_split}
+        key |= {"multilabel": True} if self.multilabel else {}
         if self.vocabulary is not None:
             directory = cache_directory() / "text" / digest(key)
-            if directory.is_dir() and self.vocabulary == Vocabulary.of_prepared(directory):
+            if directory.is_dir() and self.vocabulary == Vocabulary.load(directory, "meta.json"):
                 return directory
             key["vocabulary"] = asdict(self.vocabulary)
         return cached("text", digest(key), self.build)
@@ -133,7 +135,7 @@ class TextClassification(BucketedDataset):
 
         from seqtrain.data.text.tokenizer import encode, train_tokenizer
 
-        splits, class_names, notes = self.labelled_texts()
+        splits, classes, notes = self.labelled_texts()
         if self.vocabulary is None:
             tokenizer = train_tokenizer(self.config, splits["train"].texts)
         else:
@@ -147,57 +149,52 @@ class TextClassification(BucketedDataset):
         tokenizer.save(str(directory / "tokenizer.json"))
         counted = next(iter(splits.values()))  # train, if there is one
         spec = DataSpec(
-            targets=Targets.sequence_class,
+            targets=Targets.sequence_labels if self.multilabel else Targets.sequence_class,
             vocab_size=tokenizer.get_vocab_size(),
             pad_id=tokenizer.token_to_id(PAD),
-            class_names=class_names,
-            class_counts=np.bincount(counted.labels, minlength=len(class_names)).tolist(),
+            class_names=classes.names,
+            class_counts=class_counts(counted.labels, len(classes.names)).tolist(),
+            num_rows=len(counted.labels) if self.multilabel else None,
         )
         meta = {
             "spec": asdict(spec),
+            "labels_as": classes.labels_as,
             "fingerprint": fingerprint(splits),
             "sizes": {split: len(part.texts) for split, part in splits.items()},
             "notes": notes,
         }
         (directory / "meta.json").write_text(json.dumps(meta))
 
-    def labelled_texts(self) -> tuple[dict[str, LabelledTexts], list[str], list[str]]:
+    def labelled_texts(self) -> tuple[dict[str, LabelledTexts], ClassNames, list[str]]:
         """Read and clean the source, number its labels, and take validation from train if the source has none.
 
         Returns:
-            Rows of each split, the class names, and remarks for the user.
+            Rows of each split, the classes, and remarks for the user.
         """
         notes: list[str] = []
         raw = self.read(notes)
         if self.single_split:
             raw = {"test": raw["train"]}
         elif "train" not in raw and self.vocabulary is None:
-            raise DataError(f"{next(iter(raw.values())).origin}: has no split {self.config.train_split!r} to train on")
-        rows = {split: usable_rows(part, notes) for split, part in raw.items()}
-        raw = {split: keep_rows(part, rows[split]) for split, part in raw.items()}
-        class_names = self.vocabulary.class_names if self.vocabulary else find_class_names(raw["train"])
-        splits = {
-            split: LabelledTexts(cast(list[str], part.texts), number_labels(part, class_names), rows[split])
-            for split, part in raw.items()
-        }
-        if "train" not in splits:
-            return splits, class_names, notes
-        train = splits["train"]
-        absent = sorted({class_names[i] for part in splits.values() for i in set(part.labels) - set(train.labels)})
-        if absent or len(set(train.labels)) < 2:
-            what = (
-                f"no row of class {', '.join(absent)}, which another split has" if absent else "rows of one class only"
-            )
             raise DataError(
-                f"{raw['train'].origin}: train has {what}; classification needs rows of every class in train"
+                f"{next(iter(raw.values()))[0].origin}: has no split {self.config.train_split!r} to train on"
             )
+        columns = {split: usable_rows(files, self.labels_of, notes) for split, files in raw.items()}
+        vocabulary = self.vocabulary
+        trained = None if vocabulary is None else TrainedClasses(vocabulary.class_names, vocabulary.labels_as)
+        classes = ClassNames(columns, self.config, trained)
+        splits = {split: joined(files, classes, self.multilabel) for split, files in columns.items()}
+        if "train" not in splits:
+            return splits, classes, notes
+        check_classes(splits, classes, origin_of(raw["train"]), notes)
+        divide, how = (multilabel_split, "at random") if self.multilabel else (stratified_split, "stratified by class")
         for split in ("test", "validation") if len(splits) == 1 else ("validation",):
             size = getattr(self.config, f"{split}_size")
             if split not in splits and size > 0:
                 key = f"data.{split}_size"
-                stay, apart = stratified_split(splits["train"].labels, size, self.config.split_seed, key)
+                stay, apart = divide(splits["train"].labels, size, self.config.split_seed, key)
                 splits |= {"train": splits["train"].select(stay), split: splits["train"].select(apart)}
-                notes.append(f"{split}: {len(apart):,} rows of train set apart ({key}), stratified by class")
+                notes.append(f"{split}: {len(apart):,} rows of train set apart ({key}), {how}")
         splits = {split: splits[split] for split in SPLITS if split in splits}
         if "test" not in splits:
             notes.append("test: the source has none with labels; scores are on validation")
@@ -205,7 +202,15 @@ class TextClassification(BucketedDataset):
         repeated = sum(text in held_out for text in splits["train"].texts)
         if repeated:
             notes.append(f"train: the text of {repeated} rows also occurs in validation or test")
-        return splits, class_names, notes
+        return splits, classes, notes
+
+    def labels_of(self, raw: RawTexts) -> Labels:
+        """The labels of the rows of a source."""
+        missing = self.config.missing_values
+        if not self.multilabel:
+            return one_label(raw, missing)
+        separator = self.config.label_separator
+        return label_sets(raw, separator and SEPARATORS.get(separator, separator), missing)
 
     def batch(self, split: str, rows: np.ndarray) -> Batch:
         """A batch of the rows with these numbers."""
@@ -213,6 +218,9 @@ class TextClassification(BucketedDataset):
         inputs, lengths = self.tokens[split].gather(rows, self.spec.pad_id)
         targets = torch.from_numpy(self.labels[split][rows])
         return Batch(inputs, targets, lengths, rows, num_tokens=int(lengths.sum()))
+
+    def describe(self) -> dict[str, Any]:
+        return super().describe() | {"labels_as": self.labels_as}
 
     def save(self, directory: Path) -> None:
         shutil.copyfile(self.directory / "tokenizer.json", directory / "tokenizer.json")
@@ -237,7 +245,7 @@ class TextClassification(BucketedDataset):
             DataError: if the source has changed since it was prepared.
         """
         if self.splits is None:
-            self.splits = self.labelled_texts()[0]
+            self.splits, _, _ = self.labelled_texts()
             if fingerprint(self.splits) != self.fingerprint:
                 raise DataError("the data has changed since this run began; train again to score the baselines on it")
         return self.splits[split].texts, self.splits[split].labels

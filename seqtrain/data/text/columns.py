@@ -1,17 +1,19 @@
 """Labelled texts from files: the files of each split, and their text and label columns."""
 
 import json
-import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from seqtrain.config.data import HubTextConfig, TextClassificationConfig
 from seqtrain.data.locate import file_digest, find_path, names_of, split_files, visible_files, wanted_splits
 from seqtrain.data.tables.files import BOM, SUFFIXES, decode, file_type
 from seqtrain.data.tables.reading import read_table
 from seqtrain.data.tables.table import Table, scalar_text
-from seqtrain.data.text.labels import RawSplit
+from seqtrain.data.text.labels import RawTexts
 from seqtrain.errors import DataError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 
 def find_files(config: TextClassificationConfig, notes: list[str]) -> dict[str, list[Path]] | None:
@@ -63,38 +65,32 @@ def is_text(path: Path) -> bool:
     return file_type(path) == ".txt"
 
 
-def read_files(files: dict[str, list[Path]], config: TextClassificationConfig, notes: list[str]) -> dict[str, RawSplit]:
-    """Read the text and label columns of every split; remarks on how they were read are added to ``notes``."""
-    raw = {}
-    for split, paths in files.items():
-        if is_text(paths[0]):
-            texts: list[str | None] = [decode(path, path.read_bytes().removeprefix(BOM)) for path in paths]
-            raw[split] = RawSplit(texts, [path.parent.name for path in paths], str(paths[0].parent.parent))
-            continue
-        parts = [from_table(read_table(path, config), config, notes) for path in paths]
-        raw[split] = RawSplit(
-            [text for part in parts for text in part.texts],
-            [label for part in parts for label in part.labels],
-            str(paths[0] if len(paths) == 1 else paths[0].parent),
-            parts[0].class_names,
-        )
-    return raw
+def read_files(
+    files: dict[str, list[Path]], config: TextClassificationConfig, notes: list[str]
+) -> dict[str, list[RawTexts]]:
+    """Read the text and label columns of every file, by split; remarks are added to ``notes``."""
+    return {
+        split: [from_folders(paths)]
+        if is_text(paths[0])
+        else [from_table(read_table(path, config), config, notes) for path in paths]
+        for split, paths in files.items()
+    }
 
 
-def from_table(
-    table: Table, config: TextClassificationConfig, notes: list[str], class_names: list[str] | None = None
-) -> RawSplit:
-    """The text and label columns of a table.
+def from_folders(paths: list[Path]) -> RawTexts:
+    """Texts of files, with the names of their folders as labels."""
+    texts: list[str | None] = [decode(path, path.read_bytes().removeprefix(BOM)) for path in paths]
+    labels = [path.parent.name for path in paths]
+    return RawTexts(texts, labels, str(paths[0].parent.parent), place=lambda row: str(paths[row]))
 
-    Class names are those of the config, else ``class_names``, else those that `datasets` wrote into the metadata.
-    """
+
+def from_table(table: Table, config: TextClassificationConfig, notes: list[str]) -> RawTexts:
+    """The text and label columns of a table, with the class names that its metadata store."""
     texts = texts_of(table, config.text_column, config)
     labels = table.column(config.label_column, "data.label_column")
     notes += table.notes
-    metadata = json.loads((table.columns.schema.metadata or {}).get(b"huggingface", b"{}"))
-    feature = metadata.get("info", {}).get("features", {}).get(config.label_column, {})
-    names = config.class_names or class_names or feature.get("names")
-    return RawSplit(texts, [plain_label(label) for label in labels], table.origin, names)
+    names = stored_names(table, config.label_column, notes)
+    return RawTexts(texts, labels, table.origin, names, table.place)
 
 
 def texts_of(table: Table, name: str, config: TextClassificationConfig) -> list[str | None]:
@@ -119,15 +115,45 @@ def texts_of(table: Table, name: str, config: TextClassificationConfig) -> list[
         )
     if odd:
         table.notes.append(
-            f"{table.origin}: {len(odd):,} texts are numbers or truth values, which are read by their digits or words "
+            f"{table.origin}: texts that are numbers or truth values, read as JSON writes them: {len(odd):,} "
             f"(first: {table.place(odd[0]).removeprefix(f'{table.origin}: ')})"
         )
     missing = {None, *config.missing_values}
     return [None if value in missing else scalar_text(value) for value in values]
 
 
-def plain_label(label: Any) -> str | int | None:
-    """A label as a string or an integer: 2.0 becomes 2, and NaN becomes None."""
-    if isinstance(label, float):
-        return None if math.isnan(label) else int(label) if label.is_integer() else str(label)
-    return label if label is None or isinstance(label, int) else str(label)
+def stored_names(table: Table, name: str, notes: list[str]) -> list[str] | None:
+    """The names that `datasets` stored in a file for the numbers in a column of labels; None if there are none.
+
+    Metadata that cannot be read, or that do not describe the column, are ignored; ``notes`` says so.
+    """
+    schema, origin = table.columns.schema, table.origin
+    stored = (schema.metadata or {}).get(b"huggingface")
+    if stored is None:
+        return None
+    try:
+        features = json.loads(stored)["info"]["features"]
+        feature = features.get(name, {})
+        while isinstance(feature, list) or "feature" in feature:  # a list of labels, as old and new versions write it
+            feature = feature[0] if isinstance(feature, list) else feature["feature"]
+        is_class = feature.get("_type", "ClassLabel") == "ClassLabel" and "names" in feature
+        names = feature["names"] if is_class else None
+        if names is not None and not (isinstance(names, list) and names and all(isinstance(n, str) for n in names)):
+            raise ValueError(f"names of classes {names!r}")
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}"[:200]
+        notes.append(f"{origin}: its metadata of the hub cannot be read and are ignored ({' '.join(reason.split())})")
+        return None
+    if names is not None and not holds_numbers(schema.field(name).type):
+        notes.append(f"{origin}: its metadata name classes of column {name!r}, which has no numbers; they are ignored")
+        return None
+    return names
+
+
+def holds_numbers(kind: "pyarrow.DataType") -> bool:
+    """Whether values of a type are numbers, or lists of numbers."""
+    import pyarrow as pa
+
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        kind = kind.value_type
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind)

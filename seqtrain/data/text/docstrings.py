@@ -4,27 +4,28 @@ import platform
 import sysconfig
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from seqtrain.config.data import DocstringsConfig
 from seqtrain.data.text.chapters import library_sources, read_docstrings
 from seqtrain.data.text.classification import TextClassification
-from seqtrain.data.text.labels import RawSplit, stratified_split
+from seqtrain.data.text.labels import RawTexts, stratified_split
 from seqtrain.errors import DataError
 
 
 class Docstrings(TextClassification):
     """Docstrings of the chapters that have enough of them; a part of them is test."""
 
+    other_targets: ClassVar[tuple[str, ...]] = ()
     config: DocstringsConfig
 
     def identity(self) -> Any:
         sources = library_sources(Path(sysconfig.get_path("stdlib")))
         return [platform.python_version(), [[name, path.stat().st_size] for name, path in sources]]
 
-    def read(self, notes: list[str]) -> dict[str, RawSplit]:
+    def read(self, notes: list[str]) -> dict[str, list[RawTexts]]:
         texts, chapters = read_docstrings()
         large = {name for name, count in Counter(chapters).items() if count >= self.config.min_class_size}
         kept = [(text, chapter) for text, chapter in zip(texts, chapters, strict=True) if chapter in large]
@@ -36,6 +37,6 @@ class Docstrings(TextClassification):
         labels = np.unique([chapter for _, chapter in kept], return_inverse=True)[1]
         parts = stratified_split(labels, self.config.test_size, self.config.split_seed, "data.test_size")
         return {
-            split: RawSplit([kept[i][0] for i in rows], [kept[i][1] for i in rows], f"docstrings, {split}")
+            split: [RawTexts([kept[i][0] for i in rows], [kept[i][1] for i in rows], f"docstrings, {split}")]
             for split, rows in zip(("train", "test"), parts, strict=True)
         }

@@ -6,7 +6,7 @@ from typing import Any
 from seqtrain.config.data import TextFilesConfig
 from seqtrain.data.text.classification import TextClassification
 from seqtrain.data.text.columns import find_files, identify_files, read_files
-from seqtrain.data.text.labels import RawSplit
+from seqtrain.data.text.labels import RawTexts
 
 
 class TextFiles(TextClassification):
@@ -23,5 +23,5 @@ class TextFiles(TextClassification):
     def identity(self) -> Any:
         return identify_files(self.files([]))
 
-    def read(self, notes: list[str]) -> dict[str, RawSplit]:
+    def read(self, notes: list[str]) -> dict[str, list[RawTexts]]:
         return read_files(self.files(notes), self.config, notes)

@@ -1,25 +1,71 @@
-"""Labelled texts of a split: cleaning, numbering of classes, and stratified splits."""
+"""Texts and labels as their source has them, the text of a label, and stratified splits."""
 
 import re
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
 from seqtrain.errors import DataError
 
+INTEGRAL = re.compile(r"(-?(?:0|[1-9][0-9]*))\.0+")
+BOOLS = {"False": "false", "FALSE": "false", "True": "true", "TRUE": "true"}
+
+Place = Callable[[int], str]
+"""A function from the number of a row to its file and line, for messages."""
+
 
 @dataclass
-class RawSplit:
-    """Texts and labels of a split as they are in the source."""
+class RawTexts:
+    """Texts and labels of one file, or of another source, as it has them."""
 
     texts: Sequence[str | None]
-    labels: Sequence[str | int | None]
+    labels: Sequence[Any]
     origin: str
     """The file or dataset, for messages."""
     class_names: list[str] | None = None
-    """Names of integer labels; None if the source has none."""
+    """Names that the file itself gives to its labels 0, 1, ...; None if it gives none."""
+    place: Place | None = None
+    """Place of each row; None names rows by their number."""
+
+    def at(self, row: int) -> str:
+        """The place of a row."""
+        return self.place(row) if self.place else f"{self.origin}: row {row + 1}"
+
+
+@dataclass
+class Labels:
+    """The labels of the rows of a source as texts.
+
+    Shapes: N rows, M labels of all rows together, K different labels.
+    """
+
+    names: list[str]
+    """Texts of the different labels, in the order in which they first occur; K of them."""
+    codes: np.ndarray
+    """Place of each label in ``names``, (M,)."""
+    rows: np.ndarray
+    """Row of each label, (M,), ascending."""
+    known: np.ndarray
+    """Whether the labels of each row are known, (N,). A row may be known to have none."""
+
+    def select(self, kept: np.ndarray) -> "Labels":
+        """The labels of the rows at which ``kept``, (N,), is true. Rows and names are numbered again."""
+        of_kept = kept[self.rows]
+        used, codes = np.unique(self.codes[of_kept], return_inverse=True)
+        rows = (np.cumsum(kept) - 1)[self.rows[of_kept]]
+        return Labels([self.names[code] for code in used], codes, rows, self.known[kept])
+
+    def first(self, wanted: np.ndarray) -> tuple[int, str]:
+        """Row and name of the first label whose name is ``wanted``, (K,); at least one is."""
+        place = np.argmax(wanted[self.codes])
+        return int(self.rows[place]), self.names[self.codes[place]]
+
+    def count(self, wanted: np.ndarray) -> int:
+        """Number of labels whose name is ``wanted``, (K,)."""
+        return int(np.sum(wanted[self.codes]))
 
 
 @dataclass
@@ -28,7 +74,7 @@ class LabelledTexts:
 
     texts: list[str]
     labels: np.ndarray
-    """Class of each row, (N,)."""
+    """Class of each row, (N,); or whether each class applies to it, (N, C)."""
     rows: np.ndarray
     """Number of each row in the source, (N,)."""
 
@@ -37,74 +83,78 @@ class LabelledTexts:
         return LabelledTexts([self.texts[i] for i in index], self.labels[index], self.rows[index])
 
 
-def usable_rows(raw: RawSplit, notes: list[str]) -> np.ndarray:
-    """Numbers of the rows that have a text and a label; how many others there are is added to ``notes``.
+def label_text(value: Any) -> str | None:
+    """The text of a label, by which labels and names of classes are compared; None if it is no label.
 
-    None and the empty string are no text and no label. If classes have names, -1 is no label either.
+    Strings are stripped. Whole numbers have no fraction: 1, 1.0, "1" and "1.0" are the label ``1``. Truth values, and
+    the strings that Python and spreadsheets write for them, are ``false`` and ``true``. None, NaN and blank strings
+    are no labels.
+    """
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float | Decimal):
+        if value != value:  # NaN
+            return None
+        finite = abs(value) != float("inf")
+        return str(int(value)) if finite and value == int(value) else str(value)
+    text = "" if value is None else str(value).strip()
+    if whole := INTEGRAL.fullmatch(text):
+        text = "0" if whole[1] == "-0" else whole[1]
+    return BOOLS.get(text, text) or None
+
+
+def label_texts(values: Iterable[Any]) -> list[str | None]:
+    """The text of each value, none of which is a list or an object."""
+    keys = [(type(value), value) for value in values]  # the type too, since True == 1
+    texts = {key: label_text(key[1]) for key in set(keys)}
+    return [texts[key] for key in keys]
+
+
+def one_label(raw: RawTexts, missing: Iterable[str] = ()) -> Labels:
+    """The label of each row, of which there is at most one.
+
+    Args:
+        raw: the source.
+        missing: values that mean that there is no label, besides null, NaN and blank strings. In a source with names
+            of its own, -1 means this too, as the hub has it.
 
     Raises:
-        DataError: if no row is left.
+        DataError: for a label that is a list, an object or bytes.
     """
-    if not len(raw.texts):
-        raise DataError(f"{raw.origin}: has no rows; give a file with at least one row below its header")
-    has_text = np.array([text is not None and text.strip() != "" for text in raw.texts])
-    none = ("", "-1") if raw.class_names else ("",)
-    has_label = np.array([label is not None and str(label).strip() not in none for label in raw.labels])
-    rows = np.flatnonzero(has_text & has_label)
-    counts = f"{np.sum(~has_text)} with empty text, {np.sum(has_text & ~has_label)} without label"
-    if not len(rows):
-        raise DataError(f"{raw.origin}: none of its {len(raw.texts)} rows can be used ({counts})")
-    if len(rows) < len(raw.texts):
-        notes.append(f"{raw.origin}: {len(raw.texts) - len(rows)} rows dropped ({counts})")
-    return rows
+    check_types(raw, (list, dict, tuple, bytes), "task=multilabel learns several labels a row")
+    texts = label_texts(raw.labels)
+    none = no_labels(missing) | ({"-1"} if raw.class_names else set())
+    known = np.array([text is not None and text not in none for text in texts], dtype=bool)
+    rows = np.flatnonzero(known)
+    return numbered((texts[row] for row in rows), rows, known)
 
 
-def keep_rows(raw: RawSplit, rows: np.ndarray) -> RawSplit:
-    """The rows with these numbers."""
-    return replace(raw, texts=[raw.texts[i] for i in rows], labels=[raw.labels[i] for i in rows])
+def no_labels(missing: Iterable[str]) -> set[str | None]:
+    """The texts of values that mean that there is no label."""
+    return {None, *map(label_text, missing)}
 
 
-def find_class_names(raw: RawSplit) -> list[str]:
-    """Class names in order: those of the source, else the labels, sorted as numbers if all are numbers.
-
-    Raises:
-        DataError: if there is only one class.
-    """
-    names = raw.class_names
-    if names is None:
-        names = sorted({str(label).strip() for label in raw.labels})
-        if all(re.fullmatch(r"-?\d+", name) for name in names):
-            names.sort(key=int)
-    if len(names) < 2:
-        raise DataError(f"{raw.origin}: all rows have the one label {names[0]!r}; classification needs at least two")
-    return names
+def numbered(texts: Iterable[str | None], rows: np.ndarray, known: np.ndarray) -> Labels:
+    """Labels from the text and the row of each."""
+    numbers: dict[str | None, int] = {}
+    codes = np.fromiter((numbers.setdefault(text, len(numbers)) for text in texts), np.int64, len(rows))
+    return Labels([str(text) for text in numbers], codes, rows, known)
 
 
-def number_labels(raw: RawSplit, class_names: list[str]) -> np.ndarray:
-    """Class of each row from its label: a class name, or its number if the source has class names.
-
-    Raises:
-        DataError: for a label that is not a class.
-    """
-    numbers = {name: i for i, name in enumerate(class_names)}
-    names = [label_name(label, raw.class_names) for label in raw.labels]
-    unknown = Counter(name for name in names if name not in numbers)
-    if unknown:
-        name, count = unknown.most_common(1)[0]
-        raise DataError(
-            f"{raw.origin}: label {name!r} ({count} rows) is not one of the classes of train "
-            f"({', '.join(class_names[:20])}{', ...' if len(class_names) > 20 else ''}); "
-            "drop or rename these rows, or give data.label_column or data.class_names"
-        )
-    return np.array([numbers[name] for name in names], dtype=np.int64)
+def check_types(raw: RawTexts, refused: tuple[type, ...], remedy: str) -> None:
+    """Raise DataError, which names the first row, if a label has one of these types."""
+    if not any(issubclass(kind, refused) for kind in set(map(type, raw.labels))):
+        return
+    row = next(i for i, label in enumerate(raw.labels) if isinstance(label, refused))
+    names = {"dict": "an object", "bytes": "bytes"}
+    kind = names.get(type(raw.labels[row]).__name__, "a list")
+    raise DataError(f"{raw.at(row)}: label {shortened(raw.labels[row])} is {kind}, not one label; {remedy}")
 
 
-def label_name(label: str | int | None, source_names: list[str] | None) -> str:
-    """Class name of a label; a label that is not a name may be the number of one, also as a string."""
-    name = str(label).strip()
-    if source_names and (isinstance(label, int) or name not in source_names) and re.fullmatch(r"\d+", name):
-        return source_names[int(name)] if int(name) < len(source_names) else name
-    return name
+def shortened(value: Any, length: int = 60) -> str:
+    """A value as Python writes it, cut to a length."""
+    text = repr(value)
+    return text if len(text) <= length else f"{text[: length - 3]}..."
 
 
 def stratified_split(labels: np.ndarray, size: float, seed: int, key: str) -> tuple[np.ndarray, np.ndarray]:

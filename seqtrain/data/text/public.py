@@ -8,7 +8,7 @@ from seqtrain.data.locate import wanted_splits
 from seqtrain.data.tables.table import Table
 from seqtrain.data.text.classification import TextClassification
 from seqtrain.data.text.columns import find_files, from_table, identify_files, read_files
-from seqtrain.data.text.labels import RawSplit
+from seqtrain.data.text.labels import RawTexts
 
 
 class HubText(TextClassification):
@@ -20,18 +20,19 @@ class HubText(TextClassification):
         config, files = self.config, find_files(self.config, [])
         return identify_files(files) if files else ["hub", config.hub, config.hub_subset, config.revision]
 
-    def read(self, notes: list[str]) -> dict[str, RawSplit]:
+    def read(self, notes: list[str]) -> dict[str, list[RawTexts]]:
         files = find_files(self.config, notes)
         return read_files(files, self.config, notes) if files else read_hub(self.config, notes)
 
 
-def read_hub(config: HubTextConfig, notes: list[str]) -> dict[str, RawSplit]:
+def read_hub(config: HubTextConfig, notes: list[str]) -> dict[str, list[RawTexts]]:
     """Texts and labels of the wanted splits of a dataset on the hub."""
     loaded = load_from_hub(config)
     raw = {}
     for split, name in wanted_splits(config).items():
         if name in loaded:
-            names = getattr(loaded[name].features.get(config.label_column), "names", None)
-            table = Table(loaded[name].data.table, f"{config.hub}, split {name}")
-            raw[split] = from_table(table, config, notes, names)
+            features = loaded[name].features.arrow_schema.metadata
+            columns = loaded[name].data.table.replace_schema_metadata(features)
+            table = Table(columns, f"{config.hub}, split {name}")
+            raw[split] = [from_table(table, config, notes)]
     return raw

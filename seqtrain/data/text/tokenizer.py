@@ -47,7 +47,11 @@ def train_tokenizer(config: TextClassificationConfig, texts: Iterable[str]) -> T
 
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> Iterator[list[list[int]]]:
-    """Tokens of each text, in chunks; a text without words becomes one <unk>, since no row may be empty."""
+    """Tokens of each text, in chunks; a text without words becomes one <unk>, since no row may be empty.
+
+    What is spelt like a special token in a text, such as <pad>, is tokenised as any other characters are.
+    """
+    tokenizer.encode_special_tokens = True  # a name that means: as ordinary text; it is not saved with a tokenizer
     unknown: list[int] = [tokenizer.token_to_id(UNKNOWN) or 0]
     for start in range(0, len(texts), CHUNK):
         chunk = list(texts[start : start + CHUNK])

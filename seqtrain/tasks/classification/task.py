@@ -17,17 +17,14 @@ from seqtrain.config.task import ClassificationConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import cached
 from seqtrain.data.text.classification import TextClassification
-from seqtrain.errors import ConfigError
-from seqtrain.layers.attention import recorded_weights
 from seqtrain.tasks.base import Evaluation, Meter, Task, linear_head
+from seqtrain.tasks.classification.illustration import draw_attention
 from seqtrain.tasks.classification.metrics import classification_metrics
+from seqtrain.tasks.classification.weights import class_weights
 from seqtrain.tasks.stored_baselines import read_baselines, write_baselines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-
-NUM_EXAMPLES = 4  # number of rows whose attention is drawn
 
 
 class ClassificationMeter(Meter):
@@ -79,17 +76,8 @@ class Classification(Task):
         self.class_names = spec.class_names
         self.label_smoothing = config.label_smoothing
         counts = torch.tensor(spec.class_counts, dtype=torch.float)
-        if config.class_weights == "none":
-            self.class_weights = torch.ones_like(counts)
-        elif config.class_weights == "balanced":
-            self.class_weights = counts.sum() / (len(counts) * counts.clamp(min=1))
-        else:
-            self.class_weights = torch.tensor(config.class_weights, dtype=torch.float)
-        if len(self.class_weights) != len(self.class_names):
-            raise ConfigError(
-                f"task.class_weights={config.class_weights}: must have one weight for each of the "
-                f"{len(self.class_names)} classes ({', '.join(self.class_names)})"
-            )
+        balanced = counts.sum() / (len(counts) * counts.clamp(min=1))
+        self.class_weights = class_weights(config.class_weights, self.class_names, balanced)
 
     def build_head(self, model: nn.Module) -> nn.Module:
         return linear_head(model, len(self.class_names))
@@ -118,28 +106,15 @@ class Classification(Task):
         self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device
     ) -> tuple[dict[str, "Figure"], dict[str, str]]:
         """Figures and texts of the attention paid to each word of a few rows of validation."""
-        from seqtrain.tasks.classification import figures
 
-        batch, words = data.examples("validation", NUM_EXAMPLES)
-        batch = batch.to(device)
-        drawn, texts = {}, {}
-        with recorded_weights(model) as weights:
-            probabilities = head(model(batch)[0]).float().softmax(-1).cpu()
-        for name, calls in weights.items():
-            place = f"attention/{name.removesuffix('.attention')}"
-            for i, row in enumerate(words):
-                truth, guess = int(batch.targets[i]), int(probabilities[i].argmax())
-                title = (
-                    f"row {batch.rows[i]}: {self.class_names[truth]}, "
-                    f"predicted {self.class_names[guess]} ({probabilities[i, guess]:.2f})"
-                )
-                weight = calls[0][i].float().cpu().numpy()
-                if weight.ndim == 2:  # one row per query: show the mean over the real ones
-                    weight = weight[: len(row)].mean(0)
-                weight = weight[: len(row)]
-                drawn[f"{place}/{i}"] = figures.attention_figure(row, weight, title)
-                texts[f"{place}/{i}"] = figures.attention_text(row, weight, title)
-        return drawn, texts
+        def describe(batch: Batch, features: Tensor) -> list[str]:
+            probabilities, guesses = head(features).float().softmax(-1).cpu().max(-1)
+            found = zip(batch.targets.tolist(), guesses.tolist(), probabilities.tolist(), strict=True)
+            return [
+                f"{self.class_names[true]}, predicted {self.class_names[guess]} ({p:.2f})" for true, guess, p in found
+            ]
+
+        return draw_attention(model, data, device, describe)
 
     def scored_baselines(self, data: Dataset) -> dict[str, dict[str, Evaluation]]:
         """Scores of majority class, naive Bayes and logistic regression; cached by the data's fingerprint."""

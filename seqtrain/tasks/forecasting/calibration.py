@@ -53,7 +53,8 @@ def calibrate(level: float, distribution: Distribution, evaluation: Evaluation, 
     forecasts = evaluation.outputs["forecasts"]
     scores = np.full(forecasts.shape[:3], np.nan, dtype=np.float32)
     for batch in cast(Iterator[ForecastBatch], data.eval_batches("validation")):
-        exact = distribution.nonconformity(torch.from_numpy(forecasts[batch.rows]), batch.targets).numpy()
+        own, targets = (torch.from_numpy(part) for part in (forecasts[batch.rows], batch.scaled_truth()))
+        exact = distribution.nonconformity(own, targets).numpy()
         rounded = exact.astype(np.float32)
         # Rounded up, so that the interval contains the target that its margin comes from.
         rounded = np.where(rounded < exact, np.nextafter(rounded, np.float32(np.inf)), rounded)
@@ -68,7 +69,7 @@ def calibrate(level: float, distribution: Distribution, evaluation: Evaluation, 
 def with_intervals(meter: ForecastMeter, data: ForecastingData, evaluation: Evaluation) -> Evaluation:
     """The evaluation of validation extended by scores of the conformal intervals, as ``seqtrain eval`` computes it."""
     forecasts = evaluation.outputs["forecasts"]
-    for batch in data.eval_batches("validation"):
+    for batch in cast(Iterator[ForecastBatch], data.eval_batches("validation")):
         meter.add(torch.from_numpy(forecasts[batch.rows]), batch)
     return replace(evaluation, metrics=meter.metrics(), details=meter.details())
 

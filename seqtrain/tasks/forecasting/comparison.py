@@ -1,24 +1,26 @@
 """Scores of the baselines of forecasting, and figures that compare them with the model.
 
-Shapes: L lookback, S horizon, C variables.
+Shapes: B windows, L lookback, S horizon, C variables.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
-import torch
 
 from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
 from seqtrain.tasks.base import Evaluation
 from seqtrain.tasks.forecasting.baselines import RidgeWindows, last_value, seasonal_naive, window_mean
-from seqtrain.tasks.forecasting.meter import add_errors, empty_sums, error_details, error_sums, window_errors
+from seqtrain.tasks.forecasting.meter import add_errors, empty_sums, error_details, error_sums
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 log = logging.getLogger(__name__)
+
+Method = Callable[[np.ndarray, ForecastBatch], np.ndarray]
+"""Maps windows (B, L, C) in original units, and their batch, to forecasts (B, S, C) in original units."""
 
 
 def score_baselines(data: ForecastingData, monitor: str) -> dict[str, dict[str, Evaluation]]:
@@ -32,34 +34,34 @@ def score_baselines(data: ForecastingData, monitor: str) -> dict[str, dict[str, 
         Method -> split -> scores, for every split but train.
     """
     spec, names = data.spec, data.spec.target_names
-    assert spec.lookback is not None and spec.horizon is not None and spec.num_targets is not None
-    season, horizon, C = spec.season, spec.horizon, spec.num_targets
-    methods: dict[str, Callable[[np.ndarray], np.ndarray]] = {
-        "last value": lambda x: last_value(x, horizon),
-        "mean of the window": lambda x: window_mean(x, horizon),
+    assert spec.lookback is not None and spec.horizon is not None
+    season, horizon = spec.season, spec.horizon
+    methods: dict[str, Method] = {
+        "last value": lambda x, _: last_value(x, horizon),
+        "mean of the window": lambda x, _: window_mean(x, horizon),
     }
     seasonal, longer = f"seasonal naive ({season} steps)", season > spec.lookback
     if longer and not all(data.has_past(split, season) for split in data.sizes if split != "train"):
         log.info("%s is left out: a window has fewer steps of its series before it", seasonal)
     else:
-        methods[seasonal] = lambda x: seasonal_naive(x, horizon, season)
+        methods[seasonal] = lambda x, _: seasonal_naive(x, horizon, season)
     if "train" in data.sizes:
-        linear = fitted_linear(data, spec.lookback, horizon, C)
+        linear = fitted_linear(data, spec.lookback, horizon)
         if linear is not None:
-            methods["linear"] = linear.forecast
+            methods["linear"] = lambda x, batch: batch.in_units(linear.forecast(scaled(x, batch)))
     scored: dict[str, dict[str, Evaluation]] = {who: {} for who in methods}
     for split in data.sizes:
         if split != "train":
             sums = {who: empty_sums(spec) for who in methods}
             errors: dict[str, list[np.ndarray]] = {who: [] for who in methods}
-            for batch in data.eval_batches(split):
-                window = batch.inputs[:, :, :C].numpy()
+            for batch in cast(Iterator[ForecastBatch], data.eval_batches(split)):
+                window = data.past(split, batch.rows)
                 for who, forecast in methods.items():
                     # A season that is longer than the lookback is read from the series.
-                    forecasts = forecast(data.past(split, batch.rows, season) if longer and who == seasonal else window)
-                    add_errors(sums[who], forecasts, batch)
+                    seen = data.past(split, batch.rows, season) if longer and who == seasonal else window
+                    of_batch = add_errors(sums[who], forecast(seen, batch), batch)
                     if split == "test":
-                        errors[who].append(window_errors(torch.from_numpy(forecasts), cast(ForecastBatch, batch)))
+                        errors[who].append(of_batch)
             for who in methods:
                 metrics = sums[who].metrics()
                 if monitor == "crps":
@@ -76,15 +78,19 @@ def error_outputs(errors: list[np.ndarray]) -> dict[str, np.ndarray]:
     return {"squared_errors": squared, "absolute_errors": absolute, "observed": observed, "crps": absolute}
 
 
-def fitted_linear(data: ForecastingData, lookback: int, horizon: int, num_variables: int) -> RidgeWindows | None:
-    """The linear baseline, fitted on the windows of train without a missing target; None where there are none."""
+def scaled(values: np.ndarray, batch: ForecastBatch) -> np.ndarray:
+    """Windows (B, T, C) in original units, scaled as those of the batch, in float64."""
+    return (values - batch.centre[:, None]) / batch.scale[:, None]
+
+
+def fitted_linear(data: ForecastingData, lookback: int, horizon: int) -> RidgeWindows | None:
+    """The linear baseline, fitted on the scaled windows of train without a missing target; None if there are none."""
     linear = RidgeWindows(lookback, horizon)
-    for batch in data.eval_batches("train"):
-        window, targets = batch.inputs[:, :, :num_variables].numpy(), batch.targets.numpy()
-        observed = cast(ForecastBatch, batch).observed
-        if observed is not None:
+    for batch in cast(Iterator[ForecastBatch], data.eval_batches("train")):
+        window, targets = scaled(data.past("train", batch.rows), batch), batch.scaled_truth()
+        if batch.observed is not None:
             # Variables are independent, so that windows of a single variable can be left out.
-            whole = observed.numpy().all(1)
+            whole = batch.observed.numpy().all(1)
             window, targets = (np.moveaxis(part, 1, 2)[whole][:, :, None] for part in (window, targets))
         linear.update(window, targets)
     if not linear.num_windows:

@@ -75,9 +75,8 @@ class IntervalSums:
 
     def update(self, interval: Interval, batch: ForecastBatch) -> None:
         """Add the scaled intervals of a batch."""
-        lower, upper, targets, scale = (
-            tensor.cpu().double() for tensor in (*interval, batch.targets, batch.scale[:, None])
-        )
+        lower, upper = (end.cpu().double() for end in interval)
+        targets, scale = (torch.from_numpy(part) for part in (batch.scaled_truth(), batch.scale[:, None]))
         observed = torch.ones_like(targets, dtype=torch.bool) if batch.observed is None else batch.observed.cpu()
         widths = torch.where(observed, upper - lower, 0)
         self.covered += ((lower <= targets) & (targets <= upper) & observed).sum(0).numpy()

@@ -1,4 +1,4 @@
-"""The meaning of the parameters of a forecast: a point, quantiles, or a normal distribution.
+"""The meaning of the parameters of a forecast: a point, quantiles, a normal distribution, or one of counts.
 
 Shapes: B windows, S horizon, C variables, P parameters of a forecast.
 """
@@ -13,10 +13,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqtrain.config.task import ForecastingConfig, ForecastLoss
+from seqtrain.data.series.dataset import ForecastBatch
+from seqtrain.errors import DataError
 from seqtrain.tasks.forecasting.conformal import Conformal, Interval
-from seqtrain.tasks.forecasting.metrics import crps_from_quantiles, crps_gaussian
+from seqtrain.tasks.forecasting.counts import count_losses, count_quantiles, crps_counts
+from seqtrain.tasks.forecasting.metrics import Floats, crps_from_quantiles, crps_gaussian
 
 NORMAL_90 = 1.6448536269514722  # 90 % of a normal distribution are within this many deviations of the mean
+SMALLEST_MEAN = 1e-6  # of counts, scaled; the logarithm of 0 is infinite
 
 
 class Distribution(ABC):
@@ -29,14 +33,22 @@ class Distribution(ABC):
     monitor: str
     """Metric on validation that chooses the best checkpoint."""
     num_parameters: int = 1
-    """Number P of parameters of a forecast."""
+    """Number P of parameters that the head puts out."""
     deviations_from: ClassVar[int | None] = None
     """Number of the first parameter that is a deviation; None if there is none."""
+    dimensionless: ClassVar[bool] = False
+    """Whether the deviations have no unit, so that the scale of a window does not change them."""
+    counts: ClassVar[bool] = False
+    """Whether targets must be counts, and ends of ``own_interval`` are."""
     conformal: Conformal | None = None
     """Margins of conformal intervals, calibrated on validation after training."""
 
     def __init__(self, config: ForecastingConfig):
         self.config = config
+
+    def forecasts(self, outputs: Tensor, batch: ForecastBatch) -> Tensor:
+        """Forecasts from the outputs (B, S, C, P) of the head; the other methods take forecasts."""
+        return outputs
 
     @abstractmethod
     def losses(self, forecasts: Tensor, targets: Tensor) -> Tensor:
@@ -52,10 +64,6 @@ class Distribution(ABC):
     @abstractmethod
     def widened(self, forecasts: Tensor, margins: Tensor) -> Interval:
         """The interval around forecasts with these margins, (S, C); all are float64 on the CPU."""
-
-    def ordered(self, forecasts: Tensor) -> Tensor:
-        """Forecasts with parameters in ascending order, where they must be (quantiles)."""
-        return forecasts
 
     def point(self, forecasts: Tensor) -> Tensor:
         """The point forecast: mean or median, (B, S, C)."""
@@ -121,17 +129,17 @@ class Quantiles(Distribution):
         self.levels = config.quantiles
         self.num_parameters = len(self.levels)
 
+    def forecasts(self, outputs: Tensor, batch: ForecastBatch) -> Tensor:
+        """Sorted quantiles, which do not cross (Chernozhukov et al. 2010)."""
+        return outputs.sort(-1).values
+
     def losses(self, forecasts: Tensor, targets: Tensor) -> Tensor:
         levels = torch.tensor(self.levels, device=forecasts.device)
-        error = targets[..., None] - self.ordered(forecasts)
+        error = targets[..., None] - forecasts
         return torch.maximum(levels * error, (levels - 1) * error).mean(-1)
 
-    def ordered(self, forecasts: Tensor) -> Tensor:
-        """Forecasts with sorted quantiles, which do not cross (Chernozhukov et al. 2010)."""
-        return forecasts.sort(-1).values
-
     def point(self, forecasts: Tensor) -> Tensor:
-        return self.ordered(forecasts)[..., self.levels.index(0.5)]
+        return forecasts.sort(-1).values[..., self.levels.index(0.5)]  # also of outputs that are fed back
 
     def own_interval(self, forecasts: Tensor) -> Interval:
         return forecasts[..., 0], forecasts[..., -1]
@@ -167,7 +175,7 @@ class Gaussian(Distribution):
         return F.gaussian_nll_loss(mean, targets, deviation.square(), full=True, reduction="none")
 
     def own_interval(self, forecasts: Tensor) -> Interval:
-        mean, deviation = forecasts.unbind(-1)
+        mean, deviation = forecasts.cpu().double().unbind(-1)
         return mean - NORMAL_90 * deviation, mean + NORMAL_90 * deviation
 
     def crps(self, forecasts: NDArray[np.floating], targets: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -188,6 +196,76 @@ class Gaussian(Distribution):
         return parts
 
 
+class Counts(Distribution):
+    """A Poisson or a negative binomial distribution of counts; its own interval is the central 90 %.
+
+    The outputs o of the head become the mean softplus(o1) and, for negative binomial distributions, the dispersion
+    softplus(o2) / sqrt(scale), where the variance is mean + dispersion mean^2. Forecasts (B, S, C, P + 1) hold the
+    scaled mean, the dispersion and the scale of the series, which must have the centre 0. The point is the mean. The
+    nonconformity is the absolute error divided by the standard deviation.
+
+    Source: Salinas et al. 2020, "DeepAR", eq. 3 and section 3.3.
+    """
+
+    monitor = "crps"
+    dimensionless = True
+    counts = True
+
+    def forecasts(self, outputs: Tensor, batch: ForecastBatch) -> Tensor:
+        scale = torch.as_tensor(batch.scale, dtype=outputs.dtype, device=outputs.device)
+        scale = scale[:, None, :, None].expand(*outputs.shape[:-1], 1)
+        mean = F.softplus(outputs[..., :1]) + SMALLEST_MEAN
+        return torch.cat([mean, outputs[..., 1:] / scale.sqrt(), scale], dim=-1)
+
+    def losses(self, forecasts: Tensor, targets: Tensor) -> Tensor:
+        scale = forecasts[..., -1]
+        dispersion = forecasts[..., 1] if self.num_parameters == 2 else None
+        return count_losses(forecasts[..., 0] * scale, dispersion, (targets * scale).round().clamp(min=0))
+
+    def original(self, forecasts: NDArray[np.floating]) -> tuple[Floats, Floats, Floats]:
+        """Mean and dispersion in original units, and scale, (B, S, C) each."""
+        values = forecasts.astype(np.float64)
+        dispersion = values[..., 1] if self.num_parameters == 2 else np.zeros(values.shape[:-1])
+        return values[..., 0] * values[..., -1], dispersion, values[..., -1]
+
+    def own_interval(self, forecasts: Tensor) -> Interval:
+        mean, dispersion, scale = self.original(forecasts.cpu().numpy())
+        lower, upper = (torch.from_numpy(end / scale) for end in count_quantiles(mean, dispersion, (0.05, 0.95)))
+        return lower, upper
+
+    def crps(self, forecasts: NDArray[np.floating], targets: NDArray[np.floating]) -> NDArray[np.floating]:
+        mean, dispersion, scale = self.original(forecasts)
+        counts = targets * scale
+        if (np.abs(counts - counts.round()) > 1e-6 * counts.clip(min=1)).any() or (counts < 0).any():
+            raise DataError(f"task.loss={self.config.loss.value}: the targets hold values that are no counts")
+        return crps_counts(mean, dispersion, counts.round()) / scale
+
+    def deviation(self, forecasts: Tensor) -> Tensor:
+        """Scaled standard deviation, (B, S, C), float64 on the CPU."""
+        mean, dispersion, scale = self.original(forecasts.cpu().numpy())
+        return torch.from_numpy(np.sqrt(mean * (1 + dispersion * mean)) / scale)
+
+    def nonconformity(self, forecasts: Tensor, targets: Tensor) -> Tensor:
+        return (targets.cpu().double() - forecasts[..., 0].cpu().double()).abs() / self.deviation(forecasts)
+
+    def widened(self, forecasts: Tensor, margins: Tensor) -> Interval:
+        mean, reach = forecasts[..., 0], margins * self.deviation(forecasts)
+        return (mean - reach).clamp(min=0), mean + reach
+
+    def parts(self, forecasts: Tensor) -> dict[str, Tensor]:
+        parts = super().parts(forecasts)
+        if self.conformal is None:
+            parts["lower"], parts["upper"] = self.own_interval(forecasts)
+        return parts
+
+
+class NegativeBinomial(Counts):
+    """A negative binomial distribution, by mean and dispersion."""
+
+    num_parameters = 2
+    deviations_from = 1
+
+
 def around_middle(lower: Tensor, upper: Tensor) -> Interval:
     """The ends of an interval; twice the middle if they cross, because of a negative margin."""
     middle = (lower + upper) / 2
@@ -199,5 +277,7 @@ def distribution_of(config: ForecastingConfig) -> Distribution:
     kinds: dict[ForecastLoss, type[Distribution]] = {
         ForecastLoss.quantile: Quantiles,
         ForecastLoss.gaussian: Gaussian,
+        ForecastLoss.poisson: Counts,
+        ForecastLoss.negative_binomial: NegativeBinomial,
     }
     return kinds.get(config.loss, Point)(config)

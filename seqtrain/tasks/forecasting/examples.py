@@ -37,20 +37,23 @@ def draw_forecasts(
         times: times of the L + S steps of each window.
         split: name of the split of the windows.
     """
+    assert batch.truth is not None
     interval = distribution.interval(forecasts)
     conformal = distribution.conformal
     level = "" if conformal is None else f", conformal interval of level {conformal.level:g}"
     drawn = {}
     for i in range(len(batch.rows)):
         v = i * len(names) // NUM_EXAMPLES
-        centre, scale = batch.centre[i, v].cpu(), batch.scale[i, v].cpu()
-        curves = [batch.inputs[i, :, v], batch.targets[i, :, v], distribution.point(forecasts)[i, :, v]]
-        curves += [end[i, :, v] for end in interval or ()]
-        history, truth, point, *ends = ((curve.cpu() * scale + centre).numpy() for curve in curves)
-        if batch.observed is not None:
-            truth = np.where(batch.observed[i, :, v].cpu().numpy(), truth, np.nan)
+        curves = [
+            batch.inputs[i, :, v],
+            *(part[i, :, v] for part in (distribution.point(forecasts), *(interval or ()))),
+        ]
+        history, point, *ends = (
+            curve.cpu().double().numpy() * batch.scale[i, v] + batch.centre[i, v] for curve in curves
+        )
         title = f"{names[v]}, window {batch.rows[i]} of {split}{level}"
         lower, upper = ends if ends else (None, None)
+        truth = batch.truth[i, :, v]
         drawn[f"forecast/{i}"] = forecast_figure(history, truth, point, lower, upper, times[i], title, names[v])
     return drawn
 

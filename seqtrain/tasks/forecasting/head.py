@@ -31,6 +31,7 @@ class ForecastHead(nn.Module):
         spec: spec of the data, for C, D, F and S.
         num_parameters: number P of parameters; the first, or all (quantiles), are locations.
         deviations_from: number of the first parameter that is a deviation: positive, scaled back but not shifted.
+        dimensionless: whether deviations are not scaled back either.
 
     Source: Kim et al. 2022, "Reversible instance normalization" (RevIN), section 3.1.
     """
@@ -43,11 +44,13 @@ class ForecastHead(nn.Module):
         spec: DataSpec,
         num_parameters: int = 1,
         deviations_from: int | None = None,
+        dimensionless: bool = False,
     ):
         super().__init__()
         assert spec.horizon is not None and spec.num_targets is not None
         self.window, self.num_variables, self.horizon = window, spec.num_targets, spec.horizon
         self.num_parameters, self.deviations_from = num_parameters, deviations_from
+        self.dimensionless = dimensionless
         self.independent = window.channels is Channels.independent
         self.outputs = (1 if self.independent else spec.num_targets) * num_parameters
         self.linear = Linear(input_size, spec.horizon // num_places * self.outputs)
@@ -121,4 +124,5 @@ class ForecastHead(nn.Module):
             scale = scale / self.gain[:, None]
         split = self.num_parameters if self.deviations_from is None else self.deviations_from
         located = forecasts[..., :split] * scale + centre
-        return torch.cat([located, forecasts[..., split:] * scale.abs()], dim=-1)
+        deviations = forecasts[..., split:]
+        return torch.cat([located, deviations if self.dimensionless else deviations * scale.abs()], dim=-1)

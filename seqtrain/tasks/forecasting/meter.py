@@ -39,27 +39,27 @@ class ForecastMeter(Meter):
         self.central, self.conformal = IntervalSums(*sums.counts.shape), IntervalSums(*sums.counts.shape)
 
     def update(self, batch: Batch, features: Tensor) -> None:
-        forecasts = self.distribution.ordered(self.head(features, batch).float())
-        self.add(forecasts, batch)
+        batch = cast(ForecastBatch, batch)
+        forecasts = self.distribution.forecasts(self.head(features, batch).float(), batch)
+        self.errors.append(self.add(forecasts, batch))
         self.outputs.append(forecasts.cpu().numpy())
         self.rows.append(batch.rows)
-        self.errors.append(window_errors(self.distribution.point(forecasts), cast(ForecastBatch, batch)))
 
-    def add(self, forecasts: Tensor, batch: Batch) -> None:
-        """Add forecasts (B, S, C, P) to the scores only, not to the outputs."""
-        batch = cast(ForecastBatch, batch)
-        add_errors(self.sums, self.distribution.point(forecasts).cpu().numpy(), batch)
+    def add(self, forecasts: Tensor, batch: ForecastBatch) -> np.ndarray:
+        """Add forecasts (B, S, C, P) to the scores only, not to the outputs; the errors are as of ``add_errors``."""
+        errors = add_errors(self.sums, batch.in_units(self.distribution.point(forecasts).cpu().numpy()), batch)
         interval = self.distribution.own_interval(forecasts)
         if interval is not None:
             self.central.update(interval, batch)
             self.add_crps(forecasts, batch)
         if self.distribution.conformal is not None:
             self.conformal.update(self.distribution.conformal_interval(forecasts), batch)
+        return errors
 
     def add_crps(self, forecasts: Tensor, batch: ForecastBatch) -> None:
         """Add the continuous ranked probability scores of forecasts (B, S, C, P) that are not points."""
-        targets, values = (tensor.double().cpu().numpy() for tensor in (batch.targets, forecasts))
-        scores = cast(np.ndarray, self.distribution.crps(values, targets))
+        values = forecasts.cpu().double().numpy()
+        scores = cast(np.ndarray, self.distribution.crps(values, batch.scaled_truth()))
         scores = scores if batch.observed is None else np.where(batch.observed.cpu().numpy(), scores, 0)
         self.crps.append(scores.sum((1, 2)))
 
@@ -103,31 +103,21 @@ def moved_to_one(parts: list[np.ndarray], places: np.ndarray) -> np.ndarray:
     return whole
 
 
-def window_errors(point: Tensor, batch: ForecastBatch) -> np.ndarray:
-    """Sums over steps and variables of squared and absolute errors, and of observed values, of each window, (3, B)."""
-    error = (point - batch.targets).cpu().numpy()
-    counts = np.full(len(error), error[0].size)
-    if batch.observed is not None:
-        observed = batch.observed.cpu().numpy()
-        error, counts = np.where(observed, error, 0), observed.sum((1, 2))
-    squared = np.einsum("bsc,bsc->b", error, error, dtype=np.float64)
-    return np.stack([squared, np.abs(error).sum((1, 2), dtype=np.float64), counts])
-
-
 def empty_sums(spec: DataSpec) -> ForecastSums:
     """Empty sums of errors for the series of a dataset."""
     assert spec.horizon is not None
     return ForecastSums(spec.horizon, *np.array(spec.naive_errors))
 
 
-def add_errors(sums: ForecastSums, point: np.ndarray, batch: Batch) -> None:
-    """Add the scaled point forecasts (B, S, C) of a batch to sums of errors."""
-    batch = cast(ForecastBatch, batch)
+def add_errors(sums: ForecastSums, point: np.ndarray, batch: ForecastBatch) -> np.ndarray:
+    """Add the point forecasts (B, S, C) of a batch, in original units, to sums of errors.
+
+    Returns:
+        Squared and absolute scaled errors and observed values of each window, (3, B); see ``ForecastSums.update``.
+    """
+    assert batch.truth is not None
     observed = None if batch.observed is None else batch.observed.cpu().numpy()
-    targets, centre, scale, series = (
-        tensor.cpu().numpy() for tensor in (batch.targets, batch.centre, batch.scale, batch.series)
-    )
-    sums.update(point, targets, observed, centre, scale, series)
+    return sums.update(point, batch.truth, observed, batch.scale, batch.series.cpu().numpy())
 
 
 def error_sums(sums: ForecastSums) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ CHUNK = 1 << 20
 class ForecastSums:
     """Errors of point forecasts, as sums and counts in float64: batches and their order affect only the rounding.
 
-    Every mean is over the observed values. Values in original units are scaled values * scale + centre.
+    Every mean is over the observed values. Scaled values are (original values - centre) / scale.
 
     - ``mse``, ``mae``, ``rmse``: of scaled values; rmse is the square root of mse.
     - ``original_mse``, ``original_mae``, ``original_rmse``: in original units, even if variables differ in unit.
@@ -52,19 +52,21 @@ class ForecastSums:
         forecast: NDArray[np.floating],
         target: NDArray[np.floating],
         observed: NDArray[np.bool_] | None,
-        centre: NDArray[np.floating],
         scale: NDArray[np.floating],
         series: NDArray[np.integer],
-    ) -> None:
+    ) -> Floats:
         """Add the windows of a batch.
 
         Args:
-            forecast: scaled forecasts, (B, S, C).
-            target: scaled true values, (B, S, C); any value, also NaN, where not observed.
+            forecast: forecasts in original units, (B, S, C).
+            target: true values in original units, (B, S, C); any value, also NaN, where not observed.
             observed: which targets were observed, (B, S, C); None if all.
-            centre: centre of each variable, (B, C).
             scale: scale of each variable, (B, C), above 0.
             series: number of the series of each window, (B,), in [0, K).
+
+        Returns:
+            Sums over steps and variables of squared and of absolute scaled errors, and number of observed values, of
+            each window, (3, B).
 
         Raises:
             ValueError: if the shape of forecast or target is not (B, S, C).
@@ -73,44 +75,47 @@ class ForecastSums:
         if forecast.shape != shape or target.shape != shape:
             raise ValueError(f"forecast {forecast.shape} and target {target.shape} must be {shape} both")
         windows = max(CHUNK // self.counts.size, 1)
+        parts = []
         for start in range(0, len(series), windows):
             part = slice(start, start + windows)
             mask = np.True_ if observed is None else observed[part]
-            self._add(
-                np.where(mask, forecast[part], 0).astype(np.float64),
-                np.where(mask, target[part], 0).astype(np.float64),
-                np.broadcast_to(mask, forecast[part].shape),
-                centre[part].astype(np.float64),
-                scale[part].astype(np.float64),
-                series[part],
+            parts.append(
+                self._add(
+                    np.where(mask, forecast[part], 0).astype(np.float64),
+                    np.where(mask, target[part], 0).astype(np.float64),
+                    np.broadcast_to(mask, forecast[part].shape),
+                    scale[part].astype(np.float64),
+                    series[part],
+                )
             )
+        return np.concatenate(parts, axis=1)
 
     def _add(
         self,
         forecast: Floats,
         target: Floats,
         observed: NDArray[np.bool_],
-        centre: Floats,
         scale: Floats,
         series: NDArray[np.integer],
-    ) -> None:
-        """Add windows whose forecasts and targets, and thus errors, are 0 where not observed."""
+    ) -> Floats:
+        """Add windows whose forecasts and targets, and thus errors, are 0 where not observed; see ``update``."""
         absolute = np.abs(forecast - target)
         squared = absolute**2
+        size = np.abs(forecast) + np.abs(target)
+        terms = np.divide(200 * absolute, size, out=np.zeros_like(size), where=size != 0)  # NaN stays NaN
+        for name, values in (("original_mse", squared), ("original_mae", absolute), ("smape", terms)):
+            self.sums[name] += values.sum(axis=0)
+        window_counts = observed.sum(axis=1)
+        self.counts += observed.sum(axis=0)
+        np.add.at(self.series_squared, series, squared.sum(axis=1))
+        np.add.at(self.series_absolute, series, absolute.sum(axis=1))
+        np.add.at(self.series_counts, series, window_counts)
+
+        absolute /= scale[:, None]
+        squared = np.square(absolute, out=squared)
         self.sums["mse"] += squared.sum(axis=0)
         self.sums["mae"] += absolute.sum(axis=0)
-        self.counts += observed.sum(axis=0)
-        np.add.at(self.series_squared, series, squared.sum(axis=1) * scale**2)
-        np.add.at(self.series_absolute, series, absolute.sum(axis=1) * scale)
-        np.add.at(self.series_counts, series, observed.sum(axis=1))
-
-        centre, scale = centre[:, None], scale[:, None]
-        absolute *= scale
-        self.sums["original_mse"] += (absolute**2).sum(axis=0)
-        self.sums["original_mae"] += absolute.sum(axis=0)
-        size = np.abs(forecast * scale + centre) + np.abs(target * scale + centre)
-        terms = np.divide(200 * absolute, size, out=np.zeros_like(size), where=size != 0)  # NaN stays NaN
-        self.sums["smape"] += terms.sum(axis=0)
+        return np.stack([squared.sum(axis=(1, 2)), absolute.sum(axis=(1, 2)), window_counts.sum(axis=1)])
 
     def metrics(self) -> dict[str, float]:
         """All metrics of the class over all steps and variables; mase and rmsse only if a series is not left out.

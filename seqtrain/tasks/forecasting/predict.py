@@ -139,8 +139,11 @@ def in_units(trained: Trained, forecasts: Tensor, data: ForecastingData, series:
     Returns:
         (B, S, C) each, float64.
     """
-    parts = cast(Forecasting, trained.task).distribution.parts(forecasts)
-    return {name: data.constants.undo(part.cpu().numpy(), series) for name, part in parts.items()}
+    distribution = cast(Forecasting, trained.task).distribution
+    parts = distribution.parts(forecasts)
+    found = {name: data.constants.undo(part.cpu().numpy(), series) for name, part in parts.items()}
+    whole = distribution.counts and distribution.conformal is None  # then the ends of intervals are counts
+    return {name: np.round(part) if whole and name != "forecast" else part for name, part in found.items()}
 
 
 def time_type(times: np.ndarray) -> "pyarrow.DataType":

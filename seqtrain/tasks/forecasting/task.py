@@ -22,6 +22,7 @@ from seqtrain.tasks.base import Evaluation, Meter, Task
 from seqtrain.tasks.forecasting.calibration import calibrate, check_windows, load, save, with_intervals
 from seqtrain.tasks.forecasting.comparison import error_figures, score_baselines
 from seqtrain.tasks.forecasting.conformal import Conformal
+from seqtrain.tasks.forecasting.counts import check_counts
 from seqtrain.tasks.forecasting.distribution import distribution_of
 from seqtrain.tasks.forecasting.head import ForecastHead
 from seqtrain.tasks.forecasting.meter import ForecastMeter, empty_sums
@@ -34,13 +35,13 @@ log = logging.getLogger(__name__)
 
 
 class Forecasting(Task):
-    """Forecasts of the S steps after a window, as points, quantiles or normal distributions.
+    """Forecasts of the S steps after a window, as points, quantiles, normal distributions or distributions of counts.
 
     Scores of the point (mean or median): ``mse``, ``mae``, ``rmse`` in scaled units; ``original_mse``,
     ``original_mae``, ``original_rmse`` in original units; ``smape``, ``mase``, ``rmsse`` (see ``ForecastSums``).
 
     Scores of distributions: ``crps``, scaled, and ``coverage`` of the interval between the outermost quantiles, or of
-    the central 90 % of normal distributions.
+    the central 90 % of other distributions.
 
     Scores of conformal intervals, if ``conformal`` is set: ``conformal_coverage``, and the mean width,
     ``conformal_width`` (scaled) and ``conformal_original_width``.
@@ -86,6 +87,7 @@ class Forecasting(Task):
             self.spec,
             self.distribution.num_parameters,
             self.distribution.deviations_from,
+            self.distribution.dimensionless,
         )
 
     def features(self, model: nn.Module, head: nn.Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
@@ -119,13 +121,12 @@ class Forecasting(Task):
         return torch.cat(steps, dim=1)
 
     def forecasts(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
-        """Scaled forecasts (B, S, C, P) from features, with quantiles in order."""
-        return self.distribution.ordered(head(features, batch).float())
+        """Scaled forecasts (B, S, C, P) from features."""
+        return self.distribution.forecasts(head(features, batch).float(), cast(ForecastBatch, batch))
 
     def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
         batch = cast(ForecastBatch, batch)
-        forecasts = head(features, batch)
-        losses = self.distribution.losses(forecasts, batch.targets)
+        losses = self.distribution.losses(self.forecasts(head, features, batch), batch.targets)
         return losses.sum() if batch.observed is None else losses[batch.observed].sum()
 
     def count(self, batch: Batch) -> Tensor:
@@ -183,7 +184,14 @@ class Forecasting(Task):
         return score_baselines(data, self.monitor) if isinstance(data, ForecastingData) else {}
 
     def check_data(self, data: Dataset) -> None:
-        """Raise DataError if validation has too few windows for ``task.conformal``."""
+        """Check that targets are counts, if the loss needs such, and that ``task.conformal`` has enough windows.
+
+        Raises:
+            ConfigError: if scaling would shift counts.
+            DataError: for a target that is no count, or too few windows of validation.
+        """
+        if self.distribution.counts:
+            check_counts(self.config.loss, cast(ForecastingData, data))
         if self.config.conformal is not None:
             check_windows(self.config.conformal, cast(ForecastingData, data))
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqtrain.data.tags.entities import EntityTags
 from seqtrain.tasks.statistics import (
     Floats,
     Metric,
@@ -45,13 +46,12 @@ def sequence_accuracy(outputs: Outputs, spec: Spec) -> Statistic:
 
 def entity_f1(outputs: Outputs, spec: Spec) -> Statistic:
     """F1 of entities: 2 * correct / (predicted + true)."""
-    from seqeval.metrics.sequence_labeling import get_entities
-
-    names, ends = np.array(spec["class_names"], dtype=object), np.cumsum(outputs["lengths"])[:-1]
-    sides = [np.split(names[outputs[side]], ends) for side in ("predictions", "targets")]
-    found = [[set(get_entities(row.tolist())) for row in side] for side in sides]
-    hits = np.array([2 * len(guessed & true) for guessed, true in zip(*found, strict=True)])
-    return ratio(hits, np.array([len(guessed) + len(true) for guessed, true in zip(*found, strict=True)]))
+    tags = EntityTags.of(spec["class_names"])
+    if tags is None:
+        raise KeyError("tags of entities")
+    predicted, true = (tags.find(outputs[side], outputs["lengths"]) for side in ("predictions", "targets"))
+    hits = per_sequence(2 * predicted.shared(true), outputs)
+    return ratio(hits, per_sequence(predicted.starts, outputs) + per_sequence(true.starts, outputs))
 
 
 def scored_length(spec: Spec, options: Options) -> dict[str, str]:

@@ -15,6 +15,7 @@ from torch.nn.utils.rnn import pad_sequence
 from seqtrain.config.base import Targets
 from seqtrain.config.task import SequenceLabellingConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.data.tags.entities import EntityTags
 from seqtrain.layers.masks import real_steps
 from seqtrain.tasks.base import Evaluation, Meter, Table, Task, linear_head
 
@@ -40,10 +41,9 @@ class LabellingMeter(Meter):
 
     def __init__(self, head: nn.Module, class_names: Sequence[str]):
         self.head = head
-        self.class_names = class_names
+        self.entity_tags = EntityTags.of(class_names)
         self.nats = torch.zeros((), dtype=torch.double)
         self.hits = self.steps = self.rows = self.perfect = 0
-        self.marks_entities = marks_entities(class_names)
         self.labels: dict[int, tuple[list[int], list[int]]] = {}
         """Predicted and true labels of the real steps of each row."""
         self.log_probabilities: dict[int, np.ndarray] = {}
@@ -72,48 +72,63 @@ class LabellingMeter(Meter):
             "accuracy": self.hits / self.steps,
             "sequence_accuracy": self.perfect / self.rows,
         }
-        sides = [[self.labels[row][side] for row in sorted(self.labels)] for side in (0, 1)]
-        if self.marks_entities:
-            predicted, true = ([[self.class_names[label] for label in row] for row in side] for side in sides)
-            metrics |= entity_metrics(predicted, true)
-        outputs = {name: np.concatenate(side) for name, side in zip(("predictions", "targets"), sides, strict=True)}
-        outputs["log_probabilities"] = np.concatenate([self.log_probabilities[row] for row in sorted(self.labels)])
-        return Evaluation(metrics, outputs | {"lengths": np.array([len(row) for row in sides[1]])})
+        rows = sorted(self.labels)
+        predicted, true = (np.concatenate([self.labels[row][side] for row in rows]) for side in (0, 1))
+        lengths = np.array([len(self.labels[row][0]) for row in rows])
+        details = {}
+        if self.entity_tags is not None:
+            scores, of_types = entity_scores(self.entity_tags, predicted, true, lengths)
+            metrics |= scores
+            details = {"entities": of_types} if of_types else {}
+        log_probabilities = np.concatenate([self.log_probabilities[row] for row in rows])
+        outputs = {"predictions": predicted, "targets": true, "log_probabilities": log_probabilities}
+        return Evaluation(metrics, outputs | {"lengths": lengths}, details=details)
 
 
-def marks_entities(class_names: Sequence[str]) -> bool:
-    """Whether labels follow the BIO scheme: all are O, B-<type> or I-<type>, and at least one is B-<type>."""
-    return all(name == "O" or name.startswith(("B-", "I-")) for name in class_names) and any(
-        name.startswith("B-") for name in class_names
-    )
-
-
-def entity_metrics(predicted: list[list[str]], true: list[list[str]]) -> dict[str, float]:
+def entity_scores(
+    tags: EntityTags, predicted: np.ndarray, true: np.ndarray, lengths: np.ndarray
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """F1, precision and recall of entities; an entity is right if its type, first step and last step are.
 
-    As in conlleval, an I- that does not continue an entity of its type begins one.
-
     Args:
-        predicted: labels of each row, in the BIO scheme.
-        true: true labels of each row, in the BIO scheme.
+        tags: what the labels mean.
+        predicted: predicted labels of all steps, one row after another.
+        true: true labels of all steps.
+        lengths: number of steps of each row.
 
     Returns:
-        ``entity_f1``, ``entity_precision``, ``entity_recall``, over the entities of all types together; 0 if there
-        are none.
+        ``entity_f1``, ``entity_precision`` and ``entity_recall`` over the entities of all types together; and, if
+        labels have types, ``f1``, ``precision``, ``recall`` and ``support`` (number of true entities) of each type.
+        Scores are 0 if there are no entities.
 
-    Source: Tjong Kim Sang and De Meulder 2003, section 2.3; the script conlleval.
+    Source: Tjong Kim Sang and De Meulder 2003, section 2.3.
     """
-    from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
+    guesses, truth = tags.find(predicted, lengths), tags.find(true, lengths)
+    chosen = (guesses.types[guesses.shared(truth)], guesses.types[guesses.starts], truth.types[truth.starts])
+    hits, guessed, support = (np.bincount(types, minlength=len(tags.type_names)).tolist() for types in chosen)
+    overall = {f"entity_{name}": value for name, value in f_score(sum(hits), sum(guessed), sum(support)).items()}
+    if tags.type_names == [""]:
+        return overall, {}
+    counts = zip(tags.type_names, hits, guessed, support, strict=True)
+    return overall, {name: f_score(*part) | {"support": part[-1]} for name, *part in counts}
 
-    precision, recall, f1, _ = precision_recall_fscore_support(true, predicted, average="micro", zero_division=0)
-    return {"entity_f1": float(f1), "entity_precision": float(precision), "entity_recall": float(recall)}
+
+def f_score(hits: int, guessed: int, support: int) -> dict[str, float]:
+    """F1, precision and recall from numbers of correct, predicted and true entities; 0 where there are none."""
+    precision, recall = (hits / count if count else 0.0 for count in (guessed, support))
+    return {
+        "f1": 2 * precision * recall / (precision + recall) if hits else 0.0,
+        "precision": precision,
+        "recall": recall,
+    }
 
 
 class SequenceLabelling(Task):
     """Labelling of each step with one of C labels, by a linear layer and softmax cross-entropy over the real steps.
 
     Scores: ``loss`` (nats per step), ``accuracy`` (of steps), ``sequence_accuracy`` (sequences without a wrong step);
-    if labels follow the BIO scheme, also ``entity_f1``, ``entity_precision`` and ``entity_recall``.
+    if labels mark entities, in any scheme that ``EntityTags`` knows, also ``entity_f1``, ``entity_precision`` and
+    ``entity_recall``.
 
     Args:
         config: label smoothing of the training loss; scores do not use it.

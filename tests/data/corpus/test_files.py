@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from seqtrain.config.corpus import PublicCorpusConfig, TextCorpusConfig
-from seqtrain.data.corpus.files import corpus_files
+from seqtrain.data.corpus.files import corpus_files, file_notes
 from seqtrain.errors import DataError
 
 
@@ -37,6 +37,11 @@ def test_splits_are_found_by_name(tmp_path: Path, layout: dict[str, list[str]]) 
         (tmp_path / "README.md").write_text("x")
     found = corpus_files(text_config(tmp_path))
     assert {split: [p.relative_to(tmp_path).as_posix() for p in paths] for split, paths in found.items()} == layout
+    (note,) = file_notes(text_config(tmp_path))
+    assert note.startswith(
+        "files of the text: " if "all" in layout else f"files of train: {Path(layout['train'][0]).name}"
+    )
+    assert "all" in layout or "files of no split, not read: README.md" in note
 
 
 def test_a_split_in_two_formats_is_refused(tmp_path: Path) -> None:

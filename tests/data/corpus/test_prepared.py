@@ -90,6 +90,20 @@ def test_notes_and_unknown(tmp_path: Path) -> None:
     ]
 
 
+def test_words_spelt_like_special_tokens_are_counted(tmp_path: Path) -> None:
+    (tmp_path / "train.txt").write_text("a <unk> a<unk> b <eos>\n<eos>\n<pad> a\n")
+    (tmp_path / "valid.txt").write_text("a b <unk>\n")
+    corpus = prepared(text_config(tmp_path))
+    assert corpus.meta["notes"][2:] == [
+        "words <eos> of the text, taken as line ends: 2 in train, 0 in validation",
+        "words <unk> of the text, taken as unknown words: 1 in train, 1 in validation",
+    ]
+    assert corpus.tokenizer.decode(corpus.tokens("train")) == "a <unk> a<unk> b\n\n\n\n<pad> a\n"
+    chars = prepared(text_config(tmp_path, "char"))
+    assert not any("words" in note for note in chars.meta["notes"])
+    assert chars.tokenizer.decode(chars.tokens("train")) == (tmp_path / "train.txt").read_text()
+
+
 def test_cache_is_keyed_by_what_shapes_it(lines: Path, tmp_path: Path) -> None:
     first = prepare(text_config(lines))
     same = text_config(lines, batch_size=3, bptt_len=7, bptt_jitter=True, eval_batch_size=2, eval_warmup=0)

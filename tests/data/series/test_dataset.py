@@ -20,7 +20,8 @@ from seqtrain.config.series import (
 )
 from seqtrain.data.base import Batch
 from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
-from seqtrain.data.series.windows import FilledRows, split_rows
+from seqtrain.data.series.splits import split_rows
+from seqtrain.data.series.windows import FilledRows
 from seqtrain.errors import ConfigError, DataError, RunError
 
 DATA = Path(os.environ.get("SEQTRAIN_DATA_DIR") or Path(__file__).parents[4] / "shared" / "data")
@@ -65,7 +66,7 @@ def together(batches: Iterable[Batch]) -> dict[str, np.ndarray]:
     found = {}
     for name in TENSORS:
         if getattr(parts[0], name) is not None:
-            found[name] = torch.cat([getattr(part, name) for part in parts]).numpy()[order]
+            found[name] = np.concatenate([np.asarray(getattr(part, name)) for part in parts])[order]
     return found
 
 

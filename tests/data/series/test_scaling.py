@@ -19,8 +19,10 @@ def values() -> np.ndarray:
     return values
 
 
-def fit(values: np.ndarray, scaler: Scaler = Scaler.standard, by: ScaleBy = ScaleBy.series) -> Scaling:
-    return Scaling.fit(values, OFFSETS, TRAIN, scaler, by, NAMES, IDS)
+def fit(
+    values: np.ndarray, scaler: Scaler = Scaler.standard, by: ScaleBy = ScaleBy.series, notes: list[str] | None = None
+) -> Scaling:
+    return Scaling.fit(values, OFFSETS, TRAIN, scaler, by, NAMES, IDS, [] if notes is None else notes)
 
 
 def test_standard_is_scikit_learns(values: np.ndarray) -> None:
@@ -83,17 +85,53 @@ def test_constants_of_chosen_series(values: np.ndarray) -> None:
     assert fit(values, by=ScaleBy.all).select(["three"]).scale.shape == (1, 2)
 
 
-def test_variables_that_cannot_be_scaled(values: np.ndarray) -> None:
+CONSTANT = "1 of 4 variables of all series are constant or unknown in train, and are scaled by 1: 'b' of series 'two'"
+
+
+@pytest.mark.parametrize("scaler", [Scaler.standard, Scaler.robust, Scaler.minmax])
+def test_a_constant_is_scaled_by_1_around_its_value(values: np.ndarray, scaler: Scaler) -> None:
+    """And what is unknown around 0; the other variables keep their constants."""
+    usual, notes = fit(values, scaler), list[str]()
     values[60:85, 1] = 0.1  # whose deviation is not exactly 0
-    with pytest.raises(DataError, match=r"variable 'b' of series 'two': is 0\.1 in every row .*data\.scaler=none, or"):
-        fit(values)
-    assert fit(values, by=ScaleBy.all).scale.min() > 0
-    values[60:85, 1] = np.nan
-    with pytest.raises(DataError, match=r"variable 'b' of series 'two': has no known value"):
-        fit(values)
+    for value, centre in ((0.1, 0.1), (np.nan, 0)):
+        values[60:85, 1] = value
+        scaling = fit(values, scaler, notes=notes)
+        assert (scaling.centre[1, 1], scaling.scale[1, 1], scaling.mean[1, 1]) == pytest.approx((centre, 1, centre))
+        assert scaling.apply(values, OFFSETS)[60, 1] == 0 or np.isnan(value)
+        for name in ("centre", "scale", "mean"):
+            kept = [getattr(each, name).ravel()[:3] for each in (scaling, usual)]
+            np.testing.assert_array_equal(*kept)
+    assert notes == [CONSTANT] * 2
+    assert fit(values, scaler, ScaleBy.all, notes).scale.min() > 0 and len(notes) == 2
+    values[:40, 1] = np.nan
+    for by in ScaleBy:
+        with pytest.raises(DataError, match="variable 'b': has no known value in any row of train"):
+            fit(values, scaler, by)
     np.testing.assert_array_equal(fit(values, Scaler.none).mean[1, 1], 0)
-    values[60:85, 1] = [0] * 24 + [1]
-    with pytest.raises(
-        DataError, match=r"variable 'b' of series 'two': its interquartile range.*data\.scaler=standard"
-    ):
-        fit(values, Scaler.robust)
+
+
+def test_an_interquartile_range_of_0_is_replaced(values: np.ndarray) -> None:
+    values[60:85, 1], notes = [0] * 24 + [1], list[str]()
+    scaling = fit(values, Scaler.robust, notes=notes)
+    assert scaling.centre[1, 1] == 0 and scaling.scale[1, 1] == pytest.approx(np.std([0] * 24 + [1]))
+    what = "have an interquartile range of 0 in train, and are scaled by their standard deviation"
+    assert notes == [f"1 of 4 variables of all series {what}: 'b' of series 'two'"]
+
+
+def test_the_mean_of_absolute_values(values: np.ndarray) -> None:
+    values[:, 0] -= 5
+    values[60:85, 1], notes = 0, list[str]()
+    scaling = fit(values, Scaler.mean, notes=notes)
+    np.testing.assert_array_equal(scaling.centre, 0)
+    np.testing.assert_array_equal(scaling.scale[0], np.nanmean(np.abs(values[:40]), axis=0).astype(np.float32))
+    assert scaling.scale[1, 1] == 1 and notes == [CONSTANT]
+
+
+def test_constants_of_different_kinds_stand_beside_each_other(values: np.ndarray) -> None:
+    own, shared = fit(values), fit(values, Scaler.minmax, ScaleBy.all)
+    for joined, order in ((own.beside(shared), (own, shared)), (shared.beside(own), (shared, own))):
+        assert joined.names == NAMES * 2 and joined.ids == IDS
+        for name in ("centre", "scale", "mean"):
+            rows = [np.concatenate([getattr(each.select(IDS), name)[k] for each in order]) for k in range(2)]
+            np.testing.assert_array_equal(getattr(joined, name), rows)
+    assert shared.beside(shared).ids is None and shared.beside(shared).scale.shape == (1, 4)

@@ -11,6 +11,7 @@ import random
 from collections.abc import Callable, Iterator
 from itertools import product
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pytest
@@ -41,6 +42,7 @@ PIECES = [
     "\u2028",
     "\x0b",
 ]
+QUOTING: tuple[Literal[0], Literal[1]] = (csv.QUOTE_MINIMAL, csv.QUOTE_ALL)
 BREAKS = ["\n", "\r\n", "\r", "\t", "\n\n"]
 
 
@@ -54,7 +56,7 @@ def random_rows(rng: random.Random, breaks: bool) -> list[Row]:
     return [(text(), rng.choice(["pos", "neg", "0", "x y"])) for _ in range(rng.randint(1, 20))]
 
 
-def write_separated(path: Path, rows: list[Row], separator: str, quoting: int, end: str) -> None:
+def write_separated(path: Path, rows: list[Row], separator: str, quoting: Literal[0, 1], end: str) -> None:
     with path.open("w", newline="") as file:
         writer = csv.writer(file, delimiter=separator, quoting=quoting, lineterminator=end)
         writer.writerows([("text", "label"), *rows])
@@ -64,7 +66,7 @@ def written(folder: Path, rows: list[Row], rng: random.Random) -> Iterator[Path]
     """The rows in every format that can hold them."""
     end, objects = rng.choice(["\n", "\r\n"]), [{"text": text, "label": label} for text, label in rows]
     breaks = any(mark in (text or "") for (text, _), mark in product(rows, BREAKS))
-    for quoting in (csv.QUOTE_MINIMAL, csv.QUOTE_ALL):
+    for quoting in QUOTING:
         write_separated(folder / f"{quoting}.csv", rows, ",", quoting, end)
         yield folder / f"{quoting}.csv"
         if not breaks:
@@ -114,7 +116,7 @@ def test_one_quote_more_or_less_changes_no_other_row(tmp_path: Path, name: str) 
         rows = random_rows(rng, breaks=False)
         path = tmp_path / name
         separator = "," if name == "a.csv" else "\t"
-        write_separated(path, rows, separator, rng.choice([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]), "\n")
+        write_separated(path, rows, separator, rng.choice(QUOTING), "\n")
         content, at = damaged_quotes(path.read_bytes().decode(), rng)
         path.write_bytes(content.encode())
         changed = content.count("\n", 0, at) - 1
@@ -154,7 +156,7 @@ def mutated(content: bytes, rng: random.Random) -> bytes:
     return bytes(data)
 
 
-FORMATS: dict[str, Callable[[Path, list[Row]], None]] = {
+FORMATS: dict[str, Callable[[Path, list[Row]], object]] = {
     "a.csv": lambda path, rows: write_separated(path, rows, ",", csv.QUOTE_MINIMAL, "\n"),
     "a.tsv": lambda path, rows: write_separated(path, rows, "\t", csv.QUOTE_MINIMAL, "\r\n"),
     "a.jsonl": lambda path, rows: path.write_text(

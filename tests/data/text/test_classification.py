@@ -134,7 +134,7 @@ def test_a_single_file_gets_a_test_split(small: Compose, tmp_path: Path) -> None
     ("train", "test", "message"),
     [
         ([("a text", "pos")] * 20, None, "one label 'pos'"),
-        (GOOD, [("what", "maybe")], "test.csv: label 'maybe'"),
+        (GOOD, [("what", "maybe")], "test.csv: line 2: label 'maybe'"),
         ([("", "pos")], None, "none of its 1 rows can be used"),
         ([], None, "has no rows"),
     ],

@@ -1,64 +1,70 @@
+from decimal import Decimal
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
 
-from seqtrain.data.text.labels import (
-    RawSplit,
-    find_class_names,
-    keep_rows,
-    number_labels,
-    shares,
-    stratified_split,
-    usable_rows,
-)
+from seqtrain.data.text.labels import RawTexts, label_text, one_label, shares, stratified_split
 from seqtrain.errors import DataError
 
 
-def raw(labels: list[str | int | None], names: list[str] | None = None) -> RawSplit:
-    return RawSplit([f"text {i}" for i in range(len(labels))], labels, "some.csv", names)
+def raw(labels: list[Any], names: list[str] | None = None) -> RawTexts:
+    return RawTexts(["a text"] * len(labels), labels, "a.jsonl", names, lambda row: f"a.jsonl: line {row + 1}")
 
 
-def test_rows_without_text_or_label_are_counted() -> None:
-    notes: list[str] = []
-    split = RawSplit(["a", "", None, " \n", "b", "c", "d"], ["x", "x", "x", "x", None, -1, " "], "some.csv", ["x", "y"])
-    rows = usable_rows(split, notes)
-    assert rows.tolist() == [0]
-    assert notes == ["some.csv: 6 rows dropped (3 with empty text, 3 without label)"]
-    assert keep_rows(split, rows).texts == ["a"]
-    with pytest.raises(DataError, match="none of its 1 rows can be used"):
-        usable_rows(RawSplit([""], ["x"], "some.csv"), notes)
-    with pytest.raises(DataError, match="some.csv: has no rows"):
-        usable_rows(RawSplit([], [], "some.csv"), notes)
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([1, 1.0, "1", "1.0", " 1 ", "1.00", Decimal("1.0"), Decimal(1)], "1"),
+        ([-3, -3.0, "-3", "-3.0"], "-3"),
+        ([0, 0.0, -0.0, "0", "-0.0", "0.0"], "0"),
+        ([True, "True", "TRUE", "true"], "true"),
+        ([False, "False", "FALSE", " false "], "false"),
+        ([1.5, "1.5", Decimal("1.5")], "1.5"),
+        ([None, float("nan"), "", " \n"], None),
+        (["01"], "01"),  # a postal code, say
+        (["01.0"], "01.0"),
+        (["1."], "1."),
+        (["nan"], "nan"),
+        ([float("inf")], "inf"),
+        ([10**20, 1e20, "1" + "0" * 20], "1" + "0" * 20),
+        (["9" * 5000], "9" * 5000),
+    ],
+)
+def test_the_text_of_a_label_is_the_same_in_every_format(values: list[Any], text: str | None) -> None:
+    assert [label_text(value) for value in values] == [text] * len(values)
 
 
-def test_class_names() -> None:
-    assert find_class_names(raw(["b", "a", "b"])) == ["a", "b"]
-    assert find_class_names(raw(["10", "9", "-3"])) == ["-3", "9", "10"]
-    assert find_class_names(raw([0, 1], ["neg", "pos"])) == ["neg", "pos"]
-    with pytest.raises(DataError, match="one label 'a'"):
-        find_class_names(raw(["a", "a"]))
+def test_labels_of_mixed_types_keep_their_own_text() -> None:
+    labels = one_label(raw([1, True, "1", 1.0, None, "true", 0, False, float("nan"), "b"]))
+    assert labels.names == ["1", "true", "0", "false", "b"]
+    assert labels.codes.tolist() == [0, 1, 0, 0, 1, 2, 3, 4]
+    assert labels.rows.tolist() == [0, 1, 2, 3, 5, 6, 7, 9]
+    assert np.flatnonzero(~labels.known).tolist() == [4, 8]
 
 
-def test_labels_are_names_or_numbers_of_named_classes() -> None:
-    assert number_labels(raw(["pos", "neg"]), ["neg", "pos"]).tolist() == [1, 0]
-    named = ["neg", "pos"]
-    assert number_labels(raw([1, 0], named), named).tolist() == [1, 0]
-    assert number_labels(raw(["1", "pos"], named), named).tolist() == [1, 1]  # csv has strings only
-    assert number_labels(raw([1, 0], ["pos", "neg"]), named).tolist() == [0, 1]  # each source has its own order
-    assert number_labels(raw(["2", "1"]), ["1", "2"]).tolist() == [1, 0]
-    assert number_labels(raw([0, 2], ["1", "2", "3"]), ["1", "2", "3"]).tolist() == [0, 2]  # stars, say
-    assert number_labels(raw(["1", "3"], ["1", "2", "3"]), ["1", "2", "3"]).tolist() == [0, 2]
-    for labels, names in ((["0", "1"], None), ([2], named), (["maybe"], named)):
-        with pytest.raises(DataError, match=r"is not one of the classes of train \(neg, pos\)"):
-            number_labels(raw(list(labels), names), ["neg", "pos"])
+def test_what_means_no_label() -> None:
+    values = [-9999, "-9999", "NA", "n/a", -1, "-1", "x"]
+    assert one_label(raw(values)).known.all()
+    assert one_label(raw(values), missing=["NA", "-9999.0"]).known.tolist() == [False] * 3 + [True] * 4
+    # Only a file that names its classes itself, as the hub has it, writes -1 for no label.
+    assert one_label(raw([0, -1, 1], names=["a", "b"])).known.tolist() == [True, False, True]
 
 
-def test_minus_one_is_a_label_unless_classes_are_named() -> None:
-    assert usable_rows(raw([-1, 1]), []).tolist() == [0, 1]
-    assert find_class_names(raw([-1, 1])) == ["-1", "1"]
-    assert usable_rows(raw([-1, 1], ["neg", "pos"]), []).tolist() == [1]
-    assert find_class_names(raw(["--3", "1"])) == ["--3", "1"]
+def test_selected_rows_are_numbered_again() -> None:
+    labels = one_label(raw(["a", "b", None, "c", "b"]))
+    chosen = labels.select(np.array([False, True, False, True, True]))
+    assert chosen.names == ["b", "c"] and chosen.codes.tolist() == [0, 1, 0] and chosen.rows.tolist() == [0, 1, 2]
+    assert chosen.first(np.array([False, True])) == (1, "c") and chosen.count(np.array([True, False])) == 2
+
+
+@pytest.mark.parametrize(("value", "what"), [(["x"], "a list"), ({"x": 1}, "an object"), (b"x", "bytes")])
+def test_a_label_that_is_none_is_named_with_its_line(value: Any, what: str) -> None:
+    with pytest.raises(DataError, match=f"a.jsonl: line 3: label .* is {what}, not one label; task=multilabel"):
+        one_label(raw(["a", "b", value, "c"]))
+    with pytest.raises(DataError, match=r"line 1: label \['xxxx.*\.\.\. is a list"):
+        one_label(raw([["x" * 1000]]))
 
 
 def test_stratified_split() -> None:

@@ -30,7 +30,9 @@ def test_a_number_among_texts_changes_no_other_text(small: Compose, tmp_path: Pa
     texts: list[object] = [404, *TEXTS[1:-2], True, None]
     table = read_table(json_lines(tmp_path / "a.jsonl", texts))
     assert texts_of(table, "text", TextFilesConfig()) == ["404", *TEXTS[1:-2], "true", None]
-    assert "2 texts are numbers or truth values" in table.notes[0] and table.notes[0].endswith("(first: line 1)")
+    assert table.notes[0].endswith(
+        "texts that are numbers or truth values, read as JSON writes them: 2 (first: line 1)"
+    )
     data = build_data(small(f"data.path={tmp_path / 'a.jsonl'}"))
     assert isinstance(data, TextClassification) and "\\" not in data.token_names() and "u00e9" not in data.token_names()
     assert table.notes[0] in data.notes

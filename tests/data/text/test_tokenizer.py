@@ -46,6 +46,16 @@ def test_bpe_has_no_unknown_and_can_be_undone() -> None:
 
 
 @pytest.mark.parametrize("kind", list(Kind))
+def test_text_that_looks_like_special_tokens_is_text(kind: Kind) -> None:
+    learned = train_tokenizer(TextClassificationConfig(tokenizer=kind, min_count=1), ["a <pad> b <unk>c", "<eos>"])
+    for found in (learned, Tokenizer.from_str(learned.to_str())):
+        ((row, other),) = encode(found, ["a <pad><unk> b", "<pad>"])
+        names = [found.id_to_token(token) or "" for token in row]
+        assert 0 not in row + other and 1 not in row + other
+        assert "".join(names).replace("\u0120", " ").replace(" ", "") == "a<pad><unk>b"
+
+
+@pytest.mark.parametrize("kind", list(Kind))
 def test_no_row_is_empty_and_chunks_keep_the_order(kind: Kind) -> None:
     found = tokenizer(kind)
     texts = ["cat"] * 2500 + [" \x00"] * 3 + ["", "dog"]

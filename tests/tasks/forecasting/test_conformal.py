@@ -135,11 +135,12 @@ def test_central_intervals() -> None:
 
 def batch(targets: torch.Tensor, observed: torch.Tensor | None) -> ForecastBatch:
     count = len(targets)
+    scale = 2.0 ** (np.arange(count * C).reshape(count, C) % 9)
     return ForecastBatch(
-        inputs=torch.zeros(count, 1, C), targets=targets, lengths=torch.ones(count, dtype=torch.long),
-        rows=np.arange(count), num_tokens=count, future=torch.zeros(count, S, 0), observed=observed,
-        series=torch.zeros(count, dtype=torch.long), centre=torch.zeros(count, C),
-        scale=torch.arange(1.0, count * C + 1).view(count, C),
+        inputs=torch.zeros(count, 1, C), targets=targets, truth=targets.numpy() * scale[:, None],
+        lengths=torch.ones(count, dtype=torch.long), rows=np.arange(count), num_tokens=count,
+        future=torch.zeros(count, S, 0), observed=observed, series=torch.zeros(count, dtype=torch.long),
+        centre=np.zeros((count, C)), scale=scale,
     )  # fmt: skip
 
 
@@ -156,12 +157,13 @@ def test_sums_of_intervals_equal_plain_ones(missing: bool) -> None:
     sums.update((lower, upper), whole)
     for part, rows in zip(parts, (slice(0, 11), slice(11, B)), strict=True):
         piece = batch(targets[rows], None if observed is None else observed[rows])
-        piece.scale = whole.scale[rows]
+        assert whole.truth is not None
+        piece.scale, piece.truth = whole.scale[rows], whole.truth[rows]
         part.update((lower[rows], upper[rows]), piece)
     known = np.ones((B, S, C), dtype=bool) if observed is None else observed.numpy()
     inside = ((lower <= targets) & (targets <= upper)).numpy()
     width = (upper - lower).numpy()
-    original = width * whole.scale.numpy()[:, None]
+    original = width * whole.scale[:, None]
     for axes, axis in (((0, 1, 2), None), ((0, 1), 0), ((0, 2), 1)):
         expected = {
             name: np.where(known, values, 0).sum(axes) / known.sum(axes)

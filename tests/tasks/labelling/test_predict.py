@@ -91,7 +91,7 @@ def test_json_in_and_out(finished: Finished, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ('{"words": ["a"]}\n', "has no key 'tokens' .data.tokens_key.; its keys: words"),
+        ('{"words": ["a"]}\n', "has no column 'tokens' .data.tokens_key.; its columns: words"),
         ('{"tokens": ["a"]}\n{"tokens": "a b"}\n', "'tokens' .data.tokens_key. is not a list of strings"),
         ('{"tokens": ["a"], "prediction": 1}\n', "already has a column 'prediction'; rename it"),
         ("", "the file is empty"),

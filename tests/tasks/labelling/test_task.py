@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from seqeval.metrics.sequence_labeling import precision_recall_fscore_support
 from torch import Tensor, nn
 
 from seqtrain.commands.build import build_data
@@ -13,9 +14,11 @@ from seqtrain.commands.train import resume, train
 from seqtrain.config.root import Config
 from seqtrain.config.task import SequenceLabellingConfig
 from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.tags.entities import EntityTags
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.run_directory import RunDirectory, read_json
-from seqtrain.tasks.labelling.task import LabelFrequencies, SequenceLabelling, entity_metrics, marks_entities
+from seqtrain.tasks.labelling.statistics import entity_f1
+from seqtrain.tasks.labelling.task import LabelFrequencies, SequenceLabelling, entity_scores
 
 Compose = Callable[..., Config]
 
@@ -74,47 +77,62 @@ def test_loss_and_scores_leave_padding_out(padding: int, label_smoothing: float)
     assert 0 < hits < 8
 
 
-def test_entity_metrics_against_a_hand_worked_example() -> None:
+def scores_of(names: list[str], predicted: list[list[str]], true: list[list[str]]) -> dict[str, float]:
+    tags = EntityTags.of(names)
+    assert tags is not None
+    flat = [np.array([names.index(tag) for row in side for tag in row]) for side in (predicted, true)]
+    return entity_scores(tags, flat[0], flat[1], np.array([len(row) for row in true]))[0]
+
+
+def test_entity_scores_against_a_hand_worked_example() -> None:
+    names = ["B-LOC", "B-PER", "I-LOC", "I-PER", "O"]
     true = ["B-PER I-PER O B-LOC", "B-LOC O O", "O O"]
     # Right: the first PER. Wrong: the type of the second, the end of the third, and one that is not there.
     predicted = ["B-PER I-PER O B-PER", "B-LOC I-LOC O", "I-LOC O"]
     rows = [[row.split() for row in side] for side in (predicted, true)]
-    assert entity_metrics(rows[0], rows[1]) == {
+    assert scores_of(names, rows[0], rows[1]) == {
         "entity_f1": pytest.approx(2 / 7),
         "entity_precision": 1 / 4,
         "entity_recall": pytest.approx(1 / 3),
     }
     # An entity does not go on into the next row; an I- of another type begins one; B- always does.
-    assert entity_metrics([["I-PER"], ["I-PER", "I-LOC", "B-LOC"]], [["B-PER"], ["B-PER", "B-LOC", "B-LOC"]]) == {
-        "entity_f1": 1.0, "entity_precision": 1.0, "entity_recall": 1.0,
-    }  # fmt: skip
-    assert set(entity_metrics([["O"]], [["O"]]).values()) == {0.0}
-    assert set(entity_metrics([["O"]], [["B-PER"]]).values()) == {0.0}
+    begun = [["I-PER"], ["I-PER", "I-LOC", "B-LOC"]], [["B-PER"], ["B-PER", "B-LOC", "B-LOC"]]
+    assert scores_of(names, *begun) == {"entity_f1": 1.0, "entity_precision": 1.0, "entity_recall": 1.0}
+    assert set(scores_of(names, [["O"]], [["O"]]).values()) == {0.0}
+    assert set(scores_of(names, [["O"]], [["B-PER"]]).values()) == {0.0}
 
 
-@pytest.mark.parametrize(
-    ("names", "expected"),
-    [
-        (["B-PER", "I-PER", "O"], True),
-        (["B-PER", "B-LOC"], True),
-        (["I-PER", "O"], False),
-        (["B-PER", "S-PER", "O"], False),
-        (["NOUN", "VERB"], False),
-        (["O"], False),
-        (["B", "I", "O"], False),
-        (["0", "1"], False),
-    ],
-)
-def test_which_labels_mark_entities(names: list[str], expected: bool) -> None:
-    assert marks_entities(names) is expected
+@pytest.mark.parametrize("letters", ["BI", "I", "IE", "BIES", "BILU", "BMES"])
+def test_entity_scores_are_those_of_seqeval(letters: str) -> None:
+    """Bit for bit, of any labels, also those that break their scheme; seqeval has other letters for some schemes."""
+    names = ["O", *(f"{letter}-{kind}" for letter in letters for kind in ("LOC", "a-b", "PER"))]
+    tags = EntityTags.of(names)
+    assert tags is not None
+    translated = np.array([name[0].translate(str.maketrans("LUM", "ESI")) + name[1:] for name in names])
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        lengths = rng.integers(1, 12, 15)
+        true = rng.integers(len(names), size=lengths.sum())
+        predicted = np.where(rng.random(len(true)) < 0.7, true, rng.integers(len(names), size=len(true)))
+        sides = [
+            [part.tolist() for part in np.split(translated[side], np.cumsum(lengths)[:-1])]
+            for side in (true, predicted)
+        ]
+        scores, of_types = entity_scores(tags, predicted, true, lengths)
+        precision, recall, f1, _ = precision_recall_fscore_support(*sides, average="micro", zero_division=0)
+        assert scores == {"entity_f1": f1, "entity_precision": precision, "entity_recall": recall}
+        every = precision_recall_fscore_support(*sides, average=None, zero_division=0)
+        assert {name: tuple(part.values()) for name, part in of_types.items()} == {
+            name: (f, p, r, n) for name, p, r, f, n in zip(["LOC", "PER", "a-b"], *every, strict=True)
+        }
+        outputs = {"predictions": predicted, "targets": true, "lengths": lengths}
+        assert entity_f1(outputs, {"class_names": names}).value() == pytest.approx(f1, rel=1e-12)
 
 
 def test_the_meter_scores_entities_of_real_steps_in_any_order_of_rows() -> None:
     truth = [[0, 1, 2, 2], [0], [2, 0, 1]]
     guess = [[0, 1, 2, 0], [0], [2, 0, 2]]
-    expected = entity_metrics(
-        [[NAMES[label] for label in row] for row in guess], [[NAMES[label] for label in row] for row in truth]
-    )
+    expected = scores_of(NAMES, *([[NAMES[label] for label in row] for row in side] for side in (guess, truth)))
     assert expected["entity_precision"] == 2 / 4 and expected["entity_recall"] == 2 / 3
     labelling = task()
     for order in ([[0, 1, 2]], [[2], [0, 1]], [[1, 0], [2]]):
@@ -128,8 +146,10 @@ def test_the_meter_scores_entities_of_real_steps_in_any_order_of_rows() -> None:
                 targets[i, : lengths[i]] = torch.tensor(truth[row])
                 features[i, : lengths[i]] = 9 * torch.eye(3)[guess[row]]
             meter.update(Batch(targets, targets, lengths, np.array(rows), int(lengths.sum())), features)
-        metrics = meter.result().metrics
-        assert {name: metrics[name] for name in expected} == expected
+        result = meter.result()
+        assert {name: result.metrics[name] for name in expected} == expected
+        of_type = {name.removeprefix("entity_"): value for name, value in expected.items()} | {"support": 3}
+        assert result.details == {"entities": {"PER": of_type}}
     plain = task(["a", "b", "c"]).meter(nn.Identity())
     logits, batch = example_logits()
     plain.update(batch, logits)
