@@ -45,13 +45,13 @@ def choose_variables(table: Table, config: SeriesConfig, notes: list[str]) -> tu
         "static_covariates": config.static_covariates,
         "categorical_covariates": config.categorical_covariates,
     }
+    future = config.future_covariates + config.static_covariates
     for key, names in keys.items():
         for name in names:
             if name not in table.names:
                 raise DataError(
                     f"{table.origin}: has no column {name!r} (data.{key}); {suggest(name, table.names)}{table.hint}"
                 )
-    future = config.future_covariates + config.static_covariates
     if config.targets is not None:
         return config.targets, config.past_covariates, future
     named = {name for names in keys.values() for name in names}

@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from seqtrain.config.base import Targets
-from seqtrain.config.series import Missing, ScaleBy, Scaler, SeriesConfig
+from seqtrain.config.series import Missing, SeriesConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import digest
 from seqtrain.data.series.calendar import calendar_features, default_season
 from seqtrain.data.series.covariates import one_hot, train_categories
+from seqtrain.data.series.fitting import fit_scaling
 from seqtrain.data.series.reading import read_series
 from seqtrain.data.series.resolution import check_finite, resolution_notes
 from seqtrain.data.series.scaling import Scaling
@@ -113,7 +114,8 @@ class ForecastingData(Dataset):
         season = (saved or {}).get("season")
         self.season = config.season or season or default_season(table.frequency)
         if trained is None or saved is None:
-            self.scaling, self.static = self.fit_scaling(), table.static
+            self.scaling = fit_scaling(table, self.ranges, config, self.notes)
+            self.static = table.static
             self.categories = train_categories(table, self.ranges["train"][1])
         else:
             self.scaling, self.static = Scaling.load(trained / "scaler.json"), saved.get("static", [])
@@ -157,30 +159,6 @@ class ForecastingData(Dataset):
                     f"season is {season}"
                 )
 
-    def fit_scaling(self) -> Scaling:
-        """The scaling constants, from the rows of train."""
-        table = self.table
-        begins, train_ends = self.ranges["train"]
-        assert (begins == table.offsets[:-1]).all()
-        assert all((train_ends <= self.ranges[split][0]).all() for split in ("validation", "test"))
-        scaler, by = self.config.scaler, self.config.scale_by
-        of_covariates = self.config.covariate_scaler or scaler
-
-        def fitted(start: int, stop: int, scaler: Scaler) -> Scaling:
-            values, names = table.values[:, start:stop], table.names[start:stop]
-            return Scaling.fit(values, table.offsets, train_ends, scaler, by, names, table.ids, self.notes)
-
-        C, changing = table.num_targets, table.num_numeric - len(self.config.static_covariates)
-        scaling = fitted(0, C, scaler)
-        if changing > C:
-            scaling = scaling.beside(fitted(C, changing, of_covariates))
-        if table.num_numeric > changing:  # one row for each series, so that all count alike
-            values = np.fmax.reduceat(table.values[:, changing : table.num_numeric], table.offsets[:-1])
-            ends, names = np.arange(len(values) + 1), table.names[changing : table.num_numeric]
-            static = Scaling.fit(values, ends, ends[1:], of_covariates, ScaleBy.all, names, table.ids, self.notes)
-            scaling = scaling.beside(static)
-        return scaling
-
     def fill_arrays(self) -> None:
         """Scale all rows and fill their gaps; windows are cut from the resulting arrays."""
         table, constants = self.table, self.constants
@@ -209,14 +187,19 @@ class ForecastingData(Dataset):
         mean = self.constants.mean[:, : self.table.num_targets]
         return FilledRows.of(self.truth, self.table.offsets, mean, self.config.missing is Missing.interpolate)
 
-    def past(self, split: str, numbers: np.ndarray, steps: int) -> np.ndarray:
-        """Targets of the steps before those that windows predict, in original units, (B, steps, C), float64."""
-        return self.past_rows.cut(self.windows[split].locate(numbers)[1] - steps, steps)
+    def past(self, split: str, numbers: np.ndarray, steps: int | None = None) -> np.ndarray:
+        """Targets of the steps before those that windows predict, in original units, float64.
 
-    def has_past(self, split: str, steps: int) -> bool:
-        """Whether the series have so many steps before those that any window of a split predicts."""
-        windows = self.windows[split]
-        return bool((windows.first - steps >= self.table.offsets[:-1])[windows.counts > 0].all())
+        Args:
+            split: the split.
+            numbers: numbers of the windows, (B,).
+            steps: number T of steps; None: the lookback.
+
+        Returns:
+            The targets, gaps filled, (B, T, C).
+        """
+        count = steps or self.config.lookback
+        return self.past_rows.cut(self.windows[split].locate(numbers)[1] - count, count)
 
     def batch(self, split: str, numbers: np.ndarray, scored: bool = True) -> ForecastBatch:
         """A batch of the windows with these numbers, with ``truth`` if it is to be scored."""
@@ -253,6 +236,11 @@ class ForecastingData(Dataset):
         size = self.config.eval_batch_size
         for first in range(0, len(numbers), size):
             yield self.batch(split, numbers[first : first + size])
+
+    def has_past(self, split: str, steps: int) -> bool:
+        """Whether the series have so many steps before those that any window of a split predicts."""
+        windows = self.windows[split]
+        return bool((windows.first - steps >= self.table.offsets[:-1])[windows.counts > 0].all())
 
     def source_rows(self, split: str) -> np.ndarray:
         """Number in the source, from 0, of the first row that each window predicts, (N,)."""
@@ -331,8 +319,10 @@ class ForecastingData(Dataset):
         return state.hexdigest()
 
     def save(self, directory: Path) -> None:
-        """Write scaler.json: the scaling, the number of targets, the frequency, the season, what the times are, the
-        names of the series that are left out, categories and static covariates.
+        """Write scaler.json: what ``read_saved`` returns, for runs that use the scaling on other rows.
+
+        Besides the scaling these are the number of targets, frequency, season, categories and static covariates, what
+        the times are, and the names of the series that were left out.
         """
         table = self.table
         more = {"num_targets": table.num_targets, "frequency": table.frequency, "season": self.season}

@@ -19,9 +19,10 @@ MOST = 10
 
 
 def fill_gaps(table: SeriesTable, place: Callable[[int], str]) -> SeriesTable:
-    """The table with a row, without values, for each step between two rows of a series that has none.
+    """The table with a row for each step between two rows of a series that the file has no row for.
 
-    Inserted rows are numbered from the number of rows of the source on.
+    Inserted rows have no values, except for static covariates. They are numbered from the number of rows of the source
+    on.
 
     Args:
         table: the rows of a file.
@@ -58,6 +59,9 @@ def fill_gaps(table: SeriesTable, place: Callable[[int], str]) -> SeriesTable:
     values[places], added[places] = table.values, False
     rows = np.empty(offsets[-1], dtype=table.rows.dtype)
     rows[places], rows[added] = table.rows, len(table.rows) + np.arange(inserted)
+    static = np.array([table.names.index(name) for name in table.static], dtype=np.int64)
+    earlier = np.searchsorted(places, np.flatnonzero(added)) - 1
+    values[np.ix_(added, static)] = table.values[np.ix_(earlier, static)]
     before = int(np.argmax(np.diff(places) * (np.diff(series) == 0)))
     note = (
         f"{inserted:,} rows that the file lacks are inserted without values (data.fill_gaps), most of them after "
@@ -69,7 +73,7 @@ def fill_gaps(table: SeriesTable, place: Callable[[int], str]) -> SeriesTable:
         values=values,
         offsets=offsets,
         rows=rows,
-        missing=table.missing + inserted * len(table.names),
+        missing=int(np.isnan(values).sum()),
         notes=[*table.notes, note],
     )
 

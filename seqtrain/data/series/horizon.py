@@ -38,8 +38,8 @@ def with_horizon(table: SeriesTable, config: SeriesConfig) -> SeriesTable:
     """The known rows of each series, followed by S rows whose targets and past covariates are missing.
 
     If there are future covariates that are not static, the rows up to the last known target are known, and the rows
-    after it give the covariates of the horizon. Otherwise, rows without any value at the end of a series are its
-    horizon.
+    after it give the covariates of the horizon. Otherwise, rows without targets and past covariates at the end of a
+    series are its horizon.
 
     With ``data.frequency=step``, the times of the horizon are those of the rows that the file has for it. If it has
     fewer than S, times are step numbers; that of the last known row is 0.
@@ -56,16 +56,17 @@ def with_horizon(table: SeriesTable, config: SeriesConfig) -> SeriesTable:
     used = np.flatnonzero(known - starts >= L)
     for k in used if used.size else [0]:
         check_history(table, config, called(table, int(k)), (starts[k], known[k], ends[k]))
+    static = [table.names.index(name) for name in table.static]
     numbered = config.frequency == STEP and (ends - known < S)[used].any()
     times, values, rows, missing, unknown = list[np.ndarray](), list[np.ndarray](), list[np.ndarray](), 0, 0
-    static = [table.names.index(name) for name in table.static]
     for start, last in zip(starts[used], known[used], strict=True):
         missing += int(np.isnan(table.values[last - L : last]).sum())
         horizon = np.full((S, len(table.names)), np.nan)
         if follow(table):
             horizon[:, -table.num_future :] = table.values[last : last + S, -table.num_future :]
         horizon[:, static] = table.values[last - 1, static]
-        unknown += int(np.isnan(horizon[:, len(table.names) - table.num_future :]).sum())
+        if table.num_future:
+            unknown += int(np.isnan(horizon[:, -table.num_future :]).sum())
         if numbered:
             times.append(np.arange(start - last + 1, S + 1))
         elif config.frequency == STEP:
@@ -99,6 +100,11 @@ def with_horizon(table: SeriesTable, config: SeriesConfig) -> SeriesTable:
     )
 
 
+def follow(table: SeriesTable) -> bool:
+    """Whether rows of future covariates, other than static ones, follow the known rows."""
+    return table.num_future > len(table.static)
+
+
 def called(table: SeriesTable, series: int) -> str:
     """The name of a series for errors."""
     name = table.ids[series]
@@ -110,14 +116,12 @@ def of_series(table: SeriesTable, series: np.ndarray) -> str:
     return "" if len(table.ids) == 1 else f" of {len(series):,} series"
 
 
-def follow(table: SeriesTable) -> bool:
-    """Whether rows of future covariates, other than static ones, follow the known rows."""
-    return table.num_future > len(table.static)
-
-
 def known_rows(values: np.ndarray, table: SeriesTable) -> int:
-    """Number of rows of a series up to its last known target; up to its last value, if no future covariates follow."""
-    deciding = values[:, : table.num_targets if follow(table) else len(table.names) - table.num_future]
+    """Number of rows of a series up to its last known target.
+
+    If no future covariates follow, a row with past covariates is known too.
+    """
+    deciding = values[:, : table.num_targets + (0 if follow(table) else table.num_past)]
     known = np.flatnonzero(~np.isnan(deciding).all(axis=1))
     return int(known[-1]) + 1 if len(known) else 0
 

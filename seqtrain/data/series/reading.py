@@ -48,8 +48,6 @@ def read_series(config: SeriesConfig, run: RunTimes | None = None) -> SeriesTabl
         DataError: if the source cannot be found or read, or its rows are not at equal distances; names the first
             place that is wrong.
     """
-    import pandas as pd
-
     generated = isinstance(config, GeneratedSeriesConfig) and config.path is None
     file = generated_table(config) if isinstance(config, GeneratedSeriesConfig) and generated else read_file(config)
     notes = list(file.notes)
@@ -57,7 +55,7 @@ def read_series(config: SeriesConfig, run: RunTimes | None = None) -> SeriesTabl
     columns = {name: numbers(file, name, config) for part in sorts for name in part}
     categories = dict[str, list[str]]()
     for name in config.categorical_covariates:
-        columns[name], categories[name] = category_codes(pd.Series(file.values(name)))
+        columns[name], categories[name] = category_codes(one_array(file, name).to_pandas(), config.missing_values)
     names, values = list(columns), np.stack(list(columns.values()), axis=1)
     codes, ids = series_of_rows(file, config)
     times, clock = times_of_rows(file, codes, config, run, notes)
@@ -73,7 +71,7 @@ def read_series(config: SeriesConfig, run: RunTimes | None = None) -> SeriesTabl
 
     constant = constant_columns(values, offsets)
     for name in config.static_covariates:
-        called = [f"{file.origin}, series {series!r}" if id_columns(config) else file.origin for series in ids]
+        called = [f"{file.origin}, series {each!r}" if id_columns(config) else file.origin for each in ids]
         check_static(name, ~constant[:, names.index(name)], called)
     static = [name for name in [*config.static_covariates, *categories] if constant[:, names.index(name)].all()]
     absent = np.isnan(values)

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 
 from seqtrain.config.series import Missing, ScaleBy, Scaler, SeriesConfig
+from seqtrain.data.series.scaling import listed
 from seqtrain.data.series.times import STEP, Clock, time_text
 from seqtrain.data.series.windows import Ranges, Windows, split_windows
-
-SHOWN = 10  # names of series in a note
 
 
 @dataclass
@@ -67,12 +66,19 @@ def without_short(table: SeriesTable, config: SeriesConfig, single_split: bool) 
     """The table without the series that are too short for any window, or have no row of train to be scaled by."""
     ranges, windows = split_windows(table.times, table.offsets, config, single_split, table.origin)
     used = np.any([part.counts > 0 for part in windows.values()], axis=0)
-    kept = selected(table, np.flatnonzero(used), "being too short for any window")
-    if config.scale_by is ScaleBy.all or config.scaler is Scaler.none or "train" not in ranges:
-        return kept
-    begins, ends = ranges["train"]
-    scaled = np.flatnonzero((begins < ends)[used])
-    return selected(kept, scaled, "having no row of train to be scaled by (data.scale_by=all keeps them)")
+    notes, count = left_out_notes(table, np.flatnonzero(used), "being too short for any window"), len(used)
+    own_scale = config.scale_by is ScaleBy.series and config.scaler is not Scaler.none
+    if own_scale and "train" in ranges:
+        begins, ends = ranges["train"]
+        unscaled = used & (begins == ends)
+        used &= ~unscaled
+        if unscaled.any():
+            named = listed([repr(table.ids[k]) for k in np.flatnonzero(unscaled)])
+            notes.append(
+                f"{unscaled.sum():,} of {count:,} series are left out, having no row of train to be scaled by: {named};"
+                " data.scale_by=all keeps them"
+            )
+    return selected(table, np.flatnonzero(used), notes)
 
 
 def without_untrained(table: SeriesTable, saved: dict[str, Any]) -> SeriesTable:
@@ -83,13 +89,15 @@ def without_untrained(table: SeriesTable, saved: dict[str, Any]) -> SeriesTable:
         saved: what the run's scaler.json holds.
     """
     untrained = set(saved.get("left_out", ()) if saved["ids"] is not None else ())
-    used = np.array([place for place, name in enumerate(table.ids) if name not in untrained], dtype=np.int64)
-    return selected(table, used, "since the run left them out of its training, being too short")
+    used = np.flatnonzero([name not in untrained for name in table.ids])
+    if not used.size:
+        return table  # an error names them later
+    return selected(table, used, left_out_notes(table, used, "since the run was trained without them"))
 
 
-def selected(table: SeriesTable, used: np.ndarray, why: str) -> SeriesTable:
-    """The table with the series of some numbers only, and a note that names the others; all, if there are none."""
-    if len(used) in (0, len(table.ids)):
+def selected(table: SeriesTable, used: np.ndarray, notes: list[str]) -> SeriesTable:
+    """The table with the series of some numbers only, and notes on the others."""
+    if len(used) == len(table.ids):
         return table
     lengths = np.diff(table.offsets)
     rows = np.repeat(np.isin(np.arange(len(lengths)), used), lengths)
@@ -102,7 +110,7 @@ def selected(table: SeriesTable, used: np.ndarray, why: str) -> SeriesTable:
         ids=[table.ids[place] for place in used],
         rows=table.rows[rows],
         missing=int(np.isnan(values).sum()),
-        notes=[*table.notes, *left_out_notes(table, used, why)],
+        notes=[*table.notes, *notes],
     )
 
 
@@ -111,8 +119,8 @@ def left_out_notes(table: SeriesTable, used: np.ndarray, why: str) -> list[str]:
     others = np.setdiff1d(np.arange(len(table.ids)), used)
     if not others.size:
         return []
-    shown = ", ".join(table.ids[place] for place in others[:SHOWN]) + (", ..." if len(others) > SHOWN else "")
-    return [f"{len(others):,} of {len(table.ids):,} series are left out, {why}: {shown}"]
+    named = listed([repr(table.ids[place]) for place in others])
+    return [f"{len(others):,} of {len(table.ids):,} series are left out, {why}: {named}"]
 
 
 def split_notes(table: SeriesTable, config: SeriesConfig, ranges: Ranges, windows: dict[str, Windows]) -> list[str]:

@@ -55,11 +55,11 @@ def score_baselines(data: ForecastingData, monitor: str) -> dict[str, dict[str, 
             sums = {who: empty_sums(spec) for who in methods}
             errors: dict[str, list[np.ndarray]] = {who: [] for who in methods}
             for batch in cast(Iterator[ForecastBatch], data.eval_batches(split)):
-                window = data.past(split, batch.rows, spec.lookback)
+                window = data.past(split, batch.rows)
                 for who, forecast in methods.items():
                     # A season that is longer than the lookback is read from the series.
-                    past = data.past(split, batch.rows, season) if longer and who == seasonal else window
-                    of_batch = add_errors(sums[who], forecast(past, batch), batch)
+                    seen = data.past(split, batch.rows, season) if longer and who == seasonal else window
+                    of_batch = add_errors(sums[who], forecast(seen, batch), batch)
                     if split == "test":
                         errors[who].append(of_batch)
             for who in methods:
@@ -87,7 +87,7 @@ def fitted_linear(data: ForecastingData, lookback: int, horizon: int) -> RidgeWi
     """The linear baseline, fitted on the scaled windows of train without a missing target; None if there are none."""
     linear = RidgeWindows(lookback, horizon)
     for batch in cast(Iterator[ForecastBatch], data.eval_batches("train")):
-        window, targets = scaled(data.past("train", batch.rows, lookback), batch), batch.scaled_truth()
+        window, targets = scaled(data.past("train", batch.rows), batch), batch.scaled_truth()
         if batch.observed is not None:
             # Variables are independent, so that windows of a single variable can be left out.
             whole = batch.observed.numpy().all(1)

@@ -128,7 +128,7 @@ def test_windows_with_gaps(tmp_path: Path, missing: Missing) -> None:
     data = dataset(tmp_path, series, missing=missing)
     for batch in data.eval_batches("test"):
         assert isinstance(batch, ForecastBatch) and batch.truth is not None and batch.observed is not None
-        past = data.past("test", batch.rows, data.config.lookback)
+        past = data.past("test", batch.rows)
         assert past.dtype == np.float64 and np.isfinite(past).all()
         np.testing.assert_allclose(past, batch.in_units(batch.inputs.numpy()), rtol=1e-5, atol=1e-6)
         np.testing.assert_array_equal(np.isnan(batch.truth), ~batch.observed.numpy())
