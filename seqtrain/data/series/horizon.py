@@ -12,7 +12,7 @@ from seqtrain.config.series import Missing, SeriesConfig
 from seqtrain.data.series.dataset import ForecastingData, as_trained, read_saved
 from seqtrain.data.series.frequency import next_times
 from seqtrain.data.series.reading import read_series
-from seqtrain.data.series.table import SeriesTable, left_out_notes
+from seqtrain.data.series.table import SeriesTable, left_out_notes, without_untrained
 from seqtrain.data.series.times import STEP, RunTimes, time_text
 from seqtrain.errors import DataError
 
@@ -30,6 +30,7 @@ def history_data(config: SeriesConfig, trained: Path) -> ForecastingData:
     saved = read_saved(trained / "scaler.json")
     # Gaps are allowed here: they matter only in the window, and targets may end before future covariates.
     table = read_series(replace(as_trained(config, saved), missing=Missing.mask), RunTimes.of(saved))
+    table = without_untrained(table, saved)
     table.static = saved.get("static", [])
     return ForecastingData(config, 0, trained, single_split=True, table=with_horizon(table, config))
 
