@@ -3,11 +3,12 @@
 Shapes: N rows of K series, D variables, F features.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seqtrain.config.series import SeriesConfig
 from seqtrain.data.series.scaling import listed
 from seqtrain.data.series.table import SeriesTable
 from seqtrain.errors import DataError
@@ -39,26 +40,48 @@ def category_codes(column: "pandas.Series", missing: Collection[str] = ()) -> tu
     return codes, [str(name) for name in names]
 
 
-def constant_columns(values: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Whether a variable has the same value in all rows of a series that know it, (K, D)."""
-    low, high = (extreme.reduceat(values, offsets[:-1]) for extreme in (np.fmin, np.fmax))
-    return (low == high) | np.isnan(low)
+def static_columns(
+    values: np.ndarray,
+    offsets: np.ndarray,
+    names: list[str],
+    config: SeriesConfig,
+    notes: list[str],
+    place: Callable[[int], str],
+) -> list[str]:
+    """Names of the static covariates, and of the categorical ones that have one value in each series.
 
-
-def check_static(name: str, changing: np.ndarray, called: list[str]) -> None:
-    """Raise DataError if a static covariate changes in a series.
+    In each series, empty values of static covariates are replaced by the one that it has, in place, with a note.
 
     Args:
-        name: name of the covariate.
-        changing: whether it changes, (K,).
-        called: the series as errors name them.
+        values: all values, NaN where missing, (N, D).
+        offsets: first row of each series, and N, (K + 1,).
+        names: names of the variables.
+        config: the options.
+        notes: gets remarks for the user.
+        place: file, line and series of a row, for errors.
+
+    Raises:
+        DataError: for a static covariate that changes in a series.
     """
-    if changing.any():
-        raise DataError(
-            f"{called[int(changing.argmax())]}: column {name!r} (data.static_covariates) has more than one value "
-            f"({changing.sum():,} series in all); correct the file, or make it one of data.future_covariates or "
-            "data.past_covariates"
-        )
+    low, high = (extreme.reduceat(values, offsets[:-1]) for extreme in (np.fmin, np.fmax))
+    for name in config.static_covariates:
+        column = names.index(name)
+        own = np.repeat(low[:, column], np.diff(offsets))
+        changed = values[:, column] > own
+        if changed.any():
+            row = int(changed.argmax())
+            raise DataError(
+                f"{place(row)}: column {name!r} (data.static_covariates) has more than one value in this series, "
+                f"{values[row, column]:g} and {own[row]:g}; correct the file, or make it one of data.future_covariates "
+                "or data.past_covariates"
+            )
+        empty = np.isnan(values[:, column]) & ~np.isnan(own)
+        if empty.any():
+            values[empty, column] = own[empty]
+            notes.append(f"{empty.sum():,} empty values of {name!r} take the value that their series has in other rows")
+    constant = ((low == high) | np.isnan(low)).all(axis=0)
+    chosen = [*config.static_covariates, *config.categorical_covariates]
+    return [name for name in chosen if constant[names.index(name)]]
 
 
 def train_categories(table: SeriesTable, train_ends: np.ndarray) -> dict[str, list[str]]:

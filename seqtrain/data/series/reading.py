@@ -15,7 +15,7 @@ from seqtrain.config.series import GeneratedSeriesConfig, Missing, Process, Seri
 from seqtrain.data.series import processes
 from seqtrain.data.series.clocks import read_times
 from seqtrain.data.series.columns import choose_variables, id_columns, numbers
-from seqtrain.data.series.covariates import category_codes, check_static, constant_columns
+from seqtrain.data.series.covariates import category_codes, static_columns
 from seqtrain.data.series.files import find_file
 from seqtrain.data.series.frequency import find_frequency
 from seqtrain.data.series.gaps import fill_gaps
@@ -69,11 +69,7 @@ def read_series(config: SeriesConfig, run: RunTimes | None = None) -> SeriesTabl
         series = f", series {ids[codes[row]]!r}" if id_columns(config) else ""
         return f"{file.place(int(order[row]))}{series}"
 
-    constant = constant_columns(values, offsets)
-    for name in config.static_covariates:
-        called = [f"{file.origin}, series {each!r}" if id_columns(config) else file.origin for each in ids]
-        check_static(name, ~constant[:, names.index(name)], called)
-    static = [name for name in [*config.static_covariates, *categories] if constant[:, names.index(name)].all()]
+    static = static_columns(values, offsets, names, config, notes, place)
     absent = np.isnan(values)
     if config.missing is Missing.error and absent.any():
         row, variable = np.argwhere(absent)[0]

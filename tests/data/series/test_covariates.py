@@ -142,9 +142,16 @@ def test_static_covariates_that_change(tmp_path: Path) -> None:
     frame = panel()
     frame.loc[frame["id"] > "a", "size"] += np.arange(2 * ROWS) % 2
     with pytest.raises(
-        DataError, match=r"t\.csv, series 'b': column 'size' \(data\.static_covariates\) has more than one"
+        DataError,
+        match=r"t\.csv: line 63, series 'b': column 'size' \(data\.static_covariates\) has more than one value in this "
+        r"series, 31 and 30; correct",
     ):
         dataset(tmp_path, frame)
+    frame = panel()
+    frame.loc[[0, 5, 9, 70], "size"] = None  # known from other rows of the series
+    data = dataset(tmp_path, frame)
+    np.testing.assert_array_equal(data.table.values[:, 2], panel()["size"])
+    assert "4 empty values of 'size' take the value that their series has in other rows" in data.notes
     with pytest.raises(DataError, match=r"has no column 'sise' \(data\.static_covariates\); did you mean size\?"):
         dataset(tmp_path, panel(), static_covariates=["sise"])
     with pytest.raises(DataError, match=r"has no column 'shop' \(data\.categorical_covariates\)"):
