@@ -87,7 +87,11 @@ def test_wrong_histories(seqtrain: Run, fails: Fails) -> None:
 
     fails(history(hours(10)), "input=-: has 10 rows", "data.lookback=24")
     fails(history(hours(99).replace("date", "when")), "input=-: has no column 'date' (data.time_column)", "when")
-    fails(history(hours(99).replace("02 00:00:00", "02 00:30:00")), "input=-: 2020-01-02 00:30", "the frequency is h")
+    fails(
+        history(hours(99).replace("02 00:00:00", "02 00:30:00")),
+        "input=-: line 26: 2020-01-02 00:30",
+        "the frequency is h (of the run)",
+    )
     fails(seqtrain("backtest", "run=run", "stride=two"), "stride=two: must be a whole number")
 
 
@@ -105,22 +109,22 @@ REFUSED = {
     ),
     "a column that is no number": (
         [hours(600).replace("\n", ",here\n").replace("load,here", "load,place"), "data.targets=[load,place]"],
-        ["column 'place': 'here' in row 1 is not a finite number", "data.targets"],
+        ["file.csv: line 2: column 'place': 'here' is not a finite number", "data.targets"],
     ),
     "a value that is no number": (
         [hours(600).replace("01 06:00:00,60.0", "01 06:00:00,60 kW")],
-        ["column 'load': '60 kW' in row 7 is not a finite number (1 in all)"],
+        ["file.csv: line 8: column 'load': '60 kW' is not a finite number (1 in all)"],
     ),
     "a value that is missing": (
         [hours(600).replace("01 06:00:00,60.0", "01 06:00:00,")],
-        ["the first one of 'load' at 2020-01-01 06:00", "data.missing=interpolate"],
+        ["file.csv: line 8: 1 values are missing, the first one of 'load' at 2020-01-01", "data.missing=interpolate"],
     ),
     "a date that is none": (
         [hours(600).replace("2020-01-01 07:00:00", "soon")],
-        ["column 'date' (data.time_column): 'soon' in row 8 is not a time", "2016-07-31 23:00"],
+        ["file.csv: line 9: column 'date' (data.time_column): 'soon' cannot be read as a time", "2016-07-31 23:00"],
     ),
     "dates that are none": (
-        [hours(600).replace("2020", "year")], ["'year-01-01 00:00:00' in row 1 is not a time"],
+        [hours(600).replace("2020", "year")], ["'year-01-01 00:00:00' cannot be read as a time (600 in all)"],
     ),
     "a target that the file lacks": (
         [hours(600), "data.targets=[laod]"], ["has no column 'laod' (data.targets)", "did you mean load?"],

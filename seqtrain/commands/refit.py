@@ -17,8 +17,8 @@ from seqtrain.commands.kernels import prepare_kernels
 from seqtrain.commands.predict import ready
 from seqtrain.commands.session import build_trainer
 from seqtrain.config.root import Config
-from seqtrain.data.series.calendar import time_text
 from seqtrain.data.series.dataset import ForecastingData
+from seqtrain.data.series.times import time_text
 from seqtrain.errors import Interrupted
 from seqtrain.run_directory import RunDirectory
 from seqtrain.tasks.predicting import Trained

@@ -1,13 +1,19 @@
 """Options of time series, for forecasting."""
 
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from enum import Enum
+from zoneinfo import ZoneInfo, available_timezones
 
 from omegaconf import MISSING
 
 from seqtrain.config.base import require
 from seqtrain.config.options import Affects, option
 from seqtrain.config.tables import TableConfig
+
+MARKS = {"point": ".", "comma": ",", "space": " ", "apostrophe": "'"}
+"""Marks in numbers, by names that need no quotes on a command line."""
+TIME_UNITS = ("D", "s", "ms", "us", "ns")
 
 
 class Scaler(Enum):
@@ -40,9 +46,19 @@ class SeriesConfig(TableConfig):
     """One or more time series, of one or more variables, with equally spaced times."""
 
     path: str | None = option(None, Affects.source)
-    """A csv or parquet file, or a folder that contains it."""
+    """A csv, tsv, jsonl or parquet file, or a folder that contains it."""
     time_column: str = option("date", Affects.rows)
     """Column that holds the times."""
+    time_unit: str | None = option(None, Affects.rows)
+    """Unit of times that are whole numbers: ``s``, ``ms``, ``us``, ``ns`` or ``D`` since 1970-01-01 00:00 UTC; null
+    takes them as numbers of steps."""
+    timezone: str | None = None
+    """Time zone of the calendar, such as ``Europe/Berlin``. Times with an offset from UTC are converted to it; times
+    without one are its local time. null takes times as they are written, and those with an offset in UTC."""
+    decimal: str = option("point", Affects.rows)
+    """Decimal mark of numbers in text: ``point`` or ``comma``."""
+    thousands: str | None = option(None, Affects.rows)
+    """Mark between thousands of numbers in text: ``comma``, ``point``, ``space`` or ``apostrophe``; null: none."""
     targets: list[str] | None = None
     """Variables to forecast; null takes all numeric columns that are not covariates."""
     past_covariates: list[str] = field(default_factory=list)
@@ -59,7 +75,9 @@ class SeriesConfig(TableConfig):
     """Add each step's time of day, week and year as covariates that are known for the future."""
     frequency: str | None = option(None, Affects.rows)
     """Time between two rows, as pandas writes it (h, 15min, D, MS); null infers it. In both cases the times are checked
-    against it. ``step`` takes rows as equally spaced, without checking their times."""
+    against it. ``step`` takes rows as equally spaced, in the order of their times."""
+    fill_gaps: bool = option(False, Affects.rows)
+    """Insert the rows that are missing between two rows of a series, without values; needs ``missing``."""
     missing: Missing = option(Missing.error, Affects.rows)
     """What to do with missing values. ``error`` refuses them. ``interpolate`` fills inputs linearly between two known
     values of the window's past, or else repeats the last known one. ``mask`` fills inputs with the mean of train.
@@ -96,6 +114,20 @@ class SeriesConfig(TableConfig):
 
     def check(self, key: str) -> None:
         super().check(key)
+        units = f"null or one of {', '.join(TIME_UNITS)}"
+        require(self.time_unit is None or self.time_unit in TIME_UNITS, f"{key}.time_unit", self.time_unit, units)
+        if self.timezone is not None and not is_timezone(self.timezone):
+            near = get_close_matches(self.timezone, available_timezones(), n=1)
+            allowed = f"null or the name of a time zone, such as {', '.join(near) or 'Europe/Berlin'}"
+            require(False, f"{key}.timezone", self.timezone, allowed)
+        decimal, thousands = (MARKS.get(mark or "", mark) for mark in (self.decimal, self.thousands))
+        require(decimal in (".", ","), f"{key}.decimal", self.decimal, "point or comma")
+        allowed = f"null or one of {', '.join(MARKS)}, and not the decimal mark"
+        fits = thousands is None or (thousands in MARKS.values() and thousands != decimal)
+        require(fits, f"{key}.thousands", self.thousands, allowed)
+        fills = not self.fill_gaps or (self.missing is not Missing.error and self.frequency != "step")
+        allowed = "false, unless data.missing is interpolate or mask and data.frequency is not step"
+        require(fills, f"{key}.fill_gaps", self.fill_gaps, allowed)
         for name in ("lookback", "horizon", "batch_size", "eval_batch_size"):
             require(getattr(self, name) >= 1, f"{key}.{name}", getattr(self, name), "at least 1")
         require(self.season is None or self.season >= 1, f"{key}.season", self.season, "at least 1, or null")
@@ -155,3 +187,12 @@ class GeneratedSeriesConfig(SeriesConfig):
         super().check(key)
         require(self.length >= 10, f"{key}.length", self.length, "at least 10")
         require(self.path is None, f"{key}.path", self.path, "null: this series is computed")
+
+
+def is_timezone(name: str) -> bool:
+    """Whether there is a time zone of this name."""
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):
+        return False
+    return True

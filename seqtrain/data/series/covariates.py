@@ -3,6 +3,7 @@
 Shapes: N rows of K series, D variables, F features.
 """
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,20 +19,20 @@ MOST_CATEGORIES = 1000
 """Largest number of categories of a covariate, each of which is a feature of every row."""
 
 
-def category_codes(column: "pandas.Series") -> tuple[np.ndarray, list[str]]:
+def category_codes(column: "pandas.Series", missing: Collection[str] = ()) -> tuple[np.ndarray, list[str]]:
     """Place of each value of a column among its categories, NaN where it is empty, (N,), and their names, sorted.
 
     A category is its text, without blanks around it. Whole numbers have no ``.0``, since a column with gaps may hold
-    floats, and truth values are ``true`` and ``false``.
+    floats, and truth values are ``true`` and ``false``. Texts in ``missing`` stand for no value.
     """
     import pandas as pd
 
-    values = column.reset_index(drop=True).dropna()
+    values = column.reset_index(drop=True).dropna().infer_objects()
     if pd.api.types.is_float_dtype(values) and (values == values.round()).all():
         values = values.astype(np.int64)
     texts = values.astype(str).str.strip()
     texts = texts.str.lower() if pd.api.types.is_bool_dtype(values) else texts
-    texts = texts[texts != ""]
+    texts = texts[(texts != "") & ~texts.isin(missing)]
     places, names = pd.factorize(texts, sort=True)
     codes = np.full(len(column), np.nan)
     codes[texts.index.to_numpy()] = places

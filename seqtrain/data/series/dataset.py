@@ -18,15 +18,17 @@ import torch
 from torch import Tensor
 
 from seqtrain.config.base import Targets
-from seqtrain.config.series import Missing, ScaleBy, Scaler, SeriesConfig
+from seqtrain.config.series import Missing, SeriesConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import digest
-from seqtrain.data.series.calendar import STEP, calendar_features, default_season, time_text
+from seqtrain.data.series.calendar import calendar_features, default_season
 from seqtrain.data.series.covariates import one_hot, train_categories
+from seqtrain.data.series.fitting import fit_scaling
 from seqtrain.data.series.reading import read_series
 from seqtrain.data.series.resolution import check_finite, resolution_notes
 from seqtrain.data.series.scaling import Scaling
-from seqtrain.data.series.table import SeriesTable, split_notes, without_short
+from seqtrain.data.series.table import SeriesTable, split_notes, without_short, without_untrained
+from seqtrain.data.series.times import STEP, Clock, RunTimes, time_text
 from seqtrain.data.series.windows import FilledRows, cut, split_windows
 from seqtrain.errors import DataError, RunError
 
@@ -97,15 +99,23 @@ class ForecastingData(Dataset):
     ):
         self.config, self.seed = config, seed
         saved = None if trained is None else read_saved(trained / "scaler.json")
-        source = table or read_series(config if saved is None else as_trained(config, saved))
+        if table is not None:
+            source = table
+        elif saved is None:
+            source = read_series(config)
+        else:
+            source = read_series(as_trained(config, saved), RunTimes.of(saved))
         scored, table = table is None, source if ends is not None else without_short(source, config, single_split)
+        table = table if saved is None else without_untrained(table, saved)
         self.table, self.notes = table, [*table.notes]
+        self.left_out = sorted(set(source.ids) - set(table.ids))
         self.ranges, self.windows = split_windows(table.times, table.offsets, config, single_split, table.origin, ends)
         self.sizes = {split: len(part) for split, part in self.windows.items()}
         season = (saved or {}).get("season")
         self.season = config.season or season or default_season(table.frequency)
         if trained is None or saved is None:
-            self.scaling, self.static = self.fit_scaling(), table.static
+            self.scaling = fit_scaling(table, self.ranges, config, self.notes)
+            self.static = table.static
             self.categories = train_categories(table, self.ranges["train"][1])
         else:
             self.scaling, self.static = Scaling.load(trained / "scaler.json"), saved.get("static", [])
@@ -149,30 +159,6 @@ class ForecastingData(Dataset):
                     f"season is {season}"
                 )
 
-    def fit_scaling(self) -> Scaling:
-        """The scaling constants, from the rows of train."""
-        table = self.table
-        begins, train_ends = self.ranges["train"]
-        assert (begins == table.offsets[:-1]).all()
-        assert all((train_ends <= self.ranges[split][0]).all() for split in ("validation", "test"))
-        scaler, by = self.config.scaler, self.config.scale_by
-        of_covariates = self.config.covariate_scaler or scaler
-
-        def fitted(start: int, stop: int, scaler: Scaler) -> Scaling:
-            values, names = table.values[:, start:stop], table.names[start:stop]
-            return Scaling.fit(values, table.offsets, train_ends, scaler, by, names, table.ids, self.notes)
-
-        C, changing = table.num_targets, table.num_numeric - len(self.config.static_covariates)
-        scaling = fitted(0, C, scaler)
-        if changing > C:
-            scaling = scaling.beside(fitted(C, changing, of_covariates))
-        if table.num_numeric > changing:  # one row for each series, so that all count alike
-            values = np.fmax.reduceat(table.values[:, changing : table.num_numeric], table.offsets[:-1])
-            ends, names = np.arange(len(values) + 1), table.names[changing : table.num_numeric]
-            static = Scaling.fit(values, ends, ends[1:], of_covariates, ScaleBy.all, names, table.ids, self.notes)
-            scaling = scaling.beside(static)
-        return scaling
-
     def fill_arrays(self) -> None:
         """Scale all rows and fill their gaps; windows are cut from the resulting arrays."""
         table, constants = self.table, self.constants
@@ -186,7 +172,8 @@ class ForecastingData(Dataset):
             table.notes += notes
             self.notes += notes
         if self.config.calendar:
-            rows = rows.add(calendar_features(table.times, table.frequency)[0])
+            zone = self.config.timezone if table.clock is Clock.utc else None
+            rows = rows.add(calendar_features(table.times, table.frequency, zone)[0])
         self.rows = rows
         self.target_rows = rows.columns(0, table.num_targets).values
         self.truth = np.ascontiguousarray(table.values[:, : table.num_targets])
@@ -200,10 +187,19 @@ class ForecastingData(Dataset):
         mean = self.constants.mean[:, : self.table.num_targets]
         return FilledRows.of(self.truth, self.table.offsets, mean, self.config.missing is Missing.interpolate)
 
-    def past(self, split: str, numbers: np.ndarray) -> np.ndarray:
-        """Targets in the lookback of the windows with these numbers, in original units, (B, L, C), float64."""
-        L = self.config.lookback
-        return self.past_rows.cut(self.windows[split].locate(numbers)[1] - L, L)
+    def past(self, split: str, numbers: np.ndarray, steps: int | None = None) -> np.ndarray:
+        """Targets of the steps before those that windows predict, in original units, float64.
+
+        Args:
+            split: the split.
+            numbers: numbers of the windows, (B,).
+            steps: number T of steps; None: the lookback.
+
+        Returns:
+            The targets, gaps filled, (B, T, C).
+        """
+        count = steps or self.config.lookback
+        return self.past_rows.cut(self.windows[split].locate(numbers)[1] - count, count)
 
     def batch(self, split: str, numbers: np.ndarray, scored: bool = True) -> ForecastBatch:
         """A batch of the windows with these numbers, with ``truth`` if it is to be scored."""
@@ -240,6 +236,11 @@ class ForecastingData(Dataset):
         size = self.config.eval_batch_size
         for first in range(0, len(numbers), size):
             yield self.batch(split, numbers[first : first + size])
+
+    def has_past(self, split: str, steps: int) -> bool:
+        """Whether the series have so many steps before those that any window of a split predicts."""
+        windows = self.windows[split]
+        return bool((windows.first - steps >= self.table.offsets[:-1])[windows.counts > 0].all())
 
     def source_rows(self, split: str) -> np.ndarray:
         """Number in the source, from 0, of the first row that each window predicts, (N,)."""
@@ -318,8 +319,14 @@ class ForecastingData(Dataset):
         return state.hexdigest()
 
     def save(self, directory: Path) -> None:
-        """Write scaler.json: scaling, number of targets, frequency, season, categories and static covariates."""
-        more = {"num_targets": self.table.num_targets, "frequency": self.table.frequency, "season": self.season}
+        """Write scaler.json: what ``read_saved`` returns, for runs that use the scaling on other rows.
+
+        Besides the scaling these are the number of targets, frequency, season, categories and static covariates, what
+        the times are, and the names of the series that were left out.
+        """
+        table = self.table
+        more = {"num_targets": table.num_targets, "frequency": table.frequency, "season": self.season}
+        more |= {"clock": table.clock.value, "distance": table.distance, "left_out": self.left_out}
         more |= {"categories": self.categories, "static": self.static}
         self.scaling.save(directory / "scaler.json", **more)
 

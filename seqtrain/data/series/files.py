@@ -7,9 +7,10 @@ from pathlib import Path
 from seqtrain.config.series import PublicSeriesConfig, SeriesConfig
 from seqtrain.data.cache import cached, digest
 from seqtrain.data.locate import find_path, own_path
+from seqtrain.data.tables.files import SUFFIXES, file_type
 from seqtrain.errors import DataError
 
-SUFFIXES = (".csv", ".parquet")
+WANTED = "a csv, tsv, jsonl or parquet file"
 SECONDS = 10  # timeout of a public address
 
 
@@ -20,9 +21,9 @@ def find_file(config: SeriesConfig) -> Path:
         DataError: if it cannot be found or fetched; names the remedies.
     """
     if not isinstance(config, PublicSeriesConfig):
-        own = own_path(config, "a csv or parquet file")
+        own = own_path(config, WANTED)
         return only_file(own) if own.is_dir() else own
-    path = find_path(config, "a csv or parquet file", config.folder)
+    path = find_path(config, WANTED, config.folder)
     if path is not None and path.is_dir():
         path = path / config.file
     if path is not None and (config.path is not None or path.is_file()):
@@ -31,11 +32,12 @@ def find_file(config: SeriesConfig) -> Path:
 
 
 def only_file(folder: Path) -> Path:
-    """The only csv or parquet file of a folder; raises DataError if there is none or more than one."""
-    found = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path.is_file())
+    """The only table of a folder, hidden files aside; raises DataError if there is none or more than one."""
+    visible = (path for path in folder.iterdir() if not path.name.startswith(".") and path.is_file())
+    found = sorted(path for path in visible if file_type(path) in SUFFIXES)
     if len(found) != 1:
         shown = f"{len(found)} files ({', '.join(path.name for path in found[:4])})" if found else "no file"
-        raise DataError(f"{folder}: has {shown} of type .csv or .parquet; give one file as data.path")
+        raise DataError(f"{folder}: has {shown} of type {', '.join(SUFFIXES)}; give one file as data.path")
     return found[0]
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from seqtrain.config.series import Missing, SeriesConfig
-from seqtrain.data.series.calendar import STEP, next_times, time_text
 from seqtrain.data.series.dataset import ForecastingData, as_trained, read_saved
+from seqtrain.data.series.frequency import next_times
 from seqtrain.data.series.reading import read_series
-from seqtrain.data.series.table import SeriesTable
+from seqtrain.data.series.table import SeriesTable, left_out_notes, without_untrained
+from seqtrain.data.series.times import STEP, RunTimes, time_text
 from seqtrain.errors import DataError
 
 
@@ -28,7 +29,8 @@ def history_data(config: SeriesConfig, trained: Path) -> ForecastingData:
     """
     saved = read_saved(trained / "scaler.json")
     # Gaps are allowed here: they matter only in the window, and targets may end before future covariates.
-    table = read_series(replace(as_trained(config, saved), missing=Missing.mask))
+    table = read_series(replace(as_trained(config, saved), missing=Missing.mask), RunTimes.of(saved))
+    table = without_untrained(table, saved)
     table.static = saved.get("static", [])
     return ForecastingData(config, 0, trained, single_split=True, table=with_horizon(table, config))
 
@@ -36,45 +38,65 @@ def history_data(config: SeriesConfig, trained: Path) -> ForecastingData:
 def with_horizon(table: SeriesTable, config: SeriesConfig) -> SeriesTable:
     """The known rows of each series, followed by S rows whose targets and past covariates are missing.
 
-    All rows of a series are known. If there are future covariates that are not static, only those up to the last known
-    target are, and the rows after it give the covariates of the horizon. With ``data.frequency=step``, times are step
-    numbers; that of the last known row is 0.
+    If there are future covariates that are not static, the rows up to the last known target are known, and the rows
+    after it give the covariates of the horizon. Otherwise, rows without targets and past covariates at the end of a
+    series are its horizon.
+
+    With ``data.frequency=step``, the times of the horizon are those of the rows that the file has for it. If it has
+    fewer than S, times are step numbers; that of the last known row is 0.
+
+    Series with fewer than L known rows are left out, with a note.
 
     Raises:
-        DataError: for a series with fewer than L known rows or fewer than S rows of future covariates; for one with
+        DataError: if all series are too short; for a series with fewer than S rows of future covariates; for one with
             missing values in the window, if ``config.missing`` is ``error``.
     """
     L, S = config.lookback, config.horizon
-    distances = np.diff(table.times)[np.diff(np.repeat(np.arange(len(table.ids)), np.diff(table.offsets))) == 0]
-    distance = int(distances[0]) if table.times.dtype.kind == "i" and len(distances) else 1
-    times, values, rows, lengths, missing = list[np.ndarray](), list[np.ndarray](), list[np.ndarray](), [0], 0
-    for name, start, end in zip(table.ids, table.offsets[:-1], table.offsets[1:], strict=True):
-        known = start + known_rows(table.values[start:end], table)
-        called = table.origin if name == "" else f"{table.origin}, series {name!r}"
-        check_history(table, config, called, (start, known, end))
-        missing += int(np.isnan(table.values[known - L : known]).sum())
+    starts, ends = table.offsets[:-1], table.offsets[1:]
+    known = starts + [known_rows(table.values[start:end], table) for start, end in zip(starts, ends, strict=True)]
+    used = np.flatnonzero(known - starts >= L)
+    for k in used if used.size else [0]:
+        check_history(table, config, called(table, int(k)), (starts[k], known[k], ends[k]))
+    static = [table.names.index(name) for name in table.static]
+    numbered = config.frequency == STEP and (ends - known < S)[used].any()
+    times, values, rows, missing, unknown = list[np.ndarray](), list[np.ndarray](), list[np.ndarray](), 0, 0
+    for start, last in zip(starts[used], known[used], strict=True):
+        missing += int(np.isnan(table.values[last - L : last]).sum())
         horizon = np.full((S, len(table.names)), np.nan)
         if follow(table):
-            horizon[:, -table.num_future :] = table.values[known : known + S, -table.num_future :]
-        static = [table.names.index(name) for name in table.static]
-        horizon[:, static] = table.values[known - 1, static]
-        if config.frequency == STEP:
-            times.append(np.arange(start - known + 1, S + 1))
+            horizon[:, -table.num_future :] = table.values[last : last + S, -table.num_future :]
+        horizon[:, static] = table.values[last - 1, static]
+        if table.num_future:
+            unknown += int(np.isnan(horizon[:, -table.num_future :]).sum())
+        if numbered:
+            times.append(np.arange(start - last + 1, S + 1))
+        elif config.frequency == STEP:
+            times.append(table.times[start : last + S])
         else:
-            times += [table.times[start:known], next_times(table.times[known - 1], table.frequency, S, distance)]
-        values += [table.values[start:known], horizon]
-        rows += [table.rows[start:known], np.full(S, -1)]
-        lengths.append(known - start + S)
-    notes = [*table.notes]
+            following = next_times(table.times[last - 1], table.frequency, S, table.distance or 1)
+            times += [table.times[start:last], following]
+        values += [table.values[start:last], horizon]
+        rows += [table.rows[start:last], np.full(S, -1)]
+    notes = [*table.notes, *left_out_notes(table, used, f"having fewer than data.lookback={L} known rows")]
+    if not follow(table) and (after := (ends - known)[used]).any():
+        notes.append(
+            f"{after.sum():,} rows at the end{of_series(table, np.flatnonzero(after))} have no value; the forecast "
+            f"begins at the first of them, {time_text(table.times[known[used][np.argmax(after > 0)]])}"
+        )
     if missing:
         notes.append(f"{missing:,} values in the last {L} known rows are missing; data.missing={config.missing.value}")
+    if unknown:
+        notes.append(
+            f"{unknown:,} values of future covariates in the horizon are missing; data.missing={config.missing.value}"
+        )
     return replace(
         table,
         times=np.concatenate(times),
         values=np.concatenate(values),
-        offsets=np.cumsum(lengths),
+        offsets=np.concatenate([[0], np.cumsum(known[used] - starts[used] + S)]),
+        ids=[table.ids[k] for k in used],
         rows=np.concatenate(rows),
-        missing=missing,
+        missing=missing + unknown,
         notes=notes,
     )
 
@@ -84,11 +106,24 @@ def follow(table: SeriesTable) -> bool:
     return table.num_future > len(table.static)
 
 
+def called(table: SeriesTable, series: int) -> str:
+    """The name of a series for errors."""
+    name = table.ids[series]
+    return table.origin if name == "" else f"{table.origin}, series {name!r}"
+
+
+def of_series(table: SeriesTable, series: np.ndarray) -> str:
+    """A clause that counts series; empty if there is only one."""
+    return "" if len(table.ids) == 1 else f" of {len(series):,} series"
+
+
 def known_rows(values: np.ndarray, table: SeriesTable) -> int:
-    """Number of rows of a series up to its last known target; of all rows if no future covariates follow."""
-    if not follow(table):
-        return len(values)
-    known = np.flatnonzero(~np.isnan(values[:, : table.num_targets]).all(axis=1))
+    """Number of rows of a series up to its last known target.
+
+    If no future covariates follow, a row with past covariates is known too.
+    """
+    deciding = values[:, : table.num_targets + (0 if follow(table) else table.num_past)]
+    known = np.flatnonzero(~np.isnan(deciding).all(axis=1))
     return int(known[-1]) + 1 if len(known) else 0
 
 

@@ -6,7 +6,7 @@ Shapes: N rows of K series.
 import numpy as np
 
 from seqtrain.config.series import SeriesConfig
-from seqtrain.data.series.calendar import time_text
+from seqtrain.data.series.times import time_text
 from seqtrain.errors import ConfigError, DataError
 
 

@@ -4,12 +4,13 @@ Shapes: N rows of K series, D variables.
 """
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from seqtrain.config.series import Missing, ScaleBy, Scaler, SeriesConfig
-from seqtrain.data.series.calendar import STEP, time_text
 from seqtrain.data.series.scaling import listed
+from seqtrain.data.series.times import STEP, Clock, time_text
 from seqtrain.data.series.windows import Ranges, Windows, split_windows
 
 
@@ -37,6 +38,10 @@ class SeriesTable:
     """Number of each row in the source, from 0, (N,)."""
     frequency: str
     """Frequency of the times, as pandas writes it, or ``step``."""
+    distance: int | None
+    """Distance of times that are whole numbers; None: they are dates, or their distance is not known."""
+    clock: Clock
+    """What the times are."""
     missing: int
     """Number of missing values."""
     notes: list[str]
@@ -61,9 +66,7 @@ def without_short(table: SeriesTable, config: SeriesConfig, single_split: bool) 
     """The table without the series that are too short for any window, or have no row of train to be scaled by."""
     ranges, windows = split_windows(table.times, table.offsets, config, single_split, table.origin)
     used = np.any([part.counts > 0 for part in windows.values()], axis=0)
-    notes, count = [], len(used)
-    if not used.all():
-        notes.append(f"{(~used).sum():,} of {count:,} series are left out, being too short for any window")
+    notes, count = left_out_notes(table, np.flatnonzero(used), "being too short for any window"), len(used)
     own_scale = config.scale_by is ScaleBy.series and config.scaler is not Scaler.none
     if own_scale and "train" in ranges:
         begins, ends = ranges["train"]
@@ -75,21 +78,49 @@ def without_short(table: SeriesTable, config: SeriesConfig, single_split: bool) 
                 f"{unscaled.sum():,} of {count:,} series are left out, having no row of train to be scaled by: {named};"
                 " data.scale_by=all keeps them"
             )
-    if used.all():
+    return selected(table, np.flatnonzero(used), notes)
+
+
+def without_untrained(table: SeriesTable, saved: dict[str, Any]) -> SeriesTable:
+    """The table without the series that a run left out of its training, of which it knows no scale.
+
+    Args:
+        table: the rows.
+        saved: what the run's scaler.json holds.
+    """
+    untrained = set(saved.get("left_out", ()) if saved["ids"] is not None else ())
+    used = np.flatnonzero([name not in untrained for name in table.ids])
+    if not used.size:
+        return table  # an error names them later
+    return selected(table, used, left_out_notes(table, used, "since the run was trained without them"))
+
+
+def selected(table: SeriesTable, used: np.ndarray, notes: list[str]) -> SeriesTable:
+    """The table with the series of some numbers only, and notes on the others."""
+    if len(used) == len(table.ids):
         return table
     lengths = np.diff(table.offsets)
-    rows = np.repeat(used, lengths)
+    rows = np.repeat(np.isin(np.arange(len(lengths)), used), lengths)
     values = table.values[rows]
     return replace(
         table,
         times=table.times[rows],
         values=values,
         offsets=np.concatenate([[0], np.cumsum(lengths[used])]),
-        ids=[name for name, use in zip(table.ids, used, strict=True) if use],
+        ids=[table.ids[place] for place in used],
         rows=table.rows[rows],
         missing=int(np.isnan(values).sum()),
         notes=[*table.notes, *notes],
     )
+
+
+def left_out_notes(table: SeriesTable, used: np.ndarray, why: str) -> list[str]:
+    """A remark, as a list of one, on the series that are not used; empty if all are."""
+    others = np.setdiff1d(np.arange(len(table.ids)), used)
+    if not others.size:
+        return []
+    named = listed([repr(table.ids[place]) for place in others])
+    return [f"{len(others):,} of {len(table.ids):,} series are left out, {why}: {named}"]
 
 
 def split_notes(table: SeriesTable, config: SeriesConfig, ranges: Ranges, windows: dict[str, Windows]) -> list[str]:

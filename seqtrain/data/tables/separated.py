@@ -72,7 +72,7 @@ def read_regular(
     if len(names) > 1:
         rows = rows[~blank[rows]]
     places = [str(i) for i in range(len(names))]
-    read = csv.ReadOptions(column_names=places, block_size=max(1 << 20, min(len(content) + 1, 1 << 28)))
+    read = csv.ReadOptions(column_names=places, block_size=min(len(content) + 1, 1 << 24))
     parse = csv.ParseOptions(
         delimiter=dialect.separator,
         quote_char='"' if dialect.quoted else False,

@@ -3,6 +3,7 @@
 Shapes: B windows, L lookback, S horizon, C variables.
 """
 
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, cast
 
@@ -15,6 +16,8 @@ from seqtrain.tasks.forecasting.meter import add_errors, empty_sums, error_detai
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+log = logging.getLogger(__name__)
 
 Method = Callable[[np.ndarray, ForecastBatch], np.ndarray]
 """Maps windows (B, L, C) in original units, and their batch, to forecasts (B, S, C) in original units."""
@@ -37,8 +40,11 @@ def score_baselines(data: ForecastingData, monitor: str) -> dict[str, dict[str, 
         "last value": lambda x, _: last_value(x, horizon),
         "mean of the window": lambda x, _: window_mean(x, horizon),
     }
-    if season <= spec.lookback:
-        methods[f"seasonal naive ({season} steps)"] = lambda x, _: seasonal_naive(x, horizon, season)
+    seasonal, longer = f"seasonal naive ({season} steps)", season > spec.lookback
+    if longer and not all(data.has_past(split, season) for split in data.sizes if split != "train"):
+        log.info("%s is left out: a window has fewer steps of its series before it", seasonal)
+    else:
+        methods[seasonal] = lambda x, _: seasonal_naive(x, horizon, season)
     if "train" in data.sizes:
         linear = fitted_linear(data, spec.lookback, horizon)
         if linear is not None:
@@ -51,7 +57,9 @@ def score_baselines(data: ForecastingData, monitor: str) -> dict[str, dict[str, 
             for batch in cast(Iterator[ForecastBatch], data.eval_batches(split)):
                 window = data.past(split, batch.rows)
                 for who, forecast in methods.items():
-                    of_batch = add_errors(sums[who], forecast(window, batch), batch)
+                    # A season that is longer than the lookback is read from the series.
+                    seen = data.past(split, batch.rows, season) if longer and who == seasonal else window
+                    of_batch = add_errors(sums[who], forecast(seen, batch), batch)
                     if split == "test":
                         errors[who].append(of_batch)
             for who in methods:

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqtrain.config.task import ForecastLoss
-from seqtrain.data.series.calendar import time_text
 from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.data.series.table import called
+from seqtrain.data.series.times import time_text
 from seqtrain.errors import ConfigError, DataError
 
 Floats = NDArray[np.float64]

@@ -53,7 +53,7 @@ class ForecastPredictor(Predictor):
         """The forecast of each series.
 
         Args:
-            inputs: a csv or parquet file, or a table with the columns of such a file.
+            inputs: a csv, tsv, jsonl or parquet file, or a table with the columns of such a file.
 
         Raises:
             DataError: if the file or table cannot be used.
@@ -116,9 +116,11 @@ class ForecastPredictor(Predictor):
             elif not path.is_file():
                 raise DataError(f"input={source}: no such file")
             try:
-                return history_data(replace(cast(SeriesConfig, self.data), path=str(path)), self.trained.run.path)
+                data = history_data(replace(cast(SeriesConfig, self.data), path=str(path)), self.trained.run.path)
             except DataError as error:
                 raise DataError(str(error).replace(str(path), f"input={source}")) from error
+            data.table.notes = [note.replace(str(path), f"input={source}") for note in data.table.notes]
+            return data
 
 
 def forecast_batches(trained: Trained, batches: Iterable[ForecastBatch]) -> Iterator[tuple[ForecastBatch, Tensor]]:

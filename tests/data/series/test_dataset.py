@@ -320,7 +320,7 @@ def test_a_run_keeps_its_scaling(tmp_path: Path, frame: pd.DataFrame) -> None:
         ForecastingData(config, 0, tmp_path, single_split=True)
     with pytest.raises(DataError, match=r"variables b are not those .* trained on: b, past"):
         ForecastingData(options(tmp_path / "t.parquet"), 0, tmp_path)
-    with pytest.raises(DataError, match=r"the frequency is h \(data\.frequency\)"):
+    with pytest.raises(DataError, match=r"the frequency is h \(of the run\), and .* 2h: give a file"):
         new.iloc[::2].to_csv(tmp_path / "new.csv", index=False)
         ForecastingData(config, 0, tmp_path, single_split=True)
     (tmp_path / "scaler.json").unlink()

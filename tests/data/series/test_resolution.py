@@ -18,7 +18,9 @@ def notes(folder: Path, columns: dict[str, np.ndarray], **changes: object) -> li
     days = np.tile(pd.date_range("2020-01-01", periods=count, freq="D"), 2)
     pd.DataFrame({"date": days, **columns}).to_parquet(folder / "t.parquet")
     config = SeriesFilesConfig(name="t", path=str(folder / "t.parquet"), **(options | changes))  # type: ignore[arg-type]
-    return [note for note in ForecastingData(config, 0).notes if "float32" in note]
+    return [
+        note for note in ForecastingData(config, 0).notes if "float32" in note and "data.missing_values" not in note
+    ]
 
 
 def panel(level: float, size: float) -> dict[str, np.ndarray]:

@@ -238,12 +238,26 @@ def test_baselines_on_a_series_without_noise(series: Compose) -> None:
     table = built.task.scored_baselines(short)
     assert all(scores["test"].metrics["crps"] == scores["test"].metrics["mae"] for scores in table.values())
     assert "seasonal naive (24 steps)" in table
-    short, built = build(series("model=gru", "data.season=168"))  # longer than the lookback
-    assert list(built.task.scored_baselines(short)) == ["last value", "mean of the window", "linear"]
+
+
+def test_a_season_longer_than_the_lookback_is_read_from_the_series(
+    series: Compose, caplog: pytest.LogCaptureFixture
+) -> None:
+    data, built = build(series("model=gru", "data.season=168"))
+    table = built.task.scored_baselines(data)
+    assert list(table) == ["last value", "mean of the window", "seasonal naive (168 steps)", "linear"]
+    assert all(scores.metrics["mse"] < 1e-8 for scores in table["seasonal naive (168 steps)"].values())
+    first = np.array([3, 10])
+    rows = data.windows["test"].locate(first)[1][:, None] - 30 + np.arange(30)
+    np.testing.assert_array_equal(data.past("test", first, 30)[..., 0], data.truth[rows, 0])
+    data, built = build(series("model=gru", "data.season=700"))  # validation begins before
+    with caplog.at_level("INFO"):
+        assert list(built.task.scored_baselines(data)) == ["last value", "mean of the window", "linear"]
+    assert "seasonal naive (700 steps) is left out: " in caplog.text
 
 
 def test_no_linear_baseline_where_no_window_of_train_is_whole(series: Compose) -> None:
-    data, built = build(series("model=gru", "data.season=168"))
+    data, built = build(series("model=gru", "data.season=700"))
     data.known = np.arange(len(data.target_rows))[:, None] % 7 > 0  # a horizon has 8 steps
     scored = built.task.scored_baselines(data)
     assert list(scored) == ["last value", "mean of the window"] and scored["last value"]["test"].metrics["mse"] > 0
