@@ -50,6 +50,7 @@ def read_separated(path: Path, config: TableConfig) -> Table:
     columns, lines = read
     if config.header:
         columns = without_nameless(columns, found)
+        hint = hint or "; if its first line is a row, set data.header=false and name columns by their numbers, from 0"
     else:
         columns = columns.rename_columns([str(i) for i in range(columns.num_columns)])
     return Table(columns, str(path), lines, found.notes(path), hint)

@@ -104,6 +104,8 @@ def test_a_wrong_separator_is_guessed_when_a_column_is_missing(tmp_path: Path) -
     table = read(tmp_path / "a.csv", "text;label\na;p\n")
     with pytest.raises(DataError, match="no column 'text' .data.text_column.*; its fields .*data.separator=semicolon"):
         table.column("text", "data.text_column")
+    with pytest.raises(DataError, match="its columns: a film, pos; if its first line is a row, set data.header=false"):
+        read(tmp_path / "a.csv", "a film,pos\nb,neg\n").column("text", "data.text_column")
 
 
 def test_options(tmp_path: Path) -> None:
