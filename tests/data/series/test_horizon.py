@@ -24,7 +24,7 @@ def days(count: int, **columns: Any) -> pd.DataFrame:
 
 def config(folder: Path, frame: pd.DataFrame, **options: Any) -> SeriesFilesConfig:
     frame.to_csv(folder / "a.csv", index=False)
-    sizes = {"lookback": L, "horizon": S, "targets": ["y"]}
+    sizes: dict[str, Any] = {"lookback": L, "horizon": S, "targets": ["y"]}
     return SeriesFilesConfig(name="t", path=str(folder / "a.csv"), **(sizes | options))
 
 
