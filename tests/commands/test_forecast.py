@@ -202,18 +202,14 @@ def test_times_of_a_place(composed: Compose, tmp_path: Path) -> None:
     clock = pd.date_range("2020-10-04 21:00", periods=500, freq="h", tz="Europe/Berlin")
     frame = pd.DataFrame({"date": clock.strftime("%Y-%m-%d %H:%M"), "load": wave(500)})
     frame.to_csv(tmp_path / "hours.csv", index=False)
-    options = [
-        f"data.path={tmp_path / 'hours.csv'}",
-        "model=nlinear",
-        "trainer.max_steps=2",
-        "data.timezone=Europe/Berlin",
-    ]
+    options = [f"data.path={tmp_path / 'hours.csv'}", "model=nlinear", "trainer.max_steps=2"]
+    options.append("data.timezone=Europe/Berlin")
     run = finished(composed("data=series_files", *OPTIONS, *options), tmp_path)
     source, output = str(tmp_path / "hours.csv"), tmp_path / "forecast.csv"
     predict(run.config, run.config, run.directory, source, str(output))
-    written = ["2020-10-25 17:00:00+0100", "2020-10-25 18:00:00+0100"]
+    written = ["2020-10-25 16:00:00+0100", "2020-10-25 17:00:00+0100"]
     assert pd.read_csv(output)["date"].tolist()[:2] == written
-    aware = frame.assign(date=[time.isoformat() for time in clock])[:484]  # up to the first 2 o'clock
+    aware = frame.assign(date=[time.isoformat() for time in clock])[:485]  # up to the first 2 o'clock
     aware.to_csv(tmp_path / "aware.csv", index=False)
     predict(run.config, run.config, run.directory, str(tmp_path / "aware.csv"), str(output))
     hours = pd.read_csv(output)["date"]
