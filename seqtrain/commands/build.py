@@ -47,11 +47,17 @@ def build_data(config: Config, trained: Path | None = None, single_split: bool =
         single_split: read the file at ``data.path`` as one split, ``test``.
     """
     options = config.data.for_model(config.model)
-    kind = registry.find("data", options.kind).load()
-    wanted = registry.find("task", config.task.kind).load().targets
-    told = {"targets": wanted} if wanted in kind.other_targets else {}
-    dataset: Dataset = kind(options, config.seed, trained, single_split, **told)
+    asked = asked_targets(config)
+    told = {} if asked is None else {"targets": asked}
+    dataset: Dataset = registry.find("data", options.kind).load()(options, config.seed, trained, single_split, **told)
     return dataset
+
+
+def asked_targets(config: Config) -> str | None:
+    """What the task predicts, if the data has this besides its usual targets; else None."""
+    wanted: str = registry.find("task", config.task.kind).load().targets
+    data = registry.find("data", config.data.kind).load()
+    return wanted if wanted in getattr(data, "other_targets", ()) else None
 
 
 def build_task(config: Config, spec: DataSpec) -> Task:
@@ -94,8 +100,7 @@ def check_model(config: Config) -> None:
     Does not read the data. If its targets depend on its contents, ``build_model`` checks them later.
     """
     task = registry.find("task", config.task.kind).load()
-    data = registry.find("data", config.data.kind).load()
-    targets = task.targets if task.targets in data.other_targets else data.targets
+    targets = asked_targets(config) or registry.find("data", config.data.kind).load().targets
     if targets is not None:
         check_targets(config, targets)
     model_class = registry.find("model", config.model.kind).load()

@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from seqtrain.config.base import Targets
-from seqtrain.config.series import Missing, ScaleBy, Scaler, SeriesConfig
+from seqtrain.config.series import Missing, SeriesConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import digest
 from seqtrain.data.series.calendar import calendar_features, default_season
 from seqtrain.data.series.covariates import one_hot, train_categories
+from seqtrain.data.series.fitting import fit_scaling
 from seqtrain.data.series.reading import read_series
 from seqtrain.data.series.resolution import check_finite, resolution_notes
 from seqtrain.data.series.scaling import Scaling
@@ -113,7 +114,8 @@ class ForecastingData(Dataset):
         season = (saved or {}).get("season")
         self.season = config.season or season or default_season(table.frequency)
         if trained is None or saved is None:
-            self.scaling, self.static = self.fit_scaling(), table.static
+            self.scaling = fit_scaling(table, self.ranges, config, self.notes)
+            self.static = table.static
             self.categories = train_categories(table, self.ranges["train"][1])
         else:
             self.scaling, self.static = Scaling.load(trained / "scaler.json"), saved.get("static", [])
@@ -156,30 +158,6 @@ class ForecastingData(Dataset):
                     f"data.season={self.season}: mase and rmsse cannot be compared with those of the run, whose "
                     f"season is {season}"
                 )
-
-    def fit_scaling(self) -> Scaling:
-        """The scaling constants, from the rows of train."""
-        table = self.table
-        begins, train_ends = self.ranges["train"]
-        assert (begins == table.offsets[:-1]).all()
-        assert all((train_ends <= self.ranges[split][0]).all() for split in ("validation", "test"))
-        scaler, by = self.config.scaler, self.config.scale_by
-        of_covariates = self.config.covariate_scaler or scaler
-
-        def fitted(start: int, stop: int, scaler: Scaler) -> Scaling:
-            values, names = table.values[:, start:stop], table.names[start:stop]
-            return Scaling.fit(values, table.offsets, train_ends, scaler, by, names, table.ids, self.notes)
-
-        C, changing = table.num_targets, table.num_numeric - len(self.config.static_covariates)
-        scaling = fitted(0, C, scaler)
-        if changing > C:
-            scaling = scaling.beside(fitted(C, changing, of_covariates))
-        if table.num_numeric > changing:  # one row for each series, so that all count alike
-            values = np.fmax.reduceat(table.values[:, changing : table.num_numeric], table.offsets[:-1])
-            ends, names = np.arange(len(values) + 1), table.names[changing : table.num_numeric]
-            static = Scaling.fit(values, ends, ends[1:], of_covariates, ScaleBy.all, names, table.ids, self.notes)
-            scaling = scaling.beside(static)
-        return scaling
 
     def fill_arrays(self) -> None:
         """Scale all rows and fill their gaps; windows are cut from the resulting arrays."""

@@ -60,9 +60,9 @@ def read_list(path: Path) -> Table:
         objects = DECODER.decode(content.strip())
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: is not valid JSON ({' '.join(str(error).split())})") from error
-    rows = Columns()
+    rows, escapes = Columns(), has_escapes(content)
     for number, row in enumerate(objects, start=1):
-        check_object(row, f"{path}: row {number}", "\\ud" in content.lower())
+        check_object(row, f"{path}: row {number}", escapes)
         rows.add(row)
     return rows.table(str(path), None)
 
@@ -80,12 +80,20 @@ def json_objects(path: Path, lines: Iterable[tuple[int, str]]) -> Iterator[tuple
             row = DECODER.decode(line.strip())
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}: line {number} is not valid JSON ({error})") from error
-        check_object(row, f"{path}: line {number}", "\\ud" in line or "\\uD" in line)
+        check_object(row, f"{path}: line {number}", has_escapes(line))
         yield number, row
 
 
+def has_escapes(text: str) -> bool:
+    """Whether JSON may hold halves of surrogate pairs, which only escapes can write."""
+    return "\\ud" in text or "\\uD" in text
+
+
 def check_object(row: Any, where: str, escapes: bool) -> None:
-    """Raise DataError if a value is not an object, or holds "\\ud83d" alone, which JSON allows and UTF-8 does not."""
+    """Raise DataError if a value is not an object, or has ``escapes`` and holds a half such as "\\ud83d" alone.
+
+    JSON allows that, and UTF-8 does not.
+    """
     if not isinstance(row, dict):
         raise DataError(f"{where} is not a JSON object")
     if escapes:

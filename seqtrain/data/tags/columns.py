@@ -111,7 +111,10 @@ class ColumnFile:
     @property
     def layout(self) -> str:
         """How columns are written, in words."""
-        return f"{self.width} columns separated by {'tabs' if self.by_tabs else 'blanks'}"
+        separators, width = "tabs" if self.by_tabs else "blanks", self.width or 1
+        tags = "" if self.tags is None else f", tags in column {self.config.tag_column % width}"
+        tokens = f"tokens in column {self.config.token_column % width}"
+        return f"{self.width} columns separated by {separators} ({tokens}{tags})"
 
     def leave_out(self, wrong: Callable[[Line], bool], what: str) -> None:
         """Leave lines out, with a note of how many."""
@@ -139,19 +142,22 @@ class ColumnFile:
 
     def leave_out_header(self) -> None:
         """Leave out a first line that names the columns, and its repetitions; note a line that may be one."""
-        first = next(iter(self.lines), None)
-        if first is None or self.tag(first) is None:
+        if not self.lines:
             return
-        token, tag = first.cells[self.config.token_column], self.tag(first)
+        first, tag = self.lines[0], self.tag(self.lines[0])
         others = [line for line in self.lines if line.cells != first.cells]
-        if not others or any(self.tag(line) == tag for line in others):
+        if not others or (tag is not None and any(self.tag(line) == tag for line in others)):
             return
-        if TOKEN_HEADER.fullmatch(token) and tag and TAG_HEADER.fullmatch(tag):
-            self.leave_out(lambda line: line.cells == first.cells, f"lines with names of columns ({token!r}, {tag!r})")
-        elif self.tagged and tag != "O" and not TAG.fullmatch(tag or ""):
+        named = any(TOKEN_HEADER.fullmatch(cell) for cell in first.cells)
+        if tag and named and TAG_HEADER.fullmatch(tag):
+            self.leave_out(
+                lambda line: line.cells == first.cells, f"lines with names of columns ({', '.join(first.cells)})"
+            )
+        elif named if tag is None else self.tagged and tag != "O" and not TAG.fullmatch(tag):
+            what = "may be the name of a column" if tag is None else "has a tag that is on no other line"
             self.notes.append(
-                f"{self.path}: line {first.number}, the first, has the tag {tag!r}, which is on no other line; if the "
-                "line names the columns, remove it"
+                f"{self.path}: line {first.number}, the first, {what} ({tag or first.text}); if the line names the "
+                "columns, remove it"
             )
 
     def leave_out_numbered(self) -> None:
@@ -162,7 +168,8 @@ class ColumnFile:
         found = {line.number: WORD_NUMBER.fullmatch(line.cells[0]) for line in self.lines}
         whole = sum(bool(match and match[1]) for match in found.values())
         others = {number: match[0] for number, match in found.items() if match and not match[1]}
-        if self.width < 2 or not self.lines or not (self.is_conllu or 2 * whole >= len(found)):
+        numbered = self.width > 1 and bool(self.lines) and (self.is_conllu or 2 * whole >= len(found))
+        if not numbered or self.config.tag_column % self.width == 0:
             return
         if self.config.token_column % self.width == 0:
             if self.is_conllu or self.counts_words():
@@ -200,10 +207,11 @@ class ColumnFile:
         for line in self.lines:
             width, tag = len(line.cells), self.tag(line)
             if width != self.width:
-                tabbed = "\t" in line.text and not self.by_tabs
-                if min(columns.values()) < 0 or tabbed:
+                # Without tags, a blank may also be one inside a token.
+                unsure = not self.by_tabs and ("\t" in line.text or not self.tagged)
+                if min(columns.values()) < 0 or unsure:
                     usual = next((each.number for each in self.lines if len(each.cells) == self.width), line.number)
-                    remedy = "separate all columns by tabs" if tabbed else "count columns from the start"
+                    remedy = "separate all columns by tabs" if unsure else "count columns from the start"
                     raise wrong(
                         line,
                         f"{width} columns, {separated}, but most lines have {self.width}, such as line {usual}; "

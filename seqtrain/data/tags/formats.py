@@ -143,7 +143,7 @@ def read_tokens(path: Path, config: TaggingFilesConfig) -> tuple[Table, Rows]:
         return table, [row or [] for row in rows]
     notes: list[str] = []
     found = ColumnFile(path, text_lines(path), config, False, notes)
-    notes.append(f"{path}: {found.layout}; tokens are in column {config.token_column} (data.token_column)")
+    notes.append(f"{path}: {found.layout}")
     table = table_of({"tokens": found.tokens} | ({} if found.tags is None else {"tags": found.tags}), str(path))
     table.notes += notes
     return table, found.tokens

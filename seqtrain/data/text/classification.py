@@ -98,7 +98,7 @@ class TextClassification(BucketedDataset):
         self.spec = DataSpec(**meta["spec"])
         self.labels_as: str | None = meta["labels_as"]
         self.fingerprint: str = meta["fingerprint"]
-        self.notes: list[str] = meta["notes"]
+        self.notes: list[str] = [*self.file_notes(), *meta["notes"]]
         self.sizes: dict[str, int] = meta["sizes"]
         self.tokens = {
             split: TokenRows(
@@ -112,6 +112,10 @@ class TextClassification(BucketedDataset):
     @abstractmethod
     def identity(self) -> Any:
         """What identifies the source and its contents, as JSON, without reading all of it."""
+
+    def file_notes(self) -> list[str]:
+        """Remarks on which files make up each split. The prepared files do not know: names are not contents."""
+        return []
 
     @abstractmethod
     def read(self, notes: list[str]) -> dict[str, list[RawTexts]]:
@@ -179,7 +183,8 @@ class TextClassification(BucketedDataset):
             raise DataError(
                 f"{next(iter(raw.values()))[0].origin}: has no split {self.config.train_split!r} to train on"
             )
-        columns = {split: usable_rows(files, self.labels_of, notes) for split, files in raw.items()}
+        remedy = "; if no class applies to a row, write [] in jsonl or parquet" if self.multilabel else ""
+        columns = {split: usable_rows(files, self.labels_of, notes, remedy) for split, files in raw.items()}
         vocabulary = self.vocabulary
         trained = None if vocabulary is None else TrainedClasses(vocabulary.class_names, vocabulary.labels_as)
         classes = ClassNames(columns, self.config, trained)

@@ -14,14 +14,18 @@ class TextFiles(TextClassification):
 
     config: TextFilesConfig
 
-    def files(self, notes: list[str]) -> dict[str, list[Path]]:
-        """Files of each split."""
+    def files(self) -> tuple[dict[str, list[Path]], list[str]]:
+        """Files of each split, and remarks on them."""
+        notes: list[str] = []
         files = find_files(self.config, notes)
         assert files is not None  # this dataset has no other source
-        return files
+        return files, notes
 
     def identity(self) -> Any:
-        return identify_files(self.files([]))
+        return identify_files(self.files()[0])
+
+    def file_notes(self) -> list[str]:
+        return self.files()[1]
 
     def read(self, notes: list[str]) -> dict[str, list[RawTexts]]:
-        return read_files(self.files(notes), self.config, notes)
+        return read_files(self.files()[0], self.config, notes)

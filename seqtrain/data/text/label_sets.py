@@ -1,6 +1,7 @@
 """Labels of which a row may have several: how they are read, and a split that keeps every class in train."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import chain
 from typing import Any
 
@@ -27,22 +28,24 @@ def label_sets(raw: RawTexts, separator: str | None, missing: Iterable[str] = ()
     """
     check_types(raw, (dict, bytes), "give a list of labels, or a string with data.label_separator")
     none = no_labels(missing)
-    single = [not isinstance(value, list | tuple) for value in raw.labels]
-    texts = iter(label_texts(value for value, one in zip(raw.labels, single, strict=True) if one))
-    known = np.array([not one or next(texts) not in none for one in single], dtype=bool)
-    sets = [parts(raw, int(row), separator) for row in np.flatnonzero(known)]
-    rows = np.repeat(np.flatnonzero(known), [len(each) for each in sets])
+    texts = iter(label_texts(value for value in raw.labels if not isinstance(value, list)))
+    known = np.array([isinstance(value, list) or next(texts) not in none for value in raw.labels], dtype=bool)
+    used = np.flatnonzero(known)
+    sets = [parts(raw, row, separator) for row in used.tolist()]
+    rows = np.repeat(used, [len(each) for each in sets])
     flat = list(chain.from_iterable(sets))
-    if any(isinstance(value, list | tuple | dict | bytes) for value in flat):
-        place = next(i for i, value in enumerate(flat) if isinstance(value, list | tuple | dict | bytes))
+    if nested := [kind for kind in set(map(type, flat)) if issubclass(kind, list | tuple | dict | bytes)]:
+        place = next(i for i, value in enumerate(flat) if isinstance(value, tuple(nested)))
         raise DataError(f"{raw.at(rows[place])}: {shortened(flat[place])} stands in its list of labels; each must be "
                         "a string or a number")  # fmt: skip
     flat_texts = label_texts(flat)
     if None in flat_texts:
         row = int(rows[flat_texts.index(None)])
         raise DataError(f"{raw.at(row)}: an empty label among {shortened(raw.labels[row])}; remove it")
-    once = sorted(dict.fromkeys(zip(rows.tolist(), flat_texts, strict=True)), key=lambda pair: pair[0])
-    return numbered((text for _, text in once), np.array([row for row, _ in once], dtype=np.int64), known)
+    labels = numbered(flat_texts, rows, known)
+    _, first = np.unique(rows * len(labels.names) + labels.codes, return_index=True)
+    first.sort()
+    return replace(labels, codes=labels.codes[first], rows=rows[first])
 
 
 def parts(raw: RawTexts, row: int, separator: str | None) -> list[Any]:
@@ -52,8 +55,8 @@ def parts(raw: RawTexts, row: int, separator: str | None) -> list[Any]:
         DataError: for a label that is no list, if there is no separator.
     """
     value = raw.labels[row]
-    if isinstance(value, list | tuple):
-        return list(value)
+    if isinstance(value, list):
+        return value
     if separator is None:
         marks = {name: mark for name, mark in SEPARATORS.items() if isinstance(value, str) and mark in value}
         guess = min(marks, key=["pipe", "semicolon", "comma", "tab", "space"].index, default="pipe")
@@ -61,7 +64,7 @@ def parts(raw: RawTexts, row: int, separator: str | None) -> list[Any]:
             f"{raw.at(row)}: label {shortened(value)} is one label, where task=multilabel needs a list of them; give "
             f"data.label_separator={guess} for strings of labels, or remove task="
         )
-    return list(value.split(separator)) if isinstance(value, str) else [value]
+    return value.split(separator) if isinstance(value, str) else [value]
 
 
 def indicator(labels: Labels, classes: np.ndarray, num_classes: int) -> np.ndarray:

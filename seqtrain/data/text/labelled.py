@@ -21,7 +21,7 @@ def origin_of(files: Sequence[RawTexts]) -> str:
 
 
 def usable_rows(
-    files: Sequence[RawTexts], labels_of: Callable[[RawTexts], Labels], notes: list[str]
+    files: Sequence[RawTexts], labels_of: Callable[[RawTexts], Labels], notes: list[str], remedy: str = ""
 ) -> list[LabelColumn]:
     """The labels of the rows of a split that have a text and a label.
 
@@ -29,6 +29,7 @@ def usable_rows(
         files: the files of the split.
         labels_of: reads the labels of a file.
         notes: gets the number of other rows.
+        remedy: what to do about rows without label, for the note.
 
     Raises:
         DataError: if no row is left.
@@ -50,7 +51,7 @@ def usable_rows(
     if dropped == num_rows:
         raise DataError(f"{origin}: none of its {num_rows} rows can be used ({counts})")
     if dropped:
-        notes.append(f"{origin}: {dropped} rows dropped ({counts})")
+        notes.append(f"{origin}: {dropped} rows dropped ({counts}){remedy if no_label else ''}")
     return columns
 
 

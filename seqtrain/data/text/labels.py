@@ -121,7 +121,7 @@ def one_label(raw: RawTexts, missing: Iterable[str] = ()) -> Labels:
     Raises:
         DataError: for a label that is a list, an object or bytes.
     """
-    check_types(raw, (list, dict, tuple, bytes), "task=multilabel learns several labels a row")
+    check_types(raw, (list, dict, bytes), "task=multilabel learns several labels a row")
     texts = label_texts(raw.labels)
     none = no_labels(missing) | ({"-1"} if raw.class_names else set())
     known = np.array([text is not None and text not in none for text in texts], dtype=bool)

@@ -20,8 +20,13 @@ class HubText(TextClassification):
         config, files = self.config, find_files(self.config, [])
         return identify_files(files) if files else ["hub", config.hub, config.hub_subset, config.revision]
 
+    def file_notes(self) -> list[str]:
+        notes: list[str] = []
+        find_files(self.config, notes)
+        return notes
+
     def read(self, notes: list[str]) -> dict[str, list[RawTexts]]:
-        files = find_files(self.config, notes)
+        files = find_files(self.config, [])
         return read_files(files, self.config, notes) if files else read_hub(self.config, notes)
 
 

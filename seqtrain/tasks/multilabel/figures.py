@@ -42,5 +42,5 @@ def classes_figure(classes: Mapping[str, Mapping[str, Any]]) -> "Figure":
     axes.set_yticks(places, texts, parse_math=False, fontsize=8)
     title = f"{len(order):,} classes" if names == order else f"the {len(names)} most frequent of {len(order):,} classes"
     axes.set(xlim=(0, 1.02), xlabel="score; in brackets the number of rows", title=title)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=4, fontsize=8)
+    figure.legend(loc="outside lower center", ncols=4, fontsize=8)
     return figure

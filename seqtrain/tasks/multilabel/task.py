@@ -89,7 +89,8 @@ class MultilabelClassification(Task):
     def __init__(self, config: MultilabelConfig, spec: DataSpec):
         self.class_names, self.label_smoothing = spec.class_names, config.label_smoothing
         counts = torch.tensor(spec.class_counts, dtype=torch.float)
-        balanced = ((spec.num_rows or 0) - counts).clamp(min=1) / counts.clamp(min=1)
+        assert spec.num_rows is not None  # data with sets of labels says so
+        balanced = (spec.num_rows - counts).clamp(min=1) / counts.clamp(min=1)
         self.class_weights = class_weights(config.class_weights, self.class_names, balanced)
         self.thresholds = np.full(len(self.class_names), THRESHOLD)
         self.calibrated = False

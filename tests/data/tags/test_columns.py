@@ -24,7 +24,7 @@ def read(path: Path, text: str, options: TaggingFilesConfig | None = None) -> tu
     assert tokens == found.tokens
     assert "tags" not in table.names or table.values("tags") == found.tags
     said = [note.removeprefix(f"{path}: ") for note in notes]
-    same = [note.replace(" and data.tag_column=1", "") for note in notes if "is on no other line" not in note]
+    same = [note.replace(" and data.tag_column=1", "") for note in notes if "that is on no other line" not in note]
     assert table.notes[:-1] == same
     return found.tokens, found.tags, said
 
@@ -78,7 +78,8 @@ def test_other_numbers_of_columns(tmp_path: Path) -> None:
     )
     assert refusal(tmp_path / "a.conll", text).startswith(message)
     assert refusal(tmp_path / "a.conll", text, config(-3, 1)).startswith(message.split(";")[0])
-    tokens, tags, notes = read(tmp_path / "a.conll", text.replace("sees X\n", "sees X y z\n"), config(0, 1))
+    tabbed = text.replace("sees X\n", "sees X y z\n").replace(" ", "\t")
+    tokens, tags, notes = read(tmp_path / "a.conll", tabbed, config(0, 1))
     assert tags == [["X", "X"], ["X", "X", "X"]]
     assert notes == [
         "2 lines do not have 3 columns, as most have, but those of data.token_column=0 and data.tag_column=1 "
@@ -119,7 +120,7 @@ def test_lines_that_may_be_headers(tmp_path: Path) -> None:
     tokens, _, notes = read(tmp_path / "a.conll", "mot classe\nBo B-PER\nYe B-PER\n")
     assert tokens == [["mot", "Bo", "Ye"]]
     assert notes == [
-        "line 1, the first, has the tag 'classe', which is on no other line; if the line names the columns, remove it"
+        "line 1, the first, has a tag that is on no other line (classe); if the line names the columns, remove it"
     ]
     # A word as any other, if its tag occurs on other lines.
     tokens, _, notes = read(tmp_path / "a.conll", "word tag\nBo tag\nYe O\n")
@@ -167,11 +168,19 @@ def test_files_of_tokens_alone_are_predicted(tmp_path: Path) -> None:
     assert tokens == [["Bo", "#"], ["Ye"]] and table.names == ["tokens"]
     assert [note.removeprefix(f"{path}: ") for note in table.notes] == [
         f"2 {COMMENTS} 1)",
-        "1 columns separated by blanks; tokens are in column 0 (data.token_column)",
+        "1 columns separated by blanks (tokens in column 0)",
     ]
-    path.write_text("Bo O\nmet\n\nYe P\n")  # the tags of a part of the tokens are not carried through
+    path.write_text("token\nBo\n")
     table, tokens = read_tokens(path, config())
-    assert tokens == [["Bo", "met"], ["Ye"]] and table.names == ["tokens"]
+    assert tokens == [["token", "Bo"]] and table.notes[0] == (
+        f"{path}: line 1, the first, may be the name of a column (token); if the line names the columns, remove it"
+    )
+    path.write_text("New York\nis\n\nYe\n")  # one token each, or are some of them tags?
+    with pytest.raises(DataError, match=r"line 1 has 2 columns, separated by blanks, but most lines have 1, such as"):
+        read_tokens(path, config())
+    path.write_text("Bo\tO\nmet\n\nYe\tP\nAnn\tO\n")  # the tags of a part of the tokens are not carried through
+    table, tokens = read_tokens(path, config())
+    assert tokens == [["Bo", "met"], ["Ye", "Ann"]] and table.names == ["tokens"]
     assert table.notes[0] == (
         f"{path}: 1 lines do not have 2 columns, as most have, but those of data.token_column=0 (the first: line 2)"
     )

@@ -178,9 +178,9 @@ def test_files_of_other_layouts_are_named(composed: Compose, tmp_path: Path) -> 
     notes = dataset(composed, tmp_path).notes
     assert "files of train: train.conll; validation: dev.CONLL; test: test.jsonl" in notes
     assert (
-        "train: 3 columns separated by blanks; validation: 2 columns separated by blanks; test: lists of .jsonl"
-        in notes
-    )
+        "train: 3 columns separated by blanks (tokens in column 0, tags in column 2); validation: 2 columns separated "
+        "by blanks (tokens in column 0, tags in column 1); test: lists of .jsonl"
+    ) in notes
     assert "tags: IOB2, 1 types of entities (PER)" in notes
 
 
@@ -203,7 +203,7 @@ def test_what_stands_between_sentences(composed: Compose, tmp_path: Path) -> Non
     assert f"{tmp_path}/a.txt: 2 -DOCSTART- lines left out" in data.notes
     comments = "lines that begin with '#', as comments do, without the columns or tag of a token, left out"
     assert f"{tmp_path}/a.txt: 2 {comments} (the first: line 3)" in data.notes
-    assert "every split: 3 columns separated by blanks" in data.notes
+    assert "every split: 3 columns separated by blanks (tokens in column 0, tags in column 2)" in data.notes
 
 
 def test_rows_without_tokens_are_dropped_and_counted(composed: Compose, tmp_path: Path) -> None:
