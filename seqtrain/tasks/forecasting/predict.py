@@ -39,7 +39,7 @@ class Forecast:
     series: str
     """Name of the series; empty if the file has only one."""
     times: np.ndarray
-    """Times of the steps, (S,); in UTC where the file has offsets or ``data.timezone`` is set, unless they are dates."""
+    """Times of the steps, (S,); those of a file with offsets, or a run with ``data.timezone``, in UTC or as dates."""
     values: dict[str, dict[str, np.ndarray]]
     """Variable -> part -> values (S,), in the units of the file.
 
