@@ -17,8 +17,8 @@ from seqtrain.commands.refit import Fit, refits
 from seqtrain.config.base import require
 from seqtrain.config.root import Config
 from seqtrain.config.series import SeriesConfig
+from seqtrain.data.series.columns import id_columns
 from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
-from seqtrain.data.series.reading import id_columns
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.run_directory import RunDirectory
 from seqtrain.tasks.forecasting.meter import ForecastMeter
@@ -144,7 +144,7 @@ def forecast_tables(
     import pyarrow as pa
 
     table, S, C = data.table, data.config.horizon, data.table.num_targets
-    kind, ids, variables = time_type(table.times), pa.array(table.ids), pa.array(data.spec.target_names)
+    kind, ids, variables = time_type(data), pa.array(table.ids), pa.array(data.spec.target_names)
     size = max(1, ROWS // (S * C))
     for batch, forecasts in batches:
         for start in range(0, len(batch.rows), size):

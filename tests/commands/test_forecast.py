@@ -197,6 +197,28 @@ def test_intervals_and_times_that_are_numbers(steps: Run) -> None:
     assert counted["date"].tolist() == [1, 2, 3, 4, 5, 6, 7, 8] and (counted["x"] == found["x"]).all()
 
 
+def test_times_of_a_place(composed: Compose, tmp_path: Path) -> None:
+    """They are written with their offset, so that the hour which the clock shows twice is told apart."""
+    clock = pd.date_range("2020-10-04 21:00", periods=500, freq="h", tz="Europe/Berlin")
+    frame = pd.DataFrame({"date": clock.strftime("%Y-%m-%d %H:%M"), "load": wave(500)})
+    frame.to_csv(tmp_path / "hours.csv", index=False)
+    options = [f"data.path={tmp_path / 'hours.csv'}", "model=nlinear", "trainer.max_steps=2"]
+    options.append("data.timezone=Europe/Berlin")
+    run = finished(composed("data=series_files", *OPTIONS, *options), tmp_path)
+    source, output = str(tmp_path / "hours.csv"), tmp_path / "forecast.csv"
+    predict(run.config, run.config, run.directory, source, str(output))
+    written = ["2020-10-25 16:00:00+0100", "2020-10-25 17:00:00+0100"]
+    assert pd.read_csv(output)["date"].tolist()[:2] == written
+    aware = frame.assign(date=[time.isoformat() for time in clock])[:485]  # up to the first 2 o'clock
+    aware.to_csv(tmp_path / "aware.csv", index=False)
+    predict(run.config, run.config, run.directory, str(tmp_path / "aware.csv"), str(output))
+    hours = pd.read_csv(output)["date"]
+    assert hours.tolist()[:3] == ["2020-10-25 02:00:00+0200", "2020-10-25 02:00:00+0100", "2020-10-25 03:00:00+0100"]
+    run.backtest(output=str(tmp_path / "rows.csv"))
+    rows = pd.read_csv(tmp_path / "rows.csv")
+    assert rows["origin"][0].endswith("+0200") and rows["time"].iloc[-1].endswith("+0100")
+
+
 @pytest.mark.parametrize(
     ("time", "frequency", "expected"),
     [

@@ -104,26 +104,26 @@ def parsed(column: TimeColumn) -> tuple[np.ndarray, np.ndarray | None]:
         if pa.types.is_string(kind)
         else pa.array([None if value is None else str(value) for value in column.values.to_pylist()], pa.string())
     )
-    text = pc.utf8_trim_whitespace(text)
+    coded = pc.utf8_trim_whitespace(text).dictionary_encode()  # series of a panel share their times
+    known, place = coded.dictionary, pc.fill_null(coded.indices, len(coded.dictionary)).to_numpy(zero_copy_only=False)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # that formats are guessed one by one; distances are checked later
-        index = pd.DatetimeIndex(pd.to_datetime(text.to_pandas(), errors="coerce", utc=True).dt.tz_localize(None))
+        unique = pd.DatetimeIndex(pd.to_datetime(known.to_pandas(), errors="coerce", utc=True).dt.tz_localize(None))
+    index = unique.insert(len(unique), pd.NaT).take(place)
     check_parsed(column, index)
-    found = pc.struct_field(pc.extract_regex(text, OFFSET), "offset")
-    none = np.flatnonzero(pc.is_null(found).to_numpy(zero_copy_only=False))
     times = index.to_numpy().astype(NANOSECONDS)
-    if len(none) == len(times):
+    offsets = pc.struct_field(pc.extract_regex(known, OFFSET), "offset").to_pylist()
+    if not any(offsets):
         return times, None
-    if none.size:
-        has = int(np.flatnonzero(pc.is_valid(found).to_numpy(zero_copy_only=False))[0])
+    if None in offsets:
+        without, having = offsets.index(None), next(i for i, offset in enumerate(offsets) if offset)
         raise column.fault(
-            none[0],
-            f"{text[int(none[0])].as_py()!r} has no offset from UTC, and {text[has].as_py()!r} has one; write all "
+            int(np.argmax(place == without)),
+            f"{known[without].as_py()!r} has no offset from UTC, and {known[having].as_py()!r} has one; write all "
             "times in one way",
         )
-    coded = found.dictionary_encode()
-    known = np.array([offset_of(each) for each in coded.dictionary.to_pylist()], dtype="timedelta64[m]")
-    return times, known[coded.indices.to_numpy(zero_copy_only=False)].astype("timedelta64[ns]")
+    minutes = np.array([offset_of(offset) for offset in offsets], dtype="timedelta64[m]")
+    return times, minutes[place].astype("timedelta64[ns]")
 
 
 def offset_of(text: str) -> int:

@@ -17,9 +17,10 @@ from torch import Tensor
 
 from seqtrain.config.series import SeriesConfig
 from seqtrain.data.base import Batch
+from seqtrain.data.series.columns import id_columns
 from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
 from seqtrain.data.series.horizon import history_data
-from seqtrain.data.series.reading import id_columns
+from seqtrain.data.series.times import Clock
 from seqtrain.errors import DataError
 from seqtrain.tasks.forecasting.task import Forecasting
 from seqtrain.tasks.predicting import Predictor, Trained
@@ -38,7 +39,7 @@ class Forecast:
     series: str
     """Name of the series; empty if the file has only one."""
     times: np.ndarray
-    """Times of the steps, (S,)."""
+    """Times of the steps, (S,); those of a file with offsets, or a run with ``data.timezone``, in UTC or as dates."""
     values: dict[str, dict[str, np.ndarray]]
     """Variable -> part -> values (S,), in the units of the file.
 
@@ -84,7 +85,7 @@ class ForecastPredictor(Predictor):
 
         data, forecasts = self.forecast(source)
         table, options = data.table, cast(SeriesConfig, self.data)
-        times = pa.array(table.times[self.steps(data)]).cast(time_type(table.times))
+        times = pa.array(table.times[self.steps(data)]).cast(time_type(data))
         ids = pa.array(np.repeat(table.ids, options.horizon))
         columns: dict[str, Any] = dict.fromkeys(id_columns(options), ids) | {options.time_column: times}
         for variable, name in enumerate(data.spec.target_names):
@@ -146,16 +147,21 @@ def in_units(trained: Trained, forecasts: Tensor, data: ForecastingData, series:
     return {name: np.round(part) if whole and name != "forecast" else part for name, part in found.items()}
 
 
-def time_type(times: np.ndarray) -> "pyarrow.DataType":
-    """The column type of times: whole numbers, days, seconds or, if seconds are not enough, nanoseconds."""
+def time_type(data: ForecastingData) -> "pyarrow.DataType":
+    """The column type of a dataset's times: whole numbers, days, seconds or, if these are not enough, nanoseconds.
+
+    Instants have the time zone of the data, and are written with their offset.
+    """
     import pyarrow as pa
 
+    times = data.table.times
     if times.dtype.kind == "i":
         return pa.int64()
-    for unit, kind in (("D", pa.date32()), ("s", pa.timestamp("s"))):
-        if (times.astype(f"datetime64[{unit}]") == times).all():
-            return kind
-    return pa.timestamp("ns")
+    zone = (data.config.timezone or "UTC") if data.table.clock is Clock.utc else None
+    days, seconds = ((times.astype(f"datetime64[{unit}]") == times).all() for unit in ("D", "s"))
+    if days and zone in (None, "UTC"):
+        return pa.date32()
+    return pa.timestamp("s" if seconds else "ns", zone)
 
 
 def write_parquet(table: "pandas.DataFrame | pyarrow.Table", path: Path) -> str:
