@@ -17,8 +17,9 @@ from seqtrain.commands.refit import Fit, refits
 from seqtrain.config.base import require
 from seqtrain.config.root import Config
 from seqtrain.config.series import SeriesConfig
+from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.columns import id_columns
-from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
+from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.run_directory import RunDirectory
 from seqtrain.tasks.forecasting.meter import ForecastMeter

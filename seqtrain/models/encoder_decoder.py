@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from seqtrain.config.model import EncoderDecoderConfig
 from seqtrain.data.base import Batch, DataSpec
-from seqtrain.data.series.dataset import ForecastBatch
+from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import AttentionBlock
 from seqtrain.layers.masks import real_steps

@@ -23,7 +23,7 @@ from seqtrain.config.task import (
 )
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.data.corpus.dataset import SegmentBatch
-from seqtrain.data.series.dataset import ForecastBatch
+from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.tasks.base import Evaluation, Task
 from seqtrain.tasks.classification.task import ClassificationMeter
 from seqtrain.tasks.forecasting.task import Forecasting

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from seqtrain.commands.build import build_data, build_model
 from seqtrain.config.root import Config
-from seqtrain.data.series.dataset import ForecastBatch
+from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.errors import Interrupted, RunError
 from seqtrain.run_directory import RunDirectory
 from seqtrain.training.checkpoint import load_checkpoint

@@ -5,66 +5,31 @@ features that are known for the horizon.
 """
 
 import hashlib
-import json
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from seqtrain.config.base import Targets
 from seqtrain.config.series import Missing, SeriesConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import digest
+from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.calendar import calendar_features, default_season
 from seqtrain.data.series.covariates import one_hot, train_categories
 from seqtrain.data.series.fitting import fit_scaling
 from seqtrain.data.series.reading import read_series
 from seqtrain.data.series.resolution import check_finite, resolution_notes
+from seqtrain.data.series.saved import as_trained, read_saved
 from seqtrain.data.series.scaling import Scaling
 from seqtrain.data.series.table import SeriesTable, split_notes, without_short, without_untrained
-from seqtrain.data.series.times import STEP, Clock, RunTimes, time_text
+from seqtrain.data.series.times import Clock, RunTimes, time_text
 from seqtrain.data.series.windows import FilledRows, cut, split_windows
-from seqtrain.errors import DataError, RunError
-
-
-@dataclass(kw_only=True)
-class ForecastBatch(Batch):
-    """A batch of windows of series, scaled; every window has L real steps.
-
-    Inputs (B, L, D) are targets, past covariates, future covariates and calendar of the lookback. Targets (B, S, C) are
-    the targets of the horizon.
-    """
-
-    future: Tensor
-    """Future covariates and calendar of the horizon, (B, S, F)."""
-    observed: Tensor | None
-    """Which targets are known, so that they count in loss and scores, (B, S, C); None: all."""
-    truth: np.ndarray | None = None
-    """The targets in original units, which scores are computed from, NaN where missing, (B, S, C), float64; None in
-    training batches."""
-    series: Tensor
-    """Number of each window's series, (B,)."""
-    centre: np.ndarray
-    """A target in original units is ``centre + scale * target``, (B, C), float64."""
-    scale: np.ndarray
-    """Scale of each target, above 0; see ``centre``, (B, C), float64."""
-
-    def in_units(self, scaled: np.ndarray) -> np.ndarray:
-        """Scaled values of the targets, (B, T, C), in original units: computed in float64."""
-        values = scaled * self.scale[:, None]
-        values += self.centre[:, None]
-        return values
-
-    def scaled_truth(self) -> np.ndarray:
-        """The targets, scaled in float64, NaN where missing, (B, S, C)."""
-        assert self.truth is not None
-        return (self.truth - self.centre[:, None]) / self.scale[:, None]
+from seqtrain.errors import DataError
 
 
 class ForecastingData(Dataset):
@@ -334,18 +299,3 @@ class ForecastingData(Dataset):
         rows = {split: int((ends - begins).sum()) for split, (begins, ends) in self.ranges.items()}
         table = self.table
         return super().describe() | {"frequency": table.frequency, "series": len(table.ids), "rows": rows}
-
-
-def read_saved(path: Path) -> dict[str, Any]:
-    """Read the scaler.json that ``save`` wrote; raises RunError if it cannot be read."""
-    try:
-        state: dict[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: cannot be read ({error}); restore it, or train again") from error
-    return state
-
-
-def as_trained(config: SeriesConfig, saved: dict[str, Any]) -> SeriesConfig:
-    """The options with the targets and the frequency of a run, so that the columns of the file do not decide them."""
-    frequency = config.frequency or (None if saved["frequency"] == STEP else saved["frequency"])
-    return replace(config, targets=saved["names"][: saved["num_targets"]], frequency=frequency)

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from seqtrain.config.series import Missing, SeriesConfig
-from seqtrain.data.series.dataset import ForecastingData, as_trained, read_saved
+from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.data.series.frequency import next_times
 from seqtrain.data.series.reading import read_series
+from seqtrain.data.series.saved import as_trained, read_saved
 from seqtrain.data.series.table import SeriesTable, left_out_notes, without_untrained
 from seqtrain.data.series.times import STEP, RunTimes, time_text
 from seqtrain.errors import DataError

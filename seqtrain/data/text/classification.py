@@ -1,13 +1,11 @@
 """Labelled texts, prepared once as memory-mapped tokens and served in batches of similar length."""
 
 import functools
-import hashlib
 import json
-import logging
 import shutil
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,44 +19,24 @@ from seqtrain.config.tables import SEPARATORS
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.data.cache import cache_directory, cached, digest
 from seqtrain.data.locate import SPLITS
-from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
 from seqtrain.data.tables.files import file_type
 from seqtrain.data.tables.reading import Table, read_table, stdin_lines
+from seqtrain.data.text.batches import text_batches, token_name, unknown_notes
 from seqtrain.data.text.class_names import ClassNames, TrainedClasses
 from seqtrain.data.text.columns import texts_of
 from seqtrain.data.text.label_sets import label_sets, multilabel_split
-from seqtrain.data.text.labelled import check_classes, class_counts, joined, origin_of, usable_rows
+from seqtrain.data.text.labelled import check_classes, class_counts, fingerprint, joined, origin_of, usable_rows
 from seqtrain.data.text.labels import LabelledTexts, Labels, RawTexts, one_label, stratified_split
-from seqtrain.data.vocabulary import PAD, UNKNOWN
+from seqtrain.data.text.trained import Vocabulary
+from seqtrain.data.vocabulary import PAD
 from seqtrain.errors import DataError, RunError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-log = logging.getLogger(__name__)
-
-MOST = 0.5  # share of unknown tokens above which there is a remark
 FORMAT = 3  # version of the prepared files; increase it when their format or contents change
-
-
-@dataclass(frozen=True)
-class Vocabulary:
-    """The tokenizer and classes of a trained model, read from its run instead of learned from data."""
-
-    tokenizer: str
-    """The tokenizer as JSON."""
-    class_names: list[str]
-    labels_as: str | None
-    """How labels were read: as ``names`` or ``numbers``; None if the files name the classes, or it is not known."""
-
-    @classmethod
-    def load(cls, directory: Path, described: str = "data.json") -> "Vocabulary":
-        """Read the vocabulary of a run: tokenizer.json and data.json; of prepared arrays, described in meta.json."""
-        described_data = json.loads((directory / described).read_text())
-        names, labels_as = described_data["spec"]["class_names"], described_data.get("labels_as")
-        return cls((directory / "tokenizer.json").read_text(), names, labels_as)
 
 
 class TextClassification(BucketedDataset):
@@ -286,45 +264,3 @@ class TextClassification(BucketedDataset):
         from tokenizers import Tokenizer
 
         return Tokenizer.from_file(str(self.directory / "tokenizer.json"))
-
-
-def token_name(tokenizer: "Tokenizer", token: int) -> str:
-    """A token in readable form, without the letter that byte-level BPE writes for the space before a word."""
-    return (tokenizer.id_to_token(token) or "").replace("\u0120", "")
-
-
-def text_batches(config: TextClassificationConfig, tokenizer: "Tokenizer", texts: Sequence[str]) -> Iterator[Batch]:
-    """Evaluation batches of new texts, without targets."""
-    from seqtrain.data.text.tokenizer import encode
-
-    tokens, offsets = flatten(encode(tokenizer, texts), tokenizer.get_vocab_size())
-    for note in unknown_notes("new texts", tokens, tokenizer):
-        log.warning(note)
-    table = TokenRows(tokens, offsets, config.max_length, config.truncate)
-    pad_id = tokenizer.token_to_id(PAD) or 0
-    for rows in sorted_batches(table.lengths, config.eval_batch_tokens):
-        inputs, lengths = table.gather(rows, pad_id)
-        yield Batch(inputs, torch.zeros(len(rows), dtype=torch.long), lengths, rows, num_tokens=int(lengths.sum()))
-
-
-def unknown_notes(name: str, tokens: np.ndarray, tokenizer: "Tokenizer") -> list[str]:
-    """A remark, as a list of one, if most tokens of a split are unknown; else an empty list."""
-    share = float(np.mean(tokens == tokenizer.token_to_id(UNKNOWN))) if len(tokens) else 0.0
-    if share <= MOST:
-        return []
-    return [
-        f"{name}: {share:.0%} of the tokens are unknown, because train has them less than data.min_count times; for "
-        "texts without blanks between words, train with data.tokenizer=char or bpe"
-    ]
-
-
-def fingerprint(splits: dict[str, LabelledTexts]) -> str:
-    """Digest of the texts and labels of every split, independent of where they were read from."""
-    state = hashlib.blake2b(digest_size=16)
-    for split, part in splits.items():
-        state.update(f"{split} {len(part.texts)}\n".encode())
-        state.update(part.labels.tobytes())
-        for text in part.texts:
-            encoded = text.encode("utf-8", "surrogatepass")
-            state.update(len(encoded).to_bytes(8, "little") + encoded)
-    return state.hexdigest()

@@ -3,6 +3,7 @@
 Shapes: N rows, C classes.
 """
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -110,3 +111,15 @@ def check_classes(splits: Mapping[str, LabelledTexts], classes: ClassNames, orig
         raise DataError(f"{origin}: no row has a label; multi-label classification needs some")
     if len(present) == 1 and splits["train"].labels.ndim == 1:
         raise DataError(f"{origin}: all rows have the one label {present[0]!r}; classification needs at least two")
+
+
+def fingerprint(splits: dict[str, LabelledTexts]) -> str:
+    """Digest of the texts and labels of every split, independent of where they were read from."""
+    state = hashlib.blake2b(digest_size=16)
+    for split, part in splits.items():
+        state.update(f"{split} {len(part.texts)}\n".encode())
+        state.update(part.labels.tobytes())
+        for text in part.texts:
+            encoded = text.encode("utf-8", "surrogatepass")
+            state.update(len(encoded).to_bytes(8, "little") + encoded)
+    return state.hexdigest()

@@ -12,7 +12,8 @@ import torch
 from seqtrain.atomic import replacing
 from seqtrain.config.task import ForecastLoss
 from seqtrain.data.base import DataSpec
-from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
+from seqtrain.data.series.batch import ForecastBatch
+from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.errors import DataError, RunError
 from seqtrain.run_directory import RunDirectory
 from seqtrain.tasks.base import Evaluation

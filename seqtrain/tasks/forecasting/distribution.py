@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqtrain.config.task import ForecastingConfig, ForecastLoss
-from seqtrain.data.series.dataset import ForecastBatch
+from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.errors import DataError
 from seqtrain.tasks.forecasting.conformal import Conformal, Interval
 from seqtrain.tasks.forecasting.counts import count_losses, count_quantiles, crps_counts

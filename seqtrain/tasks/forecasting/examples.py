@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor, nn
 
-from seqtrain.data.series.dataset import ForecastBatch
+from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.tasks.forecasting.distribution import Distribution
 from seqtrain.tasks.forecasting.figures import attention_map_figure, forecast_figure
 from seqtrain.tasks.forecasting.head import ForecastHead

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqtrain.data.base import Batch, DataSpec
-from seqtrain.data.series.dataset import ForecastBatch
+from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.tasks.base import Evaluation, Meter
 from seqtrain.tasks.forecasting.conformal import IntervalSums
 from seqtrain.tasks.forecasting.distribution import Distribution

@@ -17,8 +17,9 @@ from torch import Tensor
 
 from seqtrain.config.series import SeriesConfig
 from seqtrain.data.base import Batch
+from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.columns import id_columns
-from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
+from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.data.series.horizon import history_data
 from seqtrain.data.series.times import Clock
 from seqtrain.errors import DataError

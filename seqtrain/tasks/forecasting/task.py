@@ -14,7 +14,8 @@ from seqtrain.config.base import DataConfig, Targets
 from seqtrain.config.model import WindowConfig
 from seqtrain.config.task import ForecastingConfig, Strategy
 from seqtrain.data.base import Batch, Dataset, DataSpec
-from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
+from seqtrain.data.series.batch import ForecastBatch
+from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import recorded_weights
 from seqtrain.run_directory import RunDirectory

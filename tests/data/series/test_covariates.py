@@ -9,8 +9,9 @@ import pytest
 
 from seqtrain.config.series import Missing, Scaler, SeriesFilesConfig
 from seqtrain.data.series import covariates
+from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.covariates import category_codes
-from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
+from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.data.series.horizon import history_data
 from seqtrain.errors import DataError
 

@@ -19,7 +19,8 @@ from seqtrain.config.series import (
     SeriesFilesConfig,
 )
 from seqtrain.data.base import Batch
-from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
+from seqtrain.data.series.batch import ForecastBatch
+from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.data.series.splits import split_rows
 from seqtrain.data.series.windows import FilledRows
 from seqtrain.errors import ConfigError, DataError, RunError

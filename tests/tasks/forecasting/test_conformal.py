@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from seqtrain.config.task import ForecastingConfig, ForecastLoss
-from seqtrain.data.series.dataset import ForecastBatch
+from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.tasks.forecasting.conformal import Conformal, IntervalSums, conformal_ranks, fewest_windows
 from seqtrain.tasks.forecasting.distribution import Distribution, distribution_of
 

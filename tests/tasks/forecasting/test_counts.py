@@ -16,7 +16,8 @@ from seqtrain.commands.predict import predict
 from seqtrain.commands.train import train
 from seqtrain.config.root import Config
 from seqtrain.config.task import ForecastingConfig, ForecastLoss, Strategy
-from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
+from seqtrain.data.series.batch import ForecastBatch
+from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.errors import ConfigError, DataError
 from seqtrain.run_directory import RunDirectory, read_json
 from seqtrain.tasks.forecasting.conformal import Conformal

@@ -10,7 +10,8 @@ import torch
 
 from seqtrain.config.series import Missing, ScaleBy, Scaler, SeriesFilesConfig
 from seqtrain.config.task import ForecastingConfig, ForecastLoss
-from seqtrain.data.series.dataset import ForecastBatch, ForecastingData
+from seqtrain.data.series.batch import ForecastBatch
+from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.tasks.base import Evaluation
 from seqtrain.tasks.forecasting.comparison import score_baselines
 from seqtrain.tasks.forecasting.conformal import Conformal

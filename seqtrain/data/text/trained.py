@@ -1,0 +1,23 @@
+"""What a run knows of its texts: the tokenizer and the classes of its model."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The tokenizer and classes of a trained model, read from its run instead of learned from data."""
+
+    tokenizer: str
+    """The tokenizer as JSON."""
+    class_names: list[str]
+    labels_as: str | None
+    """How labels were read: as ``names`` or ``numbers``; None if the files name the classes, or it is not known."""
+
+    @classmethod
+    def load(cls, directory: Path, described: str = "data.json") -> "Vocabulary":
+        """Read the vocabulary of a run: tokenizer.json and data.json; of prepared arrays, described in meta.json."""
+        described_data = json.loads((directory / described).read_text())
+        names, labels_as = described_data["spec"]["class_names"], described_data.get("labels_as")
+        return cls((directory / "tokenizer.json").read_text(), names, labels_as)
