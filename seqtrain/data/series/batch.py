@@ -26,7 +26,7 @@ class ForecastBatch(Batch):
     """Which targets are known, so that they count in loss and scores, (B, S, C); None: all."""
     truth: np.ndarray | None = None
     """The targets in original units, which scores are computed from, NaN where missing, (B, S, C), float64; None in
-    training batches."""
+    batches that are not scored."""
     series: Tensor
     """Number of each window's series, (B,)."""
     centre: np.ndarray

@@ -166,8 +166,8 @@ class ForecastingData(Dataset):
         count = steps or self.config.lookback
         return self.past_rows.cut(self.windows[split].locate(numbers)[1] - count, count)
 
-    def batch(self, split: str, numbers: np.ndarray, scored: bool = True) -> ForecastBatch:
-        """A batch of the windows with these numbers, with ``truth`` if it is to be scored."""
+    def batch(self, split: str, numbers: np.ndarray) -> ForecastBatch:
+        """A batch of the windows with these numbers."""
         L, S, C = self.config.lookback, self.config.horizon, self.table.num_targets
         series, first = self.windows[split].locate(numbers)
         return ForecastBatch(
@@ -178,7 +178,7 @@ class ForecastingData(Dataset):
             num_tokens=len(numbers) * L,
             future=torch.from_numpy(self.future_rows.cut(first, S)),
             observed=None if self.known is None else torch.from_numpy(cut(self.known, first, S)),
-            truth=cut(self.truth, first, S) if scored else None,
+            truth=cut(self.truth, first, S),
             series=torch.from_numpy(series),
             centre=self.constants.centre[series, :C],
             scale=self.constants.scale[series, :C],
@@ -191,7 +191,7 @@ class ForecastingData(Dataset):
         size = self.config.batch_size
         order = np.random.default_rng([self.seed, epoch]).permutation(self.sizes["train"])
         for first in range(start * size, len(order), size):
-            yield self.batch("train", order[first : first + size], scored=False)
+            yield self.batch("train", order[first : first + size])
 
     def eval_batches(self, split: str) -> Iterator[Batch]:
         return self.batches(split, np.arange(self.sizes[split]))
