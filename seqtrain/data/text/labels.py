@@ -192,13 +192,13 @@ def stratified_split(labels: np.ndarray, size: float, seed: int, key: str) -> tu
 def shares(counts: np.ndarray, fraction: float, seed: int) -> np.ndarray:
     """Number of rows to set apart of each class with ``counts`` rows, (C,); every class keeps a row.
 
-    These are the rounded shares of the classes. If they add up to a number that is more than 1 % off, as with many
-    small classes, the right number is given out by the largest remainder, and among equal ones at random.
+    These are the rounded shares of the classes. If they add up to a number that is more than a quarter off, as with
+    many small classes, the right number is given out by the largest remainder, and among equal ones at random.
     """
     total = round(fraction * counts.sum())
     exact = fraction * counts
     taken = np.round(exact).astype(np.int64)
-    if abs(taken.sum() - total) > total / 100:
+    if abs(taken.sum() - total) > total / 4:
         taken = np.floor(exact).astype(np.int64)
         remainders = np.where(taken < counts - 1, exact - taken, -1)
         order = np.random.default_rng([seed, 1]).permutation(len(counts))
