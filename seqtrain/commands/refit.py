@@ -17,6 +17,7 @@ from seqtrain.commands.kernels import prepare_kernels
 from seqtrain.commands.predict import ready
 from seqtrain.commands.session import build_trainer
 from seqtrain.config.root import Config
+from seqtrain.config.task import ForecastingConfig
 from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.data.series.times import time_text
 from seqtrain.errors import Interrupted
@@ -106,7 +107,8 @@ def fitted(config: Config, data: ForecastingData, folder: Path) -> tuple[Built, 
     checkpoint = load_checkpoint(run.checkpoint_path("best"), run.id, built.device)
     load_weights(built.model, built.head, checkpoint)
     model, head, task, device = built.model, built.head, built.task, built.device
-    if getattr(config.task, "conformal", None) is not None:
+    assert isinstance(config.task, ForecastingConfig)
+    if config.task.conformal is not None:
         batches = data.eval_batches("validation")
         found = task.calibrate(evaluate(model, head, task, batches, device, config.trainer.precision), data)
         task.set_calibration(found)

@@ -20,7 +20,8 @@ from seqtrain.data.cache import digest
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
-from seqtrain.data.tables.reading import Table, read_table, stdin_lines
+from seqtrain.data.tables.reading import read_table, stdin_lines
+from seqtrain.data.tables.table import Table
 from seqtrain.errors import DataError
 from seqtrain.run_directory import read_json, write_json
 

@@ -15,7 +15,8 @@ from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.cache import digest
 from seqtrain.data.generated import problems
 from seqtrain.data.locate import SPLITS
-from seqtrain.data.tables.reading import Table, read_table
+from seqtrain.data.tables.reading import read_table
+from seqtrain.data.tables.table import Table
 from seqtrain.errors import DataError
 
 EVAL_BATCH = 64  # independent of data.batch_size, so that the rows scored are always the same

@@ -23,8 +23,8 @@ from seqtrain.data.series.sentinels import sentinel_notes
 from seqtrain.data.series.table import SeriesTable
 from seqtrain.data.series.times import STEP, Clock, RunTimes, TimeColumn, time_order, time_text
 from seqtrain.data.tables.files import SUFFIXES, file_type
-from seqtrain.data.tables.reading import Table, read_table
-from seqtrain.data.tables.table import is_encoded, scalar_text
+from seqtrain.data.tables.reading import read_table
+from seqtrain.data.tables.table import Table, is_encoded, scalar_text
 from seqtrain.errors import DataError
 
 if TYPE_CHECKING:

@@ -12,8 +12,6 @@ from seqtrain.data.tables.separated import read_separated
 from seqtrain.data.tables.table import Table
 from seqtrain.errors import DataError
 
-__all__ = ["Table", "read_table", "stdin_lines"]
-
 
 def read_table(path: Path, config: TableConfig | None = None) -> Table:
     """Read all columns of a file.

@@ -23,7 +23,8 @@ from seqtrain.data.locate import SPLITS
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
-from seqtrain.data.tables.reading import Table, stdin_lines
+from seqtrain.data.tables.reading import stdin_lines
+from seqtrain.data.tables.table import Table
 from seqtrain.data.tags.columns import by_blanks
 from seqtrain.data.tags.entities import describe_scheme
 from seqtrain.data.tags.formats import Rows, Sentences, find_files, place_of, read_sentences, read_tokens, table_of

@@ -1,6 +1,5 @@
 """Read tagged sentences from files of columns (CoNLL), or from tables with lists of tokens and of tags."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,9 @@ import numpy as np
 from seqtrain.config.data import TaggingFilesConfig
 from seqtrain.data.locate import own_path, split_files
 from seqtrain.data.tables.files import file_type, text_lines
-from seqtrain.data.tables.reading import Table, read_table
+from seqtrain.data.tables.reading import read_table
+from seqtrain.data.tables.stored_names import stored_names
+from seqtrain.data.tables.table import Table
 from seqtrain.data.tags.columns import ColumnFile, Rows
 from seqtrain.errors import DataError
 
@@ -185,7 +186,7 @@ def named(table: Table, name: str) -> list[Any]:
     numbers = [isinstance(row, list) and any(isinstance(tag, int) for tag in row) for row in rows]
     if not any(numbers):
         return rows
-    names = class_names_of(table, name)
+    names = stored_names(table, name, table.notes)
     first = numbers.index(True)
     if names is None:
         raise DataError(
@@ -201,15 +202,3 @@ def named(table: Table, name: str) -> list[Any]:
                 f"{len(names) - 1}"
             )
     return [None if row is None else [known[tag] for tag in row] for row in rows]
-
-
-def class_names_of(table: Table, name: str) -> list[str] | None:
-    """Names of the classes in lists of a column, from the metadata that `datasets` writes; None if there are none."""
-    try:
-        feature = json.loads(table.columns.schema.metadata[b"huggingface"])["info"]["features"][name]
-        while "names" not in feature:
-            feature = feature[0] if isinstance(feature, list) else feature["feature"]
-        names = feature["names"]
-    except (ValueError, KeyError, TypeError, IndexError):
-        return None
-    return names if isinstance(names, list) and all(isinstance(each, str) for each in names) else None

@@ -22,7 +22,8 @@ from seqtrain.data.locate import SPLITS
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
 from seqtrain.data.tables.files import file_type
-from seqtrain.data.tables.reading import Table, read_table, stdin_lines
+from seqtrain.data.tables.reading import read_table, stdin_lines
+from seqtrain.data.tables.table import Table
 from seqtrain.data.text.batches import text_batches, token_name, unknown_notes
 from seqtrain.data.text.class_names import ClassNames, TrainedClasses
 from seqtrain.data.text.columns import texts_of

@@ -19,6 +19,7 @@ from seqtrain.data.cache import cached
 from seqtrain.data.text.classification import TextClassification
 from seqtrain.tasks.base import Evaluation, Meter, Task, linear_head
 from seqtrain.tasks.classification.illustration import draw_attention
+from seqtrain.tasks.classification.logits import LogitMeter
 from seqtrain.tasks.classification.metrics import classification_metrics
 from seqtrain.tasks.classification.weights import class_weights
 from seqtrain.tasks.stored_baselines import read_baselines, write_baselines
@@ -27,26 +28,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-class ClassificationMeter(Meter):
-    """Collects the logits and targets of every row."""
-
-    taken_in = ("logits", "targets", "rows")
-
-    def __init__(self, head: nn.Module):
-        self.head = head
-        self.logits: list[Tensor] = []
-        self.targets: list[Tensor] = []
-        self.rows: list[np.ndarray] = []
-
-    def update(self, batch: Batch, features: Tensor) -> None:
-        self.logits.append(self.head(features).float().cpu())
-        self.targets.append(batch.targets.cpu())
-        self.rows.append(batch.rows)
+class ClassificationMeter(LogitMeter):
+    """Scores of the softmax of logits."""
 
     def result(self) -> Evaluation:
-        order = torch.from_numpy(np.argsort(np.concatenate(self.rows)))
-        logits, targets = torch.cat(self.logits)[order], torch.cat(self.targets)[order]
-        log_probabilities = logits.double().log_softmax(-1)
+        logits, targets = self.in_order()
+        log_probabilities = logits.log_softmax(-1)
         probabilities = log_probabilities.exp().numpy()
         metrics = {"loss": F.nll_loss(log_probabilities, targets).item()}
         metrics |= classification_metrics(probabilities, targets.numpy())

@@ -13,8 +13,8 @@ from torch import Tensor
 from seqtrain.config.data import TextClassificationConfig
 from seqtrain.data.base import Batch
 from seqtrain.errors import DataError
+from seqtrain.tasks.classification.predict import ProbabilityPredictor
 from seqtrain.tasks.multilabel.task import MultilabelClassification
-from seqtrain.tasks.predicting import RowPredictor, placed
 
 if TYPE_CHECKING:
     import pyarrow
@@ -30,23 +30,13 @@ class LabelSetPrediction:
     """Probability of each class, by its name; they do not add up to 1."""
 
 
-class LabelSetPredictor(RowPredictor):
+class LabelSetPredictor(ProbabilityPredictor):
     """Predicts the set of labels of each sequence and the probability of every class."""
-
-    @property
-    def task(self) -> MultilabelClassification:
-        """The task of the run."""
-        return cast(MultilabelClassification, self.trained.task)
-
-    @property
-    def class_names(self) -> list[str]:
-        """Names of the classes, in the order of the probabilities."""
-        return self.task.class_names
 
     @property
     def thresholds(self) -> np.ndarray:
         """Probability of each class from which it is chosen, (C,)."""
-        return self.task.thresholds
+        return cast(MultilabelClassification, self.trained.task).thresholds
 
     def outputs(self, batches: Iterable[Batch]) -> dict[str, np.ndarray]:
         """``probabilities`` of batches, (N, C)."""
@@ -56,10 +46,6 @@ class LabelSetPredictor(RowPredictor):
 
         rows, probabilities = map(np.concatenate, zip(*self.trained.each_batch(batches, sigmoid), strict=True))
         return {"probabilities": probabilities[np.argsort(rows)]}
-
-    def predict_probabilities(self, rows: Sequence[Any]) -> np.ndarray:
-        """Probability of each class for each sequence, (N, C)."""
-        return self.outputs_of(rows)["probabilities"] if len(rows) else np.zeros((0, len(self.class_names)))
 
     def results(self, rows: Sequence[Any], outputs: dict[str, np.ndarray]) -> list[LabelSetPrediction]:
         names = self.class_names
@@ -76,12 +62,11 @@ class LabelSetPredictor(RowPredictor):
         """The columns ``prediction``, the list of labels, and ``p_<class>``, the probability of each class."""
         import pyarrow as pa
 
-        names = self.class_names
-        probabilities = outputs.get("probabilities", np.zeros((0, len(names))))
+        probabilities = outputs.get("probabilities", self.no_probabilities())
         labels: list[list[str] | None] = [None] * count
         for place, row in zip(places, probabilities, strict=True):
             labels[place] = self.chosen(row)
-        shares = {f"p_{name}": placed(p, places, count) for name, p in zip(names, probabilities.T, strict=True)}
+        shares = self.probability_columns(probabilities, places, count)
         return {"prediction": pa.array(labels, type=pa.list_(pa.string()))} | shares
 
     def without_lists(self, table: "pyarrow.Table") -> "pyarrow.Table":

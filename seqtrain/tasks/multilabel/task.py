@@ -18,6 +18,7 @@ from seqtrain.data.text.classification import TextClassification
 from seqtrain.run_directory import RunDirectory
 from seqtrain.tasks.base import Evaluation, Meter, Task, linear_head
 from seqtrain.tasks.classification.illustration import draw_attention
+from seqtrain.tasks.classification.logits import LogitMeter
 from seqtrain.tasks.classification.weights import class_weights
 from seqtrain.tasks.multilabel import thresholds
 from seqtrain.tasks.multilabel.metrics import THRESHOLD, best_thresholds, evaluation_of
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-class MultilabelMeter(Meter):
-    """Collects the logits and targets of every row.
+class MultilabelMeter(LogitMeter):
+    """Scores of the sigmoids of logits.
 
     Args:
         head: map from features to logits.
@@ -37,22 +38,12 @@ class MultilabelMeter(Meter):
         class_names: names of the classes.
     """
 
-    taken_in = ("logits", "targets", "rows")
-
     def __init__(self, head: nn.Module, chosen_from: np.ndarray, class_names: list[str]):
-        self.head, self.chosen_from, self.class_names = head, chosen_from, class_names
-        self.logits: list[Tensor] = []
-        self.targets: list[Tensor] = []
-        self.rows: list[np.ndarray] = []
-
-    def update(self, batch: Batch, features: Tensor) -> None:
-        self.logits.append(self.head(features).float().cpu())
-        self.targets.append(batch.targets.cpu())
-        self.rows.append(batch.rows)
+        super().__init__(head)
+        self.chosen_from, self.class_names = chosen_from, class_names
 
     def result(self) -> Evaluation:
-        order = torch.from_numpy(np.argsort(np.concatenate(self.rows)))
-        logits, targets = torch.cat(self.logits)[order].double(), torch.cat(self.targets)[order]
+        logits, targets = self.in_order()
         losses = F.binary_cross_entropy_with_logits(logits, targets.double(), reduction="none").mean(1)
         probabilities = logits.sigmoid().numpy()
         return evaluation_of(probabilities, losses.numpy(), targets.numpy(), self.chosen_from, self.class_names)

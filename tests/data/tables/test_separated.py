@@ -8,8 +8,9 @@ import pytest
 from seqtrain.config.tables import Quoting, TableConfig
 from seqtrain.data.tables.files import BOM
 from seqtrain.data.tables.layout import regular_rows
-from seqtrain.data.tables.reading import Table, read_table
+from seqtrain.data.tables.reading import read_table
 from seqtrain.data.tables.records import Dialect, Findings, records
+from seqtrain.data.tables.table import Table
 from seqtrain.errors import ConfigError, DataError
 
 
