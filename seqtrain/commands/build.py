@@ -56,8 +56,7 @@ def build_data(config: Config, trained: Path | None = None, single_split: bool =
 def asked_targets(config: Config) -> str | None:
     """What the task predicts, if the data has this besides its usual targets; else None."""
     wanted: str = registry.find("task", config.task.kind).load().targets
-    data = registry.find("data", config.data.kind).load()
-    return wanted if wanted in getattr(data, "other_targets", ()) else None
+    return wanted if wanted in registry.find("data", config.data.kind).load().other_targets else None
 
 
 def build_task(config: Config, spec: DataSpec) -> Task:

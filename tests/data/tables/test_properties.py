@@ -19,6 +19,7 @@ from pyarrow import parquet
 
 from seqtrain.data.tables.reading import read_table
 from seqtrain.errors import DataError
+from tests.mutations import mutated
 
 Row = tuple[str | None, str]
 PIECES = [
@@ -131,31 +132,6 @@ def test_one_quote_more_or_less_changes_no_other_row(tmp_path: Path, name: str) 
             assert len(found) == len(rows), seed
 
 
-def mutated(content: bytes, rng: random.Random) -> bytes:
-    """The content with a few bytes changed, inserted, removed or repeated, or cut short."""
-    data = bytearray(content)
-    for _ in range(rng.randint(1, 6)):
-        at, size = rng.randrange(len(data) + 1), rng.randint(1, 8)
-        match rng.randrange(6):
-            case 0:
-                data[at:at] = rng.choice(
-                    [b'"', b"\n", b"\r", b"\0", b"\xff", b",", b"\t", b"{", b"[", b"\\ud800", b"#", b"\xef\xbb\xbf"]
-                )
-            case 1:
-                del data[at : at + size]
-            case 2:
-                data[at:at] = data[at // 2 : at // 2 + size]
-            case 3:
-                data[at : at + 1] = bytes([rng.randrange(256)])
-            case 4:
-                data = data[:at] or data
-            case 5:
-                data[at:at] = rng.choice(
-                    [b"NaN", b"1e999", b"-0", b"null", b"true", b"\xf0\x9f\x98\x80", b"99999999999999999999"]
-                )
-    return bytes(data)
-
-
 FORMATS: dict[str, Callable[[Path, list[Row]], object]] = {
     "a.csv": lambda path, rows: write_separated(path, rows, ",", csv.QUOTE_MINIMAL, "\n"),
     "a.tsv": lambda path, rows: write_separated(path, rows, "\t", csv.QUOTE_MINIMAL, "\r\n"),
@@ -173,7 +149,7 @@ def test_mutated_files_end_in_rows_or_in_an_error(tmp_path: Path, name: str) -> 
     for seed in range(500):
         rng = random.Random(seed)
         FORMATS[name](tmp_path / name, random_rows(rng, breaks="sv" not in name))
-        (tmp_path / name).write_bytes(mutated((tmp_path / name).read_bytes(), rng))
+        (tmp_path / name).write_bytes(mutated((tmp_path / name).read_bytes(), rng, rng.randint(1, 6)))
         try:
             table = read_table(tmp_path / name)
         except DataError as error:
