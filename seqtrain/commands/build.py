@@ -56,7 +56,9 @@ def build_data(config: Config, trained: Path | None = None, single_split: bool =
 def asked_targets(config: Config) -> str | None:
     """What the task predicts, if the data has this besides its usual targets; else None."""
     wanted: str = registry.find("task", config.task.kind).load().targets
-    return wanted if wanted in registry.find("data", config.data.kind).load().other_targets else None
+    # A dataset of a plugin need not name any.
+    others = getattr(registry.find("data", config.data.kind).load(), "other_targets", ())
+    return wanted if wanted in others else None
 
 
 def build_task(config: Config, spec: DataSpec) -> Task:
