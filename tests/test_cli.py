@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from seqtrain.run_directory import read_json
+from seqtrain.runs.json_files import read_json
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Fails = Callable[..., None]

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from seqtrain.run_directory import read_json
+from seqtrain.runs.json_files import read_json
 from tests.command_line import seqtrain as command
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

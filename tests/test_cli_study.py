@@ -13,7 +13,7 @@ import pytest
 import yaml
 from optuna.trial import FrozenTrial, TrialState
 
-from seqtrain.run_directory import read_json
+from seqtrain.runs.json_files import read_json
 from tests.command_line import Command
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

@@ -25,7 +25,8 @@ from seqtrain.cli.main import main
 from seqtrain.cli.one_line import one_line
 from seqtrain.cli.sweep_arguments import sweep_arguments
 from seqtrain.errors import Interrupted, RunError
-from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_json
 from seqtrain.sweeps.sharing import num_cores
 from seqtrain.training.trainer import Trainer
 from tests import command_line

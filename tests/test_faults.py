@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from seqtrain.commands.check_resume import first_difference
-from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_json
 from seqtrain.training.checkpoint import load_checkpoint
 from tests.command_line import Command
 

@@ -12,7 +12,7 @@ LEVELS = [
     {"errors", "atomic", "alignment", "cache_directory"},
     {"interruption"},
     {"config"},
-    {"run_directory"},
+    {"runs"},
     {"sweeps"},
     {"kernels"},
     {"layers", "data"},
@@ -32,7 +32,7 @@ WITHOUT_TORCH = {
     "atomic",
     "cache_directory",
     "interruption",
-    "run_directory",
+    "runs",
     "sweeps",
 }
 

@@ -23,7 +23,8 @@ from seqtrain.config.root import Config
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.masks import real_steps
-from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_json
 from seqtrain.training.checkpoint import load_checkpoint
 from tests import command_line
 

@@ -12,7 +12,8 @@ from seqtrain.cli.hydra_setup import conf_directory
 from seqtrain.commands.train import train
 from seqtrain.config.root import Config
 from seqtrain.errors import DataError
-from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_json
 from tests.commands_in_docs import ROOT, commands_of, single_values
 
 Compose = Callable[..., Config]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from seqtrain.errors import RunError
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 
 
 def test_runs_that_start_at_once_get_a_directory_each(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_one_process_writes_at_a_time(tmp_path: Path) -> None:
     run = RunDirectory.claim(tmp_path / "run", exact=True)
     run.config_path.touch()
     with run.locked():
-        code = f"from seqtrain.run_directory import RunDirectory as R; R.open({str(run.path)!r}).locked().__enter__()"
+        code = f"from seqtrain.runs.directory import RunDirectory as R; R.open({str(run.path)!r}).locked().__enter__()"
         result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
         assert "is being written by another process" in result.stderr
     with run.locked():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from seqtrain.run_directory import read_json
+from seqtrain.runs.json_files import read_json
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 STORED = Path(__file__).parent / "stored_runs"

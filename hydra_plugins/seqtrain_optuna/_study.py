@@ -23,7 +23,7 @@ from hydra_plugins.seqtrain_optuna._space import SearchSpace
 from hydra_plugins.seqtrain_optuna.config import Direction, OptunaSweeperConfig
 from seqtrain.config.loading import from_yaml
 from seqtrain.errors import ConfigError, UserError
-from seqtrain.run_directory import is_locked
+from seqtrain.runs.locks import is_locked
 from seqtrain.sweeps.ledger import JobState, read_job_state
 from seqtrain.training.pruning import build, open_storage, without_password
 

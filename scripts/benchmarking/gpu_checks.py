@@ -20,7 +20,7 @@ from seqtrain.commands.check_resume import check_resume
 from seqtrain.commands.session import start
 from seqtrain.errors import UserError
 from seqtrain.kernels.machine import bf16_products
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.training.ranks import SOLO
 
 TASKS: dict[str, list[str]] = {

@@ -20,7 +20,7 @@ from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.rows.tokens import TokenRows
 from seqtrain.data.text.classification import TextClassification
 from seqtrain.layers.memory import map_tensors
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.training.device import autocast, seed_everything
 from seqtrain.training.objective import Objective
 from seqtrain.training.observers import JsonLines, TensorBoard

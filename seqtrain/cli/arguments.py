@@ -12,7 +12,7 @@ from seqtrain.cli.key_search import all_keys, no_such_key
 from seqtrain.config import loading
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 
 Parsers = dict[str, Callable[[str], Any]]
 

@@ -11,7 +11,7 @@ from seqtrain.cli.arguments import Parsers, parse_bool, parsed, run_config, spli
 from seqtrain.cli.composing import several_processes
 from seqtrain.commands.finished import show_finished
 from seqtrain.errors import ConfigError, RunError
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.sweeps.ledger import Sweep
 from seqtrain.sweeps.table import show
 

@@ -24,7 +24,7 @@ from seqtrain.cli.one_line import EXPECTED, one_line
 from seqtrain.cli.sweep_arguments import sweep_arguments
 from seqtrain.config import loading, registry
 from seqtrain.errors import ConfigError
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.sweeps.identity import command_hash
 from seqtrain.sweeps.ledger import Sweep
 

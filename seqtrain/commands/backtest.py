@@ -21,7 +21,7 @@ from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.columns import id_columns
 from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.errors import ConfigError, RunError
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.forecasting.meter import ForecastMeter
 from seqtrain.tasks.forecasting.predict import forecast_batches, in_units, time_type
 from seqtrain.tasks.predicting import Trained

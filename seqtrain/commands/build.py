@@ -15,7 +15,8 @@ from seqtrain.config.trainer import Precision
 from seqtrain.data.base import Dataset, DataSpec
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.models.pretrained import check_vectors
-from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_json
 from seqtrain.tasks.base import Task
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.device import has_bf16, prepare_device

@@ -16,7 +16,7 @@ from seqtrain.config.base import require
 from seqtrain.config.loading import to_yaml
 from seqtrain.config.root import Config
 from seqtrain.errors import Interrupted, RunError
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.training.checkpoint import load_checkpoint
 from seqtrain.training.device import seed_everything
 from seqtrain.training.observers import JsonLines

@@ -17,7 +17,7 @@ from seqtrain.config.debug import DebugMode
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Average, Schedule
 from seqtrain.data.subset import one_batch
-from seqtrain.run_directory import write_json
+from seqtrain.runs.json_files import write_json
 from seqtrain.training.evaluation import evaluate
 from seqtrain.training.observers import Console, JsonLines
 from seqtrain.training.ranks import Ranks

@@ -8,7 +8,7 @@ from pathlib import Path
 from seqtrain.commands.train import resume, train
 from seqtrain.config.loading import to_yaml
 from seqtrain.config.root import Config
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.training.ranks import Ranks, destroy_ranks, init_ranks
 
 

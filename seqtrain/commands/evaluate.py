@@ -10,7 +10,8 @@ from seqtrain.config.options import changeable
 from seqtrain.config.root import Config
 from seqtrain.data.base import Dataset
 from seqtrain.errors import ConfigError
-from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_json
 from seqtrain.training.evaluation import evaluate as evaluate_model
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,8 @@ from seqtrain.commands.final_table import final_table
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.loading import differences
 from seqtrain.config.root import Config
-from seqtrain.run_directory import RunDirectory, read_json_if_valid
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_json_if_valid
 
 log = logging.getLogger(__name__)
 

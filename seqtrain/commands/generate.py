@@ -13,7 +13,7 @@ from seqtrain.config.base import require
 from seqtrain.config.root import Config
 from seqtrain.data.corpus.tokenizers import CorpusTokenizer, load_tokenizer
 from seqtrain.errors import ConfigError, RunError
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.language.generation import continuations
 from seqtrain.tasks.language.sampling import Sampling, StopStrings
 from seqtrain.tasks.language.task import LanguageModelling

@@ -12,7 +12,8 @@ from seqtrain.config.base import require
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError
-from seqtrain.run_directory import RunDirectory, write_json
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import write_json
 from seqtrain.training.observers import Console
 from seqtrain.training.range_test import RangeTest, range_test
 from seqtrain.training.ranks import SOLO

@@ -15,7 +15,7 @@ from seqtrain.config.loading import from_yaml, to_config
 from seqtrain.config.root import Config
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.errors import RunError
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.predicting import Predictor, Trained
 from seqtrain.training.evaluation import each_batch
 

@@ -21,7 +21,7 @@ from seqtrain.config.task import ForecastingConfig
 from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.data.series.times import time_text
 from seqtrain.errors import Interrupted
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.predicting import Trained
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.device import prepare_determinism, seed_everything

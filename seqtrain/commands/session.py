@@ -17,7 +17,8 @@ from seqtrain.data.base import Dataset
 from seqtrain.data.subset import few_batches
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.models.pretrained import load_vectors
-from seqtrain.run_directory import RunDirectory, read_json, write_json
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_json, write_json
 from seqtrain.training.device import prepare_determinism, prepare_device, seed_everything
 from seqtrain.training.ranks import Ranks
 from seqtrain.training.trainer import Trainer

@@ -14,7 +14,8 @@ from seqtrain.config.options import Affects, keys
 from seqtrain.config.root import Config
 from seqtrain.config.sweep import OnError
 from seqtrain.errors import Interrupted, RunError
-from seqtrain.run_directory import RunDirectory, error_line, now
+from seqtrain.runs.directory import RunDirectory, error_line
+from seqtrain.runs.environment import now
 from seqtrain.sweeps.ledger import DONE, Job, Sweep, read_status, shared_overrides
 from seqtrain.sweeps.sharing import gpu_for, labelled_output
 from seqtrain.sweeps.stopping import set_child_signal_handlers

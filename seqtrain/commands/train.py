@@ -20,7 +20,8 @@ from seqtrain.config.options import resumable
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Schedule
 from seqtrain.errors import ConfigError, RunError
-from seqtrain.run_directory import RunDirectory, read_json, write_json
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_json, write_json
 from seqtrain.tasks.base import Evaluation
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.evaluation import evaluate

@@ -20,7 +20,9 @@ from seqtrain.config.migrations import flat_keys, format_of, upgraded
 from seqtrain.config.options import incidental
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, RunError
-from seqtrain.run_directory import RunDirectory, is_locked, read_json, read_json_if_valid
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_json, read_json_if_valid
+from seqtrain.runs.locks import is_locked
 
 Scores = dict[str, dict[str, float]]
 """Split -> metric -> value."""

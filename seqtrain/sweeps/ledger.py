@@ -24,7 +24,10 @@ from typing import Any
 
 from seqtrain.config import loading
 from seqtrain.errors import UserError
-from seqtrain.run_directory import RunDirectory, holding_lock, is_locked, now, read_json, read_json_if_valid, write_json
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.environment import now
+from seqtrain.runs.json_files import read_json, read_json_if_valid, write_json
+from seqtrain.runs.locks import holding_lock, is_locked
 from seqtrain.sweeps.identity import job_hash
 
 DONE = ("finished", "pruned")

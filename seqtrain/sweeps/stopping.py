@@ -7,7 +7,7 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 
 from seqtrain.interruption import Interruption, raise_interrupted
-from seqtrain.run_directory import is_locked
+from seqtrain.runs.locks import is_locked
 from seqtrain.sweeps.ledger import Sweep, read_status
 
 

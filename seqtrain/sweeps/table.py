@@ -6,7 +6,7 @@ from collections import Counter
 
 from seqtrain.alignment import align_columns
 from seqtrain.errors import Interrupted
-from seqtrain.run_directory import is_locked
+from seqtrain.runs.locks import is_locked
 from seqtrain.sweeps.ledger import ENDED, Job, JobState, Sweep, shared_overrides
 
 REFRESH_SECONDS = 2.0

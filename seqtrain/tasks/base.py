@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from seqtrain.config.base import DataConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,7 +14,7 @@ from seqtrain.config import registry
 from seqtrain.config.root import Config
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.errors import DataError
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.base import Evaluation, Task
 
 if TYPE_CHECKING:

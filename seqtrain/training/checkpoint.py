@@ -14,7 +14,7 @@ from torch import nn
 
 from seqtrain.errors import RunError
 from seqtrain.models.state_names import current_names
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tqdm import tqdm
 
 from seqtrain.atomic import replacing
-from seqtrain.run_directory import writing
+from seqtrain.runs.directory import writing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

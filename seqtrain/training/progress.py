@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 
 from seqtrain.errors import RunError
 from seqtrain.layers.memory import map_tensors
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.training.averaging import Averaging
 from seqtrain.training.checkpoint import last_checkpoint, load_weights
 from seqtrain.training.device import random_state, restore_random_state

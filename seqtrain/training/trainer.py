@@ -16,7 +16,7 @@ from seqtrain.data.base import Batch, Dataset
 from seqtrain.errors import Interrupted
 from seqtrain.interruption import Interruption
 from seqtrain.layers.memory import map_tensors
-from seqtrain.run_directory import RunDirectory, writing
+from seqtrain.runs.directory import RunDirectory, writing
 from seqtrain.tasks.base import Task
 from seqtrain.training.averaging import Averaging
 from seqtrain.training.checkpoint import save_checkpoint

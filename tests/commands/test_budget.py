@@ -17,7 +17,8 @@ from seqtrain.config.loading import from_yaml, to_config
 from seqtrain.config.root import Config
 from seqtrain.data.base import DataSpec
 from seqtrain.errors import ConfigError
-from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_json
 from seqtrain.training.device import seed_everything
 
 Compose = Callable[..., Config]

@@ -16,7 +16,7 @@ from seqtrain.comparison.runs import find_runs
 from seqtrain.config import registry
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, Interrupted, RunError
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.training.progress import Progress, save_progress
 from seqtrain.training.trainer import Trainer
 from tests.configs import models_for

@@ -24,7 +24,8 @@ from seqtrain.config.base import Targets
 from seqtrain.config.loading import from_yaml, to_config
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, DataError, RunError
-from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_json
 from seqtrain.tasks.classification.predict import ClassPredictor
 from seqtrain.training.device import has_bf16
 from tests.configs import models_for

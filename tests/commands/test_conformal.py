@@ -24,7 +24,8 @@ from seqtrain.config.task import ForecastingConfig
 from seqtrain.config.trainer import Precision
 from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.errors import ConfigError, DataError, RunError
-from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_json
 from seqtrain.tasks.forecasting.predict import ForecastPredictor
 from seqtrain.training.evaluation import evaluate as evaluate_model
 

@@ -15,7 +15,8 @@ from seqtrain.commands.train import resume, train
 from seqtrain.config.loading import from_yaml, to_config
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, RunError
-from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_json
 from seqtrain.training.ranks import SOLO, Ranks
 
 Compose = Callable[..., Config]

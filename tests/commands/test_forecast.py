@@ -22,7 +22,7 @@ from seqtrain.config.trainer import Precision
 from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.data.series.frequency import next_times
 from seqtrain.errors import ConfigError, DataError, RunError
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.forecasting.predict import ForecastPredictor
 from seqtrain.training.evaluation import evaluate as evaluate_model
 

@@ -17,7 +17,8 @@ from seqtrain.errors import ConfigError
 from seqtrain.kernels import machine
 from seqtrain.kernels.compile import UNITS
 from seqtrain.layers.fused import kernels_of
-from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_json
 from seqtrain.training import device
 from seqtrain.training.ranks import SOLO
 

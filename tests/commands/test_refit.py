@@ -16,7 +16,7 @@ from seqtrain.commands.train import train
 from seqtrain.config.root import Config
 from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.errors import ConfigError, DataError
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 
 Compose = Callable[..., Config]
 Backtest = Callable[..., dict[str, Any]]

@@ -9,7 +9,7 @@ from seqtrain.commands.session import start
 from seqtrain.commands.train import score
 from seqtrain.config.root import Config
 from seqtrain.data.base import Batch
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.training.ranks import SOLO
 
 SMALL = {

@@ -6,7 +6,7 @@ import torch
 
 from seqtrain.commands.sweep import record_failure, resumed_config, run_trial, share_machine
 from seqtrain.config.loading import differences
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.sweeps.ledger import Sweep, read_job_state
 
 

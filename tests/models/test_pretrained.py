@@ -10,7 +10,7 @@ from seqtrain.commands.train import train
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError
 from seqtrain.models.pretrained import check_vectors, load_vectors
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.training.checkpoint import load_checkpoint
 
 Compose = Callable[..., Config]

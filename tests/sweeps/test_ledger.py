@@ -8,7 +8,8 @@ import pytest
 
 from seqtrain.config.loading import to_yaml
 from seqtrain.errors import RunError
-from seqtrain.run_directory import RunDirectory, now
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.environment import now
 from seqtrain.sweeps.identity import job_hash
 from seqtrain.sweeps.ledger import Job, Sweep, elapsed, read_job_state, read_progress
 from seqtrain.sweeps.table import duration, format_jobs

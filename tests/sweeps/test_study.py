@@ -19,7 +19,7 @@ from hydra_plugins.seqtrain_optuna.config import Direction, OptunaSweeperConfig
 from seqtrain.config.loading import to_yaml
 from seqtrain.config.sweep import SweepConfig
 from seqtrain.errors import ConfigError, Pruned
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.training.pruning import StudyReporter
 
 SPACE = SearchSpace({"x": optuna.distributions.FloatDistribution(0, 1)}, [])

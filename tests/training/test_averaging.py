@@ -15,7 +15,7 @@ from seqtrain.commands.build import build_data, build_model
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Average, TrainerConfig
 from seqtrain.errors import ConfigError
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.language.heads import SoftmaxHead
 from seqtrain.training.averaging import Averaging
 from seqtrain.training.checkpoint import load_checkpoint

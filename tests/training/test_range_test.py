@@ -14,7 +14,7 @@ from seqtrain.config.base import Targets
 from seqtrain.config.trainer import Optimizer, TrainerConfig
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.errors import RunError
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.base import Task
 from seqtrain.training.range_test import MEAN_DECAY, RangeTest, diverged, range_test, running_mean
 from seqtrain.training.steps import make_steps

@@ -13,7 +13,7 @@ from seqtrain.commands.build import build_data, build_model
 from seqtrain.config.root import Config
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.errors import Interrupted, RunError
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.training.checkpoint import load_checkpoint
 from seqtrain.training.device import seed_everything
 from seqtrain.training.trainer import Trainer

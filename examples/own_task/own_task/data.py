@@ -23,7 +23,7 @@ from seqtrain.data.rows.tokens import TokenRows, flatten
 from seqtrain.data.tables.reading import read_table, stdin_lines
 from seqtrain.data.tables.table import Table
 from seqtrain.errors import DataError
-from seqtrain.run_directory import read_json, write_json
+from seqtrain.runs.json_files import read_json, write_json
 
 PAD, UNKNOWN = 0, 1
 SPECIAL = ["<pad>", "<unk>"]

@@ -15,7 +15,7 @@ from seqtrain.data.base import DataSpec
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.errors import DataError, RunError
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.base import Evaluation
 from seqtrain.tasks.forecasting.conformal import Conformal, fewest_windows
 from seqtrain.tasks.forecasting.distribution import Distribution

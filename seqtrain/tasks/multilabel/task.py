@@ -15,7 +15,7 @@ from seqtrain.config.base import Targets
 from seqtrain.config.task import MultilabelConfig
 from seqtrain.data.base import Batch, Dataset, DataSpec
 from seqtrain.data.text.classification import TextClassification
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.base import Evaluation, Meter, Task, linear_head
 from seqtrain.tasks.classification.illustration import draw_attention
 from seqtrain.tasks.classification.logits import LogitMeter

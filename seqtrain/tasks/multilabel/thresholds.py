@@ -6,7 +6,7 @@ import numpy as np
 
 from seqtrain.atomic import replacing
 from seqtrain.errors import RunError
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 
 FILE = "thresholds.json"
 

@@ -19,7 +19,8 @@ from seqtrain.config.task import ForecastingConfig, ForecastLoss, Strategy
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.errors import ConfigError, DataError
-from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_json
 from seqtrain.tasks.forecasting.conformal import Conformal
 from seqtrain.tasks.forecasting.counts import (
     check_counts,

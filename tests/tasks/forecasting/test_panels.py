@@ -9,7 +9,8 @@ import pytest
 
 from seqtrain.commands.train import train
 from seqtrain.config.root import Config
-from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_json
 
 Compose = Callable[..., Config]
 Scores = dict[str, dict[str, dict[str, float]]]

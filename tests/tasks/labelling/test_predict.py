@@ -13,7 +13,7 @@ from seqtrain.commands.predict import predict
 from seqtrain.commands.train import train
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, DataError
-from seqtrain.run_directory import RunDirectory
+from seqtrain.runs.directory import RunDirectory
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "tags.conll"
 Finished = tuple[Config, RunDirectory]

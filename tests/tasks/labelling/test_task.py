@@ -16,7 +16,8 @@ from seqtrain.config.task import SequenceLabellingConfig
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.data.tags.entities import EntityTags
 from seqtrain.errors import ConfigError, RunError
-from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_json
 from seqtrain.tasks.labelling.statistics import entity_f1
 from seqtrain.tasks.labelling.task import LabelFrequencies, SequenceLabelling, entity_scores
 

@@ -22,7 +22,8 @@ from seqtrain.config.root import Config
 from seqtrain.data.base import Batch
 from seqtrain.data.corpus.dataset import RunningText
 from seqtrain.errors import ConfigError, DataError, RunError
-from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_json
 from seqtrain.tasks.language.generation import continuations
 from seqtrain.tasks.language.predict import TextPredictor
 from seqtrain.tasks.language.sampling import Sampling

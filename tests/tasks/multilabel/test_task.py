@@ -26,7 +26,8 @@ from seqtrain.config.root import Config
 from seqtrain.config.task import MultilabelConfig
 from seqtrain.data.base import Batch, DataSpec
 from seqtrain.errors import ConfigError, DataError, RunError
-from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_json
 from seqtrain.tasks.multilabel.baselines import baseline_log_odds
 from seqtrain.tasks.multilabel.task import MultilabelClassification
 

@@ -11,7 +11,8 @@ from seqtrain.commands.train import train
 from seqtrain.config.root import Config
 from seqtrain.config.task import SequenceRegressionConfig
 from seqtrain.data.base import Batch, DataSpec
-from seqtrain.run_directory import RunDirectory, read_json
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_json
 from seqtrain.tasks.regression.task import SequenceRegression
 
 Compose = Callable[..., Config]

@@ -15,52 +15,19 @@ events.out.*        for TensorBoard
 
 import json
 import os
-import platform
-import subprocess
-import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
-from seqtrain.atomic import create, replacing
+from seqtrain.atomic import create
 from seqtrain.config.migrations import FORMAT
 from seqtrain.errors import Interrupted, Pruned, RunError
-
-PACKAGES = (
-    *("seqtrain", "torch", "numpy", "hydra-core", "omegaconf", "datasets", "tokenizers"),
-    *("scikit-learn", "tensorboard"),
-)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically: a reader sees the old file or the new file, never a part."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file of a run; raises RunError if it is missing or damaged."""
-    try:
-        return json.loads(path.read_text())
-    except OSError as error:
-        raise RunError(f"{path}: cannot be read ({error.strerror}); is {path.parent} a run directory?") from error
-    except ValueError as error:
-        raise RunError(f"{path}: is not valid JSON ({error}); restore it or train again") from error
-
-
-def read_json_if_valid(path: Path) -> dict[str, Any]:
-    """Content of an optional JSON file of a run; empty if it is missing or damaged."""
-    with suppress(RunError):
-        facts = read_json(path)
-        return facts if isinstance(facts, dict) else {}
-    return {}
+from seqtrain.runs.environment import environment, now
+from seqtrain.runs.json_files import read_json, write_json
+from seqtrain.runs.locks import holding_lock
 
 
 def error_line(error: BaseException) -> str:
@@ -212,56 +179,7 @@ class RunDirectory:
 
     def write_environment(self) -> None:
         """Write what is needed to repeat the run: versions, git commit, command line."""
-        write_json(
-            self.path / "environment.json",
-            {
-                "command": sys.argv,
-                "directory": os.getcwd(),
-                "python": platform.python_version(),
-                "platform": platform.platform(),
-                "cpus": os.cpu_count(),
-                "packages": {name: package_version(name) for name in PACKAGES},
-                "git_commit": git_commit(),
-            },
-        )
-
-
-@contextmanager
-def holding_lock(directory: Path, refusal: Callable[[], str]) -> Iterator[None]:
-    """Hold the lock of a run or sweep directory; the lock of a process that dies is released.
-
-    Args:
-        directory: the directory.
-        refusal: gives the message of the error.
-
-    Raises:
-        RunError: if another process holds the lock.
-    """
-    lock = FileLock(directory / ".lock", timeout=0.5)  # `is_locked` of another process holds it for a moment
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise RunError(refusal()) from error
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def is_locked(directory: Path) -> bool:
-    """Whether a process holds the lock of a run or sweep directory."""
-    path = directory / ".lock"
-    if not path.exists():
-        return False
-    lock = FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        return True
-    except OSError:  # for example another user's file: unknown
-        return False
-    lock.release()
-    return False
+        write_json(self.path / "environment.json", environment())
 
 
 @contextmanager
@@ -282,27 +200,3 @@ def writing(path: Path, run: Path) -> Iterator[None]:
             f"{path}: cannot be written ({error.strerror or error}); earlier files are intact: free some space, or "
             f"make the directory writable, then continue with resume={run}"
         ) from error
-
-
-def now() -> str:
-    """Local time with its UTC offset, to the second."""
-    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
-
-
-def package_version(name: str) -> str | None:
-    """Installed version of a package, or None."""
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
-
-
-def git_commit() -> str | None:
-    """Git commit of the source tree that contains this package, with ``-dirty`` if it was changed, or None."""
-    try:
-        return subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=Path(__file__).parent, capture_output=True, text=True, timeout=5, check=True,
-        ).stdout.strip()  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None

@@ -1,0 +1,52 @@
+"""Where and when a run was made: versions, machine, git commit, command line, time."""
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = (
+    *("seqtrain", "torch", "numpy", "hydra-core", "omegaconf", "datasets", "tokenizers"),
+    *("scikit-learn", "tensorboard"),
+)
+
+
+def environment() -> dict[str, Any]:
+    """What is needed to repeat a run: versions, git commit, command line."""
+    return {
+        "command": sys.argv,
+        "directory": os.getcwd(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cpus": os.cpu_count(),
+        "packages": {name: package_version(name) for name in PACKAGES},
+        "git_commit": git_commit(),
+    }
+
+
+def now() -> str:
+    """Local time with its UTC offset, to the second."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S%z")
+
+
+def package_version(name: str) -> str | None:
+    """Installed version of a package, or None."""
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def git_commit() -> str | None:
+    """Git commit of the source tree that contains this package, with ``-dirty`` if it was changed, or None."""
+    try:
+        return subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=Path(__file__).parent, capture_output=True, text=True, timeout=5, check=True,
+        ).stdout.strip()  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
