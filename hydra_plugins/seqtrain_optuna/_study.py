@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError
 
 from hydra_plugins.seqtrain_optuna._space import SearchSpace
 from hydra_plugins.seqtrain_optuna.config import Direction, OptunaSweeperConfig
+from seqtrain.atomic import replacing
 from seqtrain.config.loading import from_yaml
 from seqtrain.errors import ConfigError, UserError
 from seqtrain.runs.locks import is_locked
@@ -223,4 +224,5 @@ def save_results(study: Study, path: Path) -> None:
     if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         best = study.best_trial
         results = {"name": "optuna", "best_params": best.params, "best_value": best.value, "best_trial": best.number}
-        OmegaConf.save(OmegaConf.create(results), path)
+        with replacing(path) as temporary:
+            OmegaConf.save(OmegaConf.create(results), temporary)

@@ -115,4 +115,4 @@ def load_embedding(config: Config, built: Built, data: Dataset) -> None:
 def save_config(config: Config, run: RunDirectory) -> None:
     """Write config.yaml."""
     with replacing(run.config_path) as temporary:
-        temporary.write_text(to_yaml(config))
+        temporary.write_text(to_yaml(config), encoding="utf-8")

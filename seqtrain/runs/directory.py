@@ -27,6 +27,7 @@ from seqtrain.config.migrations import FORMAT
 from seqtrain.errors import Interrupted, Pruned, RunError
 from seqtrain.runs.environment import environment, now
 from seqtrain.runs.json_files import read_json, write_json
+from seqtrain.runs.links import refuse_links
 from seqtrain.runs.locks import holding_lock
 
 
@@ -153,8 +154,9 @@ class RunDirectory:
         """Hold the run's lock, so that no other process writes to it.
 
         Raises:
-            RunError: if another process holds it.
+            RunError: if another process holds it, or a link in the directory would lead what is written out of it.
         """
+        refuse_links(self.path, self.checkpoint_path("last").parent, self.predictions_path.parent)
 
         def refusal() -> str:
             pid = read_json(self.status_path).get("pid")

@@ -22,11 +22,13 @@ from os import getpid
 from pathlib import Path
 from typing import Any
 
+from seqtrain.atomic import replacing
 from seqtrain.config import loading
 from seqtrain.errors import UserError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.environment import now
 from seqtrain.runs.json_files import read_json, read_json_if_valid, write_json
+from seqtrain.runs.links import refuse_links
 from seqtrain.runs.locks import holding_lock, is_locked
 from seqtrain.sweeps.identity import job_hash
 
@@ -130,7 +132,8 @@ class Sweep:
 
     def halt(self, why: str) -> None:
         """Prevent further jobs of this sitting from starting."""
-        self.halted_path.write_text(f"{why}\n")
+        with replacing(self.halted_path) as temporary:
+            temporary.write_text(f"{why}\n")
 
     @property
     def halted(self) -> bool:
@@ -141,9 +144,10 @@ class Sweep:
         """Hold the sweep's lock: only one process may run a sweep.
 
         Raises:
-            RunError: if another process holds it.
+            RunError: if another process holds it, or a link in the directory would lead what is written out of it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
+        refuse_links(self.path)
         refusal = f"{self.path}: another process runs this sweep; follow it with: seqtrain sweep {self.path}"
         with holding_lock(self.path, lambda: refusal):
             yield

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tqdm import tqdm
 
-from seqtrain.atomic import replacing
+from seqtrain.atomic import open_to_append, replacing
 from seqtrain.runs.directory import writing
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class JsonLines:
             with replacing(path) as temporary:
                 kept = (line for line in path.read_text().splitlines() if keeps_line(line, keep_until, evaluation_due))
                 temporary.write_text("".join(f"{line}\n" for line in kept))
-        self.path, self.file = path, path.open("a", buffering=1)
+        self.path, self.file = path, open_to_append(path)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         finite = {tag: value if math.isfinite(value) else None for tag, value in values.items()}

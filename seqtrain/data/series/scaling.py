@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from seqtrain.atomic import replacing
 from seqtrain.config.series import ScaleBy, Scaler
 from seqtrain.errors import DataError
 
@@ -141,7 +142,8 @@ class Scaling:
     def save(self, path: Path, **more: object) -> None:
         """Write the constants as JSON, without loss: Python prints a float64 with the digits that restore it."""
         arrays = {name: getattr(self, name).tolist() for name in ("centre", "scale", "mean")}
-        path.write_text(json.dumps(more | asdict(self) | arrays))
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(more | asdict(self) | arrays))
 
     @classmethod
     def load(cls, path: Path) -> "Scaling":

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from seqtrain.atomic import replacing
 from seqtrain.config.base import DataConfig, Targets
 from seqtrain.config.data import TaggingFilesConfig, Truncate
 from seqtrain.data.base import Batch, DataSpec
@@ -199,7 +200,8 @@ class TaggingFiles(BucketedDataset):
         tokenizer.normalizer = normalizers.Sequence(steps)
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         tokenizer.add_special_tokens([PAD, UNKNOWN])
-        tokenizer.save(str(directory / "tokenizer.json"))
+        with replacing(directory / "tokenizer.json") as temporary:
+            tokenizer.save(str(temporary))
 
 
 def word(token: str, config: TaggingFilesConfig) -> str:

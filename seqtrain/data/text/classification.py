@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
+from seqtrain.atomic import replacing
 from seqtrain.config.base import DataConfig, Targets, require
 from seqtrain.config.data import TextClassificationConfig
 from seqtrain.config.options import preparing
@@ -207,7 +208,8 @@ class TextClassification(BucketedDataset):
         return super().describe() | {"labels_as": self.labels_as}
 
     def save(self, directory: Path) -> None:
-        shutil.copyfile(self.directory / "tokenizer.json", directory / "tokenizer.json")
+        with replacing(directory / "tokenizer.json") as temporary:
+            shutil.copyfile(self.directory / "tokenizer.json", temporary)
 
     def token_names(self) -> list[str]:
         return [token_name(self.tokenizer, token) for token in range(self.tokenizer.get_vocab_size())]
