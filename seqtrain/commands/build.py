@@ -12,7 +12,8 @@ from seqtrain.config.debug import DebugMode
 from seqtrain.config.model import SequenceConfig
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Precision
-from seqtrain.data.base import Dataset, DataSpec
+from seqtrain.data.base import Dataset
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.models.pretrained import check_vectors
 from seqtrain.runs.directory import RunDirectory

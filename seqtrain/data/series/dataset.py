@@ -16,7 +16,7 @@ import torch
 
 from seqtrain.config.base import Targets
 from seqtrain.config.series import Missing, SeriesConfig
-from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.cache import digest
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.calendar import calendar_features, default_season
@@ -29,6 +29,7 @@ from seqtrain.data.series.scaling import Scaling
 from seqtrain.data.series.table import SeriesTable, split_notes, without_short, without_untrained
 from seqtrain.data.series.times import Clock, RunTimes, time_text
 from seqtrain.data.series.windows import FilledRows, cut, split_windows
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import DataError
 
 

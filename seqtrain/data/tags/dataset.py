@@ -17,12 +17,13 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
 from seqtrain.config.base import DataConfig, Targets
 from seqtrain.config.data import TaggingFilesConfig, Truncate
-from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.base import Batch
 from seqtrain.data.cache import digest
 from seqtrain.data.locate import SPLITS
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
+from seqtrain.data.spec import DataSpec
 from seqtrain.data.tables.reading import stdin_lines
 from seqtrain.data.tables.table import Table
 from seqtrain.data.tags.columns import by_blanks

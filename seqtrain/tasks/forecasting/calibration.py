@@ -11,9 +11,9 @@ import torch
 
 from seqtrain.atomic import replacing
 from seqtrain.config.task import ForecastLoss
-from seqtrain.data.base import DataSpec
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.dataset import ForecastingData
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import DataError, RunError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.base import Evaluation
