@@ -2,7 +2,7 @@
 
 import logging
 from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,8 @@ from seqtrain.config.root import Config
 from seqtrain.config.trainer import Schedule
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.runs.directory import RunDirectory
-from seqtrain.runs.json_files import read_json, write_json
+from seqtrain.runs.json_files import write_json
+from seqtrain.runs.records import Results
 from seqtrain.tasks.base import Evaluation
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.evaluation import evaluate
@@ -77,7 +78,9 @@ def resume(saved: Config, config: Config, run: RunDirectory, ranks: Ranks = SOLO
             f"{lengthened[0]}: cannot change when a run is resumed, since the learning rates of "
             f"trainer.schedule={config.trainer.schedule.value} depend on it; train again, or remove this override"
         )
-    if not any(run.checkpoint_path(which).exists() for which in ("last", "previous")):
+    if not run.has_checkpoint:
+        if ranks.first:
+            run.initialise()
         log.info("%s: no checkpoint was saved yet; starting again", run.path)
         return train(config, run, ranks)
     session = resume_from_checkpoint(config, run, ranks)
@@ -204,7 +207,7 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
             board = TensorBoard(run.path)
             board.media(step, figures, {})
             board.close()
-    print(final_table(results))
+    print(final_table(Results.of(results, run.results_path)))
     print(f"best checkpoint: step {step}; run directory: {run.path}")
 
 
@@ -214,7 +217,7 @@ def compared(session: Session, baselines: dict[str, dict[str, Evaluation]]) -> d
         return {}
     task = session.built.task
     others = {who: splits["test"].outputs for who, splits in baselines.items() if "test" in splits}
-    spec = read_json(session.run.data_path)["spec"]
+    spec = asdict(session.data.spec)
     with np.load(session.run.predictions_path, allow_pickle=False) as outputs:
         return against_baselines(session.config.task.kind, task.monitor, task.maximize, outputs, others, spec)
 

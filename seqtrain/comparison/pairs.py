@@ -104,7 +104,7 @@ def compare_pairs(groups: Sequence[Group], metric: str, maximize: bool) -> Pairs
         return pairs
     measured.sort(key=lambda each: each.value, reverse=maximize)
     firsts = [Statistic(np.mean([s.terms[:, :1] for s in each.statistics], axis=0)) for each in measured]
-    pairs.block = common_block(firsts, task.ordered, first.data["spec"].get("horizon") or 1)
+    pairs.block = common_block(firsts, task.ordered, first.data.spec.horizon or 1)
     resampled = resample(measured, pairs.block)
     sign, tails = (1 if maximize else -1), (50 * (1 - LEVEL), 50 * (1 + LEVEL))
     for a, b in combinations(range(len(measured)), 2):
@@ -156,7 +156,7 @@ def read_statistic(run: Run, metric: str) -> tuple[Statistic, bytes]:
     with run.predictions() as outputs:
         make = metric_of(metric, run.task).statistic
         assert make is not None
-        statistic = make(outputs, run.data["spec"])
+        statistic = make(outputs, run.spec)
         rows = outputs["rows"]
         examples = np.concatenate([rows, outputs["lengths"]]) if "lengths" in outputs else rows
     value, reported = statistic.value(), run.scores["test"].get(metric, math.nan)
