@@ -1,7 +1,7 @@
 """Train a model, or resume a run."""
 
 import logging
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -26,7 +26,7 @@ from seqtrain.runs.records import Results
 from seqtrain.tasks.base import Evaluation
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.evaluation import evaluate
-from seqtrain.training.observers import Console, JsonLines, TensorBoard
+from seqtrain.training.observers import Console, JsonLines, TensorBoard, remove_final_events
 from seqtrain.training.pruning import StudyReporter
 from seqtrain.training.ranks import SOLO, Ranks
 
@@ -106,8 +106,12 @@ def fit(session: Session) -> float:
         study = []
         if config.sweep.trial is not None and not resumed:
             study = [StudyReporter(config.sweep, monitor, trainer.total_steps, run.path)]
-        board = TensorBoard(run.path, purge_step=trainer.progress.step + 1 if resumed else None)
-        lines = JsonLines(run.metrics_path, trainer.progress.step if resumed else None, trainer.progress.evaluation_due)
+        step, due = trainer.progress.step, trainer.progress.evaluation_due
+        lines = JsonLines(run.metrics_path, step if resumed else None, due)
+        remove_final_events(run.path)
+        # Of a step that is still to be evaluated, scores may be among the events already; the others are repeated.
+        board = TensorBoard(run.path, purge_step=step + (not due) if resumed else None)
+        board.scalars(step, lines.at_last_step if due else {})
         board.media(0, {}, {"config": f"```yaml\n{to_yaml(config)}```"})
         board.start_session(hparams(config, built))
     log.info("%s: %s", run.path, ", ".join(f"{size:,} {split}" for split, size in data.sizes.items()))
@@ -120,10 +124,13 @@ def fit(session: Session) -> float:
     try:
         best = trainer.fit()
         scores = score(session)
-        if "test" in scores:
-            trainer.tell({f"test/{metric}": value for metric, value in scores["test"].metrics.items()})
+        tested = (
+            {f"test/{metric}": value for metric, value in scores["test"].metrics.items()} if "test" in scores else {}
+        )
         if ranks.first:
             board.end_session()
+            if tested:
+                lines.scalars(trainer.progress.step, tested)
     except BaseException:
         for observer in trainer.observers:
             with suppress(RunError):  # the first error says more
@@ -133,6 +140,8 @@ def fit(session: Session) -> float:
         observer.close()
     if ranks.first:
         progress = trainer.progress
+        with closing(TensorBoard(run.path, final=True)) as final:
+            final.scalars(progress.step, tested)
         run.update_status(best={monitor: best, "step": progress.best_step}, seconds=round(progress.seconds, 1))
         report(session, scores)
     return best
@@ -204,9 +213,8 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
     if config.trainer.figures:
         figures = built.task.final_figures(built.model, built.head, data, built.device, scores, baselines)
         if figures:
-            board = TensorBoard(run.path)
-            board.media(step, figures, {})
-            board.close()
+            with closing(TensorBoard(run.path, final=True)) as board:
+                board.media(step, figures, {})
     print(final_table(Results.of(results, run.results_path)))
     print(f"best checkpoint: step {step}; run directory: {run.path}")
 

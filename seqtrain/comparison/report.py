@@ -1,5 +1,6 @@
 """From run directories to the tables of a comparison, in no particular output format."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,7 +29,10 @@ class Row:
     def mean(self, metric: str) -> float | None:
         """Mean over the runs; None if no run has the metric."""
         values = self.scores.get(metric)
-        return statistics.fmean(values) if values else None
+        try:
+            return statistics.fmean(values) if values else None
+        except OverflowError:
+            return math.inf
 
     def deviation(self, metric: str) -> float | None:
         """Sample standard deviation over the runs; None for a single run."""
