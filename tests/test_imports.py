@@ -9,7 +9,7 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "seqtrain"
 LEVELS = [
-    {"errors", "atomic", "alignment", "cache_directory"},
+    {"errors", "atomic", "alignment", "cache_directory", "printable", "regular"},
     {"interruption"},
     {"config"},
     {"runs"},
@@ -32,6 +32,8 @@ WITHOUT_TORCH = {
     "atomic",
     "cache_directory",
     "interruption",
+    "printable",
+    "regular",
     "runs",
     "sweeps",
 }

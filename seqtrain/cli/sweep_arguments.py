@@ -25,7 +25,7 @@ def sweep_arguments(arguments: Sequence[str]) -> list[str]:
         raise ConfigError(f"hydra.sweep.dir: leave it out beside sweep.resume={path}, which is the directory")
     if not (path / "sweep.json").is_file():
         raise RunError(f"sweep.resume={path}: is not the directory of a sweep (no sweep.json in it)")
-    recorded = [a for a in Sweep(path).plan()["arguments"] if key_of(a) not in {*keys, "hydra.sweep.dir"}]
+    recorded = [a for a in Sweep(path).plan().arguments if key_of(a) not in {*keys, "hydra.sweep.dir"}]
     quoted = str(path).replace("\\", "\\\\").replace("'", "\\'")
     return [*recorded, *others, f"hydra.sweep.dir='{quoted}'"]
 

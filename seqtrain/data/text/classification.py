@@ -17,11 +17,12 @@ from seqtrain.config.base import DataConfig, Targets, require
 from seqtrain.config.data import TextClassificationConfig
 from seqtrain.config.options import preparing
 from seqtrain.config.tables import SEPARATORS
-from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.base import Batch
 from seqtrain.data.cache import cache_directory, cached, digest
 from seqtrain.data.locate import SPLITS
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
+from seqtrain.data.spec import DataSpec
 from seqtrain.data.tables.files import file_type
 from seqtrain.data.tables.reading import read_table, stdin_lines
 from seqtrain.data.tables.table import Table
