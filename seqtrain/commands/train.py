@@ -11,6 +11,7 @@ from seqtrain.atomic import replacing
 from seqtrain.commands.build import Built
 from seqtrain.commands.debug import SHORT_RUNS, simplify
 from seqtrain.commands.final_table import final_table
+from seqtrain.commands.lengths import check_schedule, settle_length
 from seqtrain.commands.session import Session, resume_from_checkpoint, save_config, start
 from seqtrain.comparison.baselines import against_baselines
 from seqtrain.comparison.metrics import metric_of
@@ -62,7 +63,7 @@ def resume(saved: Config, config: Config, run: RunDirectory, ranks: Ranks = SOLO
         ranks: the processes that train together, as many as have trained it.
 
     Raises:
-        ConfigError: if a change would make it another run.
+        ConfigError: if a change would make it another run, or end it before what it has made.
         RunError: if its data has changed, or its last checkpoint cannot be used.
     """
     if config.debug.mode is not DebugMode.none:
@@ -72,18 +73,14 @@ def resume(saved: Config, config: Config, run: RunDirectory, ranks: Ranks = SOLO
     changed = set(differences(saved, config))
     for key in sorted(changed - resumable(config)):
         raise ConfigError(f"{key}: cannot change when a run is resumed; train again, or remove this override")
-    lengthened = sorted(changed & {"trainer.epochs", "trainer.max_steps"})
-    if lengthened and config.trainer.schedule is not Schedule.constant:
-        raise ConfigError(
-            f"{lengthened[0]}: cannot change when a run is resumed, since the learning rates of "
-            f"trainer.schedule={config.trainer.schedule.value} depend on it; train again, or remove this override"
-        )
+    check_schedule(config, changed)
     if not run.has_checkpoint:
         if ranks.first:
             run.initialise()
         log.info("%s: no checkpoint was saved yet; starting again", run.path)
         return train(config, run, ranks)
     session = resume_from_checkpoint(config, run, ranks)
+    settle_length(saved, session)
     log.info("resuming from step %d", session.trainer.progress.step)
     with recording(run, ranks):
         if ranks.first:

@@ -60,6 +60,7 @@ def to_config(tree: DictConfig) -> Config:
         )
     config.debug.check("debug")
     if (path := getattr(config.data, "path", None)) is not None:
+        require(path != "", "data.path", path, "a file or folder, or null")
         config.data.path = str(Path(path).expanduser().absolute())  # type: ignore[attr-defined]  # seen from any folder
     return config
 
