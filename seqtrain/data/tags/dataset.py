@@ -88,7 +88,7 @@ class TaggingFiles(BucketedDataset):
             self.notes += unknown_notes(split, rows)
         counted = next(iter(self.tags.values())).tokens  # of train, if there is one
         if trained is None:
-            scheme = describe_scheme(class_names, self.tags["train"].tokens, self.tags["train"].lengths)
+            scheme = describe_scheme(class_names, np.asarray(self.tags["train"].tokens), self.tags["train"].lengths)
             self.notes += [scheme] if scheme else []
         self.spec = DataSpec(
             targets=Targets.step_labels,

@@ -17,7 +17,8 @@ from seqtrain.config.data import TextClassificationConfig
 from seqtrain.config.options import preparing
 from seqtrain.config.tables import SEPARATORS
 from seqtrain.data.base import Batch, DataSpec
-from seqtrain.data.cache import cache_directory, cached, digest
+from seqtrain.data.cache import cached, digest, opened
+from seqtrain.data.digests import CheckedArray, mapped
 from seqtrain.data.locate import SPLITS
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
@@ -81,7 +82,10 @@ class TextClassification(BucketedDataset):
         self.sizes: dict[str, int] = meta["sizes"]
         self.tokens = {
             split: TokenRows(
-                self.array(split, "tokens"), self.array(split, "offsets"), config.max_length, config.truncate
+                self.array(split, "tokens"),
+                np.asarray(self.array(split, "offsets")),
+                config.max_length,
+                config.truncate,
             )
             for split in self.sizes
         }
@@ -106,8 +110,8 @@ class TextClassification(BucketedDataset):
         key = {"format": FORMAT, "source": self.identity(), "options": options, "whole": self.single_split}
         key |= {"multilabel": True} if self.multilabel else {}
         if self.vocabulary is not None:
-            directory = cache_directory() / "text" / digest(key)
-            if directory.is_dir() and self.vocabulary == Vocabulary.load(directory, "meta.json"):
+            directory = opened("text", digest(key))
+            if directory is not None and self.vocabulary == Vocabulary.load(directory, "meta.json"):
                 return directory
             key["vocabulary"] = asdict(self.vocabulary)
         return cached("text", digest(key), self.build)
@@ -255,9 +259,9 @@ class TextClassification(BucketedDataset):
             raise RunError(f"{path}: cannot be read ({error}); restore it, or train again") from error
         return text_batches(config, tokenizer, rows)
 
-    def array(self, split: str, name: str) -> np.ndarray:
+    def array(self, split: str, name: str) -> np.ndarray | CheckedArray:
         """A memory-mapped array of the prepared files."""
-        return np.load(self.directory / f"{split}.{name}.npy", mmap_mode="r")
+        return mapped(self.directory / f"{split}.{name}.npy")
 
     @functools.cached_property
     def tokenizer(self) -> "Tokenizer":

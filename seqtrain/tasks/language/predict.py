@@ -82,7 +82,7 @@ class TextPredictor(Predictor):
             options = replace(self.options, path=str(path))
             data = RunningText(options, self.config.seed, self.trained.run.path, single_split=True)
         result = self.trained.evaluate(data.eval_batches("test"))
-        tokens, names = data.tokens["test"], self.tokenizer.names()
+        tokens, names = np.asarray(data.tokens["test"]), self.tokenizer.names()
         perplexity = result.metrics["perplexity"]
         log.info("%s: %d tokens, perplexity %.2f, %s", source, len(tokens), perplexity, data.scoring)
         return pa.table(
