@@ -5,12 +5,12 @@ Commands, and with them torch, are imported once the configuration is known to b
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from seqtrain.cli.arguments import Parsers, parse_bool, parsed, run_config, split_arguments
 from seqtrain.cli.composing import several_processes
 from seqtrain.commands.finished import show_finished
 from seqtrain.errors import ConfigError, RunError
+from seqtrain.paths import expanded, read_input
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.sweeps.ledger import Sweep
 from seqtrain.sweeps.table import show
@@ -51,7 +51,7 @@ def sweep(arguments: Sequence[str]) -> None:
     if len(directories) != 1 or overrides:
         raise ConfigError(f"sweep {' '.join(arguments)}: expected one directory, and watch=true or false")
     watch = parsed("watch", literal["watch"], parse_bool)
-    path = Path(directories[0]).expanduser()
+    path = expanded(directories[0])
     if not path.is_dir():
         raise RunError(f"{path}: no such directory")
     watched = Sweep(path)
@@ -166,7 +166,7 @@ def compare(arguments: Sequence[str]) -> None:
         key, equals, value = argument.partition("=")
         if equals and key in ("format", "output", "split", "metric"):
             options[key] = value
-        elif argument.startswith("-") or (equals and not Path(argument).expanduser().exists()):
+        elif argument.startswith("-") or (equals and not expanded(argument).exists()):
             raise ConfigError(f"{argument}: expected a folder of runs, format=, output=, split= or metric=")
         else:
             directories.append(argument)
@@ -182,13 +182,16 @@ def has_data(overrides: Sequence[str]) -> bool:
     return any(override.startswith("data.path=") for override in overrides)
 
 
+LONGEST_PROMPT = 1 << 24  # bytes
+
+
 def read_prompt(text: str | None, file: str | None) -> dict[str, str]:
     """The prompt, from the command line, a file or stdin (-); empty if there is none."""
     if text is not None and file is not None:
         raise ConfigError("prompt_file: give it or prompt, not both")
     if file is None:
         return {} if text is None else {"prompt": text}
-    content = sys.stdin.buffer.read() if file == "-" else Path(file).expanduser().read_bytes()
+    content = read_input(file, "prompt_file", LONGEST_PROMPT)
     try:
         return {"prompt": content.decode("utf-8-sig")}
     except UnicodeDecodeError as error:

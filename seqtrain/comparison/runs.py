@@ -20,6 +20,7 @@ from seqtrain.config.migrations import flat_keys, format_of, upgraded
 from seqtrain.config.options import incidental
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, RunError
+from seqtrain.paths import expanded
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import read_json, read_json_if_valid
 from seqtrain.runs.locks import is_locked
@@ -138,7 +139,7 @@ def read_runs(directories: Sequence[str]) -> tuple[list[Run], list[UnfinishedRun
 
 def find_runs(directory: str) -> list[Path]:
     """Run directories: the directory itself, or those one or two levels below it, sorted by name."""
-    root = Path(directory).expanduser()
+    root = expanded(directory)
     if not root.is_dir():
         what = "is a file" if root.exists() else "no such directory"
         raise ConfigError(f"{directory}: {what}; give runs, or folders of runs")

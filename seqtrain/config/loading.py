@@ -15,6 +15,7 @@ from seqtrain.config.base import require, suggest
 from seqtrain.config.migrations import flat_keys, format_of, upgraded
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, RunError
+from seqtrain.paths import expanded
 
 GROUPS = ("data", "task", "model", "trainer")
 
@@ -58,7 +59,7 @@ def to_config(tree: DictConfig) -> Config:
         )
     config.debug.check("debug")
     if (path := getattr(config.data, "path", None)) is not None:
-        config.data.path = str(Path(path).expanduser().absolute())  # type: ignore[attr-defined]  # seen from any folder
+        config.data.path = str(expanded(path, "data.path").absolute())  # type: ignore[attr-defined]  # seen from any folder
     return config
 
 

@@ -19,7 +19,7 @@ from seqtrain.data import cache, digests
 from seqtrain.data.cache import cached, opened
 from seqtrain.data.digests import CHUNK, CheckedArray, mapped
 from seqtrain.errors import DataError
-from tests.mutations import mutated
+from tests.fuzzing.mutations import mutated
 
 Compose = Callable[..., Config]
 TOKENS = np.arange(3 * CHUNK // 2, dtype="<u2")  # of three chunks

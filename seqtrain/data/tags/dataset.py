@@ -30,6 +30,7 @@ from seqtrain.data.tags.entities import describe_scheme
 from seqtrain.data.tags.formats import Rows, Sentences, find_files, place_of, read_sentences, read_tokens, table_of
 from seqtrain.data.vocabulary import PAD, UNKNOWN, by_frequency
 from seqtrain.errors import DataError
+from seqtrain.paths import expanded
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +173,7 @@ class TaggingFiles(BucketedDataset):
             rows = [[token for token in by_blanks(line) if token] for line in stdin_lines().values("text")]
             table = table_of({"tokens": rows}, "input=-")
         else:
-            table, rows = read_tokens(Path(source).expanduser(), config)
+            table, rows = read_tokens(expanded(source, "input"), config)
         return table, rows, np.array([len(row) > 0 for row in rows], dtype=bool)
 
     @classmethod

@@ -34,6 +34,7 @@ from seqtrain.data.text.labels import LabelledTexts, Labels, RawTexts, one_label
 from seqtrain.data.text.trained import Vocabulary
 from seqtrain.data.vocabulary import PAD
 from seqtrain.errors import DataError, RunError
+from seqtrain.paths import expanded
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -242,7 +243,7 @@ class TextClassification(BucketedDataset):
     def read_rows(cls, config: DataConfig, source: str) -> tuple[Table, list[Any], np.ndarray]:
         """Read a file with a column of texts, or the lines of a txt file or stdin (-); blank texts count as empty."""
         assert isinstance(config, TextClassificationConfig)
-        table = stdin_lines() if source == "-" else read_table(Path(source).expanduser(), config)
+        table = stdin_lines() if source == "-" else read_table(expanded(source, "input"), config)
         lines = source == "-" or file_type(Path(source)) == ".txt"
         texts = [text or "" for text in texts_of(table, "text" if lines else config.text_column, config)]
         return table, texts, np.array([text.strip() != "" for text in texts], dtype=bool)
