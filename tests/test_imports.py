@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "seqtrain"
 LEVELS = [
     {"errors", "atomic", "alignment", "cache_directory", "printable", "regular"},
-    {"interruption"},
+    {"interruption", "paths"},
     {"config"},
     {"runs"},
     {"sweeps"},
@@ -32,6 +32,7 @@ WITHOUT_TORCH = {
     "atomic",
     "cache_directory",
     "interruption",
+    "paths",
     "printable",
     "regular",
     "runs",

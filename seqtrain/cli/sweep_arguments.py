@@ -1,9 +1,9 @@
 """The command line of a sweep that is resumed."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from seqtrain.errors import ConfigError, RunError
+from seqtrain.paths import expanded
 from seqtrain.sweeps.ledger import Sweep
 
 
@@ -18,7 +18,7 @@ def sweep_arguments(arguments: Sequence[str]) -> list[str]:
     text = given[-1].partition("=")[2] if given else ""
     if text in ("", "null"):
         return list(arguments)
-    path = Path(text).expanduser()
+    path = expanded(text, "sweep.resume")
     others = [a for a in arguments if a not in (*given, "-m", "--multirun")]  # the recorded command begins with it
     keys = {key_of(argument) for argument in others}
     if "hydra.sweep.dir" in keys:

@@ -17,6 +17,7 @@ from seqtrain.config.migrations import flat_keys, format_of, upgraded
 from seqtrain.config.plain_yaml import plain_yaml
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, RunError
+from seqtrain.paths import expanded
 
 GROUPS = ("data", "task", "model", "trainer")
 
@@ -61,7 +62,7 @@ def to_config(tree: DictConfig) -> Config:
     config.debug.check("debug")
     if (path := getattr(config.data, "path", None)) is not None:
         require(path != "", "data.path", path, "a file or folder, or null")
-        config.data.path = str(Path(path).expanduser().absolute())  # type: ignore[attr-defined]  # seen from any folder
+        config.data.path = str(expanded(path, "data.path").absolute())  # type: ignore[attr-defined]  # seen from any folder
     return config
 
 

@@ -24,6 +24,7 @@ from typing import Any
 from seqtrain.atomic import create
 from seqtrain.config.migrations import FORMAT
 from seqtrain.errors import Interrupted, Pruned, RunError
+from seqtrain.paths import expanded
 from seqtrain.runs.environment import environment, now
 from seqtrain.runs.json_files import read_record, to_json, write_json
 from seqtrain.runs.links import refuse_links
@@ -95,7 +96,7 @@ class RunDirectory:
         Raises:
             RunError: if the directory is not a run.
         """
-        run = cls(Path(path).expanduser())
+        run = cls(expanded(path, key))
         if not run.path.is_dir():
             raise RunError(f"{key}={path}: no such directory")
         if not run.config_path.is_file():

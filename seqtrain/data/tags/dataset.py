@@ -32,6 +32,7 @@ from seqtrain.data.tags.entities import describe_scheme
 from seqtrain.data.tags.formats import Rows, Sentences, find_files, place_of, read_sentences, read_tokens, table_of
 from seqtrain.data.vocabulary import PAD, UNKNOWN, by_frequency
 from seqtrain.errors import DataError
+from seqtrain.paths import expanded
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ class TaggingFiles(BucketedDataset):
             self.notes += unknown_notes(split, rows)
         counted = next(iter(self.tags.values())).tokens  # of train, if there is one
         if trained is None:
-            scheme = describe_scheme(class_names, self.tags["train"].tokens, self.tags["train"].lengths)
+            scheme = describe_scheme(class_names, np.asarray(self.tags["train"].tokens), self.tags["train"].lengths)
             self.notes += [scheme] if scheme else []
         self.spec = DataSpec(
             targets=Targets.step_labels,
@@ -174,7 +175,7 @@ class TaggingFiles(BucketedDataset):
             rows = [[token for token in by_blanks(line) if token] for line in stdin_lines().values("text")]
             table = table_of({"tokens": rows}, "input=-")
         else:
-            table, rows = read_tokens(Path(source).expanduser(), config)
+            table, rows = read_tokens(expanded(source, "input"), config)
         return table, rows, np.array([len(row) > 0 for row in rows], dtype=bool)
 
     @classmethod
