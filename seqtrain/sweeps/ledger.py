@@ -34,6 +34,8 @@ from seqtrain.sweeps.identity import job_hash
 
 DONE = ("finished", "pruned")
 ENDED = (*DONE, "failed", "interrupted", "killed")
+NAME = re.compile(r"[A-Za-z0-9._-]+")
+"""Form of the name of a job's directory."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +121,7 @@ class Sweep:
         A job is identified by the end of its directory's name. If that fails it is identified by its saved
         configuration, since a later version of seqtrain may have more options and therefore other hashes.
         """
-        names = sorted(path.name for path in self.path.glob("[!.]*") if path.is_dir())
+        names = sorted(path.name for path in self.path.glob("[!.]*") if path.is_dir() and NAME.fullmatch(path.name))
         ends = {name.rpartition("-")[2]: name for name in names}
         found = {key: ends[key] for key in wanted if key in ends}
         if len(found) < len(set(wanted)):
