@@ -2,10 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra_plugins.seqtrain_grid._overrides import literal, refusal
 from seqtrain.errors import ConfigError, RunError
+from seqtrain.paths import expanded
 from seqtrain.sweeps.ledger import Sweep
 
 MULTIRUN = ("-m", "--multirun")
@@ -22,7 +22,7 @@ def sweep_arguments(arguments: Sequence[str]) -> list[str]:
     text = given[-1].partition("=")[2] if given else ""
     if text in ("", "null"):
         return list(arguments)
-    path = Path(text).expanduser()
+    path = expanded(text, "sweep.resume")
     others = [a for a in arguments if a not in (*given, *MULTIRUN)]  # the recorded command begins with it
     keys = {key_of(argument) for argument in others}
     if "hydra.sweep.dir" in keys:
@@ -38,14 +38,14 @@ def recorded(path: Path, given: Collection[str]) -> list[str]:
     Raises:
         RunError: for an argument that is more than what to train and how to launch it.
     """
-    words: list[Any] = list(Sweep(path).plan()["arguments"])
+    words = list(Sweep(path).plan().arguments)
     kept = []
     while words:
         word = words.pop(0)
         if word in MULTIRUN:
             kept.append(word)
-        elif isinstance(word, str) and key_of(word) in {*given, "hydra.sweep.dir"}:
-            if word.startswith("-") and "=" not in word and words and "=" not in str(words[0]):
+        elif key_of(word) in {*given, "hydra.sweep.dir"}:
+            if word.startswith("-") and "=" not in word and words and "=" not in words[0]:
                 words.pop(0)  # the value of the flag
         elif (reason := refusal(word, path)) is not None:
             raise RunError(

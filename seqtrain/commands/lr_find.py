@@ -1,6 +1,5 @@
 """Find a learning rate by a range test."""
 
-import json
 import logging
 import math
 from pathlib import Path
@@ -14,7 +13,7 @@ from seqtrain.config.debug import DebugMode
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError
 from seqtrain.runs.directory import RunDirectory
-from seqtrain.runs.json_files import write_json
+from seqtrain.runs.json_files import to_json, write_json
 from seqtrain.training.observers import Console
 from seqtrain.training.range_test import RangeTest, range_test
 from seqtrain.training.ranks import SOLO
@@ -69,7 +68,7 @@ def lr_find(config: Config, directory: Path, low: float = 1e-6, high: float = 10
         log.info("the loss did not fall at any rate, so that none is suggested; try other rates by low= and high=")
     elif test.lowest() == test.rates[-1]:
         log.info("the loss still falls at the highest rate; give a higher one by high=")
-    print(json.dumps(result, indent=2))
+    print(to_json(result, indent=2))
     return result
 
 
@@ -89,7 +88,7 @@ def write_curve(test: RangeTest, path: Path) -> None:
     columns = test.rates.tolist(), test.losses.tolist(), test.smoothed.tolist()
     rows = [dict(zip(("learning_rate", "loss", "median"), row, strict=True)) for row in zip(*columns, strict=True)]
     with replacing(path) as temporary:
-        temporary.write_text("".join(json.dumps({"step": step} | row) + "\n" for step, row in enumerate(rows, 1)))
+        temporary.write_text("".join(to_json({"step": step} | row) + "\n" for step, row in enumerate(rows, 1)))
 
 
 def range_figure(test: RangeTest, title: str) -> "Figure":

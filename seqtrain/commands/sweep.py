@@ -38,14 +38,14 @@ def run_job(config: Config, sweep: Sweep, job: Job, position: int) -> float:
     Returns:
         The best value of the monitored metric on validation; NaN if there is none.
     """
-    sitting = sweep.plan()["sitting"]
-    in_child = sitting["pid"] != os.getpid()
+    sitting = sweep.plan().sitting
+    in_child = sitting.pid != os.getpid()
     try:
         with ExitStack() as stack:
             if in_child:
                 set_child_signal_handlers()
                 stack.enter_context(labelled_output(f"[{job.number}] "))
-            return run_alone(config, sweep, job, sitting["id"], position if in_child else None)
+            return run_alone(config, sweep, job, sitting.id, position if in_child else None)
     except (Interrupted, KeyboardInterrupt):
         if in_child:  # the sweep's process handles it; a launcher would take it for a crash
             return math.nan
@@ -70,7 +70,7 @@ def run_trial(config: Config, run: RunDirectory, sweep: Sweep, position: int) ->
     """
     from seqtrain.commands.train import train
 
-    if sweep.plan()["sitting"]["pid"] == os.getpid():
+    if sweep.plan().sitting.pid == os.getpid():
         return train(config, run)
     with labelled_output(f"[{config.sweep.trial}] "):
         log.info("trial %d%s", config.sweep.trial, share_machine(config.device, position))
@@ -94,7 +94,8 @@ def run_alone(config: Config, sweep: Sweep, job: Job, sitting: str, position: in
         except RunError as error:
             log.warning("job %s is skipped: %s", job.number, error)
             return math.nan
-        if sweep.halted or read_status(run.path).get("state") in DONE:
+        status = read_status(run.path)
+        if sweep.halted or (status is not None and status.state in DONE):
             return math.nan
         planned = sweep.planned()
         own = " ".join(override for override in job.overrides if override not in shared_overrides(planned))

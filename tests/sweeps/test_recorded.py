@@ -86,7 +86,9 @@ def test_a_literal_text_means_itself(text: str) -> None:
 def write_plan(folder: Path, *arguments: Any) -> None:
     """A sweep's directory with this recorded command."""
     folder.mkdir()
-    (folder / "sweep.json").write_text(json.dumps({"arguments": arguments, "began": "x", "sitting": {}, "jobs": []}))
+    (folder / "sweep.json").write_text(
+        json.dumps({"arguments": arguments, "began": "x", "sitting": {"id": "x", "pid": 1, "started": "x"}, "jobs": []})
+    )
 
 
 def test_a_command_that_runs_code_is_refused(tmp_path: Path, run_in: Callable[[Path], Run], fails: Fails) -> None:

@@ -20,10 +20,11 @@ from torch import Tensor
 from seqtrain.atomic import replacing
 from seqtrain.config.base import Targets, require
 from seqtrain.config.corpus import CorpusConfig, LibraryCorpusConfig, StatePolicy, TextCorpusConfig
-from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.corpus.files import file_notes
 from seqtrain.data.corpus.prepared import PreparedCorpus, prepare
 from seqtrain.data.corpus.tokenizers import CorpusTokenizer
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import DataError
 
 EVAL_STEPS = 256  # of a segment in evaluation; affects speed and memory only, since the state is carried
