@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "seqtrain"
 LEVELS = [
     {"errors", "atomic", "alignment", "cache_directory"},
-    {"interruption"},
+    {"console", "interruption"},
     {"config"},
     {"runs"},
     {"sweeps"},
@@ -31,6 +31,7 @@ WITHOUT_TORCH = {
     "alignment",
     "atomic",
     "cache_directory",
+    "console",
     "interruption",
     "runs",
     "sweeps",

@@ -10,6 +10,7 @@ from pathlib import Path
 from seqtrain.cli.arguments import Parsers, parse_bool, parsed, run_config, split_arguments
 from seqtrain.cli.composing import several_processes
 from seqtrain.commands.finished import show_finished
+from seqtrain.console import results_are_files
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.sweeps.ledger import Sweep
@@ -23,6 +24,7 @@ def resume(arguments: Sequence[str]) -> None:
 
     epochs may be raised where the learning-rate schedule does not depend on it.
     """
+    results_are_files()
     literal, overrides = split_arguments(arguments, "resume")
     run = RunDirectory.open(literal["resume"], "resume")
     saved, config = run_config(run, overrides)

@@ -10,7 +10,7 @@ import numpy as np
 from seqtrain.atomic import replacing
 from seqtrain.commands.build import Built
 from seqtrain.commands.debug import SHORT_RUNS, simplify
-from seqtrain.commands.final_table import final_table
+from seqtrain.commands.finished import show_results
 from seqtrain.commands.session import Session, resume_from_checkpoint, save_config, start
 from seqtrain.comparison.baselines import against_baselines
 from seqtrain.comparison.metrics import metric_of
@@ -46,7 +46,12 @@ def train(config: Config, run: RunDirectory, ranks: Ranks = SOLO) -> float:
     with recording(run, ranks):
         simplify(config, ranks)
         session = start(config, run, ranks)
-        return SHORT_RUNS.get(config.debug.mode, fit)(session)
+        if (short := SHORT_RUNS.get(config.debug.mode)) is not None:
+            return short(session)
+        best = fit(session)
+    if ranks.first:
+        show_results(run)
+    return best
 
 
 def resume(saved: Config, config: Config, run: RunDirectory, ranks: Ranks = SOLO) -> float:
@@ -85,7 +90,10 @@ def resume(saved: Config, config: Config, run: RunDirectory, ranks: Ranks = SOLO
     with recording(run, ranks):
         if ranks.first:
             save_config(config, run)
-        return fit(session)
+        best = fit(session)
+    if ranks.first:
+        show_results(run)
+    return best
 
 
 def recording(run: RunDirectory, ranks: Ranks) -> AbstractContextManager[None]:
@@ -94,7 +102,7 @@ def recording(run: RunDirectory, ranks: Ranks) -> AbstractContextManager[None]:
 
 
 def fit(session: Session) -> float:
-    """Train to the end, then score, save and show the results."""
+    """Train to the end, then score, and save the results."""
     config, run, data, built, trainer = session.config, session.run, session.data, session.built, session.trainer
     monitor, ranks = f"val/{built.task.monitor}", trainer.ranks
     if ranks.first:
@@ -180,7 +188,7 @@ def calibrated(session: Session, evaluation: Evaluation, step: int) -> Evaluatio
 
 
 def report(session: Session, scores: dict[str, Evaluation]) -> None:
-    """Write results.json, and print the scores of the model and the baselines."""
+    """Write results.json: the scores of the model and the baselines."""
     config, run, data, built = session.config, session.run, session.data, session.built
     name, step = config.model.name, session.trainer.progress.best_step
     results: dict[str, Any] = {"model": name, "parameters": built.num_parameters, "best_step": step}
@@ -204,8 +212,6 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
             board = TensorBoard(run.path)
             board.media(step, figures, {})
             board.close()
-    print(final_table(results))
-    print(f"best checkpoint: step {step}; run directory: {run.path}")
 
 
 def compared(session: Session, baselines: dict[str, dict[str, Evaluation]]) -> dict[str, list[float]]:
