@@ -9,8 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "seqtrain"
 LEVELS = [
-    {"errors", "atomic", "alignment", "cache_directory"},
-    {"console", "interruption"},
+    {"errors", "atomic", "alignment", "cache_directory", "printable", "regular"},
+    {"console", "interruption", "paths"},
     {"config"},
     {"runs"},
     {"sweeps"},
@@ -33,6 +33,9 @@ WITHOUT_TORCH = {
     "cache_directory",
     "console",
     "interruption",
+    "paths",
+    "printable",
+    "regular",
     "runs",
     "sweeps",
 }

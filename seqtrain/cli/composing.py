@@ -21,7 +21,7 @@ from seqtrain.cli.given import check_words
 from seqtrain.cli.head_start import start_kernels
 from seqtrain.cli.hydra_setup import add_to_hydra, conf_directory
 from seqtrain.cli.one_line import EXPECTED, one_line
-from seqtrain.cli.sweep_arguments import sweep_arguments
+from seqtrain.cli.sweep_arguments import key_of, sweep_arguments
 from seqtrain.config import loading, registry
 from seqtrain.console import results_are_files
 from seqtrain.errors import ConfigError
@@ -86,7 +86,7 @@ def train_job(tree: DictConfig) -> float:
     registry.load_plugins()  # in a process of its own a job begins here
     settings = HydraConfig.get()
     directory = Path(settings.runtime.output_dir)
-    exact = any(o.startswith("hydra.run.dir=") for o in settings.overrides.hydra)
+    exact = any(key_of(o) == "hydra.run.dir" for o in settings.overrides.hydra)
     with past_hydra(directory):
         config = loading.to_config(tree)
         start_kernels(config)

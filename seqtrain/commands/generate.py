@@ -52,6 +52,7 @@ class Generation:
         self.sampling.check()
         require(self.max_tokens >= 1, "max_tokens", self.max_tokens, "at least 1")
         require(self.num_samples >= 1, "num_samples", self.num_samples, "at least 1")
+        require(0 <= self.seed < 2**63, "seed", self.seed, "in [0, 2**63)")
         require(not self.stream or self.num_samples == 1, "stream", True, "false if num_samples is above 1")
         require(self.prompt != "", "prompt", "", "a text; remove it to start at the beginning of a line")
         StopStrings(self.stop)

@@ -75,7 +75,7 @@ class Trainer:
         self.parallel = ranks.parallel(self.objective)
         self.averaging = Averaging(config, model, head, task.maximize)
         self.optimizer = build_optimizer(config, self.parameters)
-        self.total_steps = config.max_steps or sum(self.steps_in(epoch) for epoch in range(config.epochs))
+        self.total_steps = self.length(config)
         self.progress = Progress(best=-math.inf if task.maximize else math.inf)
         self.started = time.monotonic()
         self.next_save = self.started + (config.checkpoint_seconds or 0.0)
@@ -84,6 +84,16 @@ class Trainer:
     def steps_in(self, epoch: int) -> int:
         """Optimizer steps in a whole epoch."""
         return math.ceil(self.data.num_batches(epoch) / self.config.accumulate)
+
+    def length(self, config: TrainerConfig) -> int:
+        """Optimizer steps of a whole run with these options, if patience does not end it."""
+        return config.max_steps or sum(self.steps_in(epoch) for epoch in range(config.epochs))
+
+    @property
+    def at_evaluation(self) -> bool:
+        """Whether the last step is followed by an evaluation, wherever the run ends."""
+        progress, every = self.progress, self.config.eval_every
+        return progress.batch_index == 0 if every is None else progress.step % every == 0
 
     @property
     def finished(self) -> bool:
@@ -181,12 +191,9 @@ class Trainer:
         if progress.step % TRIM_STEPS == 0:
             trim_memory()
         progress.batch_index += num_batches
-        epoch_ended = progress.batch_index == self.data.num_batches(progress.epoch)
-        if epoch_ended:
+        if progress.batch_index == self.data.num_batches(progress.epoch):
             progress.epoch, progress.batch_index = progress.epoch + 1, 0
-        every = self.config.eval_every
-        due = epoch_ended if every is None else progress.step % every == 0
-        progress.evaluation_due = due or progress.step == self.total_steps
+        progress.evaluation_due = self.at_evaluation or progress.step == self.total_steps
 
     def log(self) -> None:
         """Send the observers an entry about the steps since the last entry."""
