@@ -23,6 +23,7 @@ from seqtrain.cli.hydra_setup import add_to_hydra, conf_directory
 from seqtrain.cli.one_line import EXPECTED, one_line
 from seqtrain.cli.sweep_arguments import key_of, sweep_arguments
 from seqtrain.config import loading, registry
+from seqtrain.console import results_are_files
 from seqtrain.errors import ConfigError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.sweeps.identity import command_hash
@@ -62,9 +63,12 @@ class JobFailed(BaseException):
 def past_hydra(directory: Path) -> Iterator[None]:
     """Carry a job's error past Hydra, and remove the directory that Hydra made if nothing is in it.
 
+    What stdout does not take is dropped, since a job leaves its results in the directory.
+
     Raises:
         JobFailed: for what a user can mend; in a sweep the error itself, since the other jobs continue.
     """
+    results_are_files()
     try:
         yield
     except EXPECTED as error:

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -86,13 +87,14 @@ def generate(config: Config, run: RunDirectory, wanted: Generation, *, checkpoin
     samples = [Sample(tokenizer, prompt, wanted.stop) for _ in range(wanted.num_samples)]
     if wanted.stream:
         print(given, end="", flush=True)
-    for tokens in islice(steps, wanted.max_tokens):
-        for sample, token in zip(samples, tokens.tolist(), strict=True):
-            piece = sample.add(token)
-            if wanted.stream:
-                print(piece, end="", flush=True)
-        if all(sample.finished for sample in samples):
-            break
+    with closing(steps):  # a generator with a context of torch must not outlive it
+        for tokens in islice(steps, wanted.max_tokens):
+            for sample, token in zip(samples, tokens.tolist(), strict=True):
+                piece = sample.add(token)
+                if wanted.stream:
+                    print(piece, end="", flush=True)
+            if all(sample.finished for sample in samples):
+                break
     for sample in samples:
         rest = sample.end()
         if wanted.stream:
