@@ -256,7 +256,7 @@ def test_a_run_may_end_where_it_was_stopped(small: Compose, tmp_path: Path) -> N
     run.metrics_path.write_text(content)
     resume(saved, planned, run)
     curves = [[json.loads(line) for line in each.metrics_path.read_text().splitlines()] for each in (whole, run)]
-    assert first_difference(*curves, "metrics") is None
+    assert first_difference(curves[0], curves[1], "metrics") is None
     assert read_json(run.results_path) == read_json(whole.results_path)
 
 
