@@ -9,8 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "seqtrain"
 LEVELS = [
-    {"errors", "atomic", "alignment", "cache_directory"},
-    {"interruption"},
+    {"errors", "atomic", "alignment", "cache_directory", "printable", "regular"},
+    {"interruption", "paths"},
     {"config"},
     {"runs"},
     {"sweeps"},
@@ -32,6 +32,9 @@ WITHOUT_TORCH = {
     "atomic",
     "cache_directory",
     "interruption",
+    "paths",
+    "printable",
+    "regular",
     "runs",
     "sweeps",
 }

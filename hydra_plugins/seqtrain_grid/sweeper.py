@@ -182,8 +182,9 @@ class GridSweeper(Sweeper):
             log.error("the launcher failed: %s", GridSweeper.one_line(error).partition(". ")[0])
             queued = type(error).__module__.startswith("submitit.")  # one of several jobs; the others continue
             wait_for(sweep, batch, starting=STARTING_SECONDS if queued else 0.0)
-            sitting = sweep.plan()["sitting"]["id"]
-            return [job for job in batch if read_status(sweep.path / job.name).get("sitting") != sitting]
+            sitting = sweep.plan().sitting.id
+            found = {job.name: read_status(sweep.path / job.name) for job in batch}
+            return [job for job in batch if (status := found[job.name]) is None or status.sitting != sitting]
         return []
 
 

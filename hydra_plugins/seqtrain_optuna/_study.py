@@ -21,8 +21,10 @@ from sqlalchemy.exc import ArgumentError
 
 from hydra_plugins.seqtrain_optuna._space import SearchSpace
 from hydra_plugins.seqtrain_optuna.config import Direction, OptunaSweeperConfig
+from seqtrain.atomic import replacing
 from seqtrain.config.loading import from_yaml
 from seqtrain.errors import ConfigError, UserError
+from seqtrain.paths import expanded
 from seqtrain.runs.locks import is_locked
 from seqtrain.sweeps.ledger import JobState, read_job_state
 from seqtrain.training.pruning import build, open_storage, without_password
@@ -97,7 +99,7 @@ def absolute_url(address: str | None, directory: Path) -> str:
     if url.get_backend_name() == "sqlite":
         if not url.database or url.database == ":memory:":
             raise ConfigError(f"hydra.sweeper.storage={address}: jobs cannot reach it; give sqlite:///<file>")
-        url = url.set(database=str(Path(url.database).expanduser().absolute()))
+        url = url.set(database=str(expanded(url.database, "hydra.sweeper.storage").absolute()))
     if url.password is not None:
         log.warning(
             "hydra.sweeper.storage=%s: the password is written to config.yaml of each run; use the database's own "
@@ -223,4 +225,5 @@ def save_results(study: Study, path: Path) -> None:
     if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         best = study.best_trial
         results = {"name": "optuna", "best_params": best.params, "best_value": best.value, "best_trial": best.number}
-        OmegaConf.save(OmegaConf.create(results), path)
+        with replacing(path) as temporary:
+            OmegaConf.save(OmegaConf.create(results), temporary)

@@ -5,7 +5,6 @@ Commands, and with them torch, are imported once the configuration is known to b
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from seqtrain.cli.arguments import (
     Parsers,
@@ -21,6 +20,7 @@ from seqtrain.cli.arguments import (
 from seqtrain.cli.composing import several_processes
 from seqtrain.commands.finished import show_finished
 from seqtrain.errors import ConfigError, RunError
+from seqtrain.paths import expanded, read_input
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.sweeps.ledger import Sweep
 from seqtrain.sweeps.table import show
@@ -57,10 +57,10 @@ def sweep(arguments: Sequence[str]) -> None:
     With watch, as is usual on a terminal, the table is renewed every 2 s until the sweep ends.
     """
     values, directories = own_values(arguments, ["watch"])
-    if len(directories) != 1 or (directories[0].startswith("-") and not Path(directories[0]).exists()):
+    if len(directories) != 1 or (directories[0].startswith("-") and not expanded(directories[0]).exists()):
         raise ConfigError(f"sweep {' '.join(arguments)}: expected one directory, and watch=true or false")
     watch = parsed("watch", values["watch"][-1], parse_bool) if "watch" in values else sys.stdout.isatty()
-    path = Path(directories[0]).expanduser()
+    path = expanded(directories[0])
     if not path.is_dir():
         raise RunError(f"{path}: no such directory")
     watched = Sweep(path)
@@ -182,7 +182,7 @@ def compare(arguments: Sequence[str]) -> None:
     """
     values, directories = own_values(arguments, ["format", "output", "split", "metric"])
     for argument in directories:
-        if argument.startswith("-") or ("=" in argument and not Path(argument).expanduser().exists()):
+        if argument.startswith("-") or ("=" in argument and not expanded(argument).exists()):
             raise ConfigError(f"{argument}: expected a folder of runs, format=, output=, split= or metric=")
     if not directories:
         raise ConfigError("compare: name at least one folder of runs, as outputs")
@@ -191,13 +191,16 @@ def compare(arguments: Sequence[str]) -> None:
     compare(directories, **{key: given[-1] for key, given in values.items()})
 
 
+LONGEST_PROMPT = 1 << 24  # bytes
+
+
 def read_prompt(text: str | None, file: str | None) -> dict[str, str]:
     """The prompt, from the command line, a file or stdin (-); empty if there is none."""
     if text is not None and file is not None:
         raise ConfigError("prompt_file: give it or prompt, not both")
     if file is None:
         return {} if text is None else {"prompt": text}
-    content = sys.stdin.buffer.read() if file == "-" else Path(file).expanduser().read_bytes()
+    content = read_input(file, "prompt_file", LONGEST_PROMPT)
     try:
         return {"prompt": content.decode("utf-8-sig")}
     except UnicodeDecodeError as error:

@@ -5,12 +5,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from seqtrain.atomic import replacing
 from seqtrain.data.tables.table import is_encoded, scalar_text, values_of
 from seqtrain.errors import ConfigError, DataError
+from seqtrain.paths import expanded
+from seqtrain.runs.json_files import to_json
 
 if TYPE_CHECKING:
     import pyarrow
@@ -27,7 +28,7 @@ def check_output(output: str, more: tuple[str, ...] = ()) -> None:
     """
     if output == "-":
         return
-    path = Path(output).expanduser()
+    path = expanded(output, "output")
     if path.suffix not in (*SUFFIXES, *more):
         raise ConfigError(f"output={output}: must end in {', '.join((*SUFFIXES, *more))}, or be -")
     try:
@@ -54,7 +55,7 @@ def write_tables(tables: Iterator["pyarrow.Table"], output: str) -> None:
     Raises:
         DataError: for a column that the format cannot store; then nothing is written.
     """
-    path = Path(output).expanduser()
+    path = expanded(output, "output")
     first = next(tables)
     if path.suffix in (".csv", ".tsv"):
         check_flat(first, output)
@@ -110,7 +111,7 @@ def write_json_lines(table: "pyarrow.Table", file: BinaryIO) -> None:
     for batch in table.to_batches(max_chunksize=1000):
         for row in batch.to_pylist():
             row |= {name: None if row[name] is None else json.loads(row[name]) for name in encoded}
-            file.write((json.dumps(row, ensure_ascii=False, default=str) + "\n").encode())
+            file.write((to_json(row, ensure_ascii=False, default=str) + "\n").encode())
 
 
 def write_columns(table: "pyarrow.Table", file: BinaryIO, output: str) -> None:

@@ -1,8 +1,8 @@
 """Train a model, or resume a run."""
 
 import logging
-from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import replace
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,12 @@ from seqtrain.config.root import Config
 from seqtrain.config.trainer import Schedule
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.runs.directory import RunDirectory
-from seqtrain.runs.json_files import read_json, write_json
+from seqtrain.runs.json_files import write_json
+from seqtrain.runs.records import Results
 from seqtrain.tasks.base import Evaluation
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.evaluation import evaluate
-from seqtrain.training.observers import Console, JsonLines, TensorBoard
+from seqtrain.training.observers import Console, JsonLines, TensorBoard, remove_final_events
 from seqtrain.training.pruning import StudyReporter
 from seqtrain.training.ranks import SOLO, Ranks
 
@@ -73,7 +74,9 @@ def resume(saved: Config, config: Config, run: RunDirectory, ranks: Ranks = SOLO
     for key in sorted(changed - resumable(config)):
         raise ConfigError(f"{key}: cannot change when a run is resumed; train again, or remove this override")
     check_schedule(config, changed)
-    if not any(run.checkpoint_path(which).exists() for which in ("last", "previous")):
+    if not run.has_checkpoint:
+        if ranks.first:
+            run.initialise()
         log.info("%s: no checkpoint was saved yet; starting again", run.path)
         return train(config, run, ranks)
     session = resume_from_checkpoint(config, run, ranks)
@@ -100,8 +103,12 @@ def fit(session: Session) -> float:
         study = []
         if config.sweep.trial is not None and not resumed:
             study = [StudyReporter(config.sweep, monitor, trainer.total_steps, run.path)]
-        board = TensorBoard(run.path, purge_step=trainer.progress.step + 1 if resumed else None)
-        lines = JsonLines(run.metrics_path, trainer.progress.step if resumed else None, trainer.progress.evaluation_due)
+        step, due = trainer.progress.step, trainer.progress.evaluation_due
+        lines = JsonLines(run.metrics_path, step if resumed else None, due)
+        remove_final_events(run.path)
+        # Of a step that is still to be evaluated, scores may be among the events already; the others are repeated.
+        board = TensorBoard(run.path, purge_step=step + (not due) if resumed else None)
+        board.scalars(step, lines.at_last_step if due else {})
         board.media(0, {}, {"config": f"```yaml\n{to_yaml(config)}```"})
         board.start_session(hparams(config, built))
     log.info("%s: %s", run.path, ", ".join(f"{size:,} {split}" for split, size in data.sizes.items()))
@@ -114,10 +121,13 @@ def fit(session: Session) -> float:
     try:
         best = trainer.fit()
         scores = score(session)
-        if "test" in scores:
-            trainer.tell({f"test/{metric}": value for metric, value in scores["test"].metrics.items()})
+        tested = (
+            {f"test/{metric}": value for metric, value in scores["test"].metrics.items()} if "test" in scores else {}
+        )
         if ranks.first:
             board.end_session()
+            if tested:
+                lines.scalars(trainer.progress.step, tested)
     except BaseException:
         for observer in trainer.observers:
             with suppress(RunError):  # the first error says more
@@ -127,6 +137,8 @@ def fit(session: Session) -> float:
         observer.close()
     if ranks.first:
         progress = trainer.progress
+        with closing(TensorBoard(run.path, final=True)) as final:
+            final.scalars(progress.step, tested)
         run.update_status(best={monitor: best, "step": progress.best_step}, seconds=round(progress.seconds, 1))
         report(session, scores)
     return best
@@ -201,10 +213,9 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
     if config.trainer.figures:
         figures = built.task.final_figures(built.model, built.head, data, built.device, scores, baselines)
         if figures:
-            board = TensorBoard(run.path)
-            board.media(step, figures, {})
-            board.close()
-    print(final_table(results))
+            with closing(TensorBoard(run.path, final=True)) as board:
+                board.media(step, figures, {})
+    print(final_table(Results.of(results, run.results_path)))
     print(f"best checkpoint: step {step}; run directory: {run.path}")
 
 
@@ -214,7 +225,7 @@ def compared(session: Session, baselines: dict[str, dict[str, Evaluation]]) -> d
         return {}
     task = session.built.task
     others = {who: splits["test"].outputs for who, splits in baselines.items() if "test" in splits}
-    spec = read_json(session.run.data_path)["spec"]
+    spec = asdict(session.data.spec)
     with np.load(session.run.predictions_path, allow_pickle=False) as outputs:
         return against_baselines(session.config.task.kind, task.monitor, task.maximize, outputs, others, spec)
 

@@ -1,5 +1,6 @@
 """Conversion from OmegaConf to a checked, typed Config, and back to YAML."""
 
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import fields, is_dataclass
@@ -13,8 +14,10 @@ from yaml import YAMLError
 from seqtrain.config import registry
 from seqtrain.config.base import require, suggest
 from seqtrain.config.migrations import flat_keys, format_of, upgraded
+from seqtrain.config.plain_yaml import plain_yaml
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, RunError
+from seqtrain.paths import expanded
 
 GROUPS = ("data", "task", "model", "trainer")
 
@@ -59,7 +62,7 @@ def to_config(tree: DictConfig) -> Config:
     config.debug.check("debug")
     if (path := getattr(config.data, "path", None)) is not None:
         require(path != "", "data.path", path, "a file or folder, or null")
-        config.data.path = str(Path(path).expanduser().absolute())  # type: ignore[attr-defined]  # seen from any folder
+        config.data.path = str(expanded(path, "data.path").absolute())  # type: ignore[attr-defined]  # seen from any folder
     return config
 
 
@@ -116,7 +119,7 @@ def from_yaml(path: Path) -> DictConfig:
     registry.load_plugins()
     number = format_of(path.parent)
     try:
-        saved = cast(DictConfig, OmegaConf.load(path))
+        saved = cast(DictConfig, OmegaConf.load(io.StringIO(plain_yaml(path))))
         schema = OmegaConf.structured(Config)
         for group in GROUPS:
             schema[group] = OmegaConf.structured(registry.find(group, saved[group].kind).schema)
@@ -124,8 +127,8 @@ def from_yaml(path: Path) -> DictConfig:
         known = flat_keys(cast(dict[str, Any], OmegaConf.to_container(schema)))
         return cast(DictConfig, OmegaConf.merge(schema, upgraded(plain, number, known)))
     except OSError as error:
-        raise RunError(f"{path.parent} is not a run directory: {path.name} is missing") from error
-    except (OmegaConfBaseException, YAMLError, AttributeError, TypeError, ValueError) as error:
+        raise RunError(f"{path}: cannot be read ({error.strerror}); is {path.parent} a run directory?") from error
+    except (OmegaConfBaseException, YAMLError, AttributeError, TypeError, ValueError, OverflowError) as error:
         raise RunError(f"{path} is not the configuration of a run: {str(error).splitlines()[0]}") from error
 
 

@@ -40,16 +40,18 @@ class SweepInterruption(Interruption):
 
     def notify_jobs(self) -> None:
         """Send SIGTERM once to the process of each running job. Jobs still starting are found in a later round."""
-        sitting, notified = self.sweep.plan()["sitting"], set()
+        sitting, notified = self.sweep.plan().sitting, set()
         while True:
             for job in self.sweep.planned():
                 path = self.sweep.path / job.name
                 status = read_status(path)
-                mine = status.get("sitting") == sitting["id"]  # then pid is a live process of this sweep
-                if mine and job.name not in notified and status.get("pid") != sitting["pid"] and is_locked(path):
+                if status is None or status.sitting != sitting.id or job.name in notified:
+                    continue
+                pid = status.pid or 0
+                if pid > 1 and pid != sitting.pid and is_locked(path):  # then pid is a live process of this sweep
                     notified.add(job.name)
-                    with suppress(OSError):
-                        os.kill(int(status["pid"]), signal.SIGTERM)
+                    with suppress(OSError, OverflowError):
+                        os.kill(pid, signal.SIGTERM)
             if self.finished.wait(0.5):
                 return
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
 LAST = 20
 """Steps at the end that are compared with the first; in runs of fewer than twice as many, half of all."""
@@ -18,6 +19,12 @@ class LossCourse:
     first: float | None = None
     """Of the initial weights. None if the run was begun by a version that did not keep it."""
     last: list[float] = field(default_factory=list)
+
+    @classmethod
+    def restored(cls, saved: dict[str, Any]) -> "LossCourse":
+        """The losses that a checkpoint holds; raises TypeError or ValueError if it holds anything else."""
+        course = cls(**saved)
+        return cls(None if course.first is None else float(course.first), [float(loss) for loss in course.last])
 
     def add(self, loss: float, step: int) -> None:
         """Add the loss of a step; steps count from 0."""

@@ -82,21 +82,37 @@ def load_progress(
         RunError: if no checkpoint can be used, or it was saved by a different number of processes.
     """
     saved = ranks.broadcast(lambda: last_checkpoint(run))
+    check_progress(run, saved)
     if len(saved["ranks"]) != ranks.size:
         raise RunError(
             f"{run.path}: was trained by {len(saved['ranks'])} processes, not {ranks.size}; resume it by "
             f"torchrun --nproc-per-node={len(saved['ranks'])} -m seqtrain resume={run.path}"
         )
     load_weights(model, head, saved)
-    optimizer.load_state_dict(saved["optimizer"])
-    averaging.load_state_dict(saved["averaging"])
-    own = saved["ranks"][ranks.rank]
-    sums = StepSums(**own["window"])
-    restore_random_state(own["random"])
+    try:
+        optimizer.load_state_dict(saved["optimizer"])
+        averaging.load_state_dict(saved["averaging"])
+        own = saved["ranks"][ranks.rank]
+        sums = StepSums(**own["window"])
+        restore_random_state(own["random"])
+        state = map_tensors(own["state"], lambda tensor: tensor.to(device))
+        losses = LossCourse.restored(saved.get("losses", {}))  # earlier versions did not save them
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RunError(f"{run.path}: its last checkpoint does not fit ({reason}); train again") from error
     return Progress(
         **{name: saved[name] for name in SHARED},
-        losses=LossCourse(**saved.get("losses", {})),  # earlier versions did not save them
-        state=map_tensors(own["state"], lambda tensor: tensor.to(device)),
+        losses=losses,
+        state=state,
         sums=sums,
         sums_started=time.monotonic() - sums.seconds,
     )
+
+
+def check_progress(run: RunDirectory, saved: dict[str, Any]) -> None:
+    """Raise RunError unless a checkpoint has all that a run is resumed from, and numbers where they belong."""
+    parts = {"ranks": list, "optimizer": dict, "averaging": dict}
+    kinds = {name: type(getattr(Progress(0.0), name)) for name in SHARED} | parts
+    for name, kind in kinds.items():
+        if not isinstance(saved.get(name), int | float if kind is float else kind):
+            raise RunError(f"{run.path}: its last checkpoint has no valid {name!r}; train again")

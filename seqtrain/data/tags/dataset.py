@@ -3,7 +3,6 @@
 Shapes: B batch, T time, N sentences of a split.
 """
 
-import json
 import logging
 import unicodedata
 from collections import Counter
@@ -15,14 +14,17 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from seqtrain.atomic import replacing
 from seqtrain.config.base import DataConfig, Targets
 from seqtrain.config.data import TaggingFilesConfig, Truncate
-from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.base import Batch
 from seqtrain.data.cache import digest
+from seqtrain.data.description import DataDescription
 from seqtrain.data.locate import SPLITS
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
+from seqtrain.data.spec import DataSpec
 from seqtrain.data.tables.reading import stdin_lines
 from seqtrain.data.tables.table import Table
 from seqtrain.data.tags.columns import by_blanks
@@ -30,6 +32,7 @@ from seqtrain.data.tags.entities import describe_scheme
 from seqtrain.data.tags.formats import Rows, Sentences, find_files, place_of, read_sentences, read_tokens, table_of
 from seqtrain.data.vocabulary import PAD, UNKNOWN, by_frequency
 from seqtrain.errors import DataError
+from seqtrain.paths import expanded
 
 log = logging.getLogger(__name__)
 
@@ -70,7 +73,7 @@ class TaggingFiles(BucketedDataset):
         if trained is None:
             class_names = find_tags(splits["train"])
         else:
-            class_names = json.loads((trained / "data.json").read_text())["spec"]["class_names"]
+            class_names = DataDescription.read(trained / "data.json").spec.class_names
         for split, part in splits.items():
             check_tags(part, class_names, files[split], config)
         layouts = {split: part.layout for split, part in splits.items()}
@@ -88,7 +91,7 @@ class TaggingFiles(BucketedDataset):
             self.notes += unknown_notes(split, rows)
         counted = next(iter(self.tags.values())).tokens  # of train, if there is one
         if trained is None:
-            scheme = describe_scheme(class_names, self.tags["train"].tokens, self.tags["train"].lengths)
+            scheme = describe_scheme(class_names, np.asarray(self.tags["train"].tokens), self.tags["train"].lengths)
             self.notes += [scheme] if scheme else []
         self.spec = DataSpec(
             targets=Targets.step_labels,
@@ -172,7 +175,7 @@ class TaggingFiles(BucketedDataset):
             rows = [[token for token in by_blanks(line) if token] for line in stdin_lines().values("text")]
             table = table_of({"tokens": rows}, "input=-")
         else:
-            table, rows = read_tokens(Path(source).expanduser(), config)
+            table, rows = read_tokens(expanded(source, "input"), config)
         return table, rows, np.array([len(row) > 0 for row in rows], dtype=bool)
 
     @classmethod
@@ -199,7 +202,8 @@ class TaggingFiles(BucketedDataset):
         tokenizer.normalizer = normalizers.Sequence(steps)
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         tokenizer.add_special_tokens([PAD, UNKNOWN])
-        tokenizer.save(str(directory / "tokenizer.json"))
+        with replacing(directory / "tokenizer.json") as temporary:
+            tokenizer.save(str(temporary))
 
 
 def word(token: str, config: TaggingFilesConfig) -> str:

@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
+from seqtrain.atomic import replacing
 from seqtrain.config.base import DataConfig, Targets, require
 from seqtrain.config.data import TextClassificationConfig
 from seqtrain.config.options import preparing
 from seqtrain.config.tables import SEPARATORS
-from seqtrain.data.base import Batch, DataSpec
-from seqtrain.data.cache import cache_directory, cached, digest
+from seqtrain.data.base import Batch
+from seqtrain.data.cache import cached, digest, opened
+from seqtrain.data.digests import CheckedArray, mapped
 from seqtrain.data.locate import SPLITS
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
+from seqtrain.data.spec import DataSpec
 from seqtrain.data.tables.files import file_type
 from seqtrain.data.tables.reading import read_table, stdin_lines
 from seqtrain.data.tables.table import Table
@@ -33,6 +36,7 @@ from seqtrain.data.text.labels import LabelledTexts, Labels, RawTexts, one_label
 from seqtrain.data.text.trained import Vocabulary
 from seqtrain.data.vocabulary import PAD
 from seqtrain.errors import DataError, RunError
+from seqtrain.paths import expanded
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -81,7 +85,10 @@ class TextClassification(BucketedDataset):
         self.sizes: dict[str, int] = meta["sizes"]
         self.tokens = {
             split: TokenRows(
-                self.array(split, "tokens"), self.array(split, "offsets"), config.max_length, config.truncate
+                self.array(split, "tokens"),
+                np.asarray(self.array(split, "offsets")),
+                config.max_length,
+                config.truncate,
             )
             for split in self.sizes
         }
@@ -106,8 +113,8 @@ class TextClassification(BucketedDataset):
         key = {"format": FORMAT, "source": self.identity(), "options": options, "whole": self.single_split}
         key |= {"multilabel": True} if self.multilabel else {}
         if self.vocabulary is not None:
-            directory = cache_directory() / "text" / digest(key)
-            if directory.is_dir() and self.vocabulary == Vocabulary.load(directory, "meta.json"):
+            directory = opened("text", digest(key))
+            if directory is not None and self.vocabulary == Vocabulary.load(directory, "meta.json"):
                 return directory
             key["vocabulary"] = asdict(self.vocabulary)
         return cached("text", digest(key), self.build)
@@ -207,7 +214,8 @@ class TextClassification(BucketedDataset):
         return super().describe() | {"labels_as": self.labels_as}
 
     def save(self, directory: Path) -> None:
-        shutil.copyfile(self.directory / "tokenizer.json", directory / "tokenizer.json")
+        with replacing(directory / "tokenizer.json") as temporary:
+            shutil.copyfile(self.directory / "tokenizer.json", temporary)
 
     def token_names(self) -> list[str]:
         return [token_name(self.tokenizer, token) for token in range(self.tokenizer.get_vocab_size())]
@@ -238,7 +246,7 @@ class TextClassification(BucketedDataset):
     def read_rows(cls, config: DataConfig, source: str) -> tuple[Table, list[Any], np.ndarray]:
         """Read a file with a column of texts, or the lines of a txt file or stdin (-); blank texts count as empty."""
         assert isinstance(config, TextClassificationConfig)
-        table = stdin_lines() if source == "-" else read_table(Path(source).expanduser(), config)
+        table = stdin_lines() if source == "-" else read_table(expanded(source, "input"), config)
         lines = source == "-" or file_type(Path(source)) == ".txt"
         texts = [text or "" for text in texts_of(table, "text" if lines else config.text_column, config)]
         return table, texts, np.array([text.strip() != "" for text in texts], dtype=bool)
@@ -255,9 +263,9 @@ class TextClassification(BucketedDataset):
             raise RunError(f"{path}: cannot be read ({error}); restore it, or train again") from error
         return text_batches(config, tokenizer, rows)
 
-    def array(self, split: str, name: str) -> np.ndarray:
+    def array(self, split: str, name: str) -> np.ndarray | CheckedArray:
         """A memory-mapped array of the prepared files."""
-        return np.load(self.directory / f"{split}.{name}.npy", mmap_mode="r")
+        return mapped(self.directory / f"{split}.{name}.npy")
 
     @functools.cached_property
     def tokenizer(self) -> "Tokenizer":

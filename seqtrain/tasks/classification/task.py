@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 from seqtrain.config.base import Targets
 from seqtrain.config.task import ClassificationConfig
-from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.cache import cached
+from seqtrain.data.spec import DataSpec
 from seqtrain.data.text.classification import TextClassification
 from seqtrain.tasks.base import Evaluation, Meter, Task, linear_head
 from seqtrain.tasks.classification.illustration import draw_attention
@@ -107,7 +108,9 @@ class Classification(Task):
         """Scores of majority class, naive Bayes and logistic regression; cached by the data's fingerprint."""
         if not isinstance(data, TextClassification):
             return {}
-        return read_baselines(cached("baselines", f"{data.fingerprint}-2", partial(self.fit_baselines, data)))
+        # The fingerprint is of the rows; classes without rows, which metadata may name, are not in it.
+        key = f"{data.fingerprint}-{len(self.class_names)}-2"
+        return read_baselines(cached("baselines", key, partial(self.fit_baselines, data)))
 
     def fit_baselines(self, data: TextClassification, directory: Path) -> None:
         """Fit on train, score on the other splits, write what ``read_baselines`` reads."""

@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from seqtrain.config.base import Targets
 from seqtrain.config.corpus import TokenKind
 from seqtrain.config.task import LanguageModellingConfig, Softmax
-from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.cache import cached
 from seqtrain.data.corpus.dataset import RunningText, SegmentBatch
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.tasks.base import Evaluation, Meter, Task
 from seqtrain.tasks.language.generation import continuations
@@ -203,8 +204,9 @@ class LanguageModelling(Task):
         """Fit on train, score on the other splits, write what ``read_baselines`` reads."""
         from seqtrain.tasks.language.ngrams import score_ngrams
 
-        held_out = {split: data.tokens[split] for split in data.sizes if split != "train"}
-        scored = score_ngrams(data.tokens["train"], held_out, self.vocab_size, order)
+        tokens = {split: np.asarray(data.tokens[split]) for split in data.sizes}
+        held_out = {split: tokens[split] for split in data.sizes if split != "train"}
+        scored = score_ngrams(tokens["train"], held_out, self.vocab_size, order)
         characters, num_bytes = data.token_lengths
         evaluations: dict[str, dict[str, Evaluation]] = {}
         for who, splits in scored.items():

@@ -115,7 +115,7 @@ def test_scores_are_those_of_one_pass(language: Compose, options: str) -> None:
     """Whatever the rows, once the warmup covers what the model looks back to; metrics from their definitions."""
     config = language(*options.split(), "data.eval_warmup=2000", "data.eval_batch_size=1")
     data, built = build(config)
-    tokens = data.tokens["validation"]
+    tokens = np.asarray(data.tokens["validation"])
     logs = one_pass(built, tokens)
     targets = torch.from_numpy(np.array(tokens[1:], dtype=np.int64))
     truth = logs.gather(1, targets[:, None]).squeeze(1)
