@@ -205,12 +205,15 @@ def calibrated(session: Session, evaluation: Evaluation, step: int) -> Evaluatio
 def report(session: Session, scores: dict[str, Evaluation]) -> None:
     """Write results.json: the scores of the model and the baselines."""
     config, run, data, built = session.config, session.run, session.data, session.built
-    name, step = config.model.name, session.trainer.progress.best_step
+    name, progress = config.model.name, session.trainer.progress
+    step = progress.best_step
     results: dict[str, Any] = {"model": name, "parameters": built.num_parameters, "best_step": step}
     results |= {"monitor": built.task.monitor, "maximize": built.task.maximize, "shown": list(built.task.shown)}
     results["directions"] = {metric: metric_of(metric, config.task.kind).maximize for metric in built.task.shown}
     results |= {"scoring": data.scoring} if data.scoring else {}
-    results |= (remarks := built.task.remarks()) | {"remarks": list(remarks)}
+    risen = progress.losses.risen(progress.step)
+    remarks = built.task.remarks() | ({"training": risen} if risen else {})
+    results |= remarks | {"remarks": list(remarks)}
     results |= as_results({name: scores})
     write_json(run.results_path, results)  # before the baselines, which may take a while
     baselines: dict[str, dict[str, Evaluation]] = {}
