@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from seqtrain.data.run_tokenizer import read_tokenizer
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -20,4 +22,4 @@ class Vocabulary:
         """Read the vocabulary of a run: tokenizer.json and data.json; of prepared arrays, described in meta.json."""
         described_data = json.loads((directory / described).read_text())
         names, labels_as = described_data["spec"]["class_names"], described_data.get("labels_as")
-        return cls((directory / "tokenizer.json").read_text(), names, labels_as)
+        return cls(read_tokenizer(directory), names, labels_as)
