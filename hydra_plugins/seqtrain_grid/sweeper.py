@@ -26,6 +26,7 @@ from hydra_plugins.seqtrain_grid._overrides import literal
 from seqtrain.config import loading
 from seqtrain.config.base import require
 from seqtrain.config.sweep import OnError
+from seqtrain.console import results_are_files
 from seqtrain.errors import Interrupted, RunError, UserError
 from seqtrain.sweeps.identity import job_hash
 from seqtrain.sweeps.ledger import DONE, Job, Sweep, read_status
@@ -86,6 +87,7 @@ class GridSweeper(Sweeper):
         Raises:
             RunError: if a job failed or was interrupted.
         """
+        results_are_files()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         sweep = Sweep(Path(str(self.config.hydra.sweep.dir)))
         jobs, refusals = self.plan(sweep, arguments)

@@ -20,6 +20,7 @@ from hydra_plugins.seqtrain_grid.sweeper import LOCAL, launcher_of, quiet_launch
 from hydra_plugins.seqtrain_optuna.config import Direction, OptunaSweeperConfig
 from seqtrain.config.base import require
 from seqtrain.config.sweep import OnError
+from seqtrain.console import results_are_files, show
 from seqtrain.errors import ConfigError, Interrupted, Pruned, RunError, UserError
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ class OptunaSweeper(Sweeper):
         from seqtrain.sweeps.ledger import Sweep
         from seqtrain.training.pruning import innermost
 
+        results_are_files()
         configure_log(self.composed.hydra.hydra_logging, self.composed.hydra.verbose)
         space = SearchSpace.read(self.options.params, arguments, self.loader)
         direction = self.direction(space)
@@ -132,7 +134,7 @@ class OptunaSweeper(Sweeper):
             self.run(study, space, directory, min(left, self.options.n_jobs))
             _study.close_lost_trials(study)
         _study.save_results(study, directory / "optimization_results.yaml")
-        print(_study.summary(study))
+        show(_study.summary(study), f"see the trials with: seqtrain sweep {directory}")
 
     def run(self, study: "Study", space: "SearchSpace", directory: Path, count: int) -> None:
         """Run some trials in parallel and report their outcomes to the study.

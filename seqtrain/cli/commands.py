@@ -19,6 +19,7 @@ from seqtrain.cli.arguments import (
 )
 from seqtrain.cli.composing import several_processes
 from seqtrain.commands.finished import show_finished
+from seqtrain.console import results_are_files
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.paths import expanded, read_input
 from seqtrain.runs.directory import RunDirectory
@@ -33,6 +34,7 @@ def resume(arguments: Sequence[str]) -> None:
 
     epochs may be raised where the learning-rate schedule does not depend on it.
     """
+    results_are_files()
     literal, overrides = split_arguments(arguments, "resume")
     run = RunDirectory.open(literal["resume"], "resume")
     saved, config = run_config(run, overrides)

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import torch
 from seqtrain.commands.build import Built, load_trained
 from seqtrain.config.base import require
 from seqtrain.config.root import Config
-from seqtrain.data.corpus.tokenizers import CorpusTokenizer, load_tokenizer
+from seqtrain.data.corpus.tokenizers import CorpusTokenizer, load_run_tokenizer
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.language.generation import continuations
@@ -86,13 +87,14 @@ def generate(config: Config, run: RunDirectory, wanted: Generation, *, checkpoin
     samples = [Sample(tokenizer, prompt, wanted.stop) for _ in range(wanted.num_samples)]
     if wanted.stream:
         print(given, end="", flush=True)
-    for tokens in islice(steps, wanted.max_tokens):
-        for sample, token in zip(samples, tokens.tolist(), strict=True):
-            piece = sample.add(token)
-            if wanted.stream:
-                print(piece, end="", flush=True)
-        if all(sample.finished for sample in samples):
-            break
+    with closing(steps):  # a generator with a context of torch must not outlive it
+        for tokens in islice(steps, wanted.max_tokens):
+            for sample, token in zip(samples, tokens.tolist(), strict=True):
+                piece = sample.add(token)
+                if wanted.stream:
+                    print(piece, end="", flush=True)
+            if all(sample.finished for sample in samples):
+                break
     for sample in samples:
         rest = sample.end()
         if wanted.stream:
@@ -160,7 +162,7 @@ def load_language_model(
         raise RunError(f"run={run.path}: {command} is for language models, and its task is {config.task.name}")
     built, _ = load_trained(config, run, checkpoint)
     assert isinstance(built.task, LanguageModelling)
-    return built, load_tokenizer(run.tokenizer_path)
+    return built, load_run_tokenizer(run.tokenizer_path)
 
 
 def encode_prompt(tokenizer: CorpusTokenizer, prompt: str) -> list[int]:

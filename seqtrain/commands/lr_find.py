@@ -11,6 +11,7 @@ from seqtrain.commands.session import start
 from seqtrain.config.base import require
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.root import Config
+from seqtrain.console import show
 from seqtrain.errors import ConfigError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import to_json, write_json
@@ -68,7 +69,7 @@ def lr_find(config: Config, directory: Path, low: float = 1e-6, high: float = 10
         log.info("the loss did not fall at any rate, so that none is suggested; try other rates by low= and high=")
     elif test.lowest() == test.rates[-1]:
         log.info("the loss still falls at the highest rate; give a higher one by high=")
-    print(to_json(result, indent=2))
+    show(to_json(result, indent=2), f"the result is in {directory / 'lr-find.json'}")
     return result
 
 

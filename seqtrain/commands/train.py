@@ -10,7 +10,7 @@ import numpy as np
 from seqtrain.atomic import replacing
 from seqtrain.commands.build import Built
 from seqtrain.commands.debug import SHORT_RUNS, simplify
-from seqtrain.commands.final_table import final_table
+from seqtrain.commands.finished import show_results
 from seqtrain.commands.lengths import check_schedule, settle_length
 from seqtrain.commands.session import Session, resume_from_checkpoint, save_config, start
 from seqtrain.comparison.baselines import against_baselines
@@ -23,7 +23,6 @@ from seqtrain.config.trainer import Schedule
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import write_json
-from seqtrain.runs.records import Results
 from seqtrain.tasks.base import Evaluation
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.evaluation import evaluate
@@ -48,7 +47,12 @@ def train(config: Config, run: RunDirectory, ranks: Ranks = SOLO) -> float:
     with recording(run, ranks):
         simplify(config, ranks)
         session = start(config, run, ranks)
-        return SHORT_RUNS.get(config.debug.mode, fit)(session)
+        if (short := SHORT_RUNS.get(config.debug.mode)) is not None:
+            return short(session)
+        best = fit(session)
+    if ranks.first:
+        show_results(run)
+    return best
 
 
 def resume(saved: Config, config: Config, run: RunDirectory, ranks: Ranks = SOLO) -> float:
@@ -86,7 +90,10 @@ def resume(saved: Config, config: Config, run: RunDirectory, ranks: Ranks = SOLO
     with recording(run, ranks):
         if ranks.first:
             save_config(config, run)
-        return fit(session, in_study=False)
+        best = fit(session, in_study=False)
+    if ranks.first:
+        show_results(run)
+    return best
 
 
 def recording(run: RunDirectory, ranks: Ranks) -> AbstractContextManager[None]:
@@ -95,7 +102,7 @@ def recording(run: RunDirectory, ranks: Ranks) -> AbstractContextManager[None]:
 
 
 def fit(session: Session, in_study: bool = True) -> float:
-    """Train to the end, then score, save and show the results.
+    """Train to the end, then score, and save the results.
 
     Args:
         session: the run.
@@ -196,14 +203,17 @@ def calibrated(session: Session, evaluation: Evaluation, step: int) -> Evaluatio
 
 
 def report(session: Session, scores: dict[str, Evaluation]) -> None:
-    """Write results.json, and print the scores of the model and the baselines."""
+    """Write results.json: the scores of the model and the baselines."""
     config, run, data, built = session.config, session.run, session.data, session.built
-    name, step = config.model.name, session.trainer.progress.best_step
+    name, progress = config.model.name, session.trainer.progress
+    step = progress.best_step
     results: dict[str, Any] = {"model": name, "parameters": built.num_parameters, "best_step": step}
     results |= {"monitor": built.task.monitor, "maximize": built.task.maximize, "shown": list(built.task.shown)}
     results["directions"] = {metric: metric_of(metric, config.task.kind).maximize for metric in built.task.shown}
     results |= {"scoring": data.scoring} if data.scoring else {}
-    results |= (remarks := built.task.remarks()) | {"remarks": list(remarks)}
+    risen = progress.losses.risen(progress.step)
+    remarks = built.task.remarks() | ({"training": risen} if risen else {})
+    results |= remarks | {"remarks": list(remarks)}
     results |= as_results({name: scores})
     write_json(run.results_path, results)  # before the baselines, which may take a while
     baselines: dict[str, dict[str, Evaluation]] = {}
@@ -219,8 +229,6 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
         if figures:
             with closing(TensorBoard(run.path, final=True)) as board:
                 board.media(step, figures, {})
-    print(final_table(Results.of(results, run.results_path)))
-    print(f"best checkpoint: step {step}; run directory: {run.path}")
 
 
 def compared(session: Session, baselines: dict[str, dict[str, Evaluation]]) -> dict[str, list[float]]:

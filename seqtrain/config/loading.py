@@ -15,7 +15,7 @@ from yaml import YAMLError
 from seqtrain.config import registry
 from seqtrain.config.base import require, suggest
 from seqtrain.config.migrations import flat_keys, format_of, upgraded
-from seqtrain.config.plain_yaml import plain_yaml
+from seqtrain.config.plain_yaml import plain_yaml, with_checksum
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.paths import expanded
@@ -105,8 +105,8 @@ def explain(error: OmegaConfBaseException) -> ConfigError:
 
 
 def to_yaml(config: Config) -> str:
-    """The whole configuration as YAML; ``from_yaml`` reads it back."""
-    return OmegaConf.to_yaml(OmegaConf.structured(with_escapes(config)))
+    """The whole configuration as YAML, with its checksum in a comment; ``from_yaml`` reads it back."""
+    return with_checksum(OmegaConf.to_yaml(OmegaConf.structured(with_escapes(config))))
 
 
 def with_escapes(value: Any) -> Any:
