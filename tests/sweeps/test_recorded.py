@@ -1,6 +1,8 @@
 """What a sweep's directory holds is replayed only as far as it can do no harm: its command, its study, its names."""
 
 import json
+import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +23,7 @@ from seqtrain.sweeps.ledger import Sweep
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Fails = Callable[..., None]
+STORED = Path(__file__).parents[1] / "stored_runs"
 
 TINY = [
     *("data=adding", "data.length=4", "data.num_train=64", "data.num_eval=20", "data.batch_size=16", "model=gru"),
@@ -129,6 +132,21 @@ def test_parameters_that_a_study_brings_along_are_refused(
     line = result.stderr.splitlines()[-1]
     assert line.startswith("seqtrain: error: study s: the parameter") and next(iter(extra)) in line
     assert not list(tmp_path.glob("s/*/")) and not (tmp_path / "ran").exists()
+
+
+def test_a_resumed_run_opens_no_database(tmp_path: Path, run_in: Callable[[Path], Run]) -> None:
+    """Killed before its first checkpoint, it starts again, whatever study its configuration names."""
+    run = shutil.copytree(STORED / "forecaster", tmp_path / "run")
+    for name in ("checkpoints", "predictions"):
+        shutil.rmtree(run / name)
+    (run / "metrics.jsonl").unlink()
+    text = (run / "config.yaml").read_text().replace("/home/someone/experiments", str(STORED))
+    study = f"storage: sqlite:///{tmp_path}/anywhere.db\n  study: s\n  trial: 0\n"
+    (run / "config.yaml").write_text(text.replace("storage: null\n  study: null\n  trial: null\n", study))
+    assert "anywhere.db" in (run / "config.yaml").read_text()
+    result = run_in(tmp_path)("resume=run", "device=cpu")
+    assert result.returncode == 0 and "starting again" in result.stderr, result.stderr
+    assert os.listdir(tmp_path) == ["run"]
 
 
 def test_a_job_is_not_found_by_a_name_that_means_more(tmp_path: Path) -> None:
