@@ -29,13 +29,17 @@ log = logging.getLogger(__name__)
 def folders() -> Iterator[Path]:
     """The folder of libraries in the cache. If it cannot be written, or others can write to it, also that in the home.
 
-    A folder may not exist yet. One that others can write to is left out, with one warning.
+    A folder may not exist yet. One that others can write to is left out, with one warning. In the home, where no one else
+    is meant to write, that right is taken from them first.
     """
-    bases = [cache_directory()]
+    bases, home = [cache_directory()], None
     with suppress(RuntimeError):  # there is no home directory
-        bases.append(Path.home() / ".cache" / "seqtrain")
+        bases.append(home := Path.home() / ".cache" / "seqtrain")
     for base in dict.fromkeys(bases):
         folder = Path(os.path.realpath(base / "kernels"))
+        if base == home:
+            close_to_others(folder.parent)
+            close_to_others(folder)
         reason = foreign(folder)
         if reason is not None:
             warn_once(reason)
@@ -44,6 +48,14 @@ def folders() -> Iterator[Path]:
         existing = next(path for path in (folder, *folder.parents) if path.exists())
         if existing.is_dir() and os.access(existing, os.W_OK):
             return
+
+
+def close_to_others(folder: Path) -> None:
+    """Take the right to write to a folder from others, if they have it: an earlier umask may have given it."""
+    with suppress(OSError):
+        state = folder.lstat()
+        if stat.S_ISDIR(state.st_mode) and others_write(state):
+            folder.chmod(stat.S_IMODE(state.st_mode) & ~0o022)
 
 
 @cache

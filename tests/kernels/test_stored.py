@@ -110,6 +110,21 @@ def test_the_home_serves_where_the_cache_is_open_to_all(folder: Path, caplog: py
     assert f"{folder}: other users can write to it" in record.message and "chmod go-w" in record.message
 
 
+def test_the_home_is_closed_to_others(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the cache is the one in the home, an umask may have opened it; nothing that is in it then is loaded."""
+    monkeypatch.delenv("SEQTRAIN_CACHE_DIR")
+    home = tmp_path / "home/.cache/seqtrain"
+    (home / "kernels").mkdir(parents=True)
+    kept = make()
+    for path in (home, home / "kernels"):
+        path.chmod(0o777)
+    kept.chmod(0o777)
+    assert stored.find("unit-1") is None
+    assert [path.stat().st_mode & 0o777 for path in (home, home / "kernels")] == [0o755, 0o755]
+    assert stored.find("unit-1") is None
+    assert make() == kept and stored.find("unit-1") == kept
+
+
 def test_a_link_is_not_loaded(folder: Path) -> None:
     kept = make()
     kept.rename(folder.parent / "elsewhere.so")
