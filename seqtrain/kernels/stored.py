@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 def folders() -> Iterator[Path]:
     """The folder of libraries in the cache. If it cannot be written, or others can write to it, also that in the home.
 
-    A folder may not exist yet. One that others can write to is left out, with one warning. In the home, where no one else
-    is meant to write, that right is taken from them first.
+    A folder may not exist yet. One that others can write to is left out, with one warning. In the home, where no one
+    else is meant to write, that right is taken from them first.
     """
     bases, home = [cache_directory()], None
     with suppress(RuntimeError):  # there is no home directory
