@@ -43,12 +43,13 @@ def create(path: Path, text: str) -> None:
     try:
         with open_new(temporary) as file:
             file.write(text.encode())
-        os.link(temporary, path)
-    except FileExistsError:
-        raise
-    except OSError:  # the file system has no hard links
-        with path.open("xb") as file:
-            file.write(text.encode())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise
+        except OSError:  # the file system has no hard links
+            with path.open("xb") as file:
+                file.write(text.encode())
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
