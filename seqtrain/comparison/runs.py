@@ -108,7 +108,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Numbers(Mapping[str, np.ndarray]):
-    """Arrays of numbers or truth values, each read and checked on access; raises ValueError for one of anything else."""
+    """Arrays of numbers or truth values, read on access; raises ValueError for an array of anything else."""
 
     arrays: Mapping[str, np.ndarray]
 

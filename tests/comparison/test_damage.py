@@ -56,7 +56,7 @@ def test_a_pipe_a_folder_or_a_device(bad: Path, tmp_path: Path, name: str) -> No
         path = bad / name
         kept = path.read_bytes() if path.is_file() else None
         path.unlink(missing_ok=True)
-        make(path)  # type: ignore[operator]
+        make(path)
         names, text = compared(tmp_path)
         assert {"gru", "rnn"} <= {each.removeprefix("model=") for each in names}
         if name not in ("environment.json", "metrics.jsonl", ".lock"):
