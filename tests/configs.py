@@ -1,10 +1,16 @@
-"""What conf/ holds, without composing it."""
+"""What conf/ holds, and what it composes to."""
+
+from collections.abc import Callable
 
 import yaml
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
 
-from seqtrain.cli.hydra_setup import conf_directory
+from seqtrain.cli.hydra_setup import conf_directory, store_schemas
 from seqtrain.config import registry
 from seqtrain.config.base import Targets
+from seqtrain.config.loading import to_config
+from seqtrain.config.root import Config
 
 
 def kind_of(group: str, name: str) -> str:
@@ -19,3 +25,22 @@ def models_for(targets: Targets) -> list[str]:
     names = sorted(path.stem for path in (conf_directory() / "model").glob("*.yaml"))
     schemas = {name: registry.find("model", kind_of("model", name)).schema for name in names}
     return [name for name, schema in schemas.items() if schema.targets in (None, targets)]  # type: ignore[attr-defined]
+
+
+def composer() -> Callable[..., Config]:
+    """A function that composes the real conf/ with overrides into a checked Config of its own."""
+    stored: dict[str, dict[str, registry.Registration]] = {}
+    trees: dict[tuple[str, ...], DictConfig] = {}  # composing takes half a second
+
+    def composed(*overrides: str) -> Config:
+        nonlocal stored
+        if stored != registry.REGISTRY:  # the first time, and once a test has registered a kind
+            store_schemas()
+            stored = {group: dict(kinds) for group, kinds in registry.REGISTRY.items()}
+            trees.clear()
+        if overrides not in trees:
+            with initialize_config_dir(str(conf_directory()), version_base="1.3"):
+                trees[overrides] = compose("train", overrides=list(overrides))
+        return to_config(trees[overrides])
+
+    return composed

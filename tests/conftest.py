@@ -9,15 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 
-from seqtrain.cli.hydra_setup import conf_directory, store_schemas
-from seqtrain.config import registry
-from seqtrain.config.loading import to_config
 from seqtrain.config.root import Config
 from seqtrain.sweeps.sharing import num_cores
 from tests import command_line
+from tests.configs import composer
 
 POSITIVE = ["good", "great", "fine", "lovely", "superb", "moving"]
 NEGATIVE = ["bad", "awful", "poor", "dull", "weak", "tedious"]
@@ -82,21 +78,7 @@ Compose = Callable[..., Config]
 @pytest.fixture(scope="session")
 def composed() -> Compose:
     """Compose the real conf/ with overrides into a checked Config of its own."""
-    stored: dict[str, dict[str, registry.Registration]] = {}
-    trees: dict[tuple[str, ...], DictConfig] = {}  # composing takes half a second
-
-    def composer(*overrides: str) -> Config:
-        nonlocal stored
-        if stored != registry.REGISTRY:  # the first time, and once a test has registered a kind
-            store_schemas()
-            stored = {group: dict(kinds) for group, kinds in registry.REGISTRY.items()}
-            trees.clear()
-        if overrides not in trees:
-            with initialize_config_dir(str(conf_directory()), version_base="1.3"):
-                trees[overrides] = compose("train", overrides=list(overrides))
-        return to_config(trees[overrides])
-
-    return composer
+    return composer()
 
 
 @pytest.fixture(scope="session")

@@ -31,10 +31,33 @@ OPTIONS = [
 ]
 """A language model with carried state and dropout; a checkpoint at each step that the 2 % rule allows."""
 
+QUICK = [
+    *("device=cpu", "trainer.max_steps=240", "trainer.eval_every=30", "trainer.log_every=7"),
+    *("trainer.checkpoint_seconds=0", "trainer.figures=false", "trainer.baselines=false", "model.hidden_size=16"),
+]
+LONG: dict[str, list[str]] = {
+    "language": [*OPTIONS, "trainer.epochs=6"],
+    "classification": ["data=text_files", "data.path=reviews.csv", "model=gru_attn", "data.batch_size=8", *QUICK],
+    "multilabel": [
+        "data=text_files",
+        "data.path=sets.jsonl",
+        "task=multilabel",
+        "model=gru",
+        "data.batch_size=8",
+        *QUICK,
+    ],
+    "labelling": ["data=tagging_files", "data.path=tags.conll", "model=lstm", "data.batch_size=4", *QUICK],
+    "regression": ["data=adding", "data.length=20", "data.num_train=400", "data.num_eval=100", "model=rnn", *QUICK],
+    "forecasting": ["data=sine", "data.length=600", "model=gru_seq2seq_attn", "task.conformal=0.8", *QUICK],
+}
+"""Runs of each task, long enough for most moments to lie in training."""
 
-def start(folder: Path, *arguments: str, file_size: int = 0) -> Command:
+
+def start(folder: Path, *arguments: str, file_size: int = 0, cache: Path | None = None) -> Command:
     """The command in the background; no file grows beyond so many bytes, if given, as a quota would have it."""
-    return Command(folder, *arguments, file_size=file_size)
+    return Command(
+        folder, *arguments, file_size=file_size, variables={"SEQTRAIN_CACHE_DIR": str(cache)} if cache else {}
+    )
 
 
 def finish(process: Command) -> tuple[int, str]:
@@ -58,6 +81,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for split, words in (("train", 1600), ("valid", 100), ("test", 100)):
         text = " ".join(rng.choices(["owl", "tree", "moon", "pond", "a", "the"], k=words))
         (folder / "corpus" / f"{split}.txt").write_text(text)
+    lines = [f"{rng.choice(['owl', 'moon', 'good' if i % 2 else 'bad'])} {i},{i % 2}" for i in range(80)]
+    (folder / "reviews.csv").write_text("\n".join(["text,label", *lines]))
+    sets = [{"text": f"owl {i}", "label": [name for name in "ab" if rng.random() < 0.5]} for i in range(80)]
+    (folder / "sets.jsonl").write_text("\n".join(map(json.dumps, sets)))
+    (folder / "tags.conll").write_text("\n\n".join(f"owl{i % 7} B-X\nthe O" for i in range(40)))
     code, errors = finish(start(folder, *OPTIONS, "hydra.run.dir=whole"))
     assert code == 0, errors
     return folder
@@ -81,28 +109,43 @@ def resumed(folder: Path, name: str) -> str:
 
 
 def test_killed_at_any_moment(folder: Path) -> None:
-    """SIGKILL at random moments, from the first on; a run that was not begun yet is begun again by its command."""
-    options = [*OPTIONS, "trainer.epochs=6"]  # long enough for most moments to lie in training
-    began = time.monotonic()
-    code, errors = finish(start(folder, *options, "hydra.run.dir=long"))
-    assert code == 0, errors
-    whole_time, rng = time.monotonic() - began, random.Random(KILLS)
+    """SIGKILL at random moments, from the first on; a run that was not begun yet is begun again by its command.
+
+    Many runs are of all tasks; of seven, three find an empty cache of data, and one of these no compiled kernels.
+    """
+    tasks = list(LONG)[: len(LONG) if KILLS > 10 else 1]
+    times, rng = {}, random.Random(KILLS)
+    for task in tasks:
+        began = time.monotonic()
+        code, errors = finish(start(folder, *LONG[task], f"hydra.run.dir=long-{task}"))
+        assert code == 0, errors
+        times[task] = time.monotonic() - began
+    kernels = Path(os.environ["SEQTRAIN_CACHE_DIR"]) / "kernels"
 
     def one(number: int) -> str:
-        name, moment = f"killed-{number}", rng.uniform(0.0, whole_time)
-        process = start(folder, *options, f"hydra.run.dir={name}")
+        task, name = tasks[number % len(tasks)], f"killed-{number}"
+        cold = len(tasks) > 1 and number % 7 in (1, 3, 5)
+        cache = folder / f"cache-{number}" if cold else None
+        compiles = cold and number % 7 == 3
+        if cache is not None and not compiles and kernels.exists():
+            shutil.copytree(kernels, cache / "kernels")
+        moment = rng.uniform(0.0, 2 * times[task] if compiles else times[task])
+        process = start(folder, *LONG[task], f"hydra.run.dir={name}", cache=cache)
         with suppress(subprocess.TimeoutExpired):
             process.wait(moment)
         process.kill()
         code, _ = finish(process)
         if not (folder / name / "config.yaml").exists():
-            said, reached = finish(start(folder, *options, f"hydra.run.dir={name}"))[1], "before it began"
+            arguments, reached = [*LONG[task], f"hydra.run.dir={name}"], "before it began"
         else:
-            said = resumed(folder, name)
-            steps = [line.rpartition(" ")[2] for line in said.splitlines() if line.startswith("resuming from step")]
-            reached = f"at a checkpoint of step {steps[0]}" if steps else "before a checkpoint"
-        assert same_as_whole(folder, name, "long") is None, f"killed after {moment:.2f} s: {said}"
-        return f"{name}: {'killed' if code else 'ended'} after {moment:.2f} s, {reached}; equal"
+            arguments, reached = [f"resume={name}", "trainer.checkpoint_seconds=59"], "before a checkpoint"
+        resumed_code, said = finish(start(folder, *arguments, cache=cache))
+        assert resumed_code == 0, said
+        steps = [line.rpartition(" ")[2] for line in said.splitlines() if line.startswith("resuming from step")]
+        reached = f"at a checkpoint of step {steps[0]}" if steps else reached
+        assert same_as_whole(folder, name, f"long-{task}") is None, f"killed after {moment:.2f} s: {said}"
+        where = ", no compiled kernels" if compiles else ", empty cache" if cold else ""
+        return f"{name} ({task}{where}): {'killed' if code else 'ended'} after {moment:.2f} s, {reached}; equal"
 
     with ThreadPoolExecutor(2) as pool:
         for line in pool.map(one, range(KILLS)):

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "seqtrain"
 LEVELS = [
     {"errors", "atomic", "alignment", "cache_directory", "printable", "regular"},
-    {"interruption"},
+    {"console", "interruption", "paths"},
     {"config"},
     {"runs"},
     {"sweeps"},
@@ -31,7 +31,9 @@ WITHOUT_TORCH = {
     "alignment",
     "atomic",
     "cache_directory",
+    "console",
     "interruption",
+    "paths",
     "printable",
     "regular",
     "runs",

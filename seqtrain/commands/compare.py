@@ -10,6 +10,7 @@ from seqtrain.comparison.report import Report, build_report
 from seqtrain.comparison.text import group_csv, markdown, pair_csv, terminal
 from seqtrain.config.base import require, suggest
 from seqtrain.errors import ConfigError
+from seqtrain.paths import expanded
 from seqtrain.printable import escaped, escaped_lines
 
 log = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ def compare(
         ConfigError: for a format, split, metric, directory or output that cannot be used.
         RunError: if a folder has no runs.
     """
-    path = None if output in (None, "-") else Path(str(output)).expanduser()
+    path = None if output in (None, "-") else expanded(str(output), "output")
     if format is None:
         by_suffix = {suffix: name for name, suffix in FORMATS.items()}
         format = by_suffix.get(path.suffix, "terminal") if path else "terminal"

@@ -1,7 +1,6 @@
 """Score a run's model on a split of its data or of other data."""
 
 import logging
-from pathlib import Path
 
 from seqtrain.commands.build import build_data, load_trained
 from seqtrain.config.loading import differences
@@ -10,6 +9,7 @@ from seqtrain.config.root import Config
 from seqtrain.data.base import Dataset
 from seqtrain.data.description import DataDescription
 from seqtrain.errors import ConfigError
+from seqtrain.paths import expanded
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import to_json
 from seqtrain.training.evaluation import evaluate as evaluate_model
@@ -76,7 +76,7 @@ def data_to_score(config: Config, run: RunDirectory, other_data: bool) -> Datase
         other_data: whether the user gave another ``data.path``; if it is a file, all of it is one split, ``test``.
     """
     DataDescription.read(run.data_path)  # reports a damaged run before data is read
-    path = Path(getattr(config.data, "path", None) or "").expanduser()
+    path = expanded(getattr(config.data, "path", None) or "", "data.path")
     return build_data(config, trained=run.path, single_split=other_data and path.is_file())
 
 

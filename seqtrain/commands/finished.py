@@ -1,4 +1,4 @@
-"""Resuming a run that has nothing left to do."""
+"""The results of a finished run, and resuming a run that has nothing left to do."""
 
 import logging
 
@@ -6,6 +6,7 @@ from seqtrain.commands.final_table import final_table
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.loading import differences
 from seqtrain.config.root import Config
+from seqtrain.console import show
 from seqtrain.errors import RunError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.records import Results
@@ -38,5 +39,12 @@ def show_finished(saved: Config, config: Config, run: RunDirectory) -> bool:
     if set(differences(saved, config)) - {"device"}:
         return False
     log.info("%s: already finished; its best checkpoint is of step %s", run.path, results.best_step)
-    print(final_table(results))
+    show(final_table(results), f"the results are in {run.results_path}")
     return True
+
+
+def show_results(run: RunDirectory) -> None:
+    """Print the final table of a run that has just been trained."""
+    results = Results.read(run.results_path)
+    text = f"{final_table(results)}\nbest checkpoint: step {results.best_step}; run directory: {run.path}"
+    show(text, f"the results are in {run.results_path}")

@@ -5,12 +5,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from seqtrain.atomic import replacing
 from seqtrain.data.tables.table import is_encoded, scalar_text, values_of
 from seqtrain.errors import ConfigError, DataError
+from seqtrain.paths import expanded
 from seqtrain.runs.json_files import to_json
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def check_output(output: str, more: tuple[str, ...] = ()) -> None:
     """
     if output == "-":
         return
-    path = Path(output).expanduser()
+    path = expanded(output, "output")
     if path.suffix not in (*SUFFIXES, *more):
         raise ConfigError(f"output={output}: must end in {', '.join((*SUFFIXES, *more))}, or be -")
     try:
@@ -55,7 +55,7 @@ def write_tables(tables: Iterator["pyarrow.Table"], output: str) -> None:
     Raises:
         DataError: for a column that the format cannot store; then nothing is written.
     """
-    path = Path(output).expanduser()
+    path = expanded(output, "output")
     first = next(tables)
     if path.suffix in (".csv", ".tsv"):
         check_flat(first, output)

@@ -9,6 +9,7 @@ import traceback
 from contextlib import ExitStack, suppress
 from typing import Any
 
+from seqtrain.atomic import replacing
 from seqtrain.config import loading
 from seqtrain.config.options import Affects, keys
 from seqtrain.config.root import Config
@@ -157,5 +158,6 @@ def resumed_config(saved: Config, config: Config) -> Config:
 def record_failure(run: RunDirectory, error: Exception) -> None:
     """Write the traceback and the state to the job's directory, if that is possible."""
     with suppress(OSError, RunError):
-        (run.path / "error.txt").write_text("".join(traceback.format_exception(error)))
+        with replacing(run.path / "error.txt") as temporary:
+            temporary.write_text("".join(traceback.format_exception(error)))
         run.update_status(state="failed", error=error_line(error), finished=now())

@@ -23,6 +23,7 @@ from seqtrain.config.plain_yaml import LOADER, plain_yaml
 from seqtrain.config.root import Config
 from seqtrain.data.description import DataDescription
 from seqtrain.errors import ConfigError, RunError
+from seqtrain.paths import expanded
 from seqtrain.printable import escaped, escaped_within
 from seqtrain.regular import open_regular
 from seqtrain.runs.directory import RunDirectory
@@ -108,7 +109,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Numbers(Mapping[str, np.ndarray]):
-    """Arrays of numbers or truth values, read on access; raises ValueError for an array of anything else."""
+    """Arrays of numbers or truth values, each read on access; raises ValueError for one of anything else."""
 
     arrays: Mapping[str, np.ndarray]
 
@@ -176,7 +177,7 @@ def read_runs(directories: Sequence[str]) -> tuple[list[Run], list[UnfinishedRun
 
 def find_runs(directory: str) -> list[Path]:
     """Run directories: the directory itself, or those one or two levels below it, sorted by name."""
-    root = Path(directory).expanduser()
+    root = expanded(directory)
     if not root.is_dir():
         what = "is a file" if root.exists() else "no such directory"
         raise ConfigError(f"{directory}: {what}; give runs, or folders of runs")

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from seqtrain.data.tables.files import file_type, stem, unreadable
 from seqtrain.errors import DataError
+from seqtrain.paths import expanded, not_a_file
 
 SPLIT_NAMES = {"train": ("train",), "validation": ("valid", "validation", "val", "dev"), "test": ("test",)}
 """The splits, in order, each with the names that files and folders give it."""
@@ -45,14 +46,14 @@ def find_path(config: HasPath, wanted: str, folder: str | None = None) -> Path |
         DataError: if ``data.path`` does not exist, or must be given and is null.
     """
     if config.path is not None:
-        path = Path(config.path).expanduser()
-        if not path.is_file() and not path.is_dir():
-            raise DataError(f"data.path={config.path}: no such file or folder")
+        path = expanded(config.path, "data.path")
+        if (wrong := not_a_file(path)) and not path.is_dir():
+            raise DataError(f"data.path={config.path}: {wrong}".replace("no such file", "no such file or folder"))
         return path
     if folder is None:
         raise DataError(f"data.path: must be given for data={config.name}: {wanted}")
     root = os.environ.get("SEQTRAIN_DATA_DIR")
-    path = Path(root or "").expanduser() / folder
+    path = expanded(root or "", "SEQTRAIN_DATA_DIR") / folder
     return path if root and path.is_dir() else None
 
 

@@ -11,13 +11,13 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
 from seqtrain.errors import ConfigError
+from seqtrain.paths import expanded, not_a_file
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +81,9 @@ def vector_lines(path: str, embed_dim: int) -> Iterator[tuple[int, str]]:
     Raises:
         ConfigError: if the file cannot be read, or its vectors do not have ``embed_dim`` numbers.
     """
-    file = Path(path).expanduser()
+    file = expanded(path, "model.embedding.path")
+    if wrong := not_a_file(file):  # a pipe cannot be read twice, as check_vectors and load_vectors do
+        raise ConfigError(f"model.embedding.path={path}: {wrong}")
     opened = gzip.open if file.suffix.lower() == ".gz" else open
     promised, count = None, 0
     try:

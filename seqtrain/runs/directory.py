@@ -24,8 +24,10 @@ from typing import Any
 from seqtrain.atomic import create
 from seqtrain.config.migrations import FORMAT
 from seqtrain.errors import Interrupted, Pruned, RunError
+from seqtrain.paths import expanded
 from seqtrain.runs.environment import environment, now
 from seqtrain.runs.json_files import read_record, to_json, write_json
+from seqtrain.runs.links import refuse_links
 from seqtrain.runs.locks import holding_lock
 from seqtrain.runs.records import Status
 
@@ -94,7 +96,7 @@ class RunDirectory:
         Raises:
             RunError: if the directory is not a run, or has lost its status.
         """
-        run = cls(Path(path).expanduser())
+        run = cls(expanded(path, key))
         if not run.path.is_dir():
             raise RunError(f"{key}={path}: no such directory")
         if not run.config_path.is_file():
@@ -163,8 +165,9 @@ class RunDirectory:
         """Hold the run's lock, so that no other process writes to it.
 
         Raises:
-            RunError: if another process holds it.
+            RunError: if another process holds it, or a link in the directory would lead what is written out of it.
         """
+        refuse_links(self.path, self.checkpoint_path("last").parent, self.predictions_path.parent)
 
         def refusal() -> str:
             return f"{self.path}: is being written by another process ({self.status.pid}); wait for it or stop it"

@@ -42,11 +42,20 @@ def package_version(name: str) -> str | None:
 
 
 def git_commit() -> str | None:
-    """Git commit of the source tree that contains this package, with ``-dirty`` if it was changed, or None."""
+    """Git commit of the repository that tracks this package, with ``-dirty`` if it was changed, or None.
+
+    A repository that only happens to enclose an installed package, in its virtual environment, does not track it.
+    """
     try:
-        return subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=Path(__file__).parent, capture_output=True, text=True, timeout=5, check=True,
-        ).stdout.strip()  # fmt: skip
+        git("ls-files", "--error-unmatch", Path(__file__).name)
+        return git("describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def git(*arguments: str) -> str:
+    """Output of a git command in the folder of this file; no command that the repository's own config names is run."""
+    return subprocess.run(
+        ["git", "-c", "core.fsmonitor=false", *arguments],
+        cwd=Path(__file__).parent, capture_output=True, text=True, timeout=5, check=True,
+    ).stdout.strip()  # fmt: skip

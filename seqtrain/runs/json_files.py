@@ -1,11 +1,13 @@
 """JSON files of runs and sweeps, read into typed records.
 
 A record is a dataclass. Its annotations say what the file must hold: keys with a default are optional, further keys are
-ignored, since a later version may write them.
+ignored, since a later version may write them. The last entry of an object is the CRC-32 of the bytes before it, so that
+a changed digit is found. A file without it, as earlier versions wrote them, is taken as it is.
 """
 
 import json
 import math
+import zlib
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache, partial
@@ -20,6 +22,7 @@ from seqtrain.regular import read_regular
 
 T = TypeVar("T")
 
+CHECKSUM = "crc32"
 MOST_BYTES = 1 << 28
 """Largest size of a JSON file of a run: 256 MiB; the scaler of a million series is smaller."""
 WORDS = {str: "text", bool: "true or false", int: "a whole number", float: "a finite number"}
@@ -28,12 +31,25 @@ REMEDY = "restore it or train again"
 
 
 def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
-    """Write JSON atomically: a reader sees the old file or the new file, never a part.
+    """Write JSON atomically, an object with its checksum: a reader sees the old file or the new file, never a part.
 
     JSON knows no NaN and no infinity: they are written as null.
     """
+    content = to_json(value, indent=indent).encode()
     with replacing(path) as temporary:
-        temporary.write_text(to_json(value, indent=indent) + "\n")
+        temporary.write_bytes((with_checksum(content) if isinstance(value, dict) and value else content) + b"\n")
+
+
+def with_checksum(content: bytes) -> bytes:
+    """A JSON object with one more entry, the checksum of what stands before it."""
+    body = content.rstrip().removesuffix(b"}").rstrip()
+    return body + f',\n  "{CHECKSUM}": {zlib.crc32(body)}\n}}'.encode()
+
+
+def verified(content: bytes) -> bool:
+    """Whether the checksum at the end of a JSON object is that of what stands before it."""
+    body, found, end = content.rpartition(f',\n  "{CHECKSUM}": '.encode())
+    return bool(found) and end.split() == [str(zlib.crc32(body)).encode(), b"}"]
 
 
 def to_json(value: Any, **options: Any) -> str:
@@ -65,12 +81,15 @@ def read_json(path: Path, *, shown: bool = False, remedy: str = REMEDY) -> Any:
         RunError: if it is missing or damaged.
     """
     try:
-        content = json.loads(read_regular(path, MOST_BYTES))
-        return escaped_within(content) if shown else content
+        raw = read_regular(path, MOST_BYTES)
+        content = escaped_within(json.loads(raw)) if shown else json.loads(raw)
     except OSError as error:
         raise RunError(f"{path}: cannot be read ({error.strerror}); is {path.parent} a run directory?") from error
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: is not valid JSON ({error}); {remedy}") from error
+    if isinstance(content, dict) and content.pop(CHECKSUM, None) is not None and not verified(raw):
+        raise RunError(f"{path}: has changed since it was written ({CHECKSUM} differs); {remedy}")
+    return content
 
 
 def read_record(kind: type[T], path: Path, *, shown: bool = False, remedy: str = REMEDY) -> T:

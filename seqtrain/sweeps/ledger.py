@@ -10,6 +10,7 @@ file, and a sweep that is killed at any moment leaves nothing inconsistent behin
 A sitting is one invocation of a sweep's command.
 """
 
+import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -19,12 +20,14 @@ from datetime import datetime
 from os import SEEK_END, getpid
 from pathlib import Path
 
+from seqtrain.atomic import replacing
 from seqtrain.config import loading
 from seqtrain.errors import RunError, UserError
 from seqtrain.regular import open_regular
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.environment import now
 from seqtrain.runs.json_files import read_record, write_json
+from seqtrain.runs.links import refuse_links
 from seqtrain.runs.locks import holding_lock, is_locked
 from seqtrain.runs.metrics import entries, parse
 from seqtrain.runs.records import Status
@@ -34,6 +37,8 @@ TAIL = 1 << 16
 """Bytes at the end of metrics.jsonl in which its last step is looked for."""
 DONE = ("finished", "pruned")
 ENDED = (*DONE, "failed", "interrupted", "killed", "damaged")
+NAME = re.compile(r"[A-Za-z0-9._-]+")
+"""Form of the name of a job's directory."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +147,7 @@ class Sweep:
         A job is identified by the end of its directory's name. If that fails it is identified by its saved
         configuration, since a later version of seqtrain may have more options and therefore other hashes.
         """
-        names = sorted(path.name for path in self.path.glob("[!.]*") if path.is_dir())
+        names = sorted(path.name for path in self.path.glob("[!.]*") if path.is_dir() and NAME.fullmatch(path.name))
         ends = {name.rpartition("-")[2]: name for name in names}
         found = {key: ends[key] for key in wanted if key in ends}
         if len(found) < len(set(wanted)):
@@ -155,7 +160,8 @@ class Sweep:
 
     def halt(self, why: str) -> None:
         """Prevent further jobs of this sitting from starting."""
-        self.halted_path.write_text(f"{why}\n")
+        with replacing(self.halted_path) as temporary:
+            temporary.write_text(f"{why}\n")
 
     @property
     def halted(self) -> bool:
@@ -166,9 +172,10 @@ class Sweep:
         """Hold the sweep's lock: only one process may run a sweep.
 
         Raises:
-            RunError: if another process holds it.
+            RunError: if another process holds it, or a link in the directory would lead what is written out of it.
         """
         self.path.mkdir(parents=True, exist_ok=True)
+        refuse_links(self.path)
         refusal = f"{self.path}: another process runs this sweep; follow it with: seqtrain sweep {self.path}"
         with holding_lock(self.path, lambda: refusal):
             yield

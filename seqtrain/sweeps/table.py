@@ -4,6 +4,7 @@ import sys
 import time
 from collections import Counter
 
+from seqtrain import console
 from seqtrain.alignment import align_columns
 from seqtrain.errors import Interrupted
 from seqtrain.printable import escaped, escaped_lines
@@ -20,7 +21,8 @@ def show(sweep: Sweep, *, watch: bool) -> None:
     while True:
         jobs = [(job, sweep.job_state(job)) for job in sweep.jobs()]
         text = escaped_lines(format_jobs(sweep, jobs))
-        print(f"\x1b[2J\x1b[H{text}" if watch and sys.stdout.isatty() else text, flush=True)
+        text = f"\x1b[2J\x1b[H{text}" if watch and sys.stdout.isatty() else text
+        console.show(text, f"see the jobs with: seqtrain sweep {sweep.path}")
         running = any(job_state.state == "running" for _, job_state in jobs)
         ended = all(job_state.state in ENDED for _, job_state in jobs)
         if not watch or ended or not (running or is_locked(sweep.path)):

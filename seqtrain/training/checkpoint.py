@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from seqtrain.atomic import open_new
 from seqtrain.errors import RunError, UserError
 from seqtrain.models.state_names import current_names
 from seqtrain.regular import open_regular
@@ -36,7 +37,7 @@ def save_checkpoint(path: Path, content: dict[str, Any], keep_as: Path | None = 
     """
     temporary = path.with_name(f".{path.name}")  # always the same name: a killed run leaves at most one such file
     try:
-        with temporary.open("wb") as file:  # opened here, since torch hides the system's error of a full disk
+        with open_new(temporary) as file:  # opened here, since torch hides the system's error of a full disk
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())

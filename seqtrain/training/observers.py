@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tqdm import tqdm
 
-from seqtrain.atomic import replacing
+from seqtrain.atomic import open_to_append, replacing
 from seqtrain.runs.directory import writing
 from seqtrain.runs.metrics import Entry, parse, raw_lines
 
@@ -148,7 +148,7 @@ class JsonLines:
                                 self.at_last_step |= {
                                     tag: value for tag, value in entry[1].items() if value is not None
                                 }
-            self.file = path.open("a", buffering=1)
+            self.file = open_to_append(path)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         finite = {tag: value if math.isfinite(value) else None for tag, value in values.items()}

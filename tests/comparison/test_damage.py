@@ -18,7 +18,7 @@ from seqtrain.comparison.report import build_report
 from seqtrain.comparison.text import terminal
 from seqtrain.sweeps.ledger import Sweep
 from seqtrain.sweeps.table import format_jobs
-from tests.mutations import mutated
+from tests.fuzzing.mutations import mutated
 
 MakeRun = Callable[..., Path]
 Classifier = Callable[[np.ndarray], dict[str, Any]]

@@ -24,6 +24,7 @@ from seqtrain.data.spec import DataSpec
 from seqtrain.data.tables.reading import read_table, stdin_lines
 from seqtrain.data.tables.table import Table
 from seqtrain.errors import DataError
+from seqtrain.paths import expanded
 from seqtrain.runs.json_files import read_json, write_json
 
 PAD, UNKNOWN = 0, 1
@@ -99,7 +100,7 @@ class StarReviews(BucketedDataset):
     def read_rows(cls, config: DataConfig, source: str) -> tuple[Table, list[Any], np.ndarray]:
         """Texts of a file, or of stdin (-), where a line is a text."""
         assert isinstance(config, StarReviewsConfig)
-        table = stdin_lines() if source == "-" else read_table(Path(source).expanduser())
+        table = stdin_lines() if source == "-" else read_table(expanded(source, "input"))
         name = "text" if source == "-" else config.text_column
         texts = ["" if text is None else str(text) for text in table.column(name, "data.text_column")]
         return table, texts, np.array([text.strip() != "" for text in texts], dtype=bool)

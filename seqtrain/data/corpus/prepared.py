@@ -13,11 +13,19 @@ import numpy as np
 
 from seqtrain.config.corpus import CorpusConfig, TokenKind
 from seqtrain.config.options import preparing
-from seqtrain.data.cache import cache_directory, cached, digest
+from seqtrain.data.cache import cached, digest, opened
 from seqtrain.data.corpus.sources import Corpus, identity, open_corpus
 from seqtrain.data.corpus.stream import Chunk, Stream, end_lines
-from seqtrain.data.corpus.tokenizers import EOS, CorpusTokenizer, SymbolTokenizer, WordTokenizer, load_tokenizer
+from seqtrain.data.corpus.tokenizers import (
+    EOS,
+    CorpusTokenizer,
+    SymbolTokenizer,
+    WordTokenizer,
+    load_run_tokenizer,
+    load_tokenizer,
+)
 from seqtrain.data.corpus.vocabulary import learn_tokenizer
+from seqtrain.data.digests import CheckedArray, mapped
 from seqtrain.data.vocabulary import UNKNOWN
 from seqtrain.errors import DataError
 
@@ -34,7 +42,7 @@ def prepare(config: CorpusConfig, tokenizer: Path | None = None, single_split: b
 
     Raises:
         DataError: if the text cannot be found or decoded, or is too short.
-        RunError: if the given tokenizer cannot be read.
+        RunError: if the given tokenizer cannot be read, or does not fit its run.
     """
     assert tokenizer is not None or not single_split
     key: dict[str, Any] = {
@@ -43,11 +51,11 @@ def prepare(config: CorpusConfig, tokenizer: Path | None = None, single_split: b
         "options": preparing(config),
         "whole": single_split,
     }
-    given = load_tokenizer(tokenizer) if tokenizer else None
+    given = load_run_tokenizer(tokenizer) if tokenizer else None
     if tokenizer:
         content = tokenizer.read_text(encoding="utf-8")
-        directory = cache_directory() / "corpus" / digest(key)
-        if directory.is_dir() and (directory / "tokenizer.json").read_text(encoding="utf-8") == content:
+        directory = opened("corpus", digest(key))
+        if directory is not None and (directory / "tokenizer.json").read_text(encoding="utf-8") == content:
             return directory  # that of the training run
         key["tokenizer"] = content
     return cached("corpus", digest(key), functools.partial(_build, config, given, single_split))
@@ -162,14 +170,14 @@ class PreparedCorpus:
         self.directory = directory
         self.meta: dict[str, Any] = json.loads((directory / "meta.json").read_text())
 
-    def tokens(self, split: str) -> np.ndarray:
+    def tokens(self, split: str) -> np.ndarray | CheckedArray:
         """Tokens of a split, memory-mapped, (N,), uint16 or uint32."""
         dtype = np.dtype(self.meta["dtype"]).newbyteorder("<")
-        return np.memmap(self.directory / f"{split}.tokens", dtype=dtype, mode="r")
+        return mapped(self.directory / f"{split}.tokens", dtype)
 
     def documents(self, split: str) -> np.ndarray:
         """Positions at which documents begin in a split, memory-mapped, (D,), int64, ascending from 0."""
-        return np.load(self.directory / f"{split}.documents.npy", mmap_mode="r")
+        return np.asarray(mapped(self.directory / f"{split}.documents.npy"))
 
     @functools.cached_property
     def tokenizer(self) -> CorpusTokenizer:

@@ -19,6 +19,7 @@ from seqtrain.data.spec import DataSpec
 from seqtrain.data.tables.reading import read_table
 from seqtrain.data.tables.table import Table
 from seqtrain.errors import DataError
+from seqtrain.paths import expanded
 
 EVAL_BATCH = 64  # independent of data.batch_size, so that the rows scored are always the same
 
@@ -98,7 +99,7 @@ class Generated(Dataset):
         """Read a jsonl or parquet file with a column ``inputs`` of lists: of symbols, or of pairs of numbers."""
         if source == "-":
             raise DataError("input=-: must be a jsonl or parquet file with lists in a column 'inputs'")
-        table = read_table(Path(source).expanduser())
+        table = read_table(expanded(source, "input"))
         rows = [row or [] for row in table.column("inputs", "the lists to predict from")]
         return table, rows, np.array([len(row) > 0 for row in rows], dtype=bool)
 

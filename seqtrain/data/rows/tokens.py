@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from seqtrain.config.data import Truncate
+from seqtrain.data.digests import CheckedArray
 
 
 class TokenRows:
@@ -20,7 +21,7 @@ class TokenRows:
         truncate: which part of a longer row is kept.
     """
 
-    def __init__(self, tokens: np.ndarray, offsets: np.ndarray, max_length: int, truncate: Truncate):
+    def __init__(self, tokens: np.ndarray | CheckedArray, offsets: np.ndarray, max_length: int, truncate: Truncate):
         self.tokens, self.offsets = tokens, offsets
         whole = np.diff(offsets)
         self.lengths = np.minimum(whole, max_length)

@@ -1,7 +1,8 @@
 """The one reader of tables: csv, tsv, jsonl, json, parquet and txt files."""
 
-import sys
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,8 +10,12 @@ from seqtrain.config.tables import TableConfig
 from seqtrain.data.tables.files import SUFFIXES, decode, file_type, split_lines, text_lines
 from seqtrain.data.tables.objects import read_json
 from seqtrain.data.tables.separated import read_separated
-from seqtrain.data.tables.table import Table
+from seqtrain.data.tables.table import Table, is_encoded
 from seqtrain.errors import DataError
+from seqtrain.paths import not_a_file, read_stdin
+
+if TYPE_CHECKING:
+    import pyarrow
 
 
 def read_table(path: Path, config: TableConfig | None = None) -> Table:
@@ -25,8 +30,8 @@ def read_table(path: Path, config: TableConfig | None = None) -> Table:
     Raises:
         DataError: if the file is missing, empty, damaged or of an unknown type; names the line if possible.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
+    if wrong := not_a_file(path):
+        raise DataError(f"{path}: {wrong}")
     match file_type(path):
         case ".csv" | ".tsv":
             return read_separated(path, config or TableConfig())
@@ -44,7 +49,8 @@ def read_table(path: Path, config: TableConfig | None = None) -> Table:
 def read_parquet(path: Path) -> Table:
     """Read a parquet file; named levels of the index of a pandas file are columns as any other.
 
-    Of the file's metadata only that of `datasets` is kept, which may name classes.
+    Of the file's metadata only that of `datasets` is kept, which may name classes. Columns that this tool wrote as JSON
+    are kept so, if they are.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -56,7 +62,24 @@ def read_parquet(path: Path) -> Table:
         raise DataError(f"{path}: {' '.join(str(error).split())}") from error
     metadata = columns.schema.metadata or {}
     kept = {name: value for name, value in metadata.items() if name == b"huggingface"}
-    return Table(columns.replace_schema_metadata(kept), str(path))
+    table = Table(columns.replace_schema_metadata(kept), str(path))
+    for i, field in enumerate(table.columns.schema):
+        if is_encoded(table.columns, field.name) and not holds_json(table.columns.column(i)):
+            plain = field.remove_metadata()
+            table.columns = table.columns.set_column(i, plain, table.columns.column(i))
+            table.notes.append(f"{path}: column {field.name!r} is marked as JSON, but is not; it is read as it is")
+    return table
+
+
+def holds_json(column: "pyarrow.ChunkedArray") -> bool:
+    """Whether all values of a column are JSON, or null."""
+    try:
+        for value in column.to_pylist():
+            if value is not None:
+                json.loads(value)
+    except (ValueError, TypeError, RecursionError):
+        return False
+    return True
 
 
 def table_of_lines(lines: list[str], origin: str) -> Table:
@@ -72,4 +95,4 @@ def stdin_lines() -> Table:
     Raises:
         DataError: if stdin is not UTF-8.
     """
-    return table_of_lines(split_lines(decode(Path("input=-"), sys.stdin.buffer.read())), "input=-")
+    return table_of_lines(split_lines(decode(Path("input=-"), read_stdin("input"))), "input=-")

@@ -27,6 +27,8 @@ def stored_names(table: Table, name: str, notes: list[str]) -> list[str] | None:
         names = feature["names"] if is_class else None
         if names is not None and not (isinstance(names, list) and names and all(isinstance(n, str) for n in names)):
             raise ValueError(f"names of classes {names!r}")
+        for each in names or ():
+            each.encode()  # half of a surrogate pair is not a character
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         reason = f"{type(error).__name__}: {error}"[:200]
         notes.append(f"{origin}: its metadata of the hub cannot be read and are ignored ({' '.join(reason.split())})")

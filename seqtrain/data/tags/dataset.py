@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from seqtrain.atomic import replacing
 from seqtrain.config.base import DataConfig, Targets
 from seqtrain.config.data import TaggingFilesConfig, Truncate
 from seqtrain.data.base import Batch
@@ -23,6 +24,7 @@ from seqtrain.data.locate import SPLITS
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
+from seqtrain.data.run_tokenizer import run_tokenizer
 from seqtrain.data.spec import DataSpec
 from seqtrain.data.tables.reading import stdin_lines
 from seqtrain.data.tables.table import Table
@@ -31,6 +33,7 @@ from seqtrain.data.tags.entities import describe_scheme
 from seqtrain.data.tags.formats import Rows, Sentences, find_files, place_of, read_sentences, read_tokens, table_of
 from seqtrain.data.vocabulary import PAD, UNKNOWN, by_frequency
 from seqtrain.errors import DataError
+from seqtrain.paths import expanded
 
 log = logging.getLogger(__name__)
 
@@ -82,14 +85,14 @@ class TaggingFiles(BucketedDataset):
         if trained is None:
             self.vocabulary = self.learn_vocabulary(self.sentences["train"].tokens)
         else:
-            self.vocabulary = Tokenizer.from_str((trained / "tokenizer.json").read_text()).get_vocab()
+            self.vocabulary = run_tokenizer(trained).get_vocab()
         self.tokens = {split: self.token_rows(part.tokens) for split, part in self.sentences.items()}
         self.tags = {split: self.tag_rows(part.tags, class_names) for split, part in self.sentences.items()}
         for split, rows in self.tokens.items():
             self.notes += unknown_notes(split, rows)
         counted = next(iter(self.tags.values())).tokens  # of train, if there is one
         if trained is None:
-            scheme = describe_scheme(class_names, self.tags["train"].tokens, self.tags["train"].lengths)
+            scheme = describe_scheme(class_names, np.asarray(self.tags["train"].tokens), self.tags["train"].lengths)
             self.notes += [scheme] if scheme else []
         self.spec = DataSpec(
             targets=Targets.step_labels,
@@ -173,7 +176,7 @@ class TaggingFiles(BucketedDataset):
             rows = [[token for token in by_blanks(line) if token] for line in stdin_lines().values("text")]
             table = table_of({"tokens": rows}, "input=-")
         else:
-            table, rows = read_tokens(Path(source).expanduser(), config)
+            table, rows = read_tokens(expanded(source, "input"), config)
         return table, rows, np.array([len(row) > 0 for row in rows], dtype=bool)
 
     @classmethod
@@ -183,7 +186,7 @@ class TaggingFiles(BucketedDataset):
         for number, row in enumerate(rows):
             if isinstance(row, str) or not all(isinstance(token, str) for token in row) or not len(row):
                 raise DataError(f"sentence {number}: must be a list of tokens, at least one")
-        vocabulary = Tokenizer.from_str((directory / "tokenizer.json").read_text()).get_vocab()
+        vocabulary = run_tokenizer(directory).get_vocab()
         tokens = numbered(rows, vocabulary, config, max(map(len, rows)))
         for note in unknown_notes("new sentences", tokens):
             log.warning(note)
@@ -200,7 +203,8 @@ class TaggingFiles(BucketedDataset):
         tokenizer.normalizer = normalizers.Sequence(steps)
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         tokenizer.add_special_tokens([PAD, UNKNOWN])
-        tokenizer.save(str(directory / "tokenizer.json"))
+        with replacing(directory / "tokenizer.json") as temporary:
+            tokenizer.save(str(temporary))
 
 
 def word(token: str, config: TaggingFilesConfig) -> str:

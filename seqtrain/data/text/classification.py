@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
+from seqtrain.atomic import replacing
 from seqtrain.config.base import DataConfig, Targets, require
 from seqtrain.config.data import TextClassificationConfig
 from seqtrain.config.options import preparing
 from seqtrain.config.tables import SEPARATORS
 from seqtrain.data.base import Batch
-from seqtrain.data.cache import cache_directory, cached, digest
+from seqtrain.data.cache import cached, digest, opened
+from seqtrain.data.digests import CheckedArray, mapped
 from seqtrain.data.locate import SPLITS
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
+from seqtrain.data.run_tokenizer import run_tokenizer
 from seqtrain.data.spec import DataSpec
 from seqtrain.data.tables.files import file_type
 from seqtrain.data.tables.reading import read_table, stdin_lines
@@ -33,7 +36,8 @@ from seqtrain.data.text.labelled import check_classes, class_counts, fingerprint
 from seqtrain.data.text.labels import LabelledTexts, Labels, RawTexts, one_label, stratified_split
 from seqtrain.data.text.trained import Vocabulary
 from seqtrain.data.vocabulary import PAD
-from seqtrain.errors import DataError, RunError
+from seqtrain.errors import DataError
+from seqtrain.paths import expanded
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -72,6 +76,7 @@ class TextClassification(BucketedDataset):
         self.multilabel = targets == Targets.sequence_labels
         require(self.multilabel or config.label_separator is None, "data.label_separator", config.label_separator,
                 "null, unless task=multilabel learns several labels a row")  # fmt: skip
+        self.trained = trained
         self.vocabulary = Vocabulary.load(trained) if trained else None
         self.directory = self.prepare()
         meta = json.loads((self.directory / "meta.json").read_text())
@@ -82,7 +87,10 @@ class TextClassification(BucketedDataset):
         self.sizes: dict[str, int] = meta["sizes"]
         self.tokens = {
             split: TokenRows(
-                self.array(split, "tokens"), self.array(split, "offsets"), config.max_length, config.truncate
+                self.array(split, "tokens"),
+                np.asarray(self.array(split, "offsets")),
+                config.max_length,
+                config.truncate,
             )
             for split in self.sizes
         }
@@ -107,23 +115,19 @@ class TextClassification(BucketedDataset):
         key = {"format": FORMAT, "source": self.identity(), "options": options, "whole": self.single_split}
         key |= {"multilabel": True} if self.multilabel else {}
         if self.vocabulary is not None:
-            directory = cache_directory() / "text" / digest(key)
-            if directory.is_dir() and self.vocabulary == Vocabulary.load(directory, "meta.json"):
+            directory = opened("text", digest(key))
+            if directory is not None and self.vocabulary == Vocabulary.load(directory, "meta.json"):
                 return directory
             key["vocabulary"] = asdict(self.vocabulary)
         return cached("text", digest(key), self.build)
 
     def build(self, directory: Path) -> None:
         """Tokenise every split and write it into an empty directory."""
-        from tokenizers import Tokenizer
-
         from seqtrain.data.text.tokenizer import encode, train_tokenizer
 
+        given = run_tokenizer(self.trained) if self.trained else None
         splits, classes, notes = self.labelled_texts()
-        if self.vocabulary is None:
-            tokenizer = train_tokenizer(self.config, splits["train"].texts)
-        else:
-            tokenizer = Tokenizer.from_str(self.vocabulary.tokenizer)
+        tokenizer = given or train_tokenizer(self.config, splits["train"].texts)
         for split, part in splits.items():
             tokens, offsets = flatten(encode(tokenizer, part.texts), tokenizer.get_vocab_size())
             notes += unknown_notes(split, tokens, tokenizer)
@@ -208,7 +212,8 @@ class TextClassification(BucketedDataset):
         return super().describe() | {"labels_as": self.labels_as}
 
     def save(self, directory: Path) -> None:
-        shutil.copyfile(self.directory / "tokenizer.json", directory / "tokenizer.json")
+        with replacing(directory / "tokenizer.json") as temporary:
+            shutil.copyfile(self.directory / "tokenizer.json", temporary)
 
     def token_names(self) -> list[str]:
         return [token_name(self.tokenizer, token) for token in range(self.tokenizer.get_vocab_size())]
@@ -239,26 +244,19 @@ class TextClassification(BucketedDataset):
     def read_rows(cls, config: DataConfig, source: str) -> tuple[Table, list[Any], np.ndarray]:
         """Read a file with a column of texts, or the lines of a txt file or stdin (-); blank texts count as empty."""
         assert isinstance(config, TextClassificationConfig)
-        table = stdin_lines() if source == "-" else read_table(Path(source).expanduser(), config)
+        table = stdin_lines() if source == "-" else read_table(expanded(source, "input"), config)
         lines = source == "-" or file_type(Path(source)) == ".txt"
         texts = [text or "" for text in texts_of(table, "text" if lines else config.text_column, config)]
         return table, texts, np.array([text.strip() != "" for text in texts], dtype=bool)
 
     @classmethod
     def new_batches(cls, config: DataConfig, directory: Path, rows: Sequence[Any]) -> Iterator[Batch]:
-        from tokenizers import Tokenizer
-
         assert isinstance(config, TextClassificationConfig)
-        path = directory / "tokenizer.json"
-        try:
-            tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises nothing more specific
-            raise RunError(f"{path}: cannot be read ({error}); restore it, or train again") from error
-        return text_batches(config, tokenizer, rows)
+        return text_batches(config, run_tokenizer(directory), rows)
 
-    def array(self, split: str, name: str) -> np.ndarray:
+    def array(self, split: str, name: str) -> np.ndarray | CheckedArray:
         """A memory-mapped array of the prepared files."""
-        return np.load(self.directory / f"{split}.{name}.npy", mmap_mode="r")
+        return mapped(self.directory / f"{split}.{name}.npy")
 
     @functools.cached_property
     def tokenizer(self) -> "Tokenizer":

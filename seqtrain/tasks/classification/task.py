@@ -108,7 +108,9 @@ class Classification(Task):
         """Scores of majority class, naive Bayes and logistic regression; cached by the data's fingerprint."""
         if not isinstance(data, TextClassification):
             return {}
-        return read_baselines(cached("baselines", f"{data.fingerprint}-2", partial(self.fit_baselines, data)))
+        # The fingerprint is of the rows; classes without rows, which metadata may name, are not in it.
+        key = f"{data.fingerprint}-{len(self.class_names)}-2"
+        return read_baselines(cached("baselines", key, partial(self.fit_baselines, data)))
 
     def fit_baselines(self, data: TextClassification, directory: Path) -> None:
         """Fit on train, score on the other splits, write what ``read_baselines`` reads."""

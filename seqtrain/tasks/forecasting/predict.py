@@ -4,7 +4,6 @@ Shapes: B windows, K series, S horizon, C variables, P parameters of a forecast.
 """
 
 import logging
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.data.series.horizon import history_data
 from seqtrain.data.series.times import Clock
 from seqtrain.errors import DataError
+from seqtrain.paths import expanded, not_a_file, read_stdin
 from seqtrain.tasks.forecasting.task import Forecasting
 from seqtrain.tasks.predicting import Predictor, Trained
 
@@ -111,12 +111,12 @@ class ForecastPredictor(Predictor):
     def read_history(self, source: str) -> ForecastingData:
         """Read the series of a file, or of csv from stdin (-); raises DataError if they do not fit the run."""
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(source).expanduser()
+            path = expanded(source, "input")
             if source == "-":
                 path = Path(folder) / "stdin.csv"
-                path.write_bytes(sys.stdin.buffer.read())
-            elif not path.is_file():
-                raise DataError(f"input={source}: no such file")
+                path.write_bytes(read_stdin("input"))
+            elif wrong := not_a_file(path):
+                raise DataError(f"input={source}: {wrong}")
             try:
                 data = history_data(replace(cast(SeriesConfig, self.data), path=str(path)), self.trained.run.path)
             except DataError as error:

@@ -1,7 +1,6 @@
 """Prediction of the log-probability of each token of new texts."""
 
 import logging
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -13,8 +12,9 @@ import numpy as np
 from seqtrain.config.corpus import CorpusConfig
 from seqtrain.data.base import Batch
 from seqtrain.data.corpus.dataset import RunningText, segments_of
-from seqtrain.data.corpus.tokenizers import load_tokenizer
+from seqtrain.data.corpus.tokenizers import load_run_tokenizer
 from seqtrain.errors import DataError
+from seqtrain.paths import expanded, not_a_file, read_stdin
 from seqtrain.tasks.predicting import Predictor, Trained
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class TextPredictor(Predictor):
     def __init__(self, trained: Trained):
         super().__init__(trained)
         self.options = cast(CorpusConfig, self.data).for_model(self.config.model)
-        self.tokenizer = load_tokenizer(trained.run.tokenizer_path)
+        self.tokenizer = load_run_tokenizer(trained.run.tokenizer_path)
 
     def predict(self, inputs: Sequence[str]) -> list[TextPrediction]:
         """The tokens of each text and their log-probabilities; each text is read separately, from a state of zeros.
@@ -74,15 +74,15 @@ class TextPredictor(Predictor):
         with tempfile.TemporaryDirectory() as folder:
             if source == "-":
                 path = Path(folder) / "stdin.txt"
-                path.write_bytes(sys.stdin.buffer.read())
+                path.write_bytes(read_stdin("input"))
             else:
-                path = Path(source).expanduser()
-                if not path.is_file():
-                    raise DataError(f"input={source}: no such file")
+                path = expanded(source, "input")
+                if wrong := not_a_file(path):
+                    raise DataError(f"input={source}: {wrong}")
             options = replace(self.options, path=str(path))
             data = RunningText(options, self.config.seed, self.trained.run.path, single_split=True)
         result = self.trained.evaluate(data.eval_batches("test"))
-        tokens, names = data.tokens["test"], self.tokenizer.names()
+        tokens, names = np.asarray(data.tokens["test"]), self.tokenizer.names()
         perplexity = result.metrics["perplexity"]
         log.info("%s: %d tokens, perplexity %.2f, %s", source, len(tokens), perplexity, data.scoring)
         return pa.table(

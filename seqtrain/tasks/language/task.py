@@ -204,8 +204,9 @@ class LanguageModelling(Task):
         """Fit on train, score on the other splits, write what ``read_baselines`` reads."""
         from seqtrain.tasks.language.ngrams import score_ngrams
 
-        held_out = {split: data.tokens[split] for split in data.sizes if split != "train"}
-        scored = score_ngrams(data.tokens["train"], held_out, self.vocab_size, order)
+        tokens = {split: np.asarray(data.tokens[split]) for split in data.sizes}
+        held_out = {split: tokens[split] for split in data.sizes if split != "train"}
+        scored = score_ngrams(tokens["train"], held_out, self.vocab_size, order)
         characters, num_bytes = data.token_lengths
         evaluations: dict[str, dict[str, Evaluation]] = {}
         for who, splits in scored.items():

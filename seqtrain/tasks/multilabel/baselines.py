@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrain.data.cache import cached
+from seqtrain.data.cache import cached, digest
 from seqtrain.data.text.classification import TextClassification
 from seqtrain.tasks.base import Evaluation
 from seqtrain.tasks.classification.baselines import NB_REGRESSION, count_terms, nb_regression
@@ -25,7 +25,7 @@ def scored_baselines(data: TextClassification, class_names: list[str]) -> dict[s
 
     Their thresholds are chosen on validation, as those of a model.
     """
-    key = f"{data.fingerprint}-multilabel-1"
+    key = f"{data.fingerprint}-{digest(class_names)}-multilabel-1"  # the scores of each class stand under its name
     return read_baselines(cached("baselines", key, partial(fit_baselines, data, class_names)))
 
 

@@ -130,7 +130,7 @@ def test_the_right_of_a_run_to_its_tokenizer(folder: Path, tmp_path: Path) -> No
     other.write_text("the world")
     config = TextCorpusConfig(name="t", path=str(other), tokenizer=TokenKind.char)
     new = RunningText(config, 0, run, single_split=True)
-    assert list(new.sizes) == ["test"] and new.decode(new.tokens["test"].tolist()) == "the world"
+    assert list(new.sizes) == ["test"] and new.decode(list(new.tokens["test"])) == "the world"
     assert new.spec.vocab_size == data.spec.vocab_size
     batch, words = data.examples("validation", 3)
     assert batch.inputs.shape == (3, 128) and words[0][:3] == ["a", "b", "c"]

@@ -19,7 +19,7 @@ from pyarrow import parquet
 
 from seqtrain.data.tables.reading import read_table
 from seqtrain.errors import DataError
-from tests.mutations import mutated
+from tests.fuzzing.mutations import mutated
 
 Row = tuple[str | None, str]
 PIECES = [

@@ -115,7 +115,7 @@ def test_scores_are_those_of_one_pass(language: Compose, options: str) -> None:
     """Whatever the rows, once the warmup covers what the model looks back to; metrics from their definitions."""
     config = language(*options.split(), "data.eval_warmup=2000", "data.eval_batch_size=1")
     data, built = build(config)
-    tokens = data.tokens["validation"]
+    tokens = np.asarray(data.tokens["validation"])
     logs = one_pass(built, tokens)
     targets = torch.from_numpy(np.array(tokens[1:], dtype=np.int64))
     truth = logs.gather(1, targets[:, None]).squeeze(1)
@@ -302,6 +302,7 @@ def test_generate(trained: tuple[Config, RunDirectory], capsys: pytest.CaptureFi
         (Generation(prompt="xylophone zebra"), "no part of it is in the run.s vocabulary|not in the vocabulary"),
         (Generation(prompt=" "), "contains no token"),
         (Generation(prompt=""), "prompt=''"),
+        (Generation(seed=-1), "seed=-1: must be in"),
         (Generation(max_tokens=0), "max_tokens=0: must be at least 1"),
         (Generation(num_samples=2, stream=True), "stream=True: must be false if num_samples is above 1"),
         (Generation(sampling=Sampling(temperature=0)), "temperature=0: must be above 0"),
