@@ -10,7 +10,7 @@ checkpoints/        best.pt, last.pt, and previous.pt, which is older than last.
 metrics.jsonl       every logged scalar, one line per step
 results.json        the final table: the model and the baselines on each split
 predictions/        outputs on the test split, row by row
-events.out.*        for TensorBoard
+events.out.*        for TensorBoard; events.out.tfevents.final has the scores on test
 """
 
 import os
@@ -94,13 +94,15 @@ class RunDirectory:
             key: name of the option in errors.
 
         Raises:
-            RunError: if the directory is not a run.
+            RunError: if the directory is not a run, or has lost its status.
         """
         run = cls(expanded(path, key))
         if not run.path.is_dir():
             raise RunError(f"{key}={path}: no such directory")
         if not run.config_path.is_file():
             raise RunError(f"{key}={path}: is not the directory of a run (no config.yaml in it)")
+        if run.status_path.exists() or run.has_checkpoint:
+            read_record(Status, run.status_path)  # a damaged one is reported before anything else is read
         return run
 
     @property
