@@ -25,7 +25,7 @@ from typing import Any
 from seqtrain.atomic import create
 from seqtrain.config.migrations import FORMAT
 from seqtrain.errors import Interrupted, Pruned, RunError
-from seqtrain.paths import expanded
+from seqtrain.paths import expanded, is_utf8
 from seqtrain.runs.environment import environment, now
 from seqtrain.runs.json_files import read_json, write_json
 from seqtrain.runs.locks import holding_lock
@@ -52,8 +52,9 @@ class RunDirectory:
             config: content of config.yaml; with it the run can be resumed from the start.
 
         Raises:
-            RunError: if ``exact`` and the directory holds a run, or if it cannot be written.
+            RunError: if ``exact`` and the directory holds a run, or if it cannot be written, or its path is not UTF-8.
         """
+        cls(path).check_name()
         number = 1
         while True:
             target = path if number == 1 else path.with_name(f"{path.name}-{number}")
@@ -75,6 +76,14 @@ class RunDirectory:
         run = cls(target)
         run.initialise()
         return run
+
+    def check_name(self) -> None:
+        """Raise RunError if the path is not UTF-8, which TensorBoard cannot write to."""
+        whole = str(self.path.absolute())
+        if not is_utf8(whole):
+            raise RunError(
+                f"{whole!r}: the path of a run must be UTF-8; rename its folder, or choose another hydra.run.dir"
+            )
 
     def initialise(self) -> None:
         """Create the checkpoints folder and the run's id, if a process that was killed early left them undone."""
@@ -154,13 +163,14 @@ class RunDirectory:
         """Hold the run's lock, so that no other process writes to it.
 
         Raises:
-            RunError: if another process holds it.
+            RunError: if another process holds it, or the path is not UTF-8.
         """
 
         def refusal() -> str:
             pid = read_json(self.status_path).get("pid")
             return f"{self.path}: is being written by another process ({pid}); wait for it or stop it"
 
+        self.check_name()
         with holding_lock(self.path, refusal):
             yield
 
