@@ -55,9 +55,8 @@ def test_no_metadata_end_in_a_traceback(composed: Compose, tmp_path: Path, kind:
 
 def test_class_names_that_are_no_characters(tmp_path: Path) -> None:
     hub = json.dumps({"info": {"features": {"label": LABEL | {"names": ["\ud800", "pos"]}}}})
-    parquet.write_table(
-        pa.Table.from_pandas(TEXTS).replace_schema_metadata({"huggingface": hub}), tmp_path / "a.parquet"
-    )
+    table = pa.Table.from_pandas(TEXTS).replace_schema_metadata({"huggingface": hub})
+    parquet.write_table(table, tmp_path / "a.parquet")
     notes: list[str] = []
     assert stored_names(read_table(tmp_path / "a.parquet"), "label", notes) is None
     assert "its metadata of the hub cannot be read and are ignored (UnicodeEncodeError" in notes[0]
@@ -67,9 +66,8 @@ def test_class_names_that_are_no_characters(tmp_path: Path) -> None:
 def test_a_column_that_is_marked_as_json_and_is_not(tmp_path: Path, values: list[object]) -> None:
     array = pa.array(values)
     schema = pa.schema([pa.field("a", array.type, metadata=ENCODED), pa.field("b", pa.string(), metadata=ENCODED)])
-    parquet.write_table(
-        pa.Table.from_arrays([array, pa.array(['[1, "x"]', None])], schema=schema), tmp_path / "a.parquet"
-    )
+    columns = pa.Table.from_arrays([array, pa.array(['[1, "x"]', None])], schema=schema)
+    parquet.write_table(columns, tmp_path / "a.parquet")
     table = read_table(tmp_path / "a.parquet")
     assert table.values("a") == values
     assert table.values("b") == [[1, "x"], None]
