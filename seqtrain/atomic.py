@@ -1,20 +1,29 @@
-"""Atomic writing of files: a file appears or is replaced completely, or not at all."""
+"""Writing of files: a file appears or is replaced completely, or not at all, and never through a link.
+
+What stands at a path before is replaced, not opened. So a link in a directory that came from elsewhere leads no content
+out of it.
+"""
 
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO, TextIO, cast
+
+NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # absent on Windows
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path that replaces ``path`` when the context ends without an error.
 
-    The content is synced to disk first. After a crash or an error the old file is unchanged.
+    The temporary file exists and is empty. Its content is synced to disk first. After a crash or an error the old file
+    is unchanged.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
+        open_new(temporary).close()
         yield temporary
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
@@ -28,16 +37,33 @@ def create(path: Path, text: str) -> None:
     """Create a file with its whole content at once. If two processes try, exactly one succeeds.
 
     Raises:
-        FileExistsError: if the file exists.
+        FileExistsError: if the file exists, as a link to nothing too.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}")
-    temporary.write_text(text)
     try:
+        with open_new(temporary) as file:
+            file.write(text.encode())
         os.link(temporary, path)
     except FileExistsError:
         raise
     except OSError:  # the file system has no hard links
-        with path.open("x") as file:
-            file.write(text)
+        with path.open("xb") as file:
+            file.write(text.encode())
     finally:
-        temporary.unlink()
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def open_new(path: Path) -> BinaryIO:
+    """Open a file that did not exist for writing. What had its name, a left-over or a link, is removed."""
+    path.unlink(missing_ok=True)
+    return path.open("xb")
+
+
+def open_to_append(path: Path) -> TextIO:
+    """Open a text file at its end, line-buffered; raises OSError if it is a link."""
+
+    def opened(name: str, flags: int) -> int:
+        return os.open(name, flags | NO_FOLLOW, 0o666)
+
+    return cast(TextIO, open(path, "a", buffering=1, opener=opened))

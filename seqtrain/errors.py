@@ -19,6 +19,10 @@ class RunError(UserError):
     """A run directory or one of its checkpoints cannot be used."""
 
 
+class PrintError(UserError):
+    """stdout cannot be written. The cause is a BrokenPipeError if its reader, such as ``head``, has ended."""
+
+
 class Pruned(Exception):
     """The study ends this run early. This is not an error."""
 

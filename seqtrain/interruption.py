@@ -1,19 +1,35 @@
-"""Handling of SIGTERM and Ctrl-C: the first signal ends a run after its step is saved, the second one at once."""
+"""Handling of signals: the first one ends a run after its step is saved, the second one at once."""
 
 import os
 import signal
 import threading
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 from seqtrain.errors import Interrupted
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT)
+HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # absent on Windows
+"""The terminal was closed."""
+SIGNALS = [signal.SIGTERM, signal.SIGINT, *([] if HANGUP is None else [HANGUP])]
 
 
 def raise_interrupted(number: int, frame: FrameType | None) -> None:
     """Signal handler that raises Interrupted."""
+    ignore_more_hangups(number)
     raise Interrupted(number)
+
+
+def handle(number: int) -> None:
+    """Raise Interrupted on this signal, unless the parent process had it ignored, as ``nohup`` does with SIGHUP."""
+    if signal.getsignal(number) is not signal.SIG_IGN:
+        signal.signal(number, raise_interrupted)
+
+
+def ignore_more_hangups(number: int) -> None:
+    """After the first SIGHUP, ignore others: the shell and the system may each send one when a terminal is closed."""
+    if number == HANGUP:
+        signal.signal(number, signal.SIG_IGN)
 
 
 class Interruption:
@@ -35,12 +51,20 @@ class Interruption:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for number, handler in self.before.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) == self.note:
+                signal.signal(number, handler)
 
     def note(self, number: int, frame: FrameType | None) -> None:
         """The signal handler. It writes with ``os.write``, because the main program may be inside a print."""
-        if self.requested is not None:
+        ignore_more_hangups(number)
+        if self.requested is None:
+            self.requested = number
+            name = signal.Signals(number).name
+            with suppress(OSError):  # the terminal is gone
+                os.write(2, f"seqtrain: {name}: {self.message}; again to stop at once\n".encode())
+            self.begin(name)
+        elif number != HANGUP:  # which nobody sends because it takes too long
             raise Interrupted(number)
-        self.requested = number
-        name = signal.Signals(number).name
-        os.write(2, f"seqtrain: {name}: {self.message}; again to stop at once\n".encode())
+
+    def begin(self, name: str) -> None:
+        """What else the first signal begins."""

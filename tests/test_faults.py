@@ -47,7 +47,7 @@ LONG: dict[str, list[str]] = {
         *QUICK,
     ],
     "labelling": ["data=tagging_files", "data.path=tags.conll", "model=lstm", "data.batch_size=4", *QUICK],
-    "regression": ["data=adding", "data.length=20", "data.train_size=400", "model=rnn", *QUICK],
+    "regression": ["data=adding", "data.length=20", "data.num_train=400", "data.num_eval=100", "model=rnn", *QUICK],
     "forecasting": ["data=sine", "data.length=600", "model=gru_seq2seq_attn", "task.conformal=0.8", *QUICK],
 }
 """Runs of each task, long enough for most moments to lie in training."""

@@ -9,8 +9,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "seqtrain"
 LEVELS = [
-    {"errors", "atomic", "alignment", "cache_directory"},
-    {"interruption", "paths"},
+    {"errors", "atomic", "alignment", "cache_directory", "printable", "regular"},
+    {"console", "interruption", "paths"},
     {"config"},
     {"runs"},
     {"sweeps"},
@@ -31,8 +31,11 @@ WITHOUT_TORCH = {
     "alignment",
     "atomic",
     "cache_directory",
+    "console",
     "interruption",
     "paths",
+    "printable",
+    "regular",
     "runs",
     "sweeps",
 }

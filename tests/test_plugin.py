@@ -20,7 +20,8 @@ from seqtrain.commands.build import check_model, check_targets
 from seqtrain.config import registry
 from seqtrain.config.base import DataConfig, Targets
 from seqtrain.config.root import Config
-from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.base import Batch
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.masks import real_steps
 from seqtrain.runs.directory import RunDirectory

@@ -21,6 +21,7 @@ from sqlalchemy.exc import ArgumentError
 
 from hydra_plugins.seqtrain_optuna._space import SearchSpace
 from hydra_plugins.seqtrain_optuna.config import Direction, OptunaSweeperConfig
+from seqtrain.atomic import replacing
 from seqtrain.config.loading import from_yaml
 from seqtrain.errors import ConfigError, UserError
 from seqtrain.paths import expanded
@@ -153,7 +154,7 @@ def close_trials(study: Study, trials: Sequence[FrozenTrial]) -> None:
 
 def run_of_trial(trial: FrozenTrial) -> JobState:
     """State of a trial's run. Retried parameters still name the run of the previous trial; that run does not count."""
-    path = Path(trial.user_attrs.get("run", ""))
+    path = Path(str(trial.user_attrs.get("run", "")))
     with suppress(UserError):
         if from_yaml(path / "config.yaml").sweep.trial == trial.number:
             return read_job_state(path)
@@ -175,10 +176,10 @@ def close_lost_trials(study: Study, directory: Path | None = None) -> None:
 
 def is_lost(trial: FrozenTrial, directory: Path) -> bool:
     """Whether a running trial belongs to the sweep in this directory, or to an ended sweep on this machine."""
-    owner = trial.user_attrs.get("sweeper", {})
-    if owner.get("host") != socket.gethostname():
+    owner = trial.user_attrs.get("sweeper")
+    if not isinstance(owner, dict) or owner.get("host") != socket.gethostname():
         return False
-    other = Path(owner["directory"])
+    other = Path(str(owner.get("directory")))
     return other == directory or not is_locked(other)
 
 
@@ -224,4 +225,5 @@ def save_results(study: Study, path: Path) -> None:
     if study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         best = study.best_trial
         results = {"name": "optuna", "best_params": best.params, "best_value": best.value, "best_trial": best.number}
-        OmegaConf.save(OmegaConf.create(results), path)
+        with replacing(path) as temporary:
+            OmegaConf.save(OmegaConf.create(results), temporary)

@@ -6,9 +6,20 @@ Commands, and with them torch, are imported once the configuration is known to b
 import sys
 from collections.abc import Sequence
 
-from seqtrain.cli.arguments import Parsers, parse_bool, parsed, run_config, split_arguments
+from seqtrain.cli.arguments import (
+    Parsers,
+    finite_number,
+    gives,
+    own_values,
+    parse_bool,
+    parsed,
+    run_config,
+    split_arguments,
+    whole_number,
+)
 from seqtrain.cli.composing import several_processes
 from seqtrain.commands.finished import show_finished
+from seqtrain.console import results_are_files
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.paths import expanded, read_input
 from seqtrain.runs.directory import RunDirectory
@@ -23,6 +34,7 @@ def resume(arguments: Sequence[str]) -> None:
 
     epochs may be raised where the learning-rate schedule does not depend on it.
     """
+    results_are_files()
     literal, overrides = split_arguments(arguments, "resume")
     run = RunDirectory.open(literal["resume"], "resume")
     saved, config = run_config(run, overrides)
@@ -46,11 +58,10 @@ def sweep(arguments: Sequence[str]) -> None:
 
     With watch, as is usual on a terminal, the table is renewed every 2 s until the sweep ends.
     """
-    directories = [argument for argument in arguments if "=" not in argument]
-    literal, overrides = split_arguments([a for a in arguments if "=" in a], watch=str(sys.stdout.isatty()))
-    if len(directories) != 1 or overrides:
+    values, directories = own_values(arguments, ["watch"])
+    if len(directories) != 1 or (directories[0].startswith("-") and not expanded(directories[0]).exists()):
         raise ConfigError(f"sweep {' '.join(arguments)}: expected one directory, and watch=true or false")
-    watch = parsed("watch", literal["watch"], parse_bool)
+    watch = parsed("watch", values["watch"][-1], parse_bool) if "watch" in values else sys.stdout.isatty()
     path = expanded(directories[0])
     if not path.is_dir():
         raise RunError(f"{path}: no such directory")
@@ -73,7 +84,12 @@ def evaluate(arguments: Sequence[str]) -> None:
     from seqtrain.commands.evaluate import evaluate
 
     evaluate(
-        saved, config, run, split=literal["split"], checkpoint=literal["checkpoint"], other_data=has_data(overrides)
+        saved,
+        config,
+        run,
+        split=literal["split"],
+        checkpoint=literal["checkpoint"],
+        other_data=gives(overrides, "data.path"),
     )
 
 
@@ -110,12 +126,12 @@ def backtest(arguments: Sequence[str]) -> None:
     literal, overrides = split_arguments(arguments, "run", **own)
     run = RunDirectory.open(literal["run"])
     saved, config = run_config(run, overrides)
-    stride = parsed("stride", literal["stride"], int)
-    refit = None if literal["refit"] is None else parsed("refit", literal["refit"], int)
+    stride = parsed("stride", literal["stride"], whole_number)
+    refit = None if literal["refit"] is None else parsed("refit", literal["refit"], whole_number)
     from seqtrain.commands.backtest import backtest
 
     options = {key: literal[key] for key in ("split", "output", "checkpoint")}
-    backtest(saved, config, run, stride=stride, refit=refit, other_data=has_data(overrides), **options)
+    backtest(saved, config, run, stride=stride, refit=refit, other_data=gives(overrides, "data.path"), **options)
 
 
 def generate(arguments: Sequence[str]) -> None:
@@ -127,16 +143,17 @@ def generate(arguments: Sequence[str]) -> None:
 
     The prompt is taken literally; prompt_file=- reads it from stdin. A sample ends before the first stop text.
     """
-    stop = [argument.removeprefix("stop=") for argument in arguments if argument.startswith("stop=")]
-    arguments = [argument for argument in arguments if not argument.startswith("stop=")]
-    numbers: Parsers = {"max_tokens": int, "num_samples": int, "seed": int, "stream": parse_bool}
-    choosing: Parsers = {"temperature": float, "top_k": int, "top_p": float, "repetition_penalty": float}
-    choosing |= {"greedy": parse_bool}
+    stops, arguments = own_values(arguments, ["stop"])
+    numbers: Parsers = {"max_tokens": whole_number, "num_samples": whole_number, "seed": whole_number}
+    numbers |= {"stream": parse_bool}
+    choosing: Parsers = {"temperature": finite_number, "top_p": finite_number, "repetition_penalty": finite_number}
+    choosing |= {"top_k": whole_number, "greedy": parse_bool}
     optional = dict.fromkeys(["prompt", "prompt_file", *numbers, *choosing])
     literal, overrides = split_arguments(arguments, "run", checkpoint="best", **optional)
     run = RunDirectory.open(literal["run"])
     saved, config = run_config(run, overrides)
-    given = {key: parsed(key, literal[key], kind) for key, kind in (numbers | choosing).items() if literal[key]}
+    kinds = {key: kind for key, kind in (numbers | choosing).items() if literal[key] is not None}
+    given = {key: parsed(key, literal[key], kind) for key, kind in kinds.items()}
     prompt = read_prompt(literal["prompt"], literal["prompt_file"])
     from seqtrain.commands.evaluate import check_changes, check_choice
     from seqtrain.commands.generate import Generation, generate
@@ -146,7 +163,12 @@ def generate(arguments: Sequence[str]) -> None:
     check_changes(saved, config)
     sampling = Sampling(**{key: value for key, value in given.items() if key in choosing})
     options = {key: value for key, value in given.items() if key in numbers} | prompt
-    generate(config, run, Generation(stop=stop, sampling=sampling, **options), checkpoint=literal["checkpoint"])
+    generate(
+        config,
+        run,
+        Generation(stop=stops.get("stop", []), sampling=sampling, **options),
+        checkpoint=literal["checkpoint"],
+    )
 
 
 def compare(arguments: Sequence[str]) -> None:
@@ -160,26 +182,15 @@ def compare(arguments: Sequence[str]) -> None:
     the checkpoints; several are compared one after the other, and the first orders the lines. format follows from the
     name of the output (.txt, .md, .csv, .html).
     """
-    options = dict[str, str]()
-    directories = []
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if equals and key in ("format", "output", "split", "metric"):
-            options[key] = value
-        elif argument.startswith("-") or (equals and not expanded(argument).exists()):
+    values, directories = own_values(arguments, ["format", "output", "split", "metric"])
+    for argument in directories:
+        if argument.startswith("-") or ("=" in argument and not expanded(argument).exists()):
             raise ConfigError(f"{argument}: expected a folder of runs, format=, output=, split= or metric=")
-        else:
-            directories.append(argument)
     if not directories:
         raise ConfigError("compare: name at least one folder of runs, as outputs")
     from seqtrain.commands.compare import compare
 
-    compare(directories, **options)
-
-
-def has_data(overrides: Sequence[str]) -> bool:
-    """Whether they name a file of data."""
-    return any(override.startswith("data.path=") for override in overrides)
+    compare(directories, **{key: given[-1] for key, given in values.items()})
 
 
 LONGEST_PROMPT = 1 << 24  # bytes

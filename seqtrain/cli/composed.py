@@ -7,10 +7,11 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from seqtrain.cli.arguments import Parsers, parsed
-from seqtrain.cli.composing import compose, past_hydra, several_processes
+from seqtrain.cli.arguments import Parsers, finite_number, own_values, parsed, whole_number
+from seqtrain.cli.composing import compose, past_hydra, several_processes, where_typed
 from seqtrain.cli.given import check_own, check_words, parse
 from seqtrain.cli.head_start import start_kernels
+from seqtrain.cli.sweep_arguments import key_of
 from seqtrain.config import loading
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError
@@ -30,7 +31,7 @@ def lr_find(arguments: Sequence[str]) -> None:
 
         lr_find(config, directory, **numbers)
 
-    run_composed("lr-find", arguments, {"low": float, "high": float, "steps": int}, job)
+    run_composed("lr-find", arguments, {"low": finite_number, "high": finite_number, "steps": whole_number}, job)
 
 
 def check_resume(arguments: Sequence[str]) -> None:
@@ -49,7 +50,7 @@ def check_resume(arguments: Sequence[str]) -> None:
         split = f"after {steps}, a stop and {steps}"
         print(f"equal: {compared} tensors and numbers after {2 * steps} steps at once, and {split}")
 
-    run_composed("check-resume", arguments, {"steps": int}, job)
+    run_composed("check-resume", arguments, {"steps": whole_number}, job)
 
 
 def run_composed(name: str, arguments: Sequence[str], own: Parsers, job: Callable[..., None]) -> None:
@@ -58,18 +59,17 @@ def run_composed(name: str, arguments: Sequence[str], own: Parsers, job: Callabl
         raise ConfigError(f"{name}: makes one test at a time; leave -m out")
     if several_processes():
         raise ConfigError(f"{name}: makes its test in one process; leave torchrun out")
-    literal = [argument.partition("=")[::2] for argument in arguments if argument.partition("=")[0] in own]
-    values: dict[str, Any] = {key: parsed(key, value, own[key]) for key, value in literal}
-    rest = [argument for argument in arguments if argument.partition("=")[0] not in own]
+    given, rest = own_values(arguments, own)
+    values: dict[str, Any] = {key: parsed(key, texts[-1], own[key]) for key, texts in given.items()}
     check_words(rest)
     check_own(rest, own)
     parse([word for word in rest if "=" in word and not word.startswith("-")])
-    if not any(argument.startswith("hydra.run.dir=") for argument in rest):
+    if not any(key_of(argument) == "hydra.run.dir" for argument in rest):
         rest.append(f"hydra.run.dir=outputs/{name}-${{data.name}}-${{model.name}}-${{now:%Y%m%d-%H%M%S}}")
 
     def composed(tree: DictConfig) -> None:
         directory = Path(HydraConfig.get().runtime.output_dir)
-        with past_hydra(directory):
+        with where_typed(), past_hydra(directory):
             config = loading.to_config(tree)
             start_kernels(config)
             job(config, directory, **values)

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,9 @@ from seqtrain.cli.given import check_words
 from seqtrain.cli.head_start import start_kernels
 from seqtrain.cli.hydra_setup import add_to_hydra, conf_directory
 from seqtrain.cli.one_line import EXPECTED, one_line
-from seqtrain.cli.sweep_arguments import sweep_arguments
+from seqtrain.cli.sweep_arguments import key_of, sweep_arguments
 from seqtrain.config import loading, registry
+from seqtrain.console import results_are_files
 from seqtrain.errors import ConfigError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.sweeps.identity import command_hash
@@ -62,9 +63,12 @@ class JobFailed(BaseException):
 def past_hydra(directory: Path) -> Iterator[None]:
     """Carry a job's error past Hydra, and remove the directory that Hydra made if nothing is in it.
 
+    What stdout does not take is dropped, since a job leaves its results in the directory.
+
     Raises:
         JobFailed: for what a user can mend; in a sweep the error itself, since the other jobs continue.
     """
+    results_are_files()
     try:
         yield
     except EXPECTED as error:
@@ -77,13 +81,23 @@ def past_hydra(directory: Path) -> Iterator[None]:
         raise JobFailed from error
 
 
+@contextmanager
+def where_typed() -> Iterator[None]:
+    """Work in the directory in which the command was typed: relative paths start there, also with hydra.job.chdir."""
+    settings = HydraConfig.get()
+    if settings.job.chdir:
+        log.info("hydra.job.chdir=true: has no effect; a run writes into its own directory in any case")
+    with chdir(settings.runtime.cwd):
+        yield
+
+
 def train_job(tree: DictConfig) -> float:
     """Train one composed configuration; returns the monitored value, which sweepers optimise."""
     registry.load_plugins()  # in a process of its own a job begins here
     settings = HydraConfig.get()
     directory = Path(settings.runtime.output_dir)
-    exact = any(o.startswith("hydra.run.dir=") for o in settings.overrides.hydra)
-    with past_hydra(directory):
+    exact = any(key_of(o) == "hydra.run.dir" for o in settings.overrides.hydra)
+    with where_typed(), past_hydra(directory):
         config = loading.to_config(tree)
         start_kernels(config)
         sweep = Sweep(directory.parent)

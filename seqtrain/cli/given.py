@@ -23,7 +23,9 @@ CHOICES: dict[str, tuple[str, ...]] = {"--cfg": ("job", "hydra", "all")}
 CHOICES["--info"] = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 CHOICES |= {"-c": CHOICES["--cfg"], "-i": CHOICES["--info"]}
 WITH_VALUE = {"-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir", *CHOICES}
-WITH_VALUE |= {"--experimental-rerun"}
+
+NEVER_EMPTY = (*GROUPS, "task", r"hydra\.run\.dir", r"hydra\.sweep\.dir", r"sweep\.resume")
+"""Groups and directories, as regular expressions: an empty value would be no option, or the current directory."""
 
 
 def check_words(arguments: Sequence[str]) -> None:
@@ -43,6 +45,8 @@ def check_words(arguments: Sequence[str]) -> None:
             raise ConfigError(f"{word}: no key or group can be taken out; give it another value")
         elif "=" not in word and not word.startswith("~"):
             raise ConfigError(f"{word}: expected key=value; {meant_by(word, before, words, multirun)}")
+        elif re.fullmatch(rf"\+*({'|'.join(NEVER_EMPTY)})=(''|\"\")?", word):
+            raise ConfigError(f"{word}: has no value; give one, or leave it out")
         elif re.fullmatch(rf"({'|'.join(GROUPS)}|task)=([-+\d.e]+|true|false)", word):
             raise ConfigError(f"{word}: no such option; {suggest_options(word.partition('=')[0])}")
         else:

@@ -3,20 +3,24 @@
 All but this is imported inside, so that Ctrl-C during the imports is one line too.
 """
 
+import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
-from seqtrain.errors import Interrupted
-from seqtrain.interruption import raise_interrupted
+from seqtrain.console import open_streams
+from seqtrain.errors import Interrupted, PrintError
+from seqtrain.interruption import SIGNALS, handle
 
 KEYBOARD = 128 + signal.SIGINT
 
 
 def main() -> None:
     """Entry point of ``seqtrain`` and ``python -m seqtrain``."""
+    open_streams()
     pressed: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -25,7 +29,9 @@ def main() -> None:
 
     full_error = os.environ.get("HYDRA_FULL_ERROR", "0") not in ("", "0")
     os.environ["HYDRA_FULL_ERROR"] = "1"  # hydra then raises what it would print, and the line below is ours
-    signal.signal(signal.SIGTERM, raise_interrupted)
+    for number in SIGNALS:
+        if number != signal.SIGINT:
+            handle(number)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, note)
     try:
@@ -33,16 +39,18 @@ def main() -> None:
         from seqtrain.cli.head_start import share_the_machine
 
         share_the_machine()
+        logging.raiseExceptions = False  # a log file on a full disk would print a traceback for each line
         dispatch(sys.argv[1:])
+        sys.stdout.flush()
     except SystemExit:
         raise
-    except BrokenPipeError:  # the reader of stdout, `head` say, has gone: not an error of ours
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Interrupted as error:
         end(f"interrupted by {error}", error.exit_code)
     except BaseException as error:
         if pressed or isinstance(error, KeyboardInterrupt):  # a library may have made another error of it
             end("interrupted by SIGINT", KEYBOARD)
+        if isinstance(error, PrintError) and isinstance(error.__cause__, BrokenPipeError):
+            return  # the reader, `head` say, has what it wanted
         fail(error, full_error)
 
 
@@ -59,5 +67,7 @@ def fail(error: BaseException, full_error: bool) -> NoReturn:
 
 def end(line: str, code: int) -> NoReturn:
     """Print the last line, and exit."""
+    with suppress(PrintError):
+        sys.stdout.flush()
     print(f"seqtrain: {line}", file=sys.stderr)
     sys.exit(code)

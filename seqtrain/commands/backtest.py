@@ -3,7 +3,6 @@
 Shapes: B windows, S horizon, C variables.
 """
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,6 +21,7 @@ from seqtrain.data.series.columns import id_columns
 from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import to_json
 from seqtrain.tasks.forecasting.meter import ForecastMeter
 from seqtrain.tasks.forecasting.predict import forecast_batches, in_units, time_type
 from seqtrain.tasks.predicting import Trained
@@ -120,7 +120,7 @@ def backtest(
     metrics = whole.metrics()
     summary |= {"origins": len(origins), "stride": stride}
     summary |= {} if refit is None else {"refit": refit, "fits": described}
-    print(json.dumps(summary | metrics, indent=2))
+    print(to_json(summary | metrics, indent=2))
     return metrics
 
 

@@ -14,7 +14,7 @@ from seqtrain.commands.build import Built, build_model
 from seqtrain.config import registry
 from seqtrain.config.base import ModelConfig
 from seqtrain.config.root import Config
-from seqtrain.data.base import DataSpec
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.tasks.language.heads import SoftmaxHead
 

@@ -12,11 +12,12 @@ from seqtrain.config.debug import DebugMode
 from seqtrain.config.model import SequenceConfig
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Precision
-from seqtrain.data.base import Dataset, DataSpec
+from seqtrain.data.base import Dataset
+from seqtrain.data.description import DataDescription
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.models.pretrained import check_vectors
 from seqtrain.runs.directory import RunDirectory
-from seqtrain.runs.json_files import read_json
 from seqtrain.tasks.base import Task
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.device import has_bf16, prepare_device
@@ -130,7 +131,7 @@ def load_trained(config: Config, run: RunDirectory, checkpoint: str, spec: DataS
         spec: spec of the data to be scored; None takes the spec of the run's data.
     """
     check_model_kept(config, run)
-    built = build_model(config, spec or DataSpec(**read_json(run.data_path)["spec"]))
+    built = build_model(config, spec or DataDescription.read(run.data_path).spec)
     saved = load_checkpoint(run.checkpoint_path(checkpoint), run.id, built.device)
     load_weights(built.model, built.head, saved)
     built.task.load_artifacts(run, checkpoint, saved["step"])

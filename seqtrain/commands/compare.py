@@ -11,6 +11,7 @@ from seqtrain.comparison.text import group_csv, markdown, pair_csv, terminal
 from seqtrain.config.base import require, suggest
 from seqtrain.errors import ConfigError
 from seqtrain.paths import expanded
+from seqtrain.printable import escaped, escaped_lines
 
 log = logging.getLogger(__name__)
 
@@ -52,9 +53,9 @@ def compare(
     texts = {Path("-") if path is None else path: render(report, format, directories)}
     if format == "csv":
         for line in [*report.warnings, *(note for table in report.tables for note in table.notes)]:
-            log.warning("%s", line)
+            log.warning("%s", escaped(line))
         beside = Path("pairs") if path is None else path.with_name(f"{path.stem}-pairs{path.suffix}")
-        texts[beside] = pair_csv(report)
+        texts[beside] = escaped_lines(pair_csv(report))
     if path is None:
         sys.stdout.write("\n".join(texts.values()))
         return report
@@ -66,9 +67,9 @@ def compare(
 
 
 def render(report: Report, format: str, directories: Sequence[str]) -> str:
-    """A comparison report as text, in one of ``FORMATS``."""
+    """A comparison report as text, in one of ``FORMATS``; control characters from files of runs are escaped."""
     if format == "html":
         from seqtrain.comparison.page import page  # imports matplotlib
 
-        return page(report, directories)
-    return {"terminal": terminal, "markdown": markdown, "csv": group_csv}[format](report)
+        return escaped_lines(page(report, directories))
+    return escaped_lines({"terminal": terminal, "markdown": markdown, "csv": group_csv}[format](report))

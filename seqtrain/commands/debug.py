@@ -1,6 +1,5 @@
 """Short debugging runs: ``debug=overfit``, ``dry`` and ``profile``."""
 
-import json
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -16,8 +15,9 @@ from seqtrain.config.base import require
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Average, Schedule
+from seqtrain.console import show
 from seqtrain.data.subset import one_batch
-from seqtrain.runs.json_files import write_json
+from seqtrain.runs.json_files import to_json, write_json
 from seqtrain.training.evaluation import evaluate
 from seqtrain.training.observers import Console, JsonLines
 from seqtrain.training.ranks import Ranks
@@ -89,7 +89,7 @@ def overfit(session: Session) -> float:
     result: dict[str, Any] = {"rows": rows, "steps": len(losses), "first_loss": losses[0], "last_loss": losses[-1]}
     result |= {"learned": learned(losses), "scores_of_these_rows": scores}
     write_json(run.path / "overfit.json", result)
-    print(json.dumps({"run": str(run.path)} | result, indent=2))
+    show(to_json({"run": str(run.path)} | result, indent=2), f"the result is in {run.path / 'overfit.json'}")
     if learned(losses):
         log.info("%s memorised %d rows in %d steps, as it should", name, rows, len(losses))
     else:

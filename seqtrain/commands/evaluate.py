@@ -1,6 +1,5 @@
 """Score a run's model on a split of its data or of other data."""
 
-import json
 import logging
 
 from seqtrain.commands.build import build_data, load_trained
@@ -8,10 +7,11 @@ from seqtrain.config.loading import differences
 from seqtrain.config.options import changeable
 from seqtrain.config.root import Config
 from seqtrain.data.base import Dataset
+from seqtrain.data.description import DataDescription
 from seqtrain.errors import ConfigError
 from seqtrain.paths import expanded
 from seqtrain.runs.directory import RunDirectory
-from seqtrain.runs.json_files import read_json
+from seqtrain.runs.json_files import to_json
 from seqtrain.training.evaluation import evaluate as evaluate_model
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ def evaluate(
     summary = {"run": str(run.path), "checkpoint": checkpoint, "step": step, "split": split, "size": data.sizes[split]}
     summary |= {"scoring": data.scoring} if data.scoring else {}
     summary |= built.task.remarks()
-    print(json.dumps(summary | result.metrics, indent=2))
+    print(to_json(summary | result.metrics, indent=2))
     return result.metrics
 
 
@@ -75,7 +75,7 @@ def data_to_score(config: Config, run: RunDirectory, other_data: bool) -> Datase
         run: the run's directory.
         other_data: whether the user gave another ``data.path``; if it is a file, all of it is one split, ``test``.
     """
-    read_json(run.data_path)  # reports a damaged run before data is read
+    DataDescription.read(run.data_path)  # reports a damaged run before data is read
     path = expanded(getattr(config.data, "path", None) or "", "data.path")
     return build_data(config, trained=run.path, single_split=other_data and path.is_file())
 
@@ -84,7 +84,7 @@ def describe_data(data: Dataset, run: RunDirectory) -> None:
     """Log notes about the data that is scored, and whether it differs from the run's own."""
     for note in data.notes:
         log.info(note)
-    if data.fingerprint != read_json(run.data_path)["fingerprint"]:
+    if data.fingerprint != DataDescription.read(run.data_path).fingerprint:
         log.info(
             "this is not the data of the run (different fingerprint): do not compare the scores with the run's own"
         )

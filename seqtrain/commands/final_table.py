@@ -3,11 +3,9 @@
 import shutil
 import textwrap
 from collections.abc import Sequence
-from typing import Any
 
 from seqtrain.comparison.metrics import column_decimals
-
-Scores = dict[str, dict[str, dict[str, float]]]
+from seqtrain.runs.records import Results, Scores
 
 WIDTH = 100  # where there is no terminal
 MOST_METRICS = 4
@@ -16,21 +14,21 @@ GAP = 2
 SHORT = {"validation": "val"}
 
 
-def final_table(results: dict[str, Any], width: int | None = None) -> str:
+def final_table(results: Results, width: int | None = None) -> str:
     """The table, and a line that says which baselines the model beats.
 
     Args:
-        results: content of results.json.
+        results: what results.json holds.
         width: columns to fill; None takes those of the terminal, 100 where there is none.
     """
     width = width or shutil.get_terminal_size((WIDTH, 24)).columns
-    scores: Scores = results["scores"]
+    scores = results.scores
     lines = fitting(scores, chosen_metrics(results), results, width)
     if len(scores) > 1:
         lines.append("* the best of its column; results.json has all metrics")
-    texts = [f"scores: {results['scoring']}"] if results.get("scoring") else []
-    texts += [f"{key}: {results[key]}" for key in results.get("remarks", [])]
-    texts += [verdict(results)] if results.get("against_baselines") else []
+    texts = [f"scores: {results.scoring}"] if results.scoring else []
+    texts += [f"{key}: {text}" for key, text in results.remarks.items()]
+    texts += [verdict(results)] if results.against_baselines else []
     return "\n".join(
         [
             *lines,
@@ -43,15 +41,14 @@ def final_table(results: dict[str, Any], width: int | None = None) -> str:
     )
 
 
-def chosen_metrics(results: dict[str, Any]) -> list[str]:
+def chosen_metrics(results: Results) -> list[str]:
     """The monitored metric, then others that the task shows and somebody has, at most four."""
-    scores: Scores = results["scores"]
-    present = {metric for splits in scores.values() for values in splits.values() for metric in values}
-    wanted = dict.fromkeys([results["monitor"], *results["shown"]])
+    present = {metric for splits in results.scores.values() for values in splits.values() for metric in values}
+    wanted = dict.fromkeys([str(results.monitor), *results.shown])
     return [metric for metric in wanted if metric in present][:MOST_METRICS]
 
 
-def fitting(scores: Scores, metrics: list[str], results: dict[str, Any], width: int) -> list[str]:
+def fitting(scores: dict[str, Scores], metrics: list[str], results: Results, width: int) -> list[str]:
     """The table with as many metrics as have room, and with names cut where even one has not."""
     while True:
         groups = [group(scores, metric, results) for metric in metrics]
@@ -66,7 +63,7 @@ def fitting(scores: Scores, metrics: list[str], results: dict[str, Any], width: 
     return [(" " * GAP).join([name.ljust(size), *cells]).rstrip() for name, *cells in rows]
 
 
-def group(scores: Scores, metric: str, results: dict[str, Any]) -> list[str]:
+def group(scores: dict[str, Scores], metric: str, results: Results) -> list[str]:
     """The columns of a metric as lines of one width: its name, the splits, a line for each of the table's entries."""
     splits = list(next(iter(scores.values())))
     table = {split: [scores[who].get(split, {}).get(metric) for who in scores] for split in splits}
@@ -85,21 +82,21 @@ def group(scores: Scores, metric: str, results: dict[str, Any]) -> list[str]:
     return [f"{metric} ".rjust(size), *(line.rjust(size) for line in lines)]
 
 
-def best_of(values: Sequence[float], metric: str, results: dict[str, Any]) -> float | None:
+def best_of(values: Sequence[float], metric: str, results: Results) -> float | None:
     """The best value, or None of a metric of which neither more nor less is better."""
-    more = results["maximize"] if metric == results["monitor"] else results.get("directions", {}).get(metric)
+    more = results.maximize if metric == results.monitor else results.directions.get(metric)
     if more is None or not values:
         return None
     return max(values) if more else min(values)
 
 
-def verdict(results: dict[str, Any]) -> str:
+def verdict(results: Results) -> str:
     """Which baselines the model beats on test, as far as the paired intervals show it."""
     said: dict[str, list[str]] = {"beats": [], "no clear difference from": [], "does not beat": []}
-    for who, (lower, upper) in results["against_baselines"].items():
+    for who, (lower, upper) in results.against_baselines.items():
         said["beats" if lower > 0 else "does not beat" if upper < 0 else "no clear difference from"].append(who)
     parts = [f"{words} {joined(names)}" for words, names in said.items() if names]
-    return f"{results['model']} on test {results['monitor']}: {'; '.join(parts)} (paired 95 % intervals)"
+    return f"{results.model} on test {results.monitor}: {'; '.join(parts)} (paired 95 % intervals)"
 
 
 def joined(names: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Resuming a run that has nothing left to do."""
+"""The results of a finished run, and resuming a run that has nothing left to do."""
 
 import logging
 
@@ -6,8 +6,10 @@ from seqtrain.commands.final_table import final_table
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.loading import differences
 from seqtrain.config.root import Config
+from seqtrain.console import show
+from seqtrain.errors import RunError
 from seqtrain.runs.directory import RunDirectory
-from seqtrain.runs.json_files import read_json_if_valid
+from seqtrain.runs.records import Results
 
 log = logging.getLogger(__name__)
 
@@ -23,15 +25,26 @@ def show_finished(saved: Config, config: Config, run: RunDirectory) -> bool:
     Returns:
         Whether that is so.
     """
-    results = read_json_if_valid(run.results_path)
-    complete = "monitor" in results and run.predictions_path.exists() and run.checkpoint_path("best").exists()
-    if read_json_if_valid(run.status_path).get("state") != "finished" or not complete:
+    complete = run.predictions_path.exists() and run.checkpoint_path("best").exists()
+    try:
+        results = Results.read(run.results_path)
+        finished = run.status.state == "finished"
+    except RunError:  # resuming makes the results again, and says what is wrong with the status
+        return False
+    if not (finished and complete and results.monitor):
         return False
     # Margins of conformal intervals belong to a checkpoint, and resuming is how they are made again.
     if getattr(config.task, "conformal", None) is not None or config.debug.mode is not DebugMode.none:
         return False
     if set(differences(saved, config)) - {"device"}:
         return False
-    log.info("%s: already finished; its best checkpoint is of step %s", run.path, results.get("best_step"))
-    print(final_table(results))
+    log.info("%s: already finished; its best checkpoint is of step %s", run.path, results.best_step)
+    show(final_table(results), f"the results are in {run.results_path}")
     return True
+
+
+def show_results(run: RunDirectory) -> None:
+    """Print the final table of a run that has just been trained."""
+    results = Results.read(run.results_path)
+    text = f"{final_table(results)}\nbest checkpoint: step {results.best_step}; run directory: {run.path}"
+    show(text, f"the results are in {run.results_path}")

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -51,6 +52,7 @@ class Generation:
         self.sampling.check()
         require(self.max_tokens >= 1, "max_tokens", self.max_tokens, "at least 1")
         require(self.num_samples >= 1, "num_samples", self.num_samples, "at least 1")
+        require(0 <= self.seed < 2**63, "seed", self.seed, "in [0, 2**63)")
         require(not self.stream or self.num_samples == 1, "stream", True, "false if num_samples is above 1")
         require(self.prompt != "", "prompt", "", "a text; remove it to start at the beginning of a line")
         StopStrings(self.stop)
@@ -85,13 +87,14 @@ def generate(config: Config, run: RunDirectory, wanted: Generation, *, checkpoin
     samples = [Sample(tokenizer, prompt, wanted.stop) for _ in range(wanted.num_samples)]
     if wanted.stream:
         print(given, end="", flush=True)
-    for tokens in islice(steps, wanted.max_tokens):
-        for sample, token in zip(samples, tokens.tolist(), strict=True):
-            piece = sample.add(token)
-            if wanted.stream:
-                print(piece, end="", flush=True)
-        if all(sample.finished for sample in samples):
-            break
+    with closing(steps):  # a generator with a context of torch must not outlive it
+        for tokens in islice(steps, wanted.max_tokens):
+            for sample, token in zip(samples, tokens.tolist(), strict=True):
+                piece = sample.add(token)
+                if wanted.stream:
+                    print(piece, end="", flush=True)
+            if all(sample.finished for sample in samples):
+                break
     for sample in samples:
         rest = sample.end()
         if wanted.stream:

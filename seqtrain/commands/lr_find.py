@@ -1,19 +1,20 @@
 """Find a learning rate by a range test."""
 
-import json
 import logging
 import math
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from seqtrain.atomic import replacing
 from seqtrain.commands.session import start
 from seqtrain.config.base import require
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.root import Config
+from seqtrain.console import show
 from seqtrain.errors import ConfigError
 from seqtrain.runs.directory import RunDirectory
-from seqtrain.runs.json_files import write_json
+from seqtrain.runs.json_files import to_json, write_json
 from seqtrain.training.observers import Console
 from seqtrain.training.range_test import RangeTest, range_test
 from seqtrain.training.ranks import SOLO
@@ -61,13 +62,14 @@ def lr_find(config: Config, directory: Path, low: float = 1e-6, high: float = 10
     result = summary(test) | {"figure": str(directory / "lr-find.png")}
     directory.mkdir(parents=True, exist_ok=True)
     write_curve(test, directory / "lr-find.jsonl")
-    range_figure(test, f"{config.model.name} on {config.data.name}").savefig(result["figure"])
+    with replacing(directory / "lr-find.png") as temporary:
+        range_figure(test, f"{config.model.name} on {config.data.name}").savefig(temporary, format="png")
     write_json(directory / "lr-find.json", result)
     if result["steepest"] is None:
         log.info("the loss did not fall at any rate, so that none is suggested; try other rates by low= and high=")
     elif test.lowest() == test.rates[-1]:
         log.info("the loss still falls at the highest rate; give a higher one by high=")
-    print(json.dumps(result, indent=2))
+    show(to_json(result, indent=2), f"the result is in {directory / 'lr-find.json'}")
     return result
 
 
@@ -86,7 +88,8 @@ def write_curve(test: RangeTest, path: Path) -> None:
     """Write one JSON object for each step: its rate, its loss, and the median of the losses around it."""
     columns = test.rates.tolist(), test.losses.tolist(), test.smoothed.tolist()
     rows = [dict(zip(("learning_rate", "loss", "median"), row, strict=True)) for row in zip(*columns, strict=True)]
-    path.write_text("".join(json.dumps({"step": step} | row) + "\n" for step, row in enumerate(rows, 1)))
+    with replacing(path) as temporary:
+        temporary.write_text("".join(to_json({"step": step} | row) + "\n" for step, row in enumerate(rows, 1)))
 
 
 def range_figure(test: RangeTest, title: str) -> "Figure":

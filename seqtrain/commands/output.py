@@ -11,6 +11,7 @@ from seqtrain.atomic import replacing
 from seqtrain.data.tables.table import is_encoded, scalar_text, values_of
 from seqtrain.errors import ConfigError, DataError
 from seqtrain.paths import expanded
+from seqtrain.runs.json_files import to_json
 
 if TYPE_CHECKING:
     import pyarrow
@@ -110,7 +111,7 @@ def write_json_lines(table: "pyarrow.Table", file: BinaryIO) -> None:
     for batch in table.to_batches(max_chunksize=1000):
         for row in batch.to_pylist():
             row |= {name: None if row[name] is None else json.loads(row[name]) for name in encoded}
-            file.write((json.dumps(row, ensure_ascii=False, default=str) + "\n").encode())
+            file.write((to_json(row, ensure_ascii=False, default=str) + "\n").encode())
 
 
 def write_columns(table: "pyarrow.Table", file: BinaryIO, output: str) -> None:

@@ -13,7 +13,8 @@ from seqtrain.commands.output import check_output, write_table
 from seqtrain.config import registry
 from seqtrain.config.loading import from_yaml, to_config
 from seqtrain.config.root import Config
-from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.base import Batch
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import RunError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.predicting import Predictor, Trained

@@ -14,11 +14,12 @@ from seqtrain.config.loading import to_yaml
 from seqtrain.config.model import SequenceConfig
 from seqtrain.config.root import Config
 from seqtrain.data.base import Dataset
+from seqtrain.data.description import DataDescription, checksum
 from seqtrain.data.subset import few_batches
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.models.pretrained import load_vectors
 from seqtrain.runs.directory import RunDirectory
-from seqtrain.runs.json_files import read_json, write_json
+from seqtrain.runs.json_files import write_json
 from seqtrain.training.device import prepare_determinism, prepare_device, seed_everything
 from seqtrain.training.ranks import Ranks
 from seqtrain.training.trainer import Trainer
@@ -55,8 +56,8 @@ def start(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
     solve_width(config, data.spec)
     if ranks.first:
         save_config(config, run)  # again, with the width that was found
-        write_json(run.data_path, data.describe())
         data.save(run.path)
+        write_json(run.data_path, data.describe() | {"tokenizer_crc32": checksum(run.tokenizer_path)})
     built = build_model(config, data.spec)
     prepare_kernels(config, built)
     load_embedding(config, built, data)
@@ -74,7 +75,7 @@ def resume_from_checkpoint(config: Config, run: RunDirectory, ranks: Ranks) -> S
     """
     prepare_determinism(config.trainer.deterministic)
     data = build_data(config, trained=run.path)
-    if data.fingerprint != read_json(run.data_path)["fingerprint"]:
+    if data.fingerprint != DataDescription.read(run.data_path).fingerprint:
         raise RunError(f"{run.path}: the data has changed since this run started (different fingerprint); train again")
     build_task(config, data.spec).check_data(data)
     built = build_model(config, data.spec)
@@ -115,4 +116,4 @@ def load_embedding(config: Config, built: Built, data: Dataset) -> None:
 def save_config(config: Config, run: RunDirectory) -> None:
     """Write config.yaml."""
     with replacing(run.config_path) as temporary:
-        temporary.write_text(to_yaml(config))
+        temporary.write_text(to_yaml(config), encoding="utf-8")

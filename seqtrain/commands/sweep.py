@@ -9,6 +9,7 @@ import traceback
 from contextlib import ExitStack, suppress
 from typing import Any
 
+from seqtrain.atomic import replacing
 from seqtrain.config import loading
 from seqtrain.config.options import Affects, keys
 from seqtrain.config.root import Config
@@ -37,14 +38,14 @@ def run_job(config: Config, sweep: Sweep, job: Job, position: int) -> float:
     Returns:
         The best value of the monitored metric on validation; NaN if there is none.
     """
-    sitting = sweep.plan()["sitting"]
-    in_child = sitting["pid"] != os.getpid()
+    sitting = sweep.plan().sitting
+    in_child = sitting.pid != os.getpid()
     try:
         with ExitStack() as stack:
             if in_child:
                 set_child_signal_handlers()
                 stack.enter_context(labelled_output(f"[{job.number}] "))
-            return run_alone(config, sweep, job, sitting["id"], position if in_child else None)
+            return run_alone(config, sweep, job, sitting.id, position if in_child else None)
     except (Interrupted, KeyboardInterrupt):
         if in_child:  # the sweep's process handles it; a launcher would take it for a crash
             return math.nan
@@ -69,7 +70,7 @@ def run_trial(config: Config, run: RunDirectory, sweep: Sweep, position: int) ->
     """
     from seqtrain.commands.train import train
 
-    if sweep.plan()["sitting"]["pid"] == os.getpid():
+    if sweep.plan().sitting.pid == os.getpid():
         return train(config, run)
     with labelled_output(f"[{config.sweep.trial}] "):
         log.info("trial %d%s", config.sweep.trial, share_machine(config.device, position))
@@ -93,7 +94,8 @@ def run_alone(config: Config, sweep: Sweep, job: Job, sitting: str, position: in
         except RunError as error:
             log.warning("job %s is skipped: %s", job.number, error)
             return math.nan
-        if sweep.halted or read_status(run.path).get("state") in DONE:
+        status = read_status(run.path)
+        if sweep.halted or (status is not None and status.state in DONE):
             return math.nan
         planned = sweep.planned()
         own = " ".join(override for override in job.overrides if override not in shared_overrides(planned))
@@ -156,5 +158,6 @@ def resumed_config(saved: Config, config: Config) -> Config:
 def record_failure(run: RunDirectory, error: Exception) -> None:
     """Write the traceback and the state to the job's directory, if that is possible."""
     with suppress(OSError, RunError):
-        (run.path / "error.txt").write_text("".join(traceback.format_exception(error)))
+        with replacing(run.path / "error.txt") as temporary:
+            temporary.write_text("".join(traceback.format_exception(error)))
         run.update_status(state="failed", error=error_line(error), finished=now())

@@ -1,8 +1,8 @@
 """Train a model, or resume a run."""
 
 import logging
-from contextlib import AbstractContextManager, nullcontext, suppress
-from dataclasses import replace
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,8 @@ import numpy as np
 from seqtrain.atomic import replacing
 from seqtrain.commands.build import Built
 from seqtrain.commands.debug import SHORT_RUNS, simplify
-from seqtrain.commands.final_table import final_table
+from seqtrain.commands.finished import show_results
+from seqtrain.commands.lengths import check_schedule, settle_length
 from seqtrain.commands.session import Session, resume_from_checkpoint, save_config, start
 from seqtrain.comparison.baselines import against_baselines
 from seqtrain.comparison.metrics import metric_of
@@ -21,11 +22,11 @@ from seqtrain.config.root import Config
 from seqtrain.config.trainer import Schedule
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.runs.directory import RunDirectory
-from seqtrain.runs.json_files import read_json, write_json
+from seqtrain.runs.json_files import write_json
 from seqtrain.tasks.base import Evaluation
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.evaluation import evaluate
-from seqtrain.training.observers import Console, JsonLines, TensorBoard
+from seqtrain.training.observers import Console, JsonLines, TensorBoard, remove_final_events
 from seqtrain.training.pruning import StudyReporter
 from seqtrain.training.ranks import SOLO, Ranks
 
@@ -46,7 +47,12 @@ def train(config: Config, run: RunDirectory, ranks: Ranks = SOLO) -> float:
     with recording(run, ranks):
         simplify(config, ranks)
         session = start(config, run, ranks)
-        return SHORT_RUNS.get(config.debug.mode, fit)(session)
+        if (short := SHORT_RUNS.get(config.debug.mode)) is not None:
+            return short(session)
+        best = fit(session)
+    if ranks.first:
+        show_results(run)
+    return best
 
 
 def resume(saved: Config, config: Config, run: RunDirectory, ranks: Ranks = SOLO) -> float:
@@ -61,7 +67,7 @@ def resume(saved: Config, config: Config, run: RunDirectory, ranks: Ranks = SOLO
         ranks: the processes that train together, as many as have trained it.
 
     Raises:
-        ConfigError: if a change would make it another run.
+        ConfigError: if a change would make it another run, or end it before what it has made.
         RunError: if its data has changed, or its last checkpoint cannot be used.
     """
     if config.debug.mode is not DebugMode.none:
@@ -71,21 +77,23 @@ def resume(saved: Config, config: Config, run: RunDirectory, ranks: Ranks = SOLO
     changed = set(differences(saved, config))
     for key in sorted(changed - resumable(config)):
         raise ConfigError(f"{key}: cannot change when a run is resumed; train again, or remove this override")
-    lengthened = sorted(changed & {"trainer.epochs", "trainer.max_steps"})
-    if lengthened and config.trainer.schedule is not Schedule.constant:
-        raise ConfigError(
-            f"{lengthened[0]}: cannot change when a run is resumed, since the learning rates of "
-            f"trainer.schedule={config.trainer.schedule.value} depend on it; train again, or remove this override"
-        )
-    if not any(run.checkpoint_path(which).exists() for which in ("last", "previous")):
+    check_schedule(config, changed)
+    if not run.has_checkpoint:
+        if ranks.first:
+            run.initialise()
         log.info("%s: no checkpoint was saved yet; starting again", run.path)
-        return train(config, run, ranks)
+        with recording(run, ranks):
+            return fit(start(config, run, ranks), in_study=False)
     session = resume_from_checkpoint(config, run, ranks)
+    settle_length(saved, session)
     log.info("resuming from step %d", session.trainer.progress.step)
     with recording(run, ranks):
         if ranks.first:
             save_config(config, run)
-        return fit(session)
+        best = fit(session, in_study=False)
+    if ranks.first:
+        show_results(run)
+    return best
 
 
 def recording(run: RunDirectory, ranks: Ranks) -> AbstractContextManager[None]:
@@ -93,18 +101,28 @@ def recording(run: RunDirectory, ranks: Ranks) -> AbstractContextManager[None]:
     return run.recording_outcome() if ranks.first else nullcontext()
 
 
-def fit(session: Session) -> float:
-    """Train to the end, then score, save and show the results."""
+def fit(session: Session, in_study: bool = True) -> float:
+    """Train to the end, then score, and save the results.
+
+    Args:
+        session: the run.
+        in_study: whether a trial reports to its study. A resumed one does not: the study reads its outcome from its
+            directory, and the database that its configuration names may be anyone's.
+    """
     config, run, data, built, trainer = session.config, session.run, session.data, session.built, session.trainer
     monitor, ranks = f"val/{built.task.monitor}", trainer.ranks
     if ranks.first:
         resumed = run.metrics_path.exists()
         run.update_status(monitor=monitor, maximize=built.task.maximize, total_steps=trainer.total_steps)
         study = []
-        if config.sweep.trial is not None and not resumed:
+        if config.sweep.trial is not None and in_study:
             study = [StudyReporter(config.sweep, monitor, trainer.total_steps, run.path)]
-        board = TensorBoard(run.path, purge_step=trainer.progress.step + 1 if resumed else None)
-        lines = JsonLines(run.metrics_path, trainer.progress.step if resumed else None, trainer.progress.evaluation_due)
+        step, due = trainer.progress.step, trainer.progress.evaluation_due
+        lines = JsonLines(run.metrics_path, step if resumed else None, due)
+        remove_final_events(run.path)
+        # Of a step that is still to be evaluated, scores may be among the events already; the others are repeated.
+        board = TensorBoard(run.path, purge_step=step + (not due) if resumed else None)
+        board.scalars(step, lines.at_last_step if due else {})
         board.media(0, {}, {"config": f"```yaml\n{to_yaml(config)}```"})
         board.start_session(hparams(config, built))
     log.info("%s: %s", run.path, ", ".join(f"{size:,} {split}" for split, size in data.sizes.items()))
@@ -117,10 +135,13 @@ def fit(session: Session) -> float:
     try:
         best = trainer.fit()
         scores = score(session)
-        if "test" in scores:
-            trainer.tell({f"test/{metric}": value for metric, value in scores["test"].metrics.items()})
+        tested = (
+            {f"test/{metric}": value for metric, value in scores["test"].metrics.items()} if "test" in scores else {}
+        )
         if ranks.first:
             board.end_session()
+            if tested:
+                lines.scalars(trainer.progress.step, tested)
     except BaseException:
         for observer in trainer.observers:
             with suppress(RunError):  # the first error says more
@@ -130,6 +151,8 @@ def fit(session: Session) -> float:
         observer.close()
     if ranks.first:
         progress = trainer.progress
+        with closing(TensorBoard(run.path, final=True)) as final:
+            final.scalars(progress.step, tested)
         run.update_status(best={monitor: best, "step": progress.best_step}, seconds=round(progress.seconds, 1))
         report(session, scores)
     return best
@@ -180,14 +203,17 @@ def calibrated(session: Session, evaluation: Evaluation, step: int) -> Evaluatio
 
 
 def report(session: Session, scores: dict[str, Evaluation]) -> None:
-    """Write results.json, and print the scores of the model and the baselines."""
+    """Write results.json: the scores of the model and the baselines."""
     config, run, data, built = session.config, session.run, session.data, session.built
-    name, step = config.model.name, session.trainer.progress.best_step
+    name, progress = config.model.name, session.trainer.progress
+    step = progress.best_step
     results: dict[str, Any] = {"model": name, "parameters": built.num_parameters, "best_step": step}
     results |= {"monitor": built.task.monitor, "maximize": built.task.maximize, "shown": list(built.task.shown)}
     results["directions"] = {metric: metric_of(metric, config.task.kind).maximize for metric in built.task.shown}
     results |= {"scoring": data.scoring} if data.scoring else {}
-    results |= (remarks := built.task.remarks()) | {"remarks": list(remarks)}
+    risen = progress.losses.risen(progress.step)
+    remarks = built.task.remarks() | ({"training": risen} if risen else {})
+    results |= remarks | {"remarks": list(remarks)}
     results |= as_results({name: scores})
     write_json(run.results_path, results)  # before the baselines, which may take a while
     baselines: dict[str, dict[str, Evaluation]] = {}
@@ -201,11 +227,8 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
     if config.trainer.figures:
         figures = built.task.final_figures(built.model, built.head, data, built.device, scores, baselines)
         if figures:
-            board = TensorBoard(run.path)
-            board.media(step, figures, {})
-            board.close()
-    print(final_table(results))
-    print(f"best checkpoint: step {step}; run directory: {run.path}")
+            with closing(TensorBoard(run.path, final=True)) as board:
+                board.media(step, figures, {})
 
 
 def compared(session: Session, baselines: dict[str, dict[str, Evaluation]]) -> dict[str, list[float]]:
@@ -214,7 +237,7 @@ def compared(session: Session, baselines: dict[str, dict[str, Evaluation]]) -> d
         return {}
     task = session.built.task
     others = {who: splits["test"].outputs for who, splits in baselines.items() if "test" in splits}
-    spec = read_json(session.run.data_path)["spec"]
+    spec = asdict(session.data.spec)
     with np.load(session.run.predictions_path, allow_pickle=False) as outputs:
         return against_baselines(session.config.task.kind, task.monitor, task.maximize, outputs, others, spec)
 

@@ -44,20 +44,20 @@ def identity(value: Any) -> str:
 
 def comparable(run: Run) -> dict[str, str]:
     """Facts that two runs must share for their scores to be compared: name -> value in words."""
-    sizes = run.data["sizes"]
-    facts = {"data": f"fingerprint {str(run.data['fingerprint'])[:8]}", "task": run.task.replace("_", " ")}
+    sizes = run.data.sizes
+    facts = {"data": f"fingerprint {run.data.fingerprint[:8]}", "task": run.task.replace("_", " ")}
     facts |= {f"{split} size": f"{sizes[split]:,}" for split in ("validation", "test") if split in sizes}
-    if run.data["scoring"]:
-        facts["scores"] = run.data["scoring"]
+    if run.data.scoring:
+        facts["scores"] = run.data.scoring
     must_agree = statistics_of(run.task).must_agree
-    return facts | (must_agree(run.data["spec"], run.options) if must_agree is not None else {})
+    return facts | (must_agree(run.spec, run.options) if must_agree is not None else {})
 
 
 def comparable_sets(runs: Sequence[Run]) -> list[list[Run]]:
     """Lists of runs that may be compared with each other, in the order of the runs."""
     found: dict[tuple[Any, ...], list[Run]] = defaultdict(list)
     for run in runs:
-        found[(run.data["fingerprint"], *comparable(run).items())].append(run)
+        found[(run.data.fingerprint, *comparable(run).items())].append(run)
     return list(found.values())
 
 

@@ -44,7 +44,7 @@ def unit(metric: str, task: str) -> tuple[float, str]:
 
 def deviation(values: Sequence[float]) -> float | None:
     """Sample standard deviation; None for fewer than two values, NaN if a value is not finite."""
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         return float(np.std(values, ddof=1)) if len(values) > 1 else None
 
 

@@ -104,7 +104,7 @@ def compare_pairs(groups: Sequence[Group], metric: str, maximize: bool) -> Pairs
         return pairs
     measured.sort(key=lambda each: each.value, reverse=maximize)
     firsts = [Statistic(np.mean([s.terms[:, :1] for s in each.statistics], axis=0)) for each in measured]
-    pairs.block = common_block(firsts, task.ordered, first.data["spec"].get("horizon") or 1)
+    pairs.block = common_block(firsts, task.ordered, first.data.spec.horizon or 1)
     resampled = resample(measured, pairs.block)
     sign, tails = (1 if maximize else -1), (50 * (1 - LEVEL), 50 * (1 + LEVEL))
     for a, b in combinations(range(len(measured)), 2):
@@ -154,15 +154,19 @@ def read_statistic(run: Run, metric: str) -> tuple[Statistic, bytes]:
         RunError: if the predictions cannot be used, or do not reproduce the score that the run reported.
     """
     with run.predictions() as outputs:
-        make = metric_of(metric, run.task).statistic
+        task = statistics_of(run.task)
+        make = task.metrics[metric].statistic
         assert make is not None
-        statistic = make(outputs, run.data["spec"])
+        statistic = make(outputs, run.spec)
+        if statistic.terms.ndim != 2 or not statistic.terms.size or not np.isfinite(statistic.terms).all():
+            raise ValueError(f"no finite values of {metric} for each of its {task.unit}")
         rows = outputs["rows"]
         examples = np.concatenate([rows, outputs["lengths"]]) if "lengths" in outputs else rows
+        identity = f"{statistic.terms.shape} {examples.dtype} {examples.shape}".encode() + examples.tobytes()
     value, reported = statistic.value(), run.scores["test"].get(metric, math.nan)
     if not math.isclose(value, reported, rel_tol=1e-3, abs_tol=1e-6):
         raise RunError(f"{run.path}: its stored predictions give {metric} {value:.5g}, but it reports {reported:.5g}")
-    return statistic, blake2b(examples.tobytes()).digest()
+    return statistic, blake2b(identity).digest()
 
 
 def resample(measured: Sequence[GroupStatistics], block: int) -> Floats:

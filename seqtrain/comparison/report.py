@@ -1,5 +1,6 @@
 """From run directories to the tables of a comparison, in no particular output format."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,7 +29,10 @@ class Row:
     def mean(self, metric: str) -> float | None:
         """Mean over the runs; None if no run has the metric."""
         values = self.scores.get(metric)
-        return statistics.fmean(values) if values else None
+        try:
+            return statistics.fmean(values) if values else None
+        except OverflowError:
+            return math.inf
 
     def deviation(self, metric: str) -> float | None:
         """Sample standard deviation over the runs; None for a single run."""
@@ -140,7 +144,7 @@ def build_table(runs: Sequence[Run], split: str, metrics: Sequence[str]) -> Tabl
     baselines, disagreements = baseline_rows(groups, split, shown)
     first = kept[0]
     names = ", ".join(dict.fromkeys(str(run.options["data.name"]) for run in kept))
-    size = first.data["sizes"].get(split)
+    size = first.data.sizes.get(split)
     unit = statistics_of(first.task).unit
     rows_of_split = f", {split}" + (f" of {size:,} {unit}" if isinstance(size, int) else "")
     table = Table(
@@ -220,14 +224,12 @@ def same_scores(a: dict[str, float], b: dict[str, float]) -> bool:
 def differences_of_origin(runs: Sequence[Run]) -> list[str]:
     """Notes on different versions or machines, which make times or scores less comparable."""
     notes = []
-    commits = {run.environment.get("git_commit") for run in runs}
-    packages = [run.environment.get("packages") or {} for run in runs]
-    versions = {(str(each.get("seqtrain")), str(each.get("torch"))) for each in packages}
+    commits = {run.environment.git_commit for run in runs}
+    packages = [run.environment.packages for run in runs]
+    versions = {(each.get("seqtrain"), each.get("torch")) for each in packages}
     if len(commits) > 1 or len(versions) > 1:
         notes.append("the runs used different versions of seqtrain or torch: see environment.json of each run")
-    machines = {
-        (run.environment.get("platform"), run.environment.get("cpus"), run.options.get("device")) for run in runs
-    }
+    machines = {(run.environment.platform, run.environment.cpus, str(run.options.get("device"))) for run in runs}
     if len(machines) > 1:
         notes.append("the runs used different machines or devices: do not compare their seconds")
     return notes

@@ -1,13 +1,14 @@
 """Reading of run directories for a comparison: finished, unfinished and damaged runs."""
 
-import json
+import struct
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import yaml
@@ -18,17 +19,25 @@ from seqtrain.config.debug import DebugMode
 from seqtrain.config.loading import GROUPS, flatten
 from seqtrain.config.migrations import flat_keys, format_of, upgraded
 from seqtrain.config.options import incidental
+from seqtrain.config.plain_yaml import LOADER, plain_yaml
 from seqtrain.config.root import Config
+from seqtrain.data.description import DataDescription
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.paths import expanded
+from seqtrain.printable import escaped, escaped_within
+from seqtrain.regular import open_regular
 from seqtrain.runs.directory import RunDirectory
-from seqtrain.runs.json_files import read_json, read_json_if_valid
+from seqtrain.runs.json_files import LARGEST_INTEGER, WORDS
 from seqtrain.runs.locks import is_locked
+from seqtrain.runs.metrics import entries
+from seqtrain.runs.records import Environment, Results
+from seqtrain.runs.records import Scores as StoredScores
 
 Scores = dict[str, dict[str, float]]
 """Split -> metric -> value."""
 
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is ten times as fast
+MOST_BYTES_A_ROW = 1 << 20
+"""Of stored outputs: 1 MiB for each row of test."""
 
 
 @dataclass(frozen=True)
@@ -38,10 +47,9 @@ class Run:
     path: Path
     options: dict[str, Any]
     """Its whole configuration: dotted key -> value."""
-    incidental: set[str]
+    incidental: Collection[str]
     """Those of its options that make no other configuration."""
-    data: dict[str, Any]
-    """Fingerprint, spec, sizes and scoring from data.json."""
+    data: DataDescription
     scores: Scores
     """Scores of the best checkpoint."""
     baselines: dict[str, Scores]
@@ -55,7 +63,12 @@ class Run:
     """Whether more of the monitored metric is better; None if the run does not tell."""
     shown: list[str]
     """Its metrics, the most informative first."""
-    environment: dict[str, Any]
+    environment: Environment
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        """The DataSpec by its keys, for statistics of tasks."""
+        return vars(self.data.spec)
 
     @property
     def seed(self) -> int:
@@ -71,29 +84,46 @@ class Run:
         """Its stored outputs on test; each array is read on access.
 
         Raises:
-            RunError: if the file or an array is missing or cannot be read; also raised inside the ``with`` block.
+            RunError: if the file or an array is missing or cannot be read or used; also raised inside the ``with``
+                block.
         """
         path = RunDirectory(self.path).predictions_path
         try:
-            with path.open("rb") as file, np.load(file, allow_pickle=False) as outputs:
-                yield outputs
+            with open_regular(path, MOST_BYTES_A_ROW * max(self.data.sizes.get("test", 0), 1)) as file:
+                refuse_compressed(file)
+                with np.load(file, allow_pickle=False) as outputs, np.errstate(all="ignore"):
+                    yield Numbers(outputs)
         except FileNotFoundError as error:
             raise RunError(f"{path}: no such file") from error
         except KeyError as error:
             raise RunError(f"{path}: {error.args[0]}") from error
-        except (OSError, ValueError, IndexError, EOFError, zipfile.BadZipFile) as error:
-            raise RunError(f"{path}: cannot be read ({error})") from error
+        except (OSError, ValueError, TypeError, LookupError, ArithmeticError, EOFError, RuntimeError, MemoryError,
+                zipfile.BadZipFile, struct.error) as error:  # fmt: skip
+            raise RunError(f"{path}: cannot be read ({str(error).partition(chr(10))[0]})") from error
 
     def curve(self, tag: str) -> dict[int, float]:
         """Values of a tag of metrics.jsonl by step; damaged lines are skipped."""
-        values = {}
-        with suppress(OSError):
-            for line in RunDirectory(self.path).metrics_path.read_text(errors="replace").splitlines():
-                with suppress(ValueError, TypeError, KeyError):
-                    entry = json.loads(line)
-                    if entry.get(tag) is not None:
-                        values[int(entry["step"])] = float(entry[tag])
-        return values
+        found = ((step, values.get(tag)) for step, values in entries(RunDirectory(self.path).metrics_path, tag))
+        return {step: float(value) for step, value in found if value is not None}
+
+
+@dataclass(frozen=True)
+class Numbers(Mapping[str, np.ndarray]):
+    """Arrays of numbers or truth values, each read on access; raises ValueError for one of anything else."""
+
+    arrays: Mapping[str, np.ndarray]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        array = self.arrays[name]
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"{name} are no numbers")
+        return array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays)
 
 
 @dataclass(frozen=True)
@@ -103,6 +133,14 @@ class UnfinishedRun:
     path: Path
     state: str
     reason: str
+
+
+def refuse_compressed(file: BinaryIO) -> None:
+    """Raise ValueError unless the arrays of an npz file are as ``np.savez`` writes them: none larger than the file."""
+    with zipfile.ZipFile(file) as archive:
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise ValueError("its arrays are compressed, as seqtrain writes none")
+    file.seek(0)
 
 
 def read_runs(directories: Sequence[str]) -> tuple[list[Run], list[UnfinishedRun], list[str]]:
@@ -156,78 +194,93 @@ def find_runs(directory: str) -> list[Path]:
 def read_run(path: Path) -> Run | UnfinishedRun:
     """Read the files of a run; raises RunError if one of them is missing or damaged."""
     directory = RunDirectory(path)
-    status = read_json(directory.status_path)
-    try:
-        state = str(status["state"])
-        if state in ("starting", "running") and not is_locked(path):
-            return UnfinishedRun(path, "killed", "no process is writing to it")
-        if state != "finished":
-            return UnfinishedRun(path, state, " ".join(str(status.get("error") or "").split()))
-        options, unlike = read_options(directory.config_path)
-        if options["debug.mode"] != DebugMode.none.name:
-            return UnfinishedRun(path, state, f"debug={options['debug.mode']}: a debugging run has no scores")
-        results, data = read_json(directory.results_path), read_json(directory.data_path)
-        scores = dict(results["scores"])
-        own = scores.pop(results["model"])
-        monitored = [key.removeprefix("val/") for key in status.get("best", {}) if key.startswith("val/")]
-        run = Run(
-            path=path,
-            options=options,
-            incidental=unlike,
-            data={
-                "fingerprint": data["fingerprint"],
-                "spec": dict(data["spec"]),
-                "sizes": {split: int(size) for split, size in data["sizes"].items()},
-                "scoring": data.get("scoring", ""),
-            },
-            scores={split: non_null_scores(values) for split, values in own.items()},
-            baselines={
-                who.removesuffix(" (baseline)"): {split: non_null_scores(values) for split, values in splits.items()}
-                for who, splits in scores.items()
-            },
-            parameters=int(results["parameters"]),
-            seconds=status.get("seconds"),
-            started=str(status.get("started", "")),
-            monitor=results.get("monitor") or next(iter(monitored), None),
-            maximize=results.get("maximize"),
-            shown=results.get("shown") or list(dict.fromkeys(m for values in own.values() for m in values)),
-            environment=read_json_if_valid(path / "environment.json"),
-        )
-        for key in ("seed", "task.kind", "data.name", "model.name"):
-            options[key]
-        return run
-    except KeyError as error:
-        raise RunError(f"{path}: is damaged ({error.args[0]!r} is missing)") from error
-    except (TypeError, AttributeError, ValueError) as error:
-        raise RunError(f"{path}: is damaged ({error})") from error
+    status = directory.status
+    if status.state in ("starting", "running") and not is_locked(path):
+        return UnfinishedRun(path, "killed", "no process is writing to it")
+    if status.state != "finished":
+        return UnfinishedRun(path, status.state, " ".join((status.error or "").split()))
+    options, unlike = read_options(directory.config_path)
+    if options["debug.mode"] != DebugMode.none.name:
+        return UnfinishedRun(path, status.state, f"debug={options['debug.mode']}: a debugging run has no scores")
+    results, data = Results.read(directory.results_path), DataDescription.read(directory.data_path)
+    scores = dict(results.scores)
+    own = scores.pop(results.model)
+    return Run(
+        path=path,
+        options=options,
+        incidental=unlike,
+        data=replace(data, fingerprint=escaped(data.fingerprint), scoring=escaped(data.scoring)),
+        scores=non_null(own),
+        baselines={who.removesuffix(" (baseline)"): non_null(splits) for who, splits in scores.items()},
+        parameters=results.parameters,
+        seconds=status.seconds,
+        started=status.started,
+        monitor=results.monitor or (status.best_score[0].removeprefix("val/") if status.best_score else None),
+        maximize=results.maximize,
+        shown=results.shown or list(dict.fromkeys(metric for values in own.values() for metric in values)),
+        environment=Environment.read(path / "environment.json"),
+    )
 
 
-def non_null_scores(values: dict[str, Any]) -> dict[str, float]:
-    """Scores as floats, without those that are null because they were not finite."""
-    return {metric: float(value) for metric, value in values.items() if value is not None}
+def non_null(scores: StoredScores) -> Scores:
+    """Scores without those that are null because they were not finite."""
+    return {
+        split: {metric: value for metric, value in values.items() if value is not None}
+        for split, values in scores.items()
+    }
 
 
-def read_options(path: Path) -> tuple[dict[str, Any], set[str]]:
+def read_options(path: Path) -> tuple[dict[str, Any], Collection[str]]:
     """A saved configuration as dotted keys, and those of them that make no other configuration.
 
     Keys that did not exist when the run was made get today's default, so that runs of different versions can be
-    compared.
+    compared. Control characters in texts are escaped.
 
     Raises:
         RunError: if the file is missing or is not a configuration.
     """
     try:
-        saved = yaml.load(path.read_text(), Loader=LOADER)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        saved = yaml.load(plain_yaml(path), Loader=LOADER)
+    except OSError as error:
+        raise RunError(f"{path}: cannot be read ({error.strerror})") from error
+    except (ValueError, OverflowError, yaml.YAMLError) as error:
         raise RunError(f"{path}: cannot be read ({str(error).splitlines()[0]})") from error
-    if not isinstance(saved, dict):
+    if not isinstance(saved, dict) or not all(isinstance(saved.get(group), dict) for group in GROUPS):
         raise RunError(f"{path}: is not the configuration of a run")
+    named, unlike = defaults(tuple(str(saved[group].get("kind")) for group in GROUPS))
+    own = {str(key): value for key, value in flat_keys(upgraded(saved, format_of(path.parent), named)).items()}
+    options = escaped_within({key: value for key, value in (named | own).items() if value != MISSING})
+    check_options(path, options)
+    return options, unlike
+
+
+@cache
+def defaults(kinds: tuple[str, ...]) -> tuple[dict[str, Any], frozenset[str]]:
+    """The default configuration of the given kinds as dotted keys, and those of them that make no other one."""
     nodes: dict[str, Any] = {}
-    for group in GROUPS:
-        with suppress(ConfigError, TypeError, KeyError):  # from a plugin that is not installed
-            nodes[group] = registry.find(group, saved[group]["kind"]).schema()
-    defaults = replace(Config(), **nodes)
-    named = {key: value.name if isinstance(value, Enum) else value for key, value in flatten(defaults)}
-    own = flat_keys(upgraded(saved, format_of(path.parent), named))
-    options = {key: value for key, value in (named | own).items() if value != MISSING}
-    return options, incidental(defaults)
+    for group, kind in zip(GROUPS, kinds, strict=True):
+        with suppress(ConfigError):  # from a plugin that is not installed
+            nodes[group] = registry.find(group, kind).schema()
+    config = replace(Config(), **nodes)
+    named = {key: value.name if isinstance(value, Enum) else value for key, value in flatten(config)}
+    return named, frozenset(incidental(config))
+
+
+def check_options(path: Path, options: dict[str, Any]) -> None:
+    """Raise RunError if a value is of a type that no option has."""
+    for key in ("seed", "task.kind", *(f"{group}.name" for group in GROUPS)):
+        kind = int if key == "seed" else str
+        if type(options.get(key)) is not kind or any(other.startswith(f"{key}.") for other in options):
+            raise RunError(f"{path}: {key}: expected {WORDS[kind]}, is {options.get(key)!r:.40}")
+    for key, value in options.items():
+        if not is_option(value):
+            raise RunError(f"{path}: {key}: is no value of an option")
+
+
+def is_option(value: Any) -> bool:
+    """Whether a value of YAML is a truth value, a text, a number that a float can hold, null or a list of these."""
+    if isinstance(value, list | dict):
+        return all(map(is_option, value)) and (isinstance(value, list) or not value)
+    if isinstance(value, int):
+        return abs(value) < LARGEST_INTEGER
+    return value is None or isinstance(value, str | float)

@@ -11,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from seqtrain.errors import RunError
+from seqtrain.regular import read_regular
+
+MOST_BYTES = 1 << 22
+"""Largest size of a status.json: 4 MiB."""
 
 FORMAT = 3
 """Format of the run directories that this version writes."""
@@ -29,8 +33,8 @@ def format_of(run: Path) -> int:
         RunError: if a later version wrote it.
     """
     try:
-        number = int(json.loads((run / "status.json").read_text()).get("format", 1))
-    except (OSError, ValueError, AttributeError, TypeError):
+        number = int(json.loads(read_regular(run / "status.json", MOST_BYTES)).get("format", 1))
+    except (OSError, ValueError, AttributeError, TypeError, OverflowError, RecursionError):
         number = 1  # a missing or damaged status is reported elsewhere
     if number > FORMAT:
         raise RunError(

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.config.model import EncoderDecoderConfig
-from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.base import Batch
 from seqtrain.data.series.batch import ForecastBatch
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import AttentionBlock
 from seqtrain.layers.masks import real_steps

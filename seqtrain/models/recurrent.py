@@ -6,7 +6,7 @@ from torch import nn
 
 from seqtrain.config.model import Cell, Memory, RecurrentConfig
 from seqtrain.config.model import Pooling as PoolingKind
-from seqtrain.data.base import DataSpec
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.cells import CandidateGRUCell, CellLayer, CoupledGRUCell, GRUCell
 from seqtrain.layers.initialisation import initialise

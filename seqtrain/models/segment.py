@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.config.model import SegmentConfig, WindowConfig
-from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.base import Batch
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.dropout import Dropout
 from seqtrain.layers.fused import Fusible, can_fuse, cell_kernels, run_fused

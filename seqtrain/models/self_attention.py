@@ -1,7 +1,7 @@
 """Models without recurrence: self-attention blocks over the embedded inputs."""
 
 from seqtrain.config.model import SelfAttentionConfig
-from seqtrain.data.base import DataSpec
+from seqtrain.data.spec import DataSpec
 from seqtrain.layers.self_attention import SelfAttentionStack
 from seqtrain.models.sequence import SequenceModel, build_embedding, build_pooling, dropout_rate
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.config.model import AttentionConfig, Channels, Score, SequenceConfig
-from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.base import Batch
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import AdditiveAttention, Attention, AttentionBlock, DotAttention
 from seqtrain.layers.dropout import Dropout, LockedDropout, WordDropout

@@ -13,12 +13,11 @@ predictions/        outputs on the test split, row by row
 events.out.*        for TensorBoard
 """
 
-import json
 import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,10 @@ from seqtrain.config.migrations import FORMAT
 from seqtrain.errors import Interrupted, Pruned, RunError
 from seqtrain.paths import expanded, is_utf8
 from seqtrain.runs.environment import environment, now
-from seqtrain.runs.json_files import read_json, write_json
+from seqtrain.runs.json_files import read_record, to_json, write_json
+from seqtrain.runs.links import refuse_links
 from seqtrain.runs.locks import holding_lock
+from seqtrain.runs.records import Status
 
 
 def error_line(error: BaseException) -> str:
@@ -88,15 +89,14 @@ class RunDirectory:
     def initialise(self) -> None:
         """Create the checkpoints folder and the run's id, if a process that was killed early left them undone."""
         self.checkpoint_path("last").parent.mkdir(exist_ok=True)
-        if not self.status_path.exists():
-            identity = {"state": "starting", "id": uuid.uuid4().hex, "pid": os.getpid(), "started": now()}
-            identity |= {"format": FORMAT}
+        if not self.status_path.exists() and not self.has_checkpoint:  # checkpoints belong to an id that was lost
+            status = Status(uuid.uuid4().hex, "starting", os.getpid(), now(), format=FORMAT)
             with suppress(FileExistsError):
-                create(self.status_path, json.dumps(identity, indent=2) + "\n")
+                create(self.status_path, to_json(asdict(status), indent=2) + "\n")
 
     @classmethod
     def open(cls, path: str, key: str = "run") -> "RunDirectory":
-        """Open an existing run.
+        """Open an existing run; nothing is written.
 
         Args:
             path: directory, as the user gave it.
@@ -110,7 +110,6 @@ class RunDirectory:
             raise RunError(f"{key}={path}: no such directory")
         if not run.config_path.is_file():
             raise RunError(f"{key}={path}: is not the directory of a run (no config.yaml in it)")
-        run.initialise()
         return run
 
     @property
@@ -152,25 +151,36 @@ class RunDirectory:
     @property
     def id(self) -> str:
         """Identity of the run, also stored in its checkpoints."""
-        return read_json(self.status_path)["id"]
+        return self.status.id
+
+    @property
+    def status(self) -> Status:
+        """Content of status.json, with control characters escaped; raises RunError if it is missing or damaged."""
+        return read_record(Status, self.status_path, shown=True)
+
+    @property
+    def has_checkpoint(self) -> bool:
+        """Whether training can be resumed from a checkpoint."""
+        return any(self.checkpoint_path(which).exists() for which in ("last", "previous"))
 
     def update_status(self, **changes: Any) -> None:
-        """Merge changes into status.json."""
-        write_json(self.status_path, read_json(self.status_path) | changes)
+        """Change fields of status.json."""
+        write_json(self.status_path, asdict(replace(read_record(Status, self.status_path), **changes)))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the run's lock, so that no other process writes to it.
 
         Raises:
-            RunError: if another process holds it, or the path is not UTF-8.
+            RunError: if another process holds it, the path is not UTF-8, or a link in the directory would lead what is
+                written out of it.
         """
+        self.check_name()
+        refuse_links(self.path, self.checkpoint_path("last").parent, self.predictions_path.parent)
 
         def refusal() -> str:
-            pid = read_json(self.status_path).get("pid")
-            return f"{self.path}: is being written by another process ({pid}); wait for it or stop it"
+            return f"{self.path}: is being written by another process ({self.status.pid}); wait for it or stop it"
 
-        self.check_name()
         with holding_lock(self.path, refusal):
             yield
 

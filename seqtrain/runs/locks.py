@@ -1,5 +1,6 @@
 """Locks of run and sweep directories."""
 
+import fcntl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from seqtrain.errors import RunError
+from seqtrain.regular import open_regular
 
 
 @contextmanager
@@ -33,15 +35,11 @@ def holding_lock(directory: Path, refusal: Callable[[], str]) -> Iterator[None]:
 
 def is_locked(directory: Path) -> bool:
     """Whether a process holds the lock of a run or sweep directory."""
-    path = directory / ".lock"
-    if not path.exists():
-        return False
-    lock = FileLock(path, timeout=0)
     try:
-        lock.acquire()
-    except Timeout:
+        with open_regular(directory / ".lock") as file:  # not FileLock, which creates the file or writes to it
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
-    except OSError:  # for example another user's file: unknown
+    except OSError:  # no such file, or for example another user's: unknown
         return False
-    lock.release()
     return False

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from seqtrain.console import on_descriptor
+
 
 def num_cores() -> int:
     """Number of cores that this process may use."""
@@ -72,7 +74,7 @@ class LabelledStream(io.TextIOBase):
 def labelled_output(label: str) -> Iterator[None]:
     """Put a label in front of every line on stdout, on stderr and in the log, which several processes share."""
     before = sys.stdout, sys.stderr
-    streams = {stream: LabelledStream(stream, label) for stream in before}
+    streams = {stream: LabelledStream(on_descriptor(stream), label) for stream in before}
     handlers = [h for h in logging.getLogger().handlers if isinstance(h, logging.StreamHandler)]
     logged = {handler: handler.setStream(streams.get(handler.stream, handler.stream)) for handler in handlers}
     sys.stdout, sys.stderr = streams[sys.stdout], streams[sys.stderr]

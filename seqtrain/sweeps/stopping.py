@@ -1,12 +1,12 @@
-"""Handling of SIGTERM and Ctrl-C in a sweep whose jobs run in their own processes."""
+"""Handling of signals in a sweep whose jobs run in their own processes."""
 
 import os
 import signal
 import threading
 from contextlib import suppress
-from types import FrameType, TracebackType
+from types import TracebackType
 
-from seqtrain.interruption import Interruption, raise_interrupted
+from seqtrain.interruption import SIGNALS, Interruption, raise_interrupted
 from seqtrain.runs.locks import is_locked
 from seqtrain.sweeps.ledger import Sweep, read_status
 
@@ -33,28 +33,33 @@ class SweepInterruption(Interruption):
         if self.requested is not None:
             self.notifier.join()
 
-    def note(self, number: int, frame: FrameType | None) -> None:
-        super().note(number, frame)
-        self.sweep.halt(signal.Signals(number).name)
+    def begin(self, name: str) -> None:
+        with suppress(OSError):  # on a full disk each job that still starts is asked to end
+            self.sweep.halt(name)
         self.notifier.start()
 
     def notify_jobs(self) -> None:
         """Send SIGTERM once to the process of each running job. Jobs still starting are found in a later round."""
-        sitting, notified = self.sweep.plan()["sitting"], set()
+        sitting, notified = self.sweep.plan().sitting, set()
         while True:
             for job in self.sweep.planned():
                 path = self.sweep.path / job.name
                 status = read_status(path)
-                mine = status.get("sitting") == sitting["id"]  # then pid is a live process of this sweep
-                if mine and job.name not in notified and status.get("pid") != sitting["pid"] and is_locked(path):
+                if status is None or status.sitting != sitting.id or job.name in notified:
+                    continue
+                pid = status.pid or 0
+                if pid > 1 and pid != sitting.pid and is_locked(path):  # then pid is a live process of this sweep
                     notified.add(job.name)
-                    with suppress(OSError):
-                        os.kill(int(status["pid"]), signal.SIGTERM)
+                    with suppress(OSError, OverflowError):
+                        os.kill(pid, signal.SIGTERM)
             if self.finished.wait(0.5):
                 return
 
 
 def set_child_signal_handlers() -> None:
-    """In the process of a job: ignore Ctrl-C, which the sweep's process handles; raise Interrupted on SIGTERM."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, raise_interrupted)
+    """In the process of a job: raise Interrupted on SIGTERM, and ignore Ctrl-C and SIGHUP.
+
+    A terminal sends those to all processes, and that of the sweep handles them.
+    """
+    for number in SIGNALS:
+        signal.signal(number, raise_interrupted if number == signal.SIGTERM else signal.SIG_IGN)

@@ -4,22 +4,25 @@ import sys
 import time
 from collections import Counter
 
+from seqtrain import console
 from seqtrain.alignment import align_columns
 from seqtrain.errors import Interrupted
+from seqtrain.printable import escaped, escaped_lines
 from seqtrain.runs.locks import is_locked
 from seqtrain.sweeps.ledger import ENDED, Job, JobState, Sweep, shared_overrides
 
 REFRESH_SECONDS = 2.0
 ERROR_WIDTH = 80
-STATES = ("finished", "pruned", "running", "waiting", "interrupted", "killed", "failed")
+STATES = ("finished", "pruned", "running", "waiting", "interrupted", "killed", "damaged", "failed")
 
 
 def show(sweep: Sweep, *, watch: bool) -> None:
     """Print the table. With ``watch`` print it every 2 s until no job is left to wait for, or Ctrl-C."""
     while True:
         jobs = [(job, sweep.job_state(job)) for job in sweep.jobs()]
-        text = format_jobs(sweep, jobs)
-        print(f"\x1b[2J\x1b[H{text}" if watch and sys.stdout.isatty() else text, flush=True)
+        text = escaped_lines(format_jobs(sweep, jobs))
+        text = f"\x1b[2J\x1b[H{text}" if watch and sys.stdout.isatty() else text
+        console.show(text, f"see the jobs with: seqtrain sweep {sweep.path}")
         running = any(job_state.state == "running" for _, job_state in jobs)
         ended = all(job_state.state in ENDED for _, job_state in jobs)
         if not watch or ended or not (running or is_locked(sweep.path)):
@@ -44,14 +47,14 @@ def format_jobs(sweep: Sweep, jobs: list[tuple[Job, JobState]]) -> str:
 
 def row(job: Job, job_state: JobState, shared: set[str], *, named: bool) -> list[str]:
     """The cells of a job: what distinguishes it from the others, and its state."""
-    own = " ".join(override for override in job.overrides if override not in shared)
+    own = escaped(" ".join(override for override in job.overrides if override not in shared))
     value = "" if job_state.value is None else f"{job_state.value:.4f}"
     metric = f"{job_state.metric} " if named and value else ""
     steps = "" if job_state.step is None else f"{job_state.step}/{job_state.total_steps or '?'}"
-    error = " ".join((job_state.error or "").split())
+    error = escaped(" ".join((job_state.error or "").split()))
     return [
         "" if job.number is None else str(job.number),
-        own if job.number is not None else job.name,
+        own if job.number is not None else escaped(job.name),
         job_state.state,
         metric + value,
         "" if job_state.seconds is None else duration(job_state.seconds),

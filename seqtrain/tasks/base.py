@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.config.base import DataConfig
-from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.data.base import Batch, Dataset
+from seqtrain.data.spec import DataSpec
 from seqtrain.runs.directory import RunDirectory
 
 if TYPE_CHECKING:

@@ -43,6 +43,18 @@ class Statistic:
         return means[..., 0] if self.score is None else self.score(means)
 
 
+def paired(outputs: Outputs) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Predictions and targets, one for each example or step.
+
+    Raises:
+        ValueError: if they differ in shape, since they would be compared each with each.
+    """
+    predictions, targets = outputs["predictions"], outputs["targets"]
+    if predictions.shape != targets.shape:
+        raise ValueError(f"predictions of shape {predictions.shape} for targets of shape {targets.shape}")
+    return predictions, targets
+
+
 def mean_of(values: NDArray[Any]) -> Statistic:
     """Statistic that is the mean of one value per example, (N,)."""
     return Statistic(values.astype(np.float64)[:, None])

@@ -3,6 +3,7 @@
 import logging
 import os
 import pickle
+import struct
 import zipfile
 import zlib
 from contextlib import suppress
@@ -12,8 +13,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from seqtrain.errors import RunError
+from seqtrain.atomic import open_new
+from seqtrain.errors import RunError, UserError
 from seqtrain.models.state_names import current_names
+from seqtrain.regular import open_regular
 from seqtrain.runs.directory import RunDirectory
 
 log = logging.getLogger(__name__)
@@ -34,7 +37,7 @@ def save_checkpoint(path: Path, content: dict[str, Any], keep_as: Path | None = 
     """
     temporary = path.with_name(f".{path.name}")  # always the same name: a killed run leaves at most one such file
     try:
-        with temporary.open("wb") as file:  # opened here, since torch hides the system's error of a full disk
+        with open_new(temporary) as file:  # opened here, since torch hides the system's error of a full disk
             torch.save(content, file)
             file.flush()
             os.fsync(file.fileno())
@@ -61,30 +64,51 @@ def load_checkpoint(path: Path, run_id: str, device: torch.device | str = "cpu")
     ``torch.load`` does not notice a changed byte, so the CRC of every record in the zip is checked first.
 
     Raises:
-        RunError: if it is missing, truncated, damaged, from another run, or contains objects that could run code.
+        RunError: if it is missing, truncated, damaged, from another run, contains objects that could run code, or has
+            weights that are not finite.
     """
-    if not path.is_file():
-        raise RunError(
-            f"{path}: no such checkpoint; the run has not saved it yet (or use the other one of best and last)"
-        )
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+                raise RunError(f"{path}: is compressed, as seqtrain writes no checkpoint; use another one")
             damaged = archive.testzip()
         if damaged is not None:
             raise RunError(f"{path}: the checkpoint is damaged (checksum of {damaged}); use another one")
         content = torch.load(path, map_location=device, weights_only=True)
-    except (zipfile.BadZipFile, zlib.error, OSError) as error:
+    except FileNotFoundError as error:
+        raise RunError(
+            f"{path}: no such checkpoint; the run has not saved it yet (or use the other one of best and last)"
+        ) from error
+    except (zipfile.BadZipFile, zlib.error, struct.error, OSError) as error:
         raise RunError(f"{path}: the checkpoint is truncated or damaged ({error}); use another one") from error
     except pickle.UnpicklingError as error:
         raise RunError(
             f"{path}: refused, since it contains more than tensors and numbers, and could run code"
         ) from error
-    except (RuntimeError, EOFError, KeyError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except UserError:
+        raise
+    except Exception as error:  # torch's reader raises errors of many types
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise RunError(f"{path}: the checkpoint cannot be read ({reason}); use another one") from error
     if not isinstance(content, dict) or content.get("run_id") != run_id:
         raise RunError(f"{path}: is a checkpoint of another run; restore this run's own file")
+    check_weights(path, content)
     return content
+
+
+def check_weights(path: Path, content: dict[str, Any]) -> None:
+    """Raise RunError unless a checkpoint has a step, and finite weights of a model and a head."""
+    if type(content.get("step")) is not int:
+        raise RunError(f"{path}: has no number of steps; use another checkpoint")
+    for part in ("model", "head"):
+        weights = content.get(part)
+        if not isinstance(weights, dict):
+            raise RunError(f"{path}: has no weights of the {part}; use another checkpoint")
+        for name, tensor in weights.items():
+            if not (isinstance(name, str) and isinstance(tensor, torch.Tensor) and tensor.layout is torch.strided):
+                raise RunError(f"{path}: {part}: {name!r} is no weight; use another checkpoint")
+            if tensor.is_floating_point() and not tensor.isfinite().all():
+                raise RunError(f"{path}: {part}: {name} has values that are not finite; use another checkpoint")
 
 
 def last_checkpoint(run: RunDirectory) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from tqdm import tqdm
 
-from seqtrain.atomic import replacing
+from seqtrain.atomic import open_to_append, replacing
 from seqtrain.runs.directory import writing
+from seqtrain.runs.metrics import Entry, parse, raw_lines
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,15 +34,21 @@ class Observer(Protocol):
         """Finish, when the run has ended."""
 
 
+FINAL = ".final"
+"""End of the name of the event file with what is known once training has ended."""
+
+
 class TensorBoard:
     """Writes a TensorBoard event file.
 
     Args:
         directory: the run's directory.
         purge_step: when resuming, TensorBoard discards events of this step and later ones from earlier event files.
+        final: write what is known once training has ended. It has a file of its own, since TensorBoard can discard
+            steps, but not the scores on test of a run that is extended.
     """
 
-    def __init__(self, directory: Path, purge_step: int | None = None):
+    def __init__(self, directory: Path, purge_step: int | None = None, final: bool = False):
         # If TensorFlow is installed, TensorBoard would load all of it just to write a file: 4 s and 600 MB.
         sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))
         from torch.utils.tensorboard.writer import SummaryWriter
@@ -49,7 +56,9 @@ class TensorBoard:
         self.directory = directory
         threading.excepthook = thread_excepthook
         with writing(directory, directory):
-            self.writer = SummaryWriter(str(directory), purge_step=purge_step, flush_secs=10)
+            self.writer = SummaryWriter(
+                str(directory), purge_step=purge_step, flush_secs=10, filename_suffix=FINAL if final else ""
+            )
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         with writing(self.directory / "events.out.*", self.directory):
@@ -83,21 +92,42 @@ class TensorBoard:
             self.writer.close()
 
 
+def remove_final_events(directory: Path) -> None:
+    """Remove the event files of ``TensorBoard(final=True)``, since the run goes on."""
+    with writing(directory / f"events.out.*{FINAL}", directory):
+        for path in directory.glob(f"events.out.tfevents.*{FINAL}"):
+            path.unlink()
+
+
 class JsonLines:
     """Appends JSON objects to a file, one line for each call of ``scalars``.
 
     Args:
         path: the file.
-        keep_until: when resuming, the last step to keep; lines of later steps and test scores are removed first.
+        keep_until: when resuming, the last step to keep; lines of later steps, test scores and damaged lines are
+            removed first.
         evaluation_due: whether that step is still to be evaluated; its validation scores are then removed too.
+
+    Raises:
+        RunError: if the file cannot be read or written.
     """
 
     def __init__(self, path: Path, keep_until: int | None = None, evaluation_due: bool = False):
-        if keep_until is not None and path.exists():
-            with replacing(path) as temporary:
-                kept = (line for line in path.read_text().splitlines() if keeps_line(line, keep_until, evaluation_due))
-                temporary.write_text("".join(f"{line}\n" for line in kept))
-        self.path, self.file = path, path.open("a", buffering=1)
+        self.path = path
+        self.at_last_step: dict[str, float] = {}
+        """Values of the last step to keep, by tag."""
+        with writing(path, path.parent):
+            if keep_until is not None and path.exists():
+                with replacing(path) as temporary, temporary.open("wb") as file:
+                    for line in raw_lines(path):
+                        entry = parse(line)
+                        if entry is not None and keeps(entry, keep_until, evaluation_due):
+                            file.write(line.rstrip() + b"\n")
+                            if entry[0] == keep_until:
+                                self.at_last_step |= {
+                                    tag: value for tag, value in entry[1].items() if value is not None
+                                }
+            self.file = open_to_append(path)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         finite = {tag: value if math.isfinite(value) else None for tag, value in values.items()}
@@ -184,14 +214,11 @@ def thread_excepthook(report: threading.ExceptHookArgs) -> None:
         threading.__excepthook__(report)
 
 
-def keeps_line(line: str, last_step: int, evaluation_due: bool) -> bool:
-    """Whether a line of metrics is kept when a run is resumed from a step; an incomplete line is not."""
-    try:
-        values = json.loads(line)
-        repeated = ("test/", "val/") if evaluation_due and values["step"] == last_step else "test/"
-        return values["step"] <= last_step and not any(tag.startswith(repeated) for tag in values)
-    except (ValueError, KeyError):
-        return False
+def keeps(entry: Entry, last_step: int, evaluation_due: bool) -> bool:
+    """Whether an entry of metrics is kept when a run is resumed from a step."""
+    step, values = entry
+    repeated = ("test/", "val/") if evaluation_due and step == last_step else "test/"
+    return step <= last_step and not any(tag.startswith(repeated) for tag in values)
 
 
 def to_pixels(figure: "Figure") -> Any:

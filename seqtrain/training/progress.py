@@ -14,6 +14,7 @@ from seqtrain.runs.directory import RunDirectory
 from seqtrain.training.averaging import Averaging
 from seqtrain.training.checkpoint import last_checkpoint, load_weights
 from seqtrain.training.device import random_state, restore_random_state
+from seqtrain.training.loss_course import LossCourse
 from seqtrain.training.ranks import Ranks
 from seqtrain.training.step_sums import StepSums
 
@@ -36,6 +37,8 @@ class Progress:
     """Time spent on training so far, without the time between interruptions."""
     state: Any = None
     """Recurrent state before the next batch, of this process's rows."""
+    losses: LossCourse = field(default_factory=LossCourse)
+    """Of the first process's rows once the run is resumed."""
     sums: StepSums = field(default_factory=StepSums)
     """Sums over this process's steps since the last log entry."""
     sums_started: float = field(default_factory=time.monotonic)
@@ -44,7 +47,7 @@ class Progress:
 
 PER_RANK = {"state", "sums", "sums_started"}
 """Fields whose values differ between processes."""
-SHARED = [f.name for f in fields(Progress) if f.name not in PER_RANK]
+SHARED = [f.name for f in fields(Progress) if f.name not in PER_RANK | {"losses"}]
 
 
 def save_progress(progress: Progress, optimizer: Optimizer, averaging: Averaging, ranks: Ranks) -> dict[str, Any]:
@@ -57,6 +60,7 @@ def save_progress(progress: Progress, optimizer: Optimizer, averaging: Averaging
     return {name: getattr(progress, name) for name in SHARED} | {
         "optimizer": optimizer.state_dict(),
         "averaging": averaging.state_dict(),
+        "losses": asdict(progress.losses),
         "ranks": ranks.gather(own),
     }
 
@@ -78,20 +82,37 @@ def load_progress(
         RunError: if no checkpoint can be used, or it was saved by a different number of processes.
     """
     saved = ranks.broadcast(lambda: last_checkpoint(run))
+    check_progress(run, saved)
     if len(saved["ranks"]) != ranks.size:
         raise RunError(
             f"{run.path}: was trained by {len(saved['ranks'])} processes, not {ranks.size}; resume it by "
             f"torchrun --nproc-per-node={len(saved['ranks'])} -m seqtrain resume={run.path}"
         )
     load_weights(model, head, saved)
-    optimizer.load_state_dict(saved["optimizer"])
-    averaging.load_state_dict(saved["averaging"])
-    own = saved["ranks"][ranks.rank]
-    sums = StepSums(**own["window"])
-    restore_random_state(own["random"])
+    try:
+        optimizer.load_state_dict(saved["optimizer"])
+        averaging.load_state_dict(saved["averaging"])
+        own = saved["ranks"][ranks.rank]
+        sums = StepSums(**own["window"])
+        restore_random_state(own["random"])
+        state = map_tensors(own["state"], lambda tensor: tensor.to(device))
+        losses = LossCourse.restored(saved.get("losses", {}))  # earlier versions did not save them
+    except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RunError(f"{run.path}: its last checkpoint does not fit ({reason}); train again") from error
     return Progress(
         **{name: saved[name] for name in SHARED},
-        state=map_tensors(own["state"], lambda tensor: tensor.to(device)),
+        losses=losses,
+        state=state,
         sums=sums,
         sums_started=time.monotonic() - sums.seconds,
     )
+
+
+def check_progress(run: RunDirectory, saved: dict[str, Any]) -> None:
+    """Raise RunError unless a checkpoint has all that a run is resumed from, and numbers where they belong."""
+    parts = {"ranks": list, "optimizer": dict, "averaging": dict}
+    kinds = {name: type(getattr(Progress(0.0), name)) for name in SHARED} | parts
+    for name, kind in kinds.items():
+        if not isinstance(saved.get(name), int | float if kind is float else kind):
+            raise RunError(f"{run.path}: its last checkpoint has no valid {name!r}; train again")

@@ -22,7 +22,7 @@ from seqtrain.training.averaging import Averaging
 from seqtrain.training.checkpoint import save_checkpoint
 from seqtrain.training.device import autocast, trim_memory
 from seqtrain.training.evaluation import evaluate
-from seqtrain.training.nonfinite import nonfinite_error
+from seqtrain.training.nonfinite import nonfinite_error, unscored_error
 from seqtrain.training.objective import Objective
 from seqtrain.training.observers import Observer
 from seqtrain.training.optimizers import build_optimizer
@@ -75,7 +75,7 @@ class Trainer:
         self.parallel = ranks.parallel(self.objective)
         self.averaging = Averaging(config, model, head, task.maximize)
         self.optimizer = build_optimizer(config, self.parameters)
-        self.total_steps = config.max_steps or sum(self.steps_in(epoch) for epoch in range(config.epochs))
+        self.total_steps = self.length(config)
         self.progress = Progress(best=-math.inf if task.maximize else math.inf)
         self.started = time.monotonic()
         self.next_save = self.started + (config.checkpoint_seconds or 0.0)
@@ -84,6 +84,16 @@ class Trainer:
     def steps_in(self, epoch: int) -> int:
         """Optimizer steps in a whole epoch."""
         return math.ceil(self.data.num_batches(epoch) / self.config.accumulate)
+
+    def length(self, config: TrainerConfig) -> int:
+        """Optimizer steps of a whole run with these options, if patience does not end it."""
+        return config.max_steps or sum(self.steps_in(epoch) for epoch in range(config.epochs))
+
+    @property
+    def at_evaluation(self) -> bool:
+        """Whether the last step is followed by an evaluation, wherever the run ends."""
+        progress, every = self.progress, self.config.eval_every
+        return progress.batch_index == 0 if every is None else progress.step % every == 0
 
     @property
     def finished(self) -> bool:
@@ -98,8 +108,8 @@ class Trainer:
         """Train to the end; returns the best value of the monitored metric on validation.
 
         Raises:
-            RunError: if a loss or gradient is not finite (the weights are then those before that step), or a checkpoint
-                cannot be written.
+            RunError: if a loss or gradient is not finite (the weights are then those before that step), the monitored
+                metric is never finite, or a checkpoint cannot be written.
             Interrupted: after SIGTERM or Ctrl-C. The current step is completed, or the current evaluation aborted, and
                 a checkpoint is saved first.
         """
@@ -112,6 +122,8 @@ class Trainer:
                         self.validate()
                     self.poll()
                     if self.finished:
+                        if not math.isfinite(progress.best):
+                            raise unscored_error(self.run, monitor=f"val/{self.task.monitor}", step=progress.step)
                         return progress.best
                     for group in self.groups():
                         self.train_step(group)
@@ -172,6 +184,7 @@ class Trainer:
             raise nonfinite_error(path, self.objective, group, before, weights, mean_loss)
         self.optimizer.step()
         self.averaging.update()
+        progress.losses.add(mean_loss * self.ranks.size, progress.step)
         progress.step += 1
         progress.sums.add(mean_loss, weight, grad_norm, moved)
 
@@ -181,12 +194,9 @@ class Trainer:
         if progress.step % TRIM_STEPS == 0:
             trim_memory()
         progress.batch_index += num_batches
-        epoch_ended = progress.batch_index == self.data.num_batches(progress.epoch)
-        if epoch_ended:
+        if progress.batch_index == self.data.num_batches(progress.epoch):
             progress.epoch, progress.batch_index = progress.epoch + 1, 0
-        every = self.config.eval_every
-        due = epoch_ended if every is None else progress.step % every == 0
-        progress.evaluation_due = due or progress.step == self.total_steps
+        progress.evaluation_due = self.at_evaluation or progress.step == self.total_steps
 
     def log(self) -> None:
         """Send the observers an entry about the steps since the last entry."""
@@ -218,7 +228,11 @@ class Trainer:
             for observer in self.observers:
                 observer.media(progress.step, figures | drawn, texts)
         value = evaluation.metrics[self.task.monitor]
-        if value > progress.best if self.task.maximize else value < progress.best:
+        if math.isnan(value) and not math.isfinite(progress.best):
+            self.save()
+            raise unscored_error(self.run, monitor=f"val/{self.task.monitor}", value=value, step=progress.step)
+        better = value > progress.best if self.task.maximize else value < progress.best
+        if better and math.isfinite(value):
             progress.best, progress.best_step, progress.evaluations_since_best = value, progress.step, 0
             self.write("best", self.weights(model, head))
         else:

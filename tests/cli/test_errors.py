@@ -58,6 +58,11 @@ def seqtrain(tmp_path: Path, run_in: Callable[[Path], Run]) -> Run:
         (["data.path=my", "file.csv"], "put quotes around both: 'data.path=\"my file.csv\"'"),
         (["~model"], "~model: no key or group can be taken out"),
         (["seed"], "seed: expected seed=<value>"),
+        # Values that are empty, where an empty text would be no option or the current directory.
+        (["model="], "model=: has no value"),
+        (["+hydra.run.dir=''"], "+hydra.run.dir='': has no value"),
+        (["lr-find", "steps="], "steps=: has no value"),
+        (["lr-find", "high=inf"], "high=inf: must be a finite number"),
         # Sweeps where there is one run.
         (["model=gru,lstm"], "model=gru,lstm: several values are a sweep, which needs -m"),
         (["trainer.betas=0.9,0.99"], "a list is written 'trainer.betas=[0.9,0.99]'"),
@@ -84,6 +89,11 @@ def test_a_quoted_value_is_taken_as_it_stands(seqtrain: Run, fails: Fails) -> No
     [
         ("generate temprature=0.5", "temprature=0.5: no such key; did you mean temperature=0.5?"),
         ("generate max_token=5", "did you mean max_tokens=5?"),
+        ("generate temperature=", "temperature=: has no value"),
+        ("generate temperature=nan", "temperature=nan: must be a finite number"),
+        ("generate max_tokens=1e3", "max_tokens=1e3: must be a whole number of at most 64 bits"),
+        ("generate seed=18446744073709551616", "seed=18446744073709551616: must be a whole number of at most 64 bits"),
+        ("generate stop=", "stop=: has no value"),
         ("eval data.eval_batch_tokens=1,8", "data.eval_batch_tokens=1,8: takes one value here"),
         ("eval checkpont=last", "did you mean checkpoint=last?"),
         ("eval eval_batch_tokens=900", "did you mean data.eval_batch_tokens=900?"),

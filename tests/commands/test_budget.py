@@ -15,7 +15,7 @@ from seqtrain.commands.evaluate import evaluate
 from seqtrain.commands.train import resume, train
 from seqtrain.config.loading import from_yaml, to_config
 from seqtrain.config.root import Config
-from seqtrain.data.base import DataSpec
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import read_json

@@ -17,17 +17,21 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import seqtrain
 from seqtrain.commands.build import build_data
+from seqtrain.commands.check_resume import StopAt, first_difference
 from seqtrain.commands.evaluate import evaluate
 from seqtrain.commands.predict import predict
+from seqtrain.commands.session import start
 from seqtrain.commands.train import resume, train
 from seqtrain.config.base import Targets
 from seqtrain.config.loading import from_yaml, to_config
 from seqtrain.config.root import Config
-from seqtrain.errors import ConfigError, DataError, RunError
+from seqtrain.errors import ConfigError, DataError, Interrupted, RunError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import read_json
 from seqtrain.tasks.classification.predict import ClassPredictor
 from seqtrain.training.device import has_bf16
+from seqtrain.training.observers import JsonLines
+from seqtrain.training.ranks import SOLO
 from tests.configs import models_for
 
 Compose = Callable[..., Config]
@@ -219,6 +223,41 @@ def test_resume_lengthens_a_run_and_keeps_its_curves(small: Compose, tmp_path: P
     assert [pair for pair in curve(run) if pair[0] not in extra | {35}] == [p for p in curve(whole) if p[0] != 35]
     assert scores(run, "gru_attn", "test") == scores(whole, "gru_attn", "test")
     assert to_config(from_yaml(run.config_path)).trainer.epochs == 3
+
+    written = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    long = to_config(from_yaml(run.config_path))
+    shorter = {
+        "trainer.max_steps=10": r"trainer.max_steps=10: ends at step 10, but \S+run has made 51 steps",
+        "trainer.epochs=2": r"trainer.epochs=2: ends at step 34, but \S+run has made 51 steps",
+    }
+    for option, message in shorter.items():
+        with pytest.raises(ConfigError, match=message):
+            resume(long, small(*constant, "trainer.epochs=3", option), run)
+    assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == written
+
+
+def test_a_run_may_end_where_it_was_stopped(small: Compose, tmp_path: Path) -> None:
+    """As one that was planned to end there: it is evaluated there too."""
+    options = ["trainer.schedule=constant", "trainer.eval_every=3", "trainer.log_every=1"]
+    whole, run = (RunDirectory.claim(tmp_path / name, exact=True) for name in ("whole", "run"))
+    planned = small(*options, "trainer.max_steps=7")
+    train(planned, whole)
+    saved = small(*options, "trainer.max_steps=20")
+    session = start(saved, run, SOLO)
+    lines = JsonLines(run.metrics_path)
+    session.trainer.observers = [StopAt(7, session.trainer), lines]
+    with pytest.raises(Interrupted):
+        session.trainer.fit()
+    lines.close()
+    content = run.metrics_path.read_text()
+    run.metrics_path.write_text(content + '{"step": 7, "val/accuracy": 0}\n' * 2)
+    with pytest.raises(ConfigError, match="patience=1: .* has made up to 3 evaluations in a row without a better"):
+        resume(saved, small(*options, "trainer.max_steps=20", "trainer.patience=1"), run)
+    run.metrics_path.write_text(content)
+    resume(saved, planned, run)
+    curves = [[json.loads(line) for line in each.metrics_path.read_text().splitlines()] for each in (whole, run)]
+    assert first_difference(curves[0], curves[1], "metrics") is None
+    assert read_json(run.results_path) == read_json(whole.results_path)
 
 
 @pytest.mark.parametrize("suffix", ["csv", "tsv", "jsonl", "parquet"])

@@ -7,14 +7,15 @@ import pytest
 
 from seqtrain.commands.final_table import final_table
 from seqtrain.comparison.baselines import against_baselines
+from seqtrain.runs.records import Results
 
 
-def results(**changes: Any) -> dict[str, Any]:
+def results(**changes: Any) -> Results:
     def both(**scores: float) -> dict[str, dict[str, float]]:
         return {"validation": scores, "test": {name: value + 0.01 for name, value in scores.items()}}
 
-    base = {
-        "model": "gru", "monitor": "accuracy", "maximize": True, "best_step": 7,
+    base: dict[str, Any] = {
+        "model": "gru", "parameters": 9, "monitor": "accuracy", "maximize": True, "best_step": 7,
         "shown": ["loss", "accuracy", "macro_f1", "auroc", "calibration_error"],
         "directions": {"loss": False, "accuracy": True, "macro_f1": True, "auroc": True, "calibration_error": False},
         "scores": {
@@ -23,7 +24,7 @@ def results(**changes: Any) -> dict[str, Any]:
             "NB-weighted 1-2-gram logistic regression": both(accuracy=0.92, macro_f1=0.92, auroc=0.97),
         },
     }  # fmt: skip
-    return base | changes
+    return Results(**base | changes)
 
 
 @pytest.mark.parametrize("width", [60, 72, 80, 100, 160])
@@ -45,7 +46,7 @@ def test_columns_and_marks() -> None:
     assert majority.split()[2:] == ["0.5000", "0.5100", "-", "-", "0.3300", "0.3400"]
     assert regression.split()[-6:] == ["0.9200*", "0.9300*", "-", "-", "0.9200*", "0.9300*"]
     assert legend == "* the best of its column; results.json has all metrics"
-    alone = results(scores={"gru": results()["scores"]["gru"]})
+    alone = results(scores={"gru": results().scores["gru"]})
     assert "*" not in final_table(alone, 100)
 
 

@@ -12,7 +12,7 @@ from seqtrain.commands.build import build_model
 from seqtrain.commands.session import start
 from seqtrain.commands.train import train
 from seqtrain.config.root import Config
-from seqtrain.data.base import DataSpec
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.kernels import machine
 from seqtrain.kernels.compile import UNITS

@@ -14,7 +14,8 @@ from seqtrain.config import registry
 from seqtrain.config.base import Targets
 from seqtrain.config.model import Cell, Kernel, RecurrentConfig, SequenceConfig
 from seqtrain.config.root import Config
-from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.base import Batch
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.kernels.machine import bf16_lstm
 from seqtrain.layers.attention import AdditiveAttention, Attention, recorded_weights

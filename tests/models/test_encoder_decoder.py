@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from seqtrain.commands.build import Built, build_model
 from seqtrain.config.model import Channels
 from seqtrain.config.root import Config
-from seqtrain.data.base import DataSpec
 from seqtrain.data.series.batch import ForecastBatch
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.kernels.machine import bf16_lstm
 from seqtrain.layers.attention import recorded_weights

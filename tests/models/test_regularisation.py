@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from seqtrain.config.model import RecurrentConfig
 from seqtrain.config.root import Config
-from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.base import Batch
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.dropout import LockedDropout
 from seqtrain.models.recurrent import RecurrentModel

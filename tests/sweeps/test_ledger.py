@@ -10,6 +10,7 @@ from seqtrain.config.loading import to_yaml
 from seqtrain.errors import RunError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.environment import now
+from seqtrain.runs.records import Status
 from seqtrain.sweeps.identity import job_hash
 from seqtrain.sweeps.ledger import Job, Sweep, elapsed, read_job_state, read_progress
 from seqtrain.sweeps.table import duration, format_jobs
@@ -39,7 +40,7 @@ def test_states(tmp_path: Path) -> None:
             assert read_job_state(run.path).state == (state if state in ("finished", "pruned") else "running")
         assert read_job_state(run.path).state == seen
     (tmp_path / "failed/status.json").write_text('{"state": "fail')  # damaged
-    assert read_job_state(tmp_path / "failed").state == "waiting"
+    assert read_job_state(tmp_path / "failed").state == "damaged"
 
 
 def test_a_job_under_way_shows_its_best_score_and_last_step(tmp_path: Path) -> None:
@@ -64,11 +65,11 @@ def test_a_finished_job_shows_what_it_recorded(tmp_path: Path) -> None:
 
 def test_time_ends_with_the_last_sign_of_life(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    assert elapsed({}, path, running=False) is None
+    assert elapsed(Status("x", "failed"), path, running=False) is None
     began, ended = "2024-01-01T10:00:00+0000", "2024-01-01T10:00:07+0000"
-    assert elapsed({"started": began, "finished": ended}, path, running=False) == 7
-    assert elapsed({"started": ended, "since": began, "finished": ended}, path, running=False) == 7
-    passed = elapsed({"started": now()}, path, running=True)
+    assert elapsed(Status("x", "failed", started=began, finished=ended), path, running=False) == 7
+    assert elapsed(Status("x", "failed", started=ended, since=began, finished=ended), path, running=False) == 7
+    passed = elapsed(Status("x", "running", started=now()), path, running=True)
     assert passed is not None and passed < 60
 
 
@@ -90,11 +91,11 @@ def test_the_plan_is_read_back_and_a_new_sitting_may_begin_jobs_again(tmp_path: 
     jobs = [Job(0, ["seed=1"], "0-a-0123456789"), Job(1, ["seed=-1"], error="seed=-1: must be")]
     sweep.write_plan(["-m", "seed=1,-1"], jobs)
     assert sweep.planned() == jobs and sweep.find("0-a-0123456789") == jobs[0] and sweep.find("x") is None
-    began, sitting = sweep.plan()["began"], sweep.plan()["sitting"]["id"]
+    began, sitting = sweep.plan().began, sweep.plan().sitting.id
     sweep.halt("job 0 failed")
     assert sweep.halted
     sweep.write_plan(["-m", "seed=1,-1"], jobs)
-    assert not sweep.halted and sweep.plan()["began"] == began and sweep.plan()["sitting"]["id"] != sitting
+    assert not sweep.halted and sweep.plan().began == began and sweep.plan().sitting.id != sitting
     (sweep.path / "x").mkdir()
     (sweep.path / "x/config.yaml").touch()
     assert [job.name for job in sweep.jobs()] == ["0-a-0123456789", "", "x"] and sweep.jobs()[-1].number is None

@@ -21,9 +21,10 @@ from seqtrain.config.task import (
     SequenceLabellingConfig,
     SequenceRegressionConfig,
 )
-from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.base import Batch
 from seqtrain.data.corpus.dataset import SegmentBatch
 from seqtrain.data.series.batch import ForecastBatch
+from seqtrain.data.spec import DataSpec
 from seqtrain.tasks.base import Evaluation, Task
 from seqtrain.tasks.classification.task import ClassificationMeter
 from seqtrain.tasks.forecasting.task import Forecasting

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from own_model.config import MinGRUConfig
-from seqtrain.data.base import DataSpec
+from seqtrain.data.spec import DataSpec
 from seqtrain.layers.recurrence import RecurrentStack
 from seqtrain.models.sequence import SequenceModel, build_embedding, build_pooling, dropout_rate
 

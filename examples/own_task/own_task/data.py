@@ -15,11 +15,12 @@ import torch
 from own_task.config import StarReviewsConfig
 from seqtrain.config.base import DataConfig, Targets
 from seqtrain.config.data import Truncate
-from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.base import Batch
 from seqtrain.data.cache import digest
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
+from seqtrain.data.spec import DataSpec
 from seqtrain.data.tables.reading import read_table, stdin_lines
 from seqtrain.data.tables.table import Table
 from seqtrain.errors import DataError

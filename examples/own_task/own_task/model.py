@@ -8,7 +8,8 @@ from typing import Any
 from torch import Tensor, nn
 
 from own_task.config import WordMeanConfig
-from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.base import Batch
+from seqtrain.data.spec import DataSpec
 from seqtrain.layers.masks import real_steps
 
 

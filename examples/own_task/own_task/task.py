@@ -15,7 +15,8 @@ from torch.nn import functional as F
 from own_task.config import StarsConfig
 from own_task.statistics import scores
 from seqtrain.config.base import Targets
-from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.data.base import Batch, Dataset
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.tasks.base import Evaluation, Meter, Task
 

@@ -17,12 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqtrain.atomic import replacing
 from seqtrain.config.base import Targets, require
 from seqtrain.config.corpus import CorpusConfig, LibraryCorpusConfig, StatePolicy, TextCorpusConfig
-from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.corpus.files import file_notes
 from seqtrain.data.corpus.prepared import PreparedCorpus, prepare
 from seqtrain.data.corpus.tokenizers import CorpusTokenizer
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import DataError
 
 EVAL_STEPS = 256  # of a segment in evaluation; affects speed and memory only, since the state is carried
@@ -202,7 +204,8 @@ class RunningText(Dataset):
         return self.tokenizer.names()
 
     def save(self, directory: Path) -> None:
-        shutil.copyfile(self.prepared.directory / "tokenizer.json", directory / "tokenizer.json")
+        with replacing(directory / "tokenizer.json") as temporary:
+            shutil.copyfile(self.prepared.directory / "tokenizer.json", temporary)
 
     def describe(self) -> dict[str, Any]:
         return super().describe() | {name: self.prepared.meta[name] for name in ("characters", "bytes")}

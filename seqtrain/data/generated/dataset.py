@@ -11,10 +11,11 @@ import torch
 from seqtrain.config.base import DataConfig, Targets
 from seqtrain.config.data import GeneratedConfig, Problem
 from seqtrain.config.options import Affects, keys
-from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.cache import digest
 from seqtrain.data.generated import problems
 from seqtrain.data.locate import SPLITS
+from seqtrain.data.spec import DataSpec
 from seqtrain.data.tables.reading import read_table
 from seqtrain.data.tables.table import Table
 from seqtrain.errors import DataError

@@ -16,7 +16,7 @@ import torch
 
 from seqtrain.config.base import Targets
 from seqtrain.config.series import Missing, SeriesConfig
-from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.cache import digest
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.calendar import calendar_features, default_season
@@ -24,11 +24,11 @@ from seqtrain.data.series.covariates import one_hot, train_categories
 from seqtrain.data.series.fitting import fit_scaling
 from seqtrain.data.series.reading import read_series
 from seqtrain.data.series.resolution import check_finite, resolution_notes
-from seqtrain.data.series.saved import as_trained, read_saved
-from seqtrain.data.series.scaling import Scaling
+from seqtrain.data.series.saved import SavedSeries
 from seqtrain.data.series.table import SeriesTable, split_notes, without_short, without_untrained
-from seqtrain.data.series.times import Clock, RunTimes, time_text
+from seqtrain.data.series.times import Clock, time_text
 from seqtrain.data.series.windows import FilledRows, cut, split_windows
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import DataError
 
 
@@ -63,28 +63,27 @@ class ForecastingData(Dataset):
         ends: np.ndarray | None = None,
     ):
         self.config, self.seed = config, seed
-        saved = None if trained is None else read_saved(trained / "scaler.json")
+        saved = None if trained is None else SavedSeries.read(trained / "scaler.json")
         if table is not None:
             source = table
         elif saved is None:
             source = read_series(config)
         else:
-            source = read_series(as_trained(config, saved), RunTimes.of(saved))
+            source = read_series(saved.as_trained(config), saved.times)
         scored, table = table is None, source if ends is not None else without_short(source, config, single_split)
-        table = table if saved is None else without_untrained(table, saved)
+        table = table if saved is None else without_untrained(table, saved.untrained)
         self.table, self.notes = table, [*table.notes]
         self.left_out = sorted(set(source.ids) - set(table.ids))
         self.ranges, self.windows = split_windows(table.times, table.offsets, config, single_split, table.origin, ends)
         self.sizes = {split: len(part) for split, part in self.windows.items()}
-        season = (saved or {}).get("season")
+        season = None if saved is None else saved.season
         self.season = config.season or season or default_season(table.frequency)
-        if trained is None or saved is None:
+        if saved is None:
             self.scaling = fit_scaling(table, self.ranges, config, self.notes)
             self.static = table.static
             self.categories = train_categories(table, self.ranges["train"][1])
         else:
-            self.scaling, self.static = Scaling.load(trained / "scaler.json"), saved.get("static", [])
-            self.categories = saved.get("categories", {})
+            self.scaling, self.static, self.categories = saved.scaling, saved.static, saved.categories
         names = self.scaling.names + list(self.categories)
         if table.names != names:
             have, want = ", ".join(table.names), ", ".join(names)
@@ -284,16 +283,23 @@ class ForecastingData(Dataset):
         return state.hexdigest()
 
     def save(self, directory: Path) -> None:
-        """Write scaler.json: what ``read_saved`` returns, for runs that use the scaling on other rows.
-
-        Besides the scaling these are the number of targets, frequency, season, categories and static covariates, what
-        the times are, and the names of the series that were left out.
-        """
-        table = self.table
-        more = {"num_targets": table.num_targets, "frequency": table.frequency, "season": self.season}
-        more |= {"clock": table.clock.value, "distance": table.distance, "left_out": self.left_out}
-        more |= {"categories": self.categories, "static": self.static}
-        self.scaling.save(directory / "scaler.json", **more)
+        """Write scaler.json, for the use of the scaling on other rows."""
+        table, scaling = self.table, self.scaling
+        SavedSeries(
+            num_targets=table.num_targets,
+            frequency=table.frequency,
+            names=scaling.names,
+            ids=scaling.ids,
+            centre=scaling.centre.tolist(),
+            scale=scaling.scale.tolist(),
+            mean=scaling.mean.tolist(),
+            season=self.season,
+            clock=table.clock.value,
+            distance=table.distance,
+            left_out=self.left_out,
+            categories=self.categories,
+            static=self.static,
+        ).write(directory / "scaler.json")
 
     def describe(self) -> dict[str, Any]:
         rows = {split: int((ends - begins).sum()) for split, (begins, ends) in self.ranges.items()}

@@ -12,9 +12,9 @@ from seqtrain.config.series import Missing, SeriesConfig
 from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.data.series.frequency import next_times
 from seqtrain.data.series.reading import read_series
-from seqtrain.data.series.saved import as_trained, read_saved
+from seqtrain.data.series.saved import SavedSeries
 from seqtrain.data.series.table import SeriesTable, left_out_notes, without_untrained
-from seqtrain.data.series.times import STEP, RunTimes, time_text
+from seqtrain.data.series.times import STEP, time_text
 from seqtrain.errors import DataError
 
 
@@ -28,11 +28,11 @@ def history_data(config: SeriesConfig, trained: Path) -> ForecastingData:
     Raises:
         DataError: as ``with_horizon``, or if the file does not fit the run.
     """
-    saved = read_saved(trained / "scaler.json")
+    saved = SavedSeries.read(trained / "scaler.json")
     # Gaps are allowed here: they matter only in the window, and targets may end before future covariates.
-    table = read_series(replace(as_trained(config, saved), missing=Missing.mask), RunTimes.of(saved))
-    table = without_untrained(table, saved)
-    table.static = saved.get("static", [])
+    table = read_series(replace(saved.as_trained(config), missing=Missing.mask), saved.times)
+    table = without_untrained(table, saved.untrained)
+    table.static = saved.static
     return ForecastingData(config, 0, trained, single_split=True, table=with_horizon(table, config))
 
 

@@ -3,10 +3,8 @@
 Shapes: N rows of K series, D variables.
 """
 
-import json
 import warnings
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -137,18 +135,6 @@ class Scaling:
         shape = (len(series), *[1] * (scaled.ndim - 2), scaled.shape[-1])
         scale, centre = (each[series, : scaled.shape[-1]].reshape(shape) for each in (self.scale, self.centre))
         return scaled.astype(np.float64) * scale + centre
-
-    def save(self, path: Path, **more: object) -> None:
-        """Write the constants as JSON, without loss: Python prints a float64 with the digits that restore it."""
-        arrays = {name: getattr(self, name).tolist() for name in ("centre", "scale", "mean")}
-        path.write_text(json.dumps(more | asdict(self) | arrays))
-
-    @classmethod
-    def load(cls, path: Path) -> "Scaling":
-        """Read the constants that ``save`` wrote."""
-        state = json.loads(path.read_text())
-        arrays = (np.array(state[name], dtype=np.float64) for name in ("centre", "scale", "mean"))
-        return cls(state["names"], state["ids"], *arrays)
 
 
 def constants(train: np.ndarray, scaler: Scaler) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

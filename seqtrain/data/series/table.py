@@ -3,8 +3,8 @@
 Shapes: N rows of K series, D variables.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -81,14 +81,8 @@ def without_short(table: SeriesTable, config: SeriesConfig, single_split: bool) 
     return selected(table, np.flatnonzero(used), notes)
 
 
-def without_untrained(table: SeriesTable, saved: dict[str, Any]) -> SeriesTable:
-    """The table without the series that a run left out of its training, of which it knows no scale.
-
-    Args:
-        table: the rows.
-        saved: what the run's scaler.json holds.
-    """
-    untrained = set(saved.get("left_out", ()) if saved["ids"] is not None else ())
+def without_untrained(table: SeriesTable, untrained: Collection[str]) -> SeriesTable:
+    """The table without the series that a run left out of its training, of which it knows no scale."""
     used = np.flatnonzero([name not in untrained for name in table.ids])
     if not used.size:
         return table  # an error names them later

@@ -6,7 +6,7 @@ Shapes: N rows.
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -42,11 +42,6 @@ class RunTimes:
     """None: the run was made before this was kept."""
     distance: int | None
     """Distance of times that are whole numbers; None: they are dates, or it was not kept."""
-
-    @classmethod
-    def of(cls, saved: dict[str, Any]) -> "RunTimes":
-        """What a scaler.json holds."""
-        return cls(Clock(saved["clock"]) if "clock" in saved else None, saved.get("distance"))
 
 
 @dataclass(frozen=True)

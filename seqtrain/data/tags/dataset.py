@@ -3,7 +3,6 @@
 Shapes: B batch, T time, N sentences of a split.
 """
 
-import json
 import logging
 import unicodedata
 from collections import Counter
@@ -15,15 +14,18 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 
+from seqtrain.atomic import replacing
 from seqtrain.config.base import DataConfig, Targets
 from seqtrain.config.data import TaggingFilesConfig, Truncate
-from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.base import Batch
 from seqtrain.data.cache import digest
+from seqtrain.data.description import DataDescription
 from seqtrain.data.locate import SPLITS
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
 from seqtrain.data.run_tokenizer import run_tokenizer
+from seqtrain.data.spec import DataSpec
 from seqtrain.data.tables.reading import stdin_lines
 from seqtrain.data.tables.table import Table
 from seqtrain.data.tags.columns import by_blanks
@@ -72,7 +74,7 @@ class TaggingFiles(BucketedDataset):
         if trained is None:
             class_names = find_tags(splits["train"])
         else:
-            class_names = json.loads((trained / "data.json").read_text())["spec"]["class_names"]
+            class_names = DataDescription.read(trained / "data.json").spec.class_names
         for split, part in splits.items():
             check_tags(part, class_names, files[split], config)
         layouts = {split: part.layout for split, part in splits.items()}
@@ -201,7 +203,8 @@ class TaggingFiles(BucketedDataset):
         tokenizer.normalizer = normalizers.Sequence(steps)
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         tokenizer.add_special_tokens([PAD, UNKNOWN])
-        tokenizer.save(str(directory / "tokenizer.json"))
+        with replacing(directory / "tokenizer.json") as temporary:
+            tokenizer.save(str(temporary))
 
 
 def word(token: str, config: TaggingFilesConfig) -> str:

@@ -12,17 +12,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import torch
 
+from seqtrain.atomic import replacing
 from seqtrain.config.base import DataConfig, Targets, require
 from seqtrain.config.data import TextClassificationConfig
 from seqtrain.config.options import preparing
 from seqtrain.config.tables import SEPARATORS
-from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.base import Batch
 from seqtrain.data.cache import cached, digest, opened
 from seqtrain.data.digests import CheckedArray, mapped
 from seqtrain.data.locate import SPLITS
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
 from seqtrain.data.run_tokenizer import run_tokenizer
+from seqtrain.data.spec import DataSpec
 from seqtrain.data.tables.files import file_type
 from seqtrain.data.tables.reading import read_table, stdin_lines
 from seqtrain.data.tables.table import Table
@@ -210,7 +212,8 @@ class TextClassification(BucketedDataset):
         return super().describe() | {"labels_as": self.labels_as}
 
     def save(self, directory: Path) -> None:
-        shutil.copyfile(self.directory / "tokenizer.json", directory / "tokenizer.json")
+        with replacing(directory / "tokenizer.json") as temporary:
+            shutil.copyfile(self.directory / "tokenizer.json", temporary)
 
     def token_names(self) -> list[str]:
         return [token_name(self.tokenizer, token) for token in range(self.tokenizer.get_vocab_size())]

@@ -1,9 +1,9 @@
 """What a run knows of its texts: the tokenizer and the classes of its model."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from seqtrain.data.description import DataDescription
 from seqtrain.data.run_tokenizer import read_tokenizer
 
 
@@ -20,6 +20,5 @@ class Vocabulary:
     @classmethod
     def load(cls, directory: Path, described: str = "data.json") -> "Vocabulary":
         """Read the vocabulary of a run: tokenizer.json and data.json; of prepared arrays, described in meta.json."""
-        described_data = json.loads((directory / described).read_text())
-        names, labels_as = described_data["spec"]["class_names"], described_data.get("labels_as")
-        return cls(read_tokenizer(directory), names, labels_as)
+        data = DataDescription.read(directory / described)
+        return cls(read_tokenizer(directory), data.spec.class_names, data.labels_as)

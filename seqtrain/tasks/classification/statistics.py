@@ -3,7 +3,10 @@
 Shapes: N rows, C classes; "..." any shape.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from seqtrain.tasks.statistics import (
     MAX_TERMS,
@@ -19,21 +22,30 @@ from seqtrain.tasks.statistics import (
 )
 
 
+def classes(outputs: Outputs) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Probabilities (N, C) and targets (N,); raises ValueError if they are of other shapes."""
+    probabilities, targets = outputs["probabilities"], outputs["targets"]
+    if probabilities.ndim != 2 or targets.shape != probabilities.shape[:1]:
+        raise ValueError(f"probabilities of shape {probabilities.shape} for targets of shape {targets.shape}")
+    return probabilities, targets
+
+
 def class_accuracy(outputs: Outputs, spec: Spec) -> Statistic:
     """Accuracy: share of rows whose most probable class is correct."""
-    return mean_of(outputs["probabilities"].argmax(1) == outputs["targets"])
+    probabilities, targets = classes(outputs)
+    return mean_of(probabilities.argmax(1) == targets)
 
 
 def class_cross_entropy(outputs: Outputs, spec: Spec) -> Statistic:
     """Loss: negative log-probability of the true class, in nats."""
-    probabilities, targets = outputs["probabilities"], outputs["targets"]
+    probabilities, targets = classes(outputs)
     true = probabilities[np.arange(len(targets)), targets]
     return mean_of(-np.log(np.maximum(true, np.finfo(np.float64).tiny)))
 
 
 def class_macro_f1(outputs: Outputs, spec: Spec) -> Statistic:
     """Macro F1, from counts of correct, predicted and true rows of each class."""
-    probabilities, targets = outputs["probabilities"], outputs["targets"]
+    probabilities, targets = classes(outputs)
     N, C = probabilities.shape
     if 3 * N * C > MAX_TERMS:
         raise KeyError(f"macro_f1 of {C:,} classes takes too much memory to be resampled")

@@ -14,8 +14,9 @@ from torch.nn import functional as F
 
 from seqtrain.config.base import Targets
 from seqtrain.config.task import ClassificationConfig
-from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.cache import cached
+from seqtrain.data.spec import DataSpec
 from seqtrain.data.text.classification import TextClassification
 from seqtrain.tasks.base import Evaluation, Meter, Task, linear_head
 from seqtrain.tasks.classification.illustration import draw_attention

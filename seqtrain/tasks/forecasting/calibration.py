@@ -1,25 +1,37 @@
 """Conformal margins of a run: calibrated after training, saved in the run directory, loaded with the weights."""
 
-import json
 import math
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from typing import cast
 
 import numpy as np
 import torch
 
-from seqtrain.atomic import replacing
 from seqtrain.config.task import ForecastLoss
-from seqtrain.data.base import DataSpec
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.dataset import ForecastingData
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import DataError, RunError
 from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_record, write_json
 from seqtrain.tasks.base import Evaluation
 from seqtrain.tasks.forecasting.conformal import Conformal, fewest_windows
 from seqtrain.tasks.forecasting.distribution import Distribution
 from seqtrain.tasks.forecasting.meter import ForecastMeter
+
+
+@dataclass(frozen=True)
+class SavedConformal:
+    """conformal.json."""
+
+    level: float
+    loss: str
+    """``task.loss``."""
+    step: int
+    """Step of the checkpoint that the margins belong to."""
+    windows: int
+    margins: list[list[float]]
 
 
 def check_windows(level: float, data: ForecastingData) -> None:
@@ -77,9 +89,8 @@ def with_intervals(meter: ForecastMeter, data: ForecastingData, evaluation: Eval
 
 def save(conformal: Conformal, loss: ForecastLoss, run: RunDirectory, step: int) -> None:
     """Write the margins into the directory of a run, with ``task.loss`` and the step of the checkpoint."""
-    state = {"level": conformal.level, "loss": loss.value, "step": step, "windows": conformal.windows}
-    with replacing(run.conformal_path) as temporary:
-        temporary.write_text(json.dumps(state | {"margins": conformal.margins.tolist()}) + "\n")
+    saved = SavedConformal(conformal.level, loss.value, step, conformal.windows, conformal.margins.tolist())
+    write_json(run.conformal_path, asdict(saved))
 
 
 def load(level: float, loss: ForecastLoss, spec: DataSpec, run: RunDirectory, step: int) -> Conformal:
@@ -90,14 +101,13 @@ def load(level: float, loss: ForecastLoss, spec: DataSpec, run: RunDirectory, st
     """
     path, remedy = run.conformal_path, f"calibrate the run again by seqtrain resume={run.path}"
     try:
-        state = json.loads(path.read_text())
-        margins = torch.tensor(state["margins"], dtype=torch.float64)
-        conformal = Conformal(state["level"], margins, state["windows"])
-        belongs = (conformal.level, ForecastLoss(state["loss"]), state["step"]) == (level, loss, step)
-    except FileNotFoundError:
-        raise RunError(f"{path}: is missing, and task.conformal={level:g} needs it; {remedy}") from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(f"{path}: cannot be read ({error}); {remedy}") from error
+        saved = read_record(SavedConformal, path)
+        margins = torch.tensor(saved.margins, dtype=torch.float64)
+    except (RunError, ValueError) as error:
+        missing = f"{path}: is missing, and task.conformal={level:g} needs it"
+        raise RunError(f"{error if path.exists() else missing}; {remedy}") from error
+    conformal = Conformal(saved.level, margins, saved.windows)
+    belongs = (saved.level, saved.loss, saved.step) == (level, loss.value, step)
     if not belongs or margins.shape != (spec.horizon, spec.num_targets):
         raise RunError(f"{path}: does not belong to checkpoints/best.pt, of step {step}; {remedy}")
     return conformal

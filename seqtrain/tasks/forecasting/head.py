@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.config.model import Channels, WindowConfig, WindowNorm
-from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.base import Batch
 from seqtrain.data.series.batch import ForecastBatch
+from seqtrain.data.spec import DataSpec
 from seqtrain.layers.products import Linear
 
 EPSILON = 1e-5  # of a window's variance, as in RevIN

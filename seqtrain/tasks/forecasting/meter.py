@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.base import Batch
 from seqtrain.data.series.batch import ForecastBatch
+from seqtrain.data.spec import DataSpec
 from seqtrain.tasks.base import Evaluation, Meter
 from seqtrain.tasks.forecasting.conformal import IntervalSums
 from seqtrain.tasks.forecasting.distribution import Distribution

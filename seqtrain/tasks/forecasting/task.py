@@ -13,9 +13,10 @@ from torch import Tensor, nn
 from seqtrain.config.base import DataConfig, Targets
 from seqtrain.config.model import WindowConfig
 from seqtrain.config.task import ForecastingConfig, Strategy
-from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.dataset import ForecastingData
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import recorded_weights
 from seqtrain.runs.directory import RunDirectory

@@ -18,6 +18,7 @@ from seqtrain.tasks.statistics import (
     Statistic,
     TaskStatistics,
     mean_of,
+    paired,
     ratio,
     share,
 )
@@ -36,12 +37,12 @@ def label_cross_entropy(outputs: Outputs, spec: Spec) -> Statistic:
 
 def label_accuracy(outputs: Outputs, spec: Spec) -> Statistic:
     """Accuracy: share of steps with the correct label."""
-    return ratio(per_sequence(outputs["predictions"] == outputs["targets"], outputs), outputs["lengths"])
+    return ratio(per_sequence(np.equal(*paired(outputs)), outputs), outputs["lengths"])
 
 
 def sequence_accuracy(outputs: Outputs, spec: Spec) -> Statistic:
     """Share of sequences in which every label is correct."""
-    return mean_of(per_sequence(outputs["predictions"] != outputs["targets"], outputs) == 0)
+    return mean_of(per_sequence(np.not_equal(*paired(outputs)), outputs) == 0)
 
 
 def entity_f1(outputs: Outputs, spec: Spec) -> Statistic:
@@ -49,7 +50,7 @@ def entity_f1(outputs: Outputs, spec: Spec) -> Statistic:
     tags = EntityTags.of(spec["class_names"])
     if tags is None:
         raise KeyError("tags of entities")
-    predicted, true = (tags.find(outputs[side], outputs["lengths"]) for side in ("predictions", "targets"))
+    predicted, true = (tags.find(side, outputs["lengths"]) for side in paired(outputs))
     hits = per_sequence(2 * predicted.shared(true), outputs)
     return ratio(hits, per_sequence(predicted.starts, outputs) + per_sequence(true.starts, outputs))
 

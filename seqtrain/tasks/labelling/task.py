@@ -14,7 +14,8 @@ from torch.nn.utils.rnn import pad_sequence
 
 from seqtrain.config.base import Targets
 from seqtrain.config.task import SequenceLabellingConfig
-from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.data.base import Batch, Dataset
+from seqtrain.data.spec import DataSpec
 from seqtrain.data.tags.entities import EntityTags
 from seqtrain.layers.masks import real_steps
 from seqtrain.tasks.base import Evaluation, Meter, Table, Task, linear_head

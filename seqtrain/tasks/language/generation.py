@@ -3,7 +3,7 @@
 Shapes: B texts, T steps of the prompt, V tokens of the vocabulary.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
@@ -45,7 +45,7 @@ def continuations(
     prompts: Tensor,
     sampling: Sampling,
     generator: torch.Generator | None = None,
-) -> Iterator[Tensor]:
+) -> Generator[Tensor]:
     """Generate the tokens that follow texts, one step at a time, without end.
 
     Args:

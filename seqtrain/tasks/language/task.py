@@ -15,9 +15,10 @@ from torch import Tensor, nn
 from seqtrain.config.base import Targets
 from seqtrain.config.corpus import TokenKind
 from seqtrain.config.task import LanguageModellingConfig, Softmax
-from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.cache import cached
 from seqtrain.data.corpus.dataset import RunningText, SegmentBatch
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.tasks.base import Evaluation, Meter, Task
 from seqtrain.tasks.language.generation import continuations

@@ -14,6 +14,7 @@ from seqtrain.tasks.statistics import (
     Statistic,
     TaskStatistics,
     mean_of,
+    paired,
     quotient,
     ratio,
     share,
@@ -27,18 +28,18 @@ def cross_entropy(outputs: Outputs, spec: Spec) -> Statistic:
 
 def subset_accuracy(outputs: Outputs, spec: Spec) -> Statistic:
     """Share of rows whose set of labels is exactly right."""
-    return mean_of((outputs["predictions"] == outputs["targets"]).all(1))
+    return mean_of(np.equal(*paired(outputs)).all(1))
 
 
 def micro_f1(outputs: Outputs, spec: Spec) -> Statistic:
     """F1 of all labels of all rows together, 0 if there are none."""
-    predictions, targets = outputs["predictions"], outputs["targets"]
+    predictions, targets = paired(outputs)
     return ratio(2 * (predictions & targets).sum(1), predictions.sum(1) + targets.sum(1))
 
 
 def macro_f1(outputs: Outputs, spec: Spec) -> Statistic:
     """Mean over all classes of their F1."""
-    predictions, targets = outputs["predictions"], outputs["targets"]
+    predictions, targets = paired(outputs)
     N, C = targets.shape
     if 3 * N * C > MAX_TERMS:
         raise KeyError(f"macro_f1 of {C:,} classes takes too much memory to be resampled")

@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 from seqtrain.config.base import Targets
 from seqtrain.config.task import MultilabelConfig
-from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.data.base import Batch, Dataset
+from seqtrain.data.spec import DataSpec
 from seqtrain.data.text.classification import TextClassification
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.base import Evaluation, Meter, Task, linear_head

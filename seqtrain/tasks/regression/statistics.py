@@ -9,17 +9,20 @@ from seqtrain.tasks.statistics import (
     Statistic,
     TaskStatistics,
     mean_of,
+    paired,
 )
 
 
 def squared_error(outputs: Outputs, spec: Spec) -> Statistic:
     """Mean squared error."""
-    return mean_of((outputs["predictions"] - outputs["targets"]) ** 2)
+    predictions, targets = paired(outputs)
+    return mean_of((predictions - targets) ** 2)
 
 
 def absolute_error(outputs: Outputs, spec: Spec) -> Statistic:
     """Mean absolute error."""
-    return mean_of(np.abs(outputs["predictions"] - outputs["targets"]))
+    predictions, targets = paired(outputs)
+    return mean_of(np.abs(predictions - targets))
 
 
 STATISTICS = TaskStatistics("rows", {"mse": Metric(squared_error), "mae": Metric(absolute_error)})

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 
 from seqtrain.config.base import Targets
 from seqtrain.config.task import SequenceRegressionConfig
-from seqtrain.data.base import Batch, Dataset, DataSpec
+from seqtrain.data.base import Batch, Dataset
+from seqtrain.data.spec import DataSpec
 from seqtrain.tasks.base import Evaluation, Meter, Table, Task, linear_head
 from seqtrain.tasks.regression.statistics import absolute_error, squared_error
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from seqtrain.config.series import ScaleBy, Scaler
+from seqtrain.data.series.saved import SavedSeries
 from seqtrain.data.series.scaling import Scaling
 from seqtrain.errors import DataError
 
@@ -70,8 +71,9 @@ def test_there_and_back(values: np.ndarray, tmp_path: Path) -> None:
     np.testing.assert_allclose(
         scaling.undo(windows, np.array([0, 1]))[..., 0], [values[:10, 0], values[60:70, 0]], rtol=1e-6
     )
-    scaling.save(tmp_path / "scaler.json", season=24)
-    loaded = Scaling.load(tmp_path / "scaler.json")
+    saved = SavedSeries(1, "h", NAMES, IDS, *(each.tolist() for each in (scaling.centre, scaling.scale, scaling.mean)))
+    saved.write(tmp_path / "scaler.json")
+    loaded = SavedSeries.read(tmp_path / "scaler.json").scaling
     for name in ("centre", "scale", "mean"):
         np.testing.assert_array_equal(getattr(loaded, name), getattr(scaling, name))
     assert (loaded.names, loaded.ids) == (NAMES, IDS)

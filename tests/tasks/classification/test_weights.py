@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from seqtrain.config.task import ClassificationConfig
-from seqtrain.data.base import DataSpec
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.tasks.classification.task import Classification
 from seqtrain.tasks.classification.weights import class_weights

@@ -15,9 +15,9 @@ from seqtrain.config.base import Targets
 from seqtrain.config.model import Channels, WindowConfig, WindowNorm
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Precision
-from seqtrain.data.base import DataSpec
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.dataset import ForecastingData
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import recorded_weights
 from seqtrain.tasks.forecasting.conformal import Conformal

@@ -13,7 +13,8 @@ from seqtrain.commands.evaluate import evaluate
 from seqtrain.commands.train import resume, train
 from seqtrain.config.root import Config
 from seqtrain.config.task import SequenceLabellingConfig
-from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.base import Batch
+from seqtrain.data.spec import DataSpec
 from seqtrain.data.tags.entities import EntityTags
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.runs.directory import RunDirectory

@@ -302,6 +302,7 @@ def test_generate(trained: tuple[Config, RunDirectory], capsys: pytest.CaptureFi
         (Generation(prompt="xylophone zebra"), "no part of it is in the run.s vocabulary|not in the vocabulary"),
         (Generation(prompt=" "), "contains no token"),
         (Generation(prompt=""), "prompt=''"),
+        (Generation(seed=-1), "seed=-1: must be in"),
         (Generation(max_tokens=0), "max_tokens=0: must be at least 1"),
         (Generation(num_samples=2, stream=True), "stream=True: must be false if num_samples is above 1"),
         (Generation(sampling=Sampling(temperature=0)), "temperature=0: must be above 0"),

@@ -24,7 +24,8 @@ from seqtrain.config.loading import from_yaml, to_config, to_yaml
 from seqtrain.config.migrations import FORMAT
 from seqtrain.config.root import Config
 from seqtrain.config.task import MultilabelConfig
-from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.base import Batch
+from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError, DataError, RunError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import read_json

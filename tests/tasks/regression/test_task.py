@@ -10,7 +10,8 @@ from seqtrain.commands.evaluate import evaluate
 from seqtrain.commands.train import train
 from seqtrain.config.root import Config
 from seqtrain.config.task import SequenceRegressionConfig
-from seqtrain.data.base import Batch, DataSpec
+from seqtrain.data.base import Batch
+from seqtrain.data.spec import DataSpec
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import read_json
 from seqtrain.tasks.regression.task import SequenceRegression
