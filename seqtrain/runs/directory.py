@@ -24,7 +24,7 @@ from typing import Any
 from seqtrain.atomic import create
 from seqtrain.config.migrations import FORMAT
 from seqtrain.errors import Interrupted, Pruned, RunError
-from seqtrain.paths import expanded
+from seqtrain.paths import expanded, is_utf8
 from seqtrain.runs.environment import environment, now
 from seqtrain.runs.json_files import read_record, to_json, write_json
 from seqtrain.runs.links import refuse_links
@@ -53,8 +53,9 @@ class RunDirectory:
             config: content of config.yaml; with it the run can be resumed from the start.
 
         Raises:
-            RunError: if ``exact`` and the directory holds a run, or if it cannot be written.
+            RunError: if ``exact`` and the directory holds a run, or if it cannot be written, or its path is not UTF-8.
         """
+        cls(path).check_name()
         number = 1
         while True:
             target = path if number == 1 else path.with_name(f"{path.name}-{number}")
@@ -76,6 +77,14 @@ class RunDirectory:
         run = cls(target)
         run.initialise()
         return run
+
+    def check_name(self) -> None:
+        """Raise RunError if the path is not UTF-8, which TensorBoard cannot write to."""
+        whole = str(self.path.absolute())
+        if not is_utf8(whole):
+            raise RunError(
+                f"{whole!r}: the path of a run must be UTF-8; rename its folder, or choose another hydra.run.dir"
+            )
 
     def initialise(self) -> None:
         """Create the checkpoints folder and the run's id, if a process that was killed early left them undone."""
@@ -165,8 +174,10 @@ class RunDirectory:
         """Hold the run's lock, so that no other process writes to it.
 
         Raises:
-            RunError: if another process holds it, or a link in the directory would lead what is written out of it.
+            RunError: if another process holds it, the path is not UTF-8, or a link in the directory would lead what is
+                written out of it.
         """
+        self.check_name()
         refuse_links(self.path, self.checkpoint_path("last").parent, self.predictions_path.parent)
 
         def refusal() -> str:

@@ -137,5 +137,6 @@ def load_weights(model: nn.Module, head: nn.Module, checkpoint: dict[str, Any]) 
     except (RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RunError(
-            f"the checkpoint does not fit the model of config.yaml, which was changed since ({reason})"
+            f"the checkpoint does not fit the model that config.yaml and data.json describe; one of them was changed "
+            f"since ({reason})"
         ) from error
