@@ -109,7 +109,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Numbers(Mapping[str, np.ndarray]):
-    """Arrays of numbers or truth values, each read and checked on access; raises ValueError for one of anything else."""
+    """Arrays of numbers or truth values, each read on access; raises ValueError for one of anything else."""
 
     arrays: Mapping[str, np.ndarray]
 

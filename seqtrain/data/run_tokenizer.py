@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from seqtrain.data.description import DataDescription
 from seqtrain.errors import RunError
-from seqtrain.runs.json_files import read_json
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -51,8 +51,6 @@ def check_size(path: Path, size: int) -> None:
     described = path.with_name("data.json")
     if not described.exists():  # what needs it says so
         return
-    content = read_json(described)
-    spec = content.get("spec") if isinstance(content, dict) else None
-    expected = spec.get("vocab_size") if isinstance(spec, dict) else None
+    expected = DataDescription.read(described).spec.vocab_size
     if size != expected:
         raise RunError(f"{path}: has {size} tokens, and the run's model {expected} (data.json); {REMEDY}")

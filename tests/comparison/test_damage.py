@@ -18,7 +18,7 @@ from seqtrain.comparison.report import build_report
 from seqtrain.comparison.text import terminal
 from seqtrain.sweeps.ledger import Sweep
 from seqtrain.sweeps.table import format_jobs
-from tests.mutations import mutated
+from tests.fuzzing.mutations import mutated
 
 MakeRun = Callable[..., Path]
 Classifier = Callable[[np.ndarray], dict[str, Any]]
@@ -56,7 +56,7 @@ def test_a_pipe_a_folder_or_a_device(bad: Path, tmp_path: Path, name: str) -> No
         path = bad / name
         kept = path.read_bytes() if path.is_file() else None
         path.unlink(missing_ok=True)
-        make(path)  # type: ignore[operator]
+        make(path)
         names, text = compared(tmp_path)
         assert {"gru", "rnn"} <= {each.removeprefix("model=") for each in names}
         if name not in ("environment.json", "metrics.jsonl", ".lock"):

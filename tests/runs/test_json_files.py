@@ -107,11 +107,12 @@ def test_results_of_every_version(tmp_path: Path) -> None:
     path.write_text(json.dumps(old | {"conformal": "of level 0.9", "remarks": ["conformal"]}))
     found = Results.read(path)
     assert found.scores["gru"]["test"] == {"loss": None} and found.remarks == {"conformal": "of level 0.9"}
-    for change, message in {
-        "model": ({"model": "rnn"}, "those of the model, 'rnn', are missing"),
-        "ends": ({"against_baselines": {"a": [1.0]}}, "two ends"),
-        "remarks": ({"remarks": ["other"]}, "remarks.other: expected text"),
-    }.values():
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"model": "rnn"}, "those of the model, 'rnn', are missing"),
+        ({"against_baselines": {"a": [1.0]}}, "two ends"),
+        ({"remarks": ["other"]}, "remarks.other: expected text"),
+    ]
+    for change, message in wrong:
         path.write_text(json.dumps(old | change))
         with pytest.raises(RunError, match=message):
             Results.read(path)
