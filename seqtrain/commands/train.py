@@ -12,6 +12,7 @@ from seqtrain.commands.build import Built
 from seqtrain.commands.debug import SHORT_RUNS, simplify
 from seqtrain.commands.finished import show_results
 from seqtrain.commands.lengths import check_schedule, settle_length
+from seqtrain.commands.memory import within_memory
 from seqtrain.commands.session import Session, resume_from_checkpoint, save_config, start
 from seqtrain.comparison.baselines import against_baselines
 from seqtrain.comparison.metrics import metric_of
@@ -44,7 +45,7 @@ def train(config: Config, run: RunDirectory, ranks: Ranks = SOLO) -> float:
     Returns:
         The best value of the monitored metric on validation.
     """
-    with recording(run, ranks):
+    with recording(run, ranks), within_memory(config):
         simplify(config, ranks)
         session = start(config, run, ranks)
         if (short := SHORT_RUNS.get(config.debug.mode)) is not None:
@@ -82,12 +83,13 @@ def resume(saved: Config, config: Config, run: RunDirectory, ranks: Ranks = SOLO
         if ranks.first:
             run.initialise()
         log.info("%s: no checkpoint was saved yet; starting again", run.path)
-        with recording(run, ranks):
+        with recording(run, ranks), within_memory(config):
             return fit(start(config, run, ranks), in_study=False)
-    session = resume_from_checkpoint(config, run, ranks)
+    with within_memory(config):
+        session = resume_from_checkpoint(config, run, ranks)
     settle_length(saved, session)
     log.info("resuming from step %d", session.trainer.progress.step)
-    with recording(run, ranks):
+    with recording(run, ranks), within_memory(config):
         if ranks.first:
             save_config(config, run)
         best = fit(session, in_study=False)

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from seqtrain.errors import ConfigError
 from seqtrain.kernels.stored import Workshop, find, keep
 
 FOLDER = Path(__file__).parent
@@ -141,9 +142,16 @@ def compilers() -> list[list[str]]:
     """Commands of the installed compilers, each with its fixed arguments: $CXX first, then the usual names.
 
     Each compiler is tried with code for this CPU, then with portable code.
+
+    Raises:
+        ConfigError: if $CXX cannot be split into words.
     """
-    names = [os.environ.get("CXX", ""), "c++", "g++", "clang++"]
-    found = [words for name in names if (words := shlex.split(name)) and shutil.which(words[0])]
+    try:
+        chosen = shlex.split(os.environ.get("CXX", ""))
+    except ValueError as error:
+        raise ConfigError(f"CXX={os.environ['CXX']}: is no command ({error}); correct or unset it") from error
+    names = [chosen, ["c++"], ["g++"], ["clang++"]]
+    found = [words for words in names if words and shutil.which(words[0])]
     native = "-mcpu=native" if platform.machine().lower() in ("arm64", "aarch64") else "-march=native"
     system = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
     return [[*words, *flags, *system] for words in found for flags in ([native], [])]

@@ -85,7 +85,7 @@ def load_checkpoint(path: Path, run_id: str, device: torch.device | str = "cpu")
         raise RunError(
             f"{path}: refused, since it contains more than tensors and numbers, and could run code"
         ) from error
-    except UserError:
+    except (UserError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # torch's reader raises errors of many types
         reason = str(error).partition("\n")[0] or type(error).__name__

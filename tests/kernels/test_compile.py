@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from seqtrain.errors import ConfigError
 from seqtrain.kernels import compile as compiling
 from seqtrain.kernels import stored
 from seqtrain.kernels.binding import Cell, Weights
@@ -171,3 +172,9 @@ def test_without_a_compiler_it_is_said_once(
     assert "no C++ compiler is found" in caplog.text and "torch's own" in caplog.text
     with pytest.raises(RuntimeError, match="not compiled"):
         recurrence(Cell.gru_after, torch.zeros(1, 1, 1), [Weights(torch.zeros(3, 1), torch.zeros(3, 1), None, None)])
+
+
+def test_a_compiler_with_an_open_quote_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "g++ 'x")
+    with pytest.raises(ConfigError, match="CXX=g[+][+] 'x: is no command .No closing quotation.; correct or unset it"):
+        compiling.start(["lstm"])
