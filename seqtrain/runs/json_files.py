@@ -4,8 +4,10 @@ A record is a dataclass. Its annotations say what the file must hold: keys with 
 ignored, since a later version may write them.
 """
 
+import errno
 import json
 import math
+import os
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache, partial
@@ -33,6 +35,22 @@ def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
     """
     with replacing(path) as temporary:
         temporary.write_text(to_json(value, indent=indent) + "\n")
+
+
+def overwrite_json(path: Path, value: Any) -> None:
+    """Write JSON over the bytes of a file, which is possible on a full disk while it grows within its last block.
+
+    Raises:
+        OSError: if there is no room for that either; the content is as before.
+    """
+    content = to_json(value, separators=(",", ":")).encode()
+    with path.open("r+b", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        blanks = b" " * (len(content) - size)
+        if file.write(blanks) < len(blanks):  # which is no damage: blanks may follow JSON
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        file.seek(0)
+        file.write(content.ljust(size))
 
 
 def to_json(value: Any, **options: Any) -> str:
