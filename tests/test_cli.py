@@ -1,6 +1,7 @@
 """The real command line, as a subprocess, on small real files."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -93,8 +94,11 @@ def test_killed_and_resumed(seqtrain: Run, reviews: Path, tmp_path: Path) -> Non
 
 
 def test_default_run_directory(seqtrain: Run, reviews: Path, tmp_path: Path) -> None:
-    result = seqtrain(*SMALL, f"data.path={reviews}", "trainer.max_steps=1", "trainer.baselines=false")
+    """Paths start where the command was typed, whatever Hydra is told."""
+    options = ["trainer.max_steps=1", "trainer.baselines=false", "hydra.job.chdir=true"]
+    result = seqtrain(*SMALL, f"data.path={os.path.relpath(reviews, tmp_path)}", *options)
     assert result.returncode == 0, result.stderr
+    assert "hydra.job.chdir=true: has no effect" in result.stderr
     (run,) = (tmp_path / "outputs").iterdir()
     assert run.name.startswith("text_files-gru_attn-2")
     assert "accuracy" in result.stdout and "val" in result.stdout

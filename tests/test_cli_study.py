@@ -79,8 +79,10 @@ def test_trials_are_run_counted_and_pruned(seqtrain: Run, tmp_path: Path) -> Non
     assert "study sweep: 3 finished, 0 pruned, 0 failed" in result.stdout
     assert f"best: trial {best.number}, {best.value:.6g}" in result.stdout
 
-    result = seqtrain("-m", "sweep.resume=sweep", "hydra.sweeper.n_trials=5", "hydra/sweeper/pruner=threshold",
-                      "hydra.sweeper.pruner.upper=0.0")  # fmt: skip
+    more = ["-m", "sweep.resume=sweep", "hydra.sweeper.n_trials=5", "hydra/sweeper/pruner=threshold"]
+    refused = seqtrain(*more)
+    assert refused.returncode == 1 and "custom_search_space" in refused.stderr and "may run code" in refused.stderr
+    result = seqtrain(*more, "hydra.sweeper.pruner.upper=0.0", "hydra.sweeper.custom_search_space=own_space.extend")
     assert result.returncode == 0, result.stderr
     trials = trials_of(tmp_path / "sweep/study.db")
     assert states(trials) == {"COMPLETE": 3, "PRUNED": 2} and len({t.params["trainer.lr"] for t in trials}) == 5

@@ -386,10 +386,10 @@ def test_submitit_local(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     assert result.code == 1 and "4 jobs: 2 finished, 2 failed" in result.out, result.err
     assert states(tmp_path / "s") == {"finished": 2, "failed": 2}
     begun = r"^\[(\d)\] job \d of 4: .* \(\d+ threads?\)$"
-    logs = "".join(path.read_text() for path in tmp_path.glob("s/.submitit/*/*_log.*"))
+    logs = "".join(path.read_text() for path in tmp_path.glob("s/.submitit/*/*/*_log.*"))
     assert sorted(re.findall(begun, logs, flags=re.MULTILINE)) == list("0123")
     done = fingerprints(tmp_path / "s")
     again = run_apart(tmp_path, *command)
     assert again.code == 1 and fingerprints(tmp_path / "s") == done
-    logs = "".join(path.read_text() for path in tmp_path.glob("s/.submitit/*/*_log.*"))
+    logs = "".join(path.read_text() for path in tmp_path.glob("s/.submitit/*/*/*_log.*"))
     assert len(re.findall(begun, logs, flags=re.MULTILINE)) == 6

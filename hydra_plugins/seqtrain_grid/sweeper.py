@@ -4,6 +4,7 @@ import logging
 import re
 import sys
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -21,6 +22,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
+from hydra_plugins.seqtrain_grid._overrides import literal
 from seqtrain.config import loading
 from seqtrain.config.base import require
 from seqtrain.config.sweep import OnError
@@ -38,6 +40,7 @@ EXPECTED = (UserError, HydraException, OmegaConfBaseException, OSError)
 """Errors that a user can mend."""
 LOCAL = ("joblib", "submitit_local")
 """Launchers that run jobs in their own processes on this machine."""
+SUBMITIT_FOLDER = "${hydra.sweep.dir}/.submitit/%j"  # its default
 STARTING_SECONDS = 30.0  # maximum time until a launched job shows up
 
 
@@ -76,9 +79,7 @@ class GridSweeper(Sweeper):
         require(self.max_batch_size is None or self.max_batch_size >= 1, "hydra.sweeper.max_batch_size",
                 self.max_batch_size, "at least 1, or null")  # fmt: skip
         self.config, self.loader = config, hydra_context.config_loader
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
+        self.launcher = launcher_of(config, hydra_context, task_function)
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the grid of these overrides.
@@ -175,7 +176,7 @@ class GridSweeper(Sweeper):
 
     def launch(self, sweep: Sweep, batch: Sequence[Job], first: int) -> list[Job]:
         """Run a batch; returns the jobs that never started because the launcher failed when a process died."""
-        overrides = [[*job.overrides, f"hydra.sweep.subdir='{job.name}'"] for job in batch]
+        overrides = [[*job.overrides, f"hydra.sweep.subdir={literal(job.name)}"] for job in batch]
         try:
             for result in self.launcher.launch(overrides, initial_job_idx=first):
                 if result.status is JobStatus.FAILED:  # before it could write the error to its directory
@@ -188,6 +189,20 @@ class GridSweeper(Sweeper):
             found = {job.name: read_status(sweep.path / job.name) for job in batch}
             return [job for job in batch if (status := found[job.name]) is None or status.sitting != sitting]
         return []
+
+
+def launcher_of(config: DictConfig, hydra_context: HydraContext, task_function: TaskFunction) -> Launcher:
+    """The launcher of a sweep. One of submitit gets a new folder in the sweep's directory.
+
+    It unpickles what it finds in its folder under the number of a process. A directory from elsewhere may hold that.
+    """
+    options = config.hydra.launcher
+    if OmegaConf.to_container(options).get("submitit_folder") == SUBMITIT_FOLDER:  # type: ignore[union-attr]
+        with read_write(config):
+            options.submitit_folder = SUBMITIT_FOLDER.replace("%j", f"{uuid.uuid4().hex}/%j")
+    return Plugins.instance().instantiate_launcher(
+        hydra_context=hydra_context, task_function=task_function, config=config
+    )
 
 
 @contextmanager

@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -11,6 +12,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep, Sweep, Transformer
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
+from hydra_plugins.seqtrain_grid._overrides import refusal
 from seqtrain.errors import ConfigError
 
 
@@ -45,6 +47,32 @@ class SearchSpace:
     def overrides(self, params: Mapping[str, Any]) -> list[str]:
         """The overrides of a trial with these parameters."""
         return [*self.fixed, *(f"{key}={value}" for key, value in params.items())]
+
+    def check_stored(self, params: Mapping[str, Any], study: str, directory: Path) -> None:
+        """Refuse the parameters of a new trial that no distribution of this space gives.
+
+        The database of a study may hold trials that are still to be run, and their parameters.
+
+        Args:
+            params: of the trial.
+            study: name of the study, for the error.
+            directory: directory of the sweep.
+
+        Raises:
+            ConfigError: for a further key that is none of the configuration, or a number that is none.
+        """
+        for key, value in params.items():
+            of = self.distributions.get(key)
+            if of is None:
+                reason = refusal(f"{key}={value}", directory)
+            else:
+                number = isinstance(of, CategoricalDistribution) or isinstance(value, int | float)
+                reason = None if number else "is not a number"
+            if reason is not None:
+                raise ConfigError(
+                    f"study {study}: the parameter {f'{key}={value}'!r} of its database is refused: it {reason}; give "
+                    "another hydra.sweeper.study_name"
+                )
 
     def first_point(self) -> dict[str, Any]:
         """One point of the space: the first choice, and the lower end of every range."""

@@ -154,7 +154,7 @@ def close_trials(study: Study, trials: Sequence[FrozenTrial]) -> None:
 
 def run_of_trial(trial: FrozenTrial) -> JobState:
     """State of a trial's run. Retried parameters still name the run of the previous trial; that run does not count."""
-    path = Path(trial.user_attrs.get("run", ""))
+    path = Path(str(trial.user_attrs.get("run", "")))
     with suppress(UserError):
         if from_yaml(path / "config.yaml").sweep.trial == trial.number:
             return read_job_state(path)
@@ -176,10 +176,10 @@ def close_lost_trials(study: Study, directory: Path | None = None) -> None:
 
 def is_lost(trial: FrozenTrial, directory: Path) -> bool:
     """Whether a running trial belongs to the sweep in this directory, or to an ended sweep on this machine."""
-    owner = trial.user_attrs.get("sweeper", {})
-    if owner.get("host") != socket.gethostname():
+    owner = trial.user_attrs.get("sweeper")
+    if not isinstance(owner, dict) or owner.get("host") != socket.gethostname():
         return False
-    other = Path(owner["directory"])
+    other = Path(str(owner.get("directory")))
     return other == directory or not is_locked(other)
 
 

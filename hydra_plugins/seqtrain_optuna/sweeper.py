@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.override_parser.types import Quote, QuotedString
-from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, configure_log
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
+from hydra_plugins.seqtrain_grid._overrides import literal
+from hydra_plugins.seqtrain_grid.sweeper import LOCAL, launcher_of, quiet_launchers
 from hydra_plugins.seqtrain_optuna.config import Direction, OptunaSweeperConfig
 from seqtrain.config.base import require
 from seqtrain.config.sweep import OnError
@@ -61,10 +62,7 @@ class OptunaSweeper(Sweeper):
         if options.custom_search_space is not None:
             self.extend = load_function(options.custom_search_space)
         self.composed, self.loader = config, hydra_context.config_loader
-        launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
-        self.launch = launcher.launch
+        self.launch = launcher_of(config, hydra_context, task_function).launch
 
     def sweep(self, arguments: list[str]) -> None:
         """Run trials until the study has ``n_trials``, then print the best one.
@@ -78,7 +76,6 @@ class OptunaSweeper(Sweeper):
         """
         from optuna.exceptions import StorageInternalError
 
-        from hydra_plugins.seqtrain_grid.sweeper import quiet_launchers
         from hydra_plugins.seqtrain_optuna._space import SearchSpace
         from seqtrain.sweeps.ledger import Sweep
         from seqtrain.training.pruning import innermost
@@ -173,7 +170,6 @@ class OptunaSweeper(Sweeper):
 
     def sharing(self, count: int) -> AbstractContextManager[None]:
         """Context in which parallel trials on this machine share its cores."""
-        from hydra_plugins.seqtrain_grid.sweeper import LOCAL
         from seqtrain.sweeps.sharing import num_cores, threads_of_children, threads_per_job
 
         local = self.composed.hydra.runtime.choices["hydra/launcher"] in LOCAL
@@ -198,6 +194,7 @@ class OptunaSweeper(Sweeper):
         set_trial_attributes(trial, directory, self.options.pruner)
         if self.extend is not None:
             self.extend(self.composed, trial)
+        space.check_stored(trial.params, trial.study.study_name, directory)
         return trial
 
     def job(self, trial: "Trial", space: "SearchSpace", directory: Path) -> list[str]:
@@ -207,8 +204,9 @@ class OptunaSweeper(Sweeper):
         texts = {f"sweep.{key}": value for key, value in place.items()} | {"hydra.sweep.dir": str(directory)}
         written = cast(dict[str, Any], OmegaConf.to_container(self.composed.hydra.sweep))  # with its interpolations
         # Parallel jobs are numbered consecutively, but the numbers of trials may have gaps.
-        texts["hydra.sweep.subdir"] = written["subdir"].replace("${hydra.job.num}", str(trial.number))
-        quoted = [f"{key}={QuotedString(text, Quote.single).with_quotes()}" for key, text in texts.items()]
+        subdir = QuotedString(written["subdir"].replace("${hydra.job.num}", str(trial.number)), Quote.single)
+        quoted = [f"{key}={literal(text)}" for key, text in texts.items()]
+        quoted.append(f"hydra.sweep.subdir={subdir.with_quotes()}")
         return [*space.overrides(trial.params), f"sweep.trial={trial.number}", *quoted]
 
     def tell(self, study: "Study", trial: "Trial", job: JobReturn) -> None:

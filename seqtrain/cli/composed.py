@@ -8,7 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from seqtrain.cli.arguments import Parsers, finite_number, own_values, parsed, whole_number
-from seqtrain.cli.composing import compose, past_hydra, several_processes
+from seqtrain.cli.composing import compose, past_hydra, several_processes, where_typed
 from seqtrain.cli.given import check_own, check_words, parse
 from seqtrain.cli.head_start import start_kernels
 from seqtrain.cli.sweep_arguments import key_of
@@ -69,7 +69,7 @@ def run_composed(name: str, arguments: Sequence[str], own: Parsers, job: Callabl
 
     def composed(tree: DictConfig) -> None:
         directory = Path(HydraConfig.get().runtime.output_dir)
-        with past_hydra(directory):
+        with where_typed(), past_hydra(directory):
             config = loading.to_config(tree)
             start_kernels(config)
             job(config, directory, **values)

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +81,23 @@ def past_hydra(directory: Path) -> Iterator[None]:
         raise JobFailed from error
 
 
+@contextmanager
+def where_typed() -> Iterator[None]:
+    """Work in the directory in which the command was typed: relative paths start there, also with hydra.job.chdir."""
+    settings = HydraConfig.get()
+    if settings.job.chdir:
+        log.info("hydra.job.chdir=true: has no effect; a run writes into its own directory in any case")
+    with chdir(settings.runtime.cwd):
+        yield
+
+
 def train_job(tree: DictConfig) -> float:
     """Train one composed configuration; returns the monitored value, which sweepers optimise."""
     registry.load_plugins()  # in a process of its own a job begins here
     settings = HydraConfig.get()
     directory = Path(settings.runtime.output_dir)
     exact = any(key_of(o) == "hydra.run.dir" for o in settings.overrides.hydra)
-    with past_hydra(directory):
+    with where_typed(), past_hydra(directory):
         config = loading.to_config(tree)
         start_kernels(config)
         sweep = Sweep(directory.parent)

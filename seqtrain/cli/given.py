@@ -23,7 +23,6 @@ CHOICES: dict[str, tuple[str, ...]] = {"--cfg": ("job", "hydra", "all")}
 CHOICES["--info"] = ("all", "config", "defaults", "defaults-tree", "plugins", "searchpath")
 CHOICES |= {"-c": CHOICES["--cfg"], "-i": CHOICES["--info"]}
 WITH_VALUE = {"-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir", *CHOICES}
-WITH_VALUE |= {"--experimental-rerun"}
 
 NEVER_EMPTY = (*GROUPS, "task", r"hydra\.run\.dir", r"hydra\.sweep\.dir", r"sweep\.resume")
 """Groups and directories, as regular expressions: an empty value would be no option, or the current directory."""

@@ -12,7 +12,7 @@ import torch
 from seqtrain.commands.build import Built, load_trained
 from seqtrain.config.base import require
 from seqtrain.config.root import Config
-from seqtrain.data.corpus.tokenizers import CorpusTokenizer, load_tokenizer
+from seqtrain.data.corpus.tokenizers import CorpusTokenizer, load_run_tokenizer
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.language.generation import continuations
@@ -162,7 +162,7 @@ def load_language_model(
         raise RunError(f"run={run.path}: {command} is for language models, and its task is {config.task.name}")
     built, _ = load_trained(config, run, checkpoint)
     assert isinstance(built.task, LanguageModelling)
-    return built, load_tokenizer(run.tokenizer_path)
+    return built, load_run_tokenizer(run.tokenizer_path)
 
 
 def encode_prompt(tokenizer: CorpusTokenizer, prompt: str) -> list[int]:

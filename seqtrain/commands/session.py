@@ -14,7 +14,7 @@ from seqtrain.config.loading import to_yaml
 from seqtrain.config.model import SequenceConfig
 from seqtrain.config.root import Config
 from seqtrain.data.base import Dataset
-from seqtrain.data.description import DataDescription
+from seqtrain.data.description import DataDescription, checksum
 from seqtrain.data.subset import few_batches
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.models.pretrained import load_vectors
@@ -56,8 +56,8 @@ def start(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
     solve_width(config, data.spec)
     if ranks.first:
         save_config(config, run)  # again, with the width that was found
-        write_json(run.data_path, data.describe())
         data.save(run.path)
+        write_json(run.data_path, data.describe() | {"tokenizer_crc32": checksum(run.tokenizer_path)})
     built = build_model(config, data.spec)
     prepare_kernels(config, built)
     load_embedding(config, built, data)

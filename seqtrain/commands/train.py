@@ -82,14 +82,15 @@ def resume(saved: Config, config: Config, run: RunDirectory, ranks: Ranks = SOLO
         if ranks.first:
             run.initialise()
         log.info("%s: no checkpoint was saved yet; starting again", run.path)
-        return train(config, run, ranks)
+        with recording(run, ranks):
+            return fit(start(config, run, ranks), in_study=False)
     session = resume_from_checkpoint(config, run, ranks)
     settle_length(saved, session)
     log.info("resuming from step %d", session.trainer.progress.step)
     with recording(run, ranks):
         if ranks.first:
             save_config(config, run)
-        best = fit(session)
+        best = fit(session, in_study=False)
     if ranks.first:
         show_results(run)
     return best
@@ -100,15 +101,21 @@ def recording(run: RunDirectory, ranks: Ranks) -> AbstractContextManager[None]:
     return run.recording_outcome() if ranks.first else nullcontext()
 
 
-def fit(session: Session) -> float:
-    """Train to the end, then score, and save the results."""
+def fit(session: Session, in_study: bool = True) -> float:
+    """Train to the end, then score, and save the results.
+
+    Args:
+        session: the run.
+        in_study: whether a trial reports to its study. A resumed one does not: the study reads its outcome from its
+            directory, and the database that its configuration names may be anyone's.
+    """
     config, run, data, built, trainer = session.config, session.run, session.data, session.built, session.trainer
     monitor, ranks = f"val/{built.task.monitor}", trainer.ranks
     if ranks.first:
         resumed = run.metrics_path.exists()
         run.update_status(monitor=monitor, maximize=built.task.maximize, total_steps=trainer.total_steps)
         study = []
-        if config.sweep.trial is not None and not resumed:
+        if config.sweep.trial is not None and in_study:
             study = [StudyReporter(config.sweep, monitor, trainer.total_steps, run.path)]
         step, due = trainer.progress.step, trainer.progress.evaluation_due
         lines = JsonLines(run.metrics_path, step if resumed else None, due)
@@ -198,12 +205,15 @@ def calibrated(session: Session, evaluation: Evaluation, step: int) -> Evaluatio
 def report(session: Session, scores: dict[str, Evaluation]) -> None:
     """Write results.json: the scores of the model and the baselines."""
     config, run, data, built = session.config, session.run, session.data, session.built
-    name, step = config.model.name, session.trainer.progress.best_step
+    name, progress = config.model.name, session.trainer.progress
+    step = progress.best_step
     results: dict[str, Any] = {"model": name, "parameters": built.num_parameters, "best_step": step}
     results |= {"monitor": built.task.monitor, "maximize": built.task.maximize, "shown": list(built.task.shown)}
     results["directions"] = {metric: metric_of(metric, config.task.kind).maximize for metric in built.task.shown}
     results |= {"scoring": data.scoring} if data.scoring else {}
-    results |= (remarks := built.task.remarks()) | {"remarks": list(remarks)}
+    risen = progress.losses.risen(progress.step)
+    remarks = built.task.remarks() | ({"training": risen} if risen else {})
+    results |= remarks | {"remarks": list(remarks)}
     results |= as_results({name: scores})
     write_json(run.results_path, results)  # before the baselines, which may take a while
     baselines: dict[str, dict[str, Evaluation]] = {}

@@ -92,7 +92,7 @@ class Run:
             with open_regular(path, MOST_BYTES_A_ROW * max(self.data.sizes.get("test", 0), 1)) as file:
                 refuse_compressed(file)
                 with np.load(file, allow_pickle=False) as outputs, np.errstate(all="ignore"):
-                    yield outputs
+                    yield Numbers(outputs)
         except FileNotFoundError as error:
             raise RunError(f"{path}: no such file") from error
         except KeyError as error:
@@ -105,6 +105,25 @@ class Run:
         """Values of a tag of metrics.jsonl by step; damaged lines are skipped."""
         found = ((step, values.get(tag)) for step, values in entries(RunDirectory(self.path).metrics_path, tag))
         return {step: float(value) for step, value in found if value is not None}
+
+
+@dataclass(frozen=True)
+class Numbers(Mapping[str, np.ndarray]):
+    """Arrays of numbers or truth values, each read on access; raises ValueError for one of anything else."""
+
+    arrays: Mapping[str, np.ndarray]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        array = self.arrays[name]
+        if array.dtype.kind not in "biuf":
+            raise ValueError(f"{name} are no numbers")
+        return array
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.arrays)
+
+    def __len__(self) -> int:
+        return len(self.arrays)
 
 
 @dataclass(frozen=True)
@@ -251,7 +270,7 @@ def check_options(path: Path, options: dict[str, Any]) -> None:
     """Raise RunError if a value is of a type that no option has."""
     for key in ("seed", "task.kind", *(f"{group}.name" for group in GROUPS)):
         kind = int if key == "seed" else str
-        if type(options.get(key)) is not kind:
+        if type(options.get(key)) is not kind or any(other.startswith(f"{key}.") for other in options):
             raise RunError(f"{path}: {key}: expected {WORDS[kind]}, is {options.get(key)!r:.40}")
     for key, value in options.items():
         if not is_option(value):

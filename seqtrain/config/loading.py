@@ -3,6 +3,7 @@
 import io
 import re
 from collections.abc import Iterator
+from copy import copy
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -14,7 +15,7 @@ from yaml import YAMLError
 from seqtrain.config import registry
 from seqtrain.config.base import require, suggest
 from seqtrain.config.migrations import flat_keys, format_of, upgraded
-from seqtrain.config.plain_yaml import plain_yaml
+from seqtrain.config.plain_yaml import plain_yaml, with_checksum
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.paths import expanded
@@ -104,8 +105,41 @@ def explain(error: OmegaConfBaseException) -> ConfigError:
 
 
 def to_yaml(config: Config) -> str:
-    """The whole configuration as YAML; ``from_yaml`` reads it back."""
-    return OmegaConf.to_yaml(OmegaConf.structured(config))
+    """The whole configuration as YAML, with its checksum in a comment; ``from_yaml`` reads it back."""
+    return with_checksum(OmegaConf.to_yaml(OmegaConf.structured(with_escapes(config))))
+
+
+def with_escapes(value: Any) -> Any:
+    """A copy of a configuration, or of a part of it, whose texts OmegaConf takes for themselves."""
+    if isinstance(value, str):
+        return escaped(value)
+    if isinstance(value, list):
+        return [with_escapes(item) for item in value]
+    if isinstance(value, dict):
+        return {key: with_escapes(item) for key, item in value.items()}
+    if not is_dataclass(value):
+        return value
+    result = copy(value)
+    for f in fields(value):
+        setattr(result, f.name, with_escapes(getattr(value, f.name)))
+    return result
+
+
+def escaped(text: str) -> str:
+    """A text as OmegaConf writes it: ``${`` becomes ``\\${``, and each backslash before it two."""
+    return re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + r"\${", text)
+
+
+def references(node: Any, key: str = "") -> Iterator[str]:
+    """Dotted keys of the texts with an interpolation, ``${...}``, in nested dicts and lists."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            yield from references(value, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value, key)
+    elif isinstance(node, str) and re.search(r"(?<!\\)(\\\\)*\$\{", node):
+        yield key
 
 
 def from_yaml(path: Path) -> DictConfig:
@@ -114,21 +148,34 @@ def from_yaml(path: Path) -> DictConfig:
     A configuration that an earlier version saved is upgraded, see ``migrations``.
 
     Raises:
-        RunError: if the file is missing, is not a saved configuration, or was saved by a later version.
+        RunError: if the file is missing, is not a saved configuration, was saved by a later version, or has an
+            interpolation, which could read a secret of this machine (``${oc.env:TOKEN}``).
     """
     registry.load_plugins()
     number = format_of(path.parent)
     try:
-        saved = cast(DictConfig, OmegaConf.load(io.StringIO(plain_yaml(path))))
+        plain = cast(dict[str, Any], OmegaConf.to_container(OmegaConf.load(io.StringIO(plain_yaml(path)))))
+        for key in references(plain):
+            raise RunError(
+                f"{path}: {key}: refers to another value (${{...}}), which no saved configuration does; write "
+                "the value itself, or \\${ for the text ${"
+            )
         schema = OmegaConf.structured(Config)
         for group in GROUPS:
-            schema[group] = OmegaConf.structured(registry.find(group, saved[group].kind).schema)
-        plain = cast(dict[str, Any], OmegaConf.to_container(saved))
+            schema[group] = OmegaConf.structured(registry.find(group, plain[group]["kind"]).schema)
         known = flat_keys(cast(dict[str, Any], OmegaConf.to_container(schema)))
         return cast(DictConfig, OmegaConf.merge(schema, upgraded(plain, number, known)))
     except OSError as error:
         raise RunError(f"{path}: cannot be read ({error.strerror}); is {path.parent} a run directory?") from error
-    except (OmegaConfBaseException, YAMLError, AttributeError, TypeError, ValueError, OverflowError) as error:
+    except (
+        OmegaConfBaseException,
+        YAMLError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+        OverflowError,
+    ) as error:
         raise RunError(f"{path} is not the configuration of a run: {str(error).splitlines()[0]}") from error
 
 

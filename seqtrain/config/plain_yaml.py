@@ -1,5 +1,8 @@
-"""Saved YAML, read so that no content of the file can exhaust the process."""
+"""Saved YAML, read so that no content of the file can exhaust the process, and told if it was changed."""
 
+import logging
+import zlib
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +15,26 @@ MOST_BYTES = 1 << 22
 """Largest size: 4 MiB. A saved configuration has 2 KB."""
 MOST_NESTED = 50
 """Deepest nesting. The C loader crashes at some 50,000."""
+CHECKSUM = "# crc32: "
+
+log = logging.getLogger(__name__)
+
+
+def with_checksum(text: str) -> str:
+    """YAML with the CRC-32 of its text in a comment at the end."""
+    return f"{text}{CHECKSUM}{zlib.crc32(text.encode())}\n"
+
+
+@cache
+def warn_of_changes(path: Path) -> None:
+    """Say once of a file that it was changed; a user may have done so."""
+    log.warning("%s: was changed after the run had written it; its values are used as they stand now", path)
 
 
 def plain_yaml(path: Path) -> str:
     """The text of a YAML file without anchors and aliases, which could stand for more than memory holds.
+
+    A text that differs from its checksum is read with a warning.
 
     Raises:
         OSError: if the file cannot be read, is not a regular file, or is too large.
@@ -30,4 +49,7 @@ def plain_yaml(path: Path) -> str:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MOST_NESTED:
             raise ValueError(f"it is nested more than {MOST_NESTED} deep")
+    body, found, _ = text.rpartition(CHECKSUM)  # earlier versions wrote none
+    if found and text != with_checksum(body):
+        warn_of_changes(path)
     return text

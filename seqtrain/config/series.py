@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import Enum
+from pathlib import Path
 from zoneinfo import ZoneInfo, available_timezones
 
 from omegaconf import MISSING
@@ -155,6 +156,10 @@ class PublicSeriesConfig(SeriesConfig):
     """Name of the dataset's file in ``folder``."""
     url: str | None = option(None, Affects.source)
     """Public address of the file, if there is a stable one."""
+
+    def check(self, key: str) -> None:
+        super().check(key)
+        require(Path(self.file).name == self.file, f"{key}.file", self.file, "a name without folders")
 
 
 @dataclass

@@ -1,9 +1,12 @@
 """What a run keeps of its data, in data.json."""
 
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from seqtrain.data.spec import DataSpec
+from seqtrain.errors import RunError
+from seqtrain.regular import read_regular
 from seqtrain.runs.json_files import read_record
 
 
@@ -21,7 +24,22 @@ class DataDescription:
     labels_as: str | None = None
     """How the labels of texts were read, see ``Vocabulary``."""
 
+    tokenizer_crc32: int | None = None
+    """Checksum of the tokenizer.json beside it, if the inputs are tokens."""
+
     @classmethod
     def read(cls, path: Path) -> "DataDescription":
-        """Read a data.json; raises RunError if it is missing or damaged."""
-        return read_record(cls, path)
+        """Read a data.json; raises RunError if it, or the tokenizer beside it, is missing or damaged."""
+        description = read_record(cls, path)
+        tokenizer = path.with_name("tokenizer.json")
+        if description.tokenizer_crc32 not in (None, checksum(tokenizer)):
+            raise RunError(f"{tokenizer}: has changed since it was written (crc32 differs); restore it or train again")
+        return description
+
+
+def checksum(path: Path) -> int | None:
+    """CRC-32 of a file; None if it cannot be read."""
+    try:
+        return zlib.crc32(read_regular(path))
+    except OSError:
+        return None

@@ -1,13 +1,15 @@
 """JSON files of runs and sweeps, read into typed records.
 
 A record is a dataclass. Its annotations say what the file must hold: keys with a default are optional, further keys are
-ignored, since a later version may write them.
+ignored, since a later version may write them. The last entry of an object is the CRC-32 of the bytes before it, so that
+a changed digit is found. A file without it, as earlier versions wrote them, is taken as it is.
 """
 
 import errno
 import json
 import math
 import os
+import zlib
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache, partial
@@ -22,6 +24,7 @@ from seqtrain.regular import read_regular
 
 T = TypeVar("T")
 
+CHECKSUM = "crc32"
 MOST_BYTES = 1 << 28
 """Largest size of a JSON file of a run: 256 MiB; the scaler of a million series is smaller."""
 WORDS = {str: "text", bool: "true or false", int: "a whole number", float: "a finite number"}
@@ -29,21 +32,34 @@ LARGEST_INTEGER = 2**63
 
 
 def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
-    """Write JSON atomically: a reader sees the old file or the new file, never a part.
+    """Write JSON atomically, an object with its checksum: a reader sees the old file or the new file, never a part.
 
     JSON knows no NaN and no infinity: they are written as null.
     """
+    content = to_json(value, indent=indent).encode()
     with replacing(path) as temporary:
-        temporary.write_text(to_json(value, indent=indent) + "\n")
+        temporary.write_bytes((with_checksum(content) if isinstance(value, dict) and value else content) + b"\n")
 
 
-def overwrite_json(path: Path, value: Any) -> None:
-    """Write JSON over the bytes of a file, which is possible on a full disk while it grows within its last block.
+def with_checksum(content: bytes) -> bytes:
+    """A JSON object with one more entry, the checksum of what stands before it."""
+    body = content.rstrip().removesuffix(b"}").rstrip()
+    return body + f',\n  "{CHECKSUM}": {zlib.crc32(body)}\n}}'.encode()
+
+
+def verified(content: bytes) -> bool:
+    """Whether the checksum at the end of a JSON object is that of what stands before it."""
+    body, found, end = content.rpartition(f',\n  "{CHECKSUM}": '.encode())
+    return bool(found) and end.split() == [str(zlib.crc32(body)).encode(), b"}"]
+
+
+def overwrite_json(path: Path, value: dict[str, Any]) -> None:
+    """Write a JSON object over the bytes of a file, which is possible on a full disk while it grows within its last block.
 
     Raises:
         OSError: if there is no room for that either; the content is as before.
     """
-    content = to_json(value, separators=(",", ":")).encode()
+    content = with_checksum(to_json(value, separators=(",", ":")).encode())
     with path.open("r+b", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         blanks = b" " * (len(content) - size)
@@ -81,12 +97,15 @@ def read_json(path: Path, *, shown: bool = False) -> Any:
         RunError: if it is missing or damaged.
     """
     try:
-        content = json.loads(read_regular(path, MOST_BYTES))
-        return escaped_within(content) if shown else content
+        raw = read_regular(path, MOST_BYTES)
+        content = json.loads(raw)
     except OSError as error:
         raise RunError(f"{path}: cannot be read ({error.strerror}); is {path.parent} a run directory?") from error
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: is not valid JSON ({error}); restore it or train again") from error
+    if isinstance(content, dict) and content.pop(CHECKSUM, None) is not None and not verified(raw):
+        raise RunError(f"{path}: has changed since it was written ({CHECKSUM} differs); restore it or train again")
+    return escaped_within(content) if shown else content
 
 
 def read_record(kind: type[T], path: Path, *, shown: bool = False) -> T:

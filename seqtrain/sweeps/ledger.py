@@ -10,6 +10,7 @@ file, and a sweep that is killed at any moment leaves nothing inconsistent behin
 A sitting is one invocation of a sweep's command.
 """
 
+import re
 import time
 import uuid
 from collections.abc import Iterator, Sequence
@@ -36,6 +37,8 @@ TAIL = 1 << 16
 """Bytes at the end of metrics.jsonl in which its last step is looked for."""
 DONE = ("finished", "pruned")
 ENDED = (*DONE, "failed", "interrupted", "killed", "damaged")
+NAME = re.compile(r"[A-Za-z0-9._-]+")
+"""Form of the name of a job's directory."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,7 @@ class Sweep:
         A job is identified by the end of its directory's name. If that fails it is identified by its saved
         configuration, since a later version of seqtrain may have more options and therefore other hashes.
         """
-        names = sorted(path.name for path in self.path.glob("[!.]*") if path.is_dir())
+        names = sorted(path.name for path in self.path.glob("[!.]*") if path.is_dir() and NAME.fullmatch(path.name))
         ends = {name.rpartition("-")[2]: name for name in names}
         found = {key: ends[key] for key in wanted if key in ends}
         if len(found) < len(set(wanted)):

@@ -1,5 +1,6 @@
-"""Saves a step whose loss or gradient is not finite, and reports which value is not."""
+"""Errors of values that are not finite: of a step, which is saved, and of the metric that chooses the checkpoint."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from seqtrain.data.base import Batch
 from seqtrain.errors import RunError
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.training.checkpoint import save_checkpoint
 
 
@@ -37,4 +39,22 @@ def nonfinite_error(
     return RunError(
         f"step {content['step'] + 1}: {what}{others} is not finite (loss {loss:.4g}); stopped before the update, its "
         f"batch and weights {kept}. Lower trainer.lr or trainer.max_grad_norm, or use trainer.precision=fp32"
+    )
+
+
+def unscored_error(run: RunDirectory, monitor: str, step: int, value: float = math.inf) -> RunError:
+    """The error of a run that has no best checkpoint, since the monitored metric was not finite at any evaluation.
+
+    Args:
+        run: the run, whose last checkpoint is saved.
+        monitor: tag of the metric.
+        step: the last step.
+        value: the metric there. NaN ends the run at once, since it comes from the data, or from a model that is beyond
+            repair; an infinite one may still become finite.
+    """
+    when = f"is {value}" if math.isnan(value) else "was not finite at any evaluation"
+    return RunError(
+        f"step {step}: {monitor} {when}, so that it cannot choose the best checkpoint (the weights are in "
+        f"{run.checkpoint_path('last')}). Look in the validation rows for values that are not finite or very large, "
+        "lower trainer.lr, or use trainer.precision=fp32"
     )

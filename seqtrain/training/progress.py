@@ -14,6 +14,7 @@ from seqtrain.runs.directory import RunDirectory
 from seqtrain.training.averaging import Averaging
 from seqtrain.training.checkpoint import last_checkpoint, load_weights
 from seqtrain.training.device import random_state, restore_random_state
+from seqtrain.training.loss_course import LossCourse
 from seqtrain.training.ranks import Ranks
 from seqtrain.training.step_sums import StepSums
 
@@ -36,6 +37,8 @@ class Progress:
     """Time spent on training so far, without the time between interruptions."""
     state: Any = None
     """Recurrent state before the next batch, of this process's rows."""
+    losses: LossCourse = field(default_factory=LossCourse)
+    """Of the first process's rows once the run is resumed."""
     sums: StepSums = field(default_factory=StepSums)
     """Sums over this process's steps since the last log entry."""
     sums_started: float = field(default_factory=time.monotonic)
@@ -44,7 +47,7 @@ class Progress:
 
 PER_RANK = {"state", "sums", "sums_started"}
 """Fields whose values differ between processes."""
-SHARED = [f.name for f in fields(Progress) if f.name not in PER_RANK]
+SHARED = [f.name for f in fields(Progress) if f.name not in PER_RANK | {"losses"}]
 
 
 def save_progress(progress: Progress, optimizer: Optimizer, averaging: Averaging, ranks: Ranks) -> dict[str, Any]:
@@ -57,6 +60,7 @@ def save_progress(progress: Progress, optimizer: Optimizer, averaging: Averaging
     return {name: getattr(progress, name) for name in SHARED} | {
         "optimizer": optimizer.state_dict(),
         "averaging": averaging.state_dict(),
+        "losses": asdict(progress.losses),
         "ranks": ranks.gather(own),
     }
 
@@ -92,11 +96,13 @@ def load_progress(
         sums = StepSums(**own["window"])
         restore_random_state(own["random"])
         state = map_tensors(own["state"], lambda tensor: tensor.to(device))
+        losses = LossCourse.restored(saved.get("losses", {}))  # earlier versions did not save them
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RunError(f"{run.path}: its last checkpoint does not fit ({reason}); train again") from error
     return Progress(
         **{name: saved[name] for name in SHARED},
+        losses=losses,
         state=state,
         sums=sums,
         sums_started=time.monotonic() - sums.seconds,

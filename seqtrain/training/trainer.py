@@ -22,7 +22,7 @@ from seqtrain.training.averaging import Averaging
 from seqtrain.training.checkpoint import save_checkpoint
 from seqtrain.training.device import autocast, trim_memory
 from seqtrain.training.evaluation import evaluate
-from seqtrain.training.nonfinite import nonfinite_error
+from seqtrain.training.nonfinite import nonfinite_error, unscored_error
 from seqtrain.training.objective import Objective
 from seqtrain.training.observers import Observer
 from seqtrain.training.optimizers import build_optimizer
@@ -108,8 +108,8 @@ class Trainer:
         """Train to the end; returns the best value of the monitored metric on validation.
 
         Raises:
-            RunError: if a loss or gradient is not finite (the weights are then those before that step), or a checkpoint
-                cannot be written.
+            RunError: if a loss or gradient is not finite (the weights are then those before that step), the monitored
+                metric is never finite, or a checkpoint cannot be written.
             Interrupted: after SIGTERM or Ctrl-C. The current step is completed, or the current evaluation aborted, and
                 a checkpoint is saved first.
         """
@@ -122,6 +122,8 @@ class Trainer:
                         self.validate()
                     self.poll()
                     if self.finished:
+                        if not math.isfinite(progress.best):
+                            raise unscored_error(self.run, monitor=f"val/{self.task.monitor}", step=progress.step)
                         return progress.best
                     for group in self.groups():
                         self.train_step(group)
@@ -182,6 +184,7 @@ class Trainer:
             raise nonfinite_error(path, self.objective, group, before, weights, mean_loss)
         self.optimizer.step()
         self.averaging.update()
+        progress.losses.add(mean_loss * self.ranks.size, progress.step)
         progress.step += 1
         progress.sums.add(mean_loss, weight, grad_norm, moved)
 
@@ -225,7 +228,11 @@ class Trainer:
             for observer in self.observers:
                 observer.media(progress.step, figures | drawn, texts)
         value = evaluation.metrics[self.task.monitor]
-        if value > progress.best if self.task.maximize else value < progress.best:
+        if math.isnan(value) and not math.isfinite(progress.best):
+            self.save()
+            raise unscored_error(self.run, monitor=f"val/{self.task.monitor}", value=value, step=progress.step)
+        better = value > progress.best if self.task.maximize else value < progress.best
+        if better and math.isfinite(value):
             progress.best, progress.best_step, progress.evaluations_since_best = value, progress.step, 0
             self.write("best", self.weights(model, head))
         else:

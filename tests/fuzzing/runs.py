@@ -4,12 +4,14 @@ A command that succeeds must say the same as with the file whole, or name the fi
 cover, such as JSON that was written anew, may be read; it never ends in a traceback or a hang.
 """
 
+import json
 import random
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
+from seqtrain.runs.json_files import CHECKSUM, with_checksum
 from tests.command_line import Command, seqtrain
 from tests.fuzzing.data_files import FILES, OPTIONS
 from tests.fuzzing.mutations import mutated, reshaped
@@ -51,7 +53,8 @@ class RunFiles:
         shutil.copytree(self.sweep, self.whole)
         self.run = sorted(path.parent for path in self.sweep.glob("*/config.yaml"))[0]
         own = [path for path in self.run.rglob("*") if path.is_file() and path.stat().st_size]
-        self.files = sorted([*(path for path in own if path.name != ".lock"), self.sweep / "sweep.json"])
+        read = [path for path in own if path.suffix in (".yaml", ".json", ".jsonl", ".pt", ".npz")]
+        self.files = sorted([*read, self.sweep / "sweep.json"])
         relative = self.run.relative_to(self.folder)
         self.commands = {
             "eval": ["eval", f"run={relative}"],
@@ -86,7 +89,7 @@ class RunFiles:
         path, key = rng.choice(self.files), rng.choice(list(self.commands))
         forged = path.suffix == ".json" and rng.randrange(2) == 0
         content = path.read_bytes()
-        damaged = reshaped(content, rng) if forged else mutated(content, rng, rng.choice([1, 1, 4]))
+        damaged = signed(reshaped(content, rng)) if forged else mutated(content, rng, rng.choice([1, 1, 4]))
         path.write_bytes(damaged)
         try:
             ended = self.finish(self.commands[key])
@@ -125,3 +128,12 @@ class RunFiles:
         ):
             raise Wrong(f"another result without a word: {ended.stdout[:500]!r} {ended.stderr[:500]!r}")
         return "read" if same and ended.stderr == self.expected[key].stderr else "told"
+
+
+def signed(content: bytes) -> bytes:
+    """JSON with the right checksum, as somebody writes it who wants it to be read."""
+    value = json.loads(content)
+    if not isinstance(value, dict):
+        return content
+    value.pop(CHECKSUM, None)
+    return with_checksum(json.dumps(value).encode()) if value else content

@@ -14,6 +14,7 @@ from seqtrain.config.root import Config
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.errors import Interrupted, RunError
 from seqtrain.runs.directory import RunDirectory
+from seqtrain.tasks.base import Evaluation
 from seqtrain.training.checkpoint import load_checkpoint
 from seqtrain.training.device import seed_everything
 from seqtrain.training.trainer import Trainer
@@ -234,3 +235,37 @@ def test_max_steps_wins_and_the_last_step_is_evaluated(small: Compose, tmp_path:
     trainer, recorder = make(small("trainer.max_steps=20", "trainer.epochs=1"), tmp_path / "run")
     trainer.fit()
     assert [step for step, values in recorder.told if "val/loss" in values] == [17, 20]
+
+
+@pytest.mark.parametrize(
+    ("values", "ends", "message"),
+    [
+        ([math.nan], 2, "step 2: val/accuracy is nan, so that it cannot choose the best checkpoint .*/last.pt"),
+        ([math.inf, math.nan], 4, "step 4: val/accuracy is nan"),
+        ([-math.inf, math.inf, -math.inf], 6, "step 6: val/accuracy was not finite at any evaluation"),
+        ([math.inf, 0.5, math.nan], 6, None),  # one score is enough
+    ],
+)
+def test_a_monitored_score_that_is_not_finite(
+    small: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: list[float], ends: int, message: str | None
+) -> None:
+    """NaN ends the run where no score has been finite; what it has made is saved, and resuming says the same."""
+    measured = iter([*values, *values[-1:]])
+
+    def evaluate(*arguments: Any) -> Evaluation:
+        return Evaluation({"accuracy": next(measured)})
+
+    monkeypatch.setattr("seqtrain.training.trainer.evaluate", evaluate)
+    options = small("trainer.max_steps=6", "trainer.eval_every=2")
+    trainer, _ = make(options, tmp_path / "run")
+    if message is None:
+        assert trainer.fit() == 0.5 and trainer.progress.best_step == 4
+        return
+    with pytest.raises(RunError, match=message):
+        trainer.fit()
+    assert load_checkpoint(tmp_path / "run/checkpoints/last.pt", trainer.run_id)["step"] == ends
+    again, _ = make(options, tmp_path / "run", new=False)
+    again.resume()
+    with pytest.raises(RunError, match=message):
+        again.fit()
+    assert again.progress.step == ends

@@ -16,7 +16,14 @@ from seqtrain.config.options import preparing
 from seqtrain.data.cache import cached, digest, opened
 from seqtrain.data.corpus.sources import Corpus, identity, open_corpus
 from seqtrain.data.corpus.stream import Chunk, Stream, end_lines
-from seqtrain.data.corpus.tokenizers import EOS, CorpusTokenizer, SymbolTokenizer, WordTokenizer, load_tokenizer
+from seqtrain.data.corpus.tokenizers import (
+    EOS,
+    CorpusTokenizer,
+    SymbolTokenizer,
+    WordTokenizer,
+    load_run_tokenizer,
+    load_tokenizer,
+)
 from seqtrain.data.corpus.vocabulary import learn_tokenizer
 from seqtrain.data.digests import CheckedArray, mapped
 from seqtrain.data.vocabulary import UNKNOWN
@@ -35,7 +42,7 @@ def prepare(config: CorpusConfig, tokenizer: Path | None = None, single_split: b
 
     Raises:
         DataError: if the text cannot be found or decoded, or is too short.
-        RunError: if the given tokenizer cannot be read.
+        RunError: if the given tokenizer cannot be read, or does not fit its run.
     """
     assert tokenizer is not None or not single_split
     key: dict[str, Any] = {
@@ -44,7 +51,7 @@ def prepare(config: CorpusConfig, tokenizer: Path | None = None, single_split: b
         "options": preparing(config),
         "whole": single_split,
     }
-    given = load_tokenizer(tokenizer) if tokenizer else None
+    given = load_run_tokenizer(tokenizer) if tokenizer else None
     if tokenizer:
         content = tokenizer.read_text(encoding="utf-8")
         directory = opened("corpus", digest(key))

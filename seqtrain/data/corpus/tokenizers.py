@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from seqtrain.config.corpus import TokenKind
+from seqtrain.data.run_tokenizer import REMEDY, check_size
 from seqtrain.data.vocabulary import UNKNOWN
 from seqtrain.errors import DataError, RunError
 
@@ -255,9 +256,18 @@ def load_tokenizer(path: Path) -> CorpusTokenizer:
         raise ValueError(f"no vocabulary of kind {content['kind']}")
     except Exception as error:  # the library raises bare exceptions
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise RunError(
-            f"{path}: cannot be read as a tokenizer ({reason}); copy it from an intact copy of the run, or train again"
-        ) from error
+        raise RunError(f"{path}: cannot be read as a tokenizer ({reason}); {REMEDY}") from error
+
+
+def load_run_tokenizer(path: Path) -> CorpusTokenizer:
+    """Read the tokenizer.json of a run.
+
+    Raises:
+        RunError: if the file is missing or damaged, or has another number of tokens than the run's model.
+    """
+    tokenizer = load_tokenizer(path)
+    check_size(path, tokenizer.vocab_size)
+    return tokenizer
 
 
 def vocabulary(content: dict[str, Any]) -> tuple[list[str], int | None]:

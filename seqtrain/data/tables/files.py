@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from seqtrain.errors import DataError
+from seqtrain.paths import not_a_file
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".json", ".parquet")
 """Types of files that are read as tables; each but parquet also with .gz after it, and in upper case."""
@@ -25,7 +26,13 @@ def stem(path: Path) -> str:
 
 
 def open_bytes(path: Path) -> BinaryIO:
-    """Open a file for reading; one that ends in .gz is decompressed on the way."""
+    """Open a file for reading; one that ends in .gz is decompressed on the way.
+
+    Raises:
+        DataError: if it is no file, but a folder, device, pipe or socket.
+    """
+    if wrong := not_a_file(path):
+        raise DataError(f"{path}: {wrong}")
     return cast(BinaryIO, gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
 
 

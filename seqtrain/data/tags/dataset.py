@@ -24,6 +24,7 @@ from seqtrain.data.locate import SPLITS
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
+from seqtrain.data.run_tokenizer import run_tokenizer
 from seqtrain.data.spec import DataSpec
 from seqtrain.data.tables.reading import stdin_lines
 from seqtrain.data.tables.table import Table
@@ -84,7 +85,7 @@ class TaggingFiles(BucketedDataset):
         if trained is None:
             self.vocabulary = self.learn_vocabulary(self.sentences["train"].tokens)
         else:
-            self.vocabulary = Tokenizer.from_str((trained / "tokenizer.json").read_text()).get_vocab()
+            self.vocabulary = run_tokenizer(trained).get_vocab()
         self.tokens = {split: self.token_rows(part.tokens) for split, part in self.sentences.items()}
         self.tags = {split: self.tag_rows(part.tags, class_names) for split, part in self.sentences.items()}
         for split, rows in self.tokens.items():
@@ -185,7 +186,7 @@ class TaggingFiles(BucketedDataset):
         for number, row in enumerate(rows):
             if isinstance(row, str) or not all(isinstance(token, str) for token in row) or not len(row):
                 raise DataError(f"sentence {number}: must be a list of tokens, at least one")
-        vocabulary = Tokenizer.from_str((directory / "tokenizer.json").read_text()).get_vocab()
+        vocabulary = run_tokenizer(directory).get_vocab()
         tokens = numbered(rows, vocabulary, config, max(map(len, rows)))
         for note in unknown_notes("new sentences", tokens):
             log.warning(note)

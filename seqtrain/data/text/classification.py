@@ -23,6 +23,7 @@ from seqtrain.data.digests import CheckedArray, mapped
 from seqtrain.data.locate import SPLITS
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
+from seqtrain.data.run_tokenizer import run_tokenizer
 from seqtrain.data.spec import DataSpec
 from seqtrain.data.tables.files import file_type
 from seqtrain.data.tables.reading import read_table, stdin_lines
@@ -35,7 +36,7 @@ from seqtrain.data.text.labelled import check_classes, class_counts, fingerprint
 from seqtrain.data.text.labels import LabelledTexts, Labels, RawTexts, one_label, stratified_split
 from seqtrain.data.text.trained import Vocabulary
 from seqtrain.data.vocabulary import PAD
-from seqtrain.errors import DataError, RunError
+from seqtrain.errors import DataError
 from seqtrain.paths import expanded
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class TextClassification(BucketedDataset):
         self.multilabel = targets == Targets.sequence_labels
         require(self.multilabel or config.label_separator is None, "data.label_separator", config.label_separator,
                 "null, unless task=multilabel learns several labels a row")  # fmt: skip
+        self.trained = trained
         self.vocabulary = Vocabulary.load(trained) if trained else None
         self.directory = self.prepare()
         meta = json.loads((self.directory / "meta.json").read_text())
@@ -121,15 +123,11 @@ class TextClassification(BucketedDataset):
 
     def build(self, directory: Path) -> None:
         """Tokenise every split and write it into an empty directory."""
-        from tokenizers import Tokenizer
-
         from seqtrain.data.text.tokenizer import encode, train_tokenizer
 
+        given = run_tokenizer(self.trained) if self.trained else None
         splits, classes, notes = self.labelled_texts()
-        if self.vocabulary is None:
-            tokenizer = train_tokenizer(self.config, splits["train"].texts)
-        else:
-            tokenizer = Tokenizer.from_str(self.vocabulary.tokenizer)
+        tokenizer = given or train_tokenizer(self.config, splits["train"].texts)
         for split, part in splits.items():
             tokens, offsets = flatten(encode(tokenizer, part.texts), tokenizer.get_vocab_size())
             notes += unknown_notes(split, tokens, tokenizer)
@@ -253,15 +251,8 @@ class TextClassification(BucketedDataset):
 
     @classmethod
     def new_batches(cls, config: DataConfig, directory: Path, rows: Sequence[Any]) -> Iterator[Batch]:
-        from tokenizers import Tokenizer
-
         assert isinstance(config, TextClassificationConfig)
-        path = directory / "tokenizer.json"
-        try:
-            tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises nothing more specific
-            raise RunError(f"{path}: cannot be read ({error}); restore it, or train again") from error
-        return text_batches(config, tokenizer, rows)
+        return text_batches(config, run_tokenizer(directory), rows)
 
     def array(self, split: str, name: str) -> np.ndarray | CheckedArray:
         """A memory-mapped array of the prepared files."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from seqtrain.data.description import DataDescription
+from seqtrain.data.run_tokenizer import read_tokenizer
 
 
 @dataclass(frozen=True)
@@ -20,4 +21,4 @@ class Vocabulary:
     def load(cls, directory: Path, described: str = "data.json") -> "Vocabulary":
         """Read the vocabulary of a run: tokenizer.json and data.json; of prepared arrays, described in meta.json."""
         data = DataDescription.read(directory / described)
-        return cls((directory / "tokenizer.json").read_text(), data.spec.class_names, data.labels_as)
+        return cls(read_tokenizer(directory), data.spec.class_names, data.labels_as)

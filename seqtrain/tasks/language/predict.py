@@ -12,7 +12,7 @@ import numpy as np
 from seqtrain.config.corpus import CorpusConfig
 from seqtrain.data.base import Batch
 from seqtrain.data.corpus.dataset import RunningText, segments_of
-from seqtrain.data.corpus.tokenizers import load_tokenizer
+from seqtrain.data.corpus.tokenizers import load_run_tokenizer
 from seqtrain.errors import DataError
 from seqtrain.paths import expanded, not_a_file, read_stdin
 from seqtrain.tasks.predicting import Predictor, Trained
@@ -44,7 +44,7 @@ class TextPredictor(Predictor):
     def __init__(self, trained: Trained):
         super().__init__(trained)
         self.options = cast(CorpusConfig, self.data).for_model(self.config.model)
-        self.tokenizer = load_tokenizer(trained.run.tokenizer_path)
+        self.tokenizer = load_run_tokenizer(trained.run.tokenizer_path)
 
     def predict(self, inputs: Sequence[str]) -> list[TextPrediction]:
         """The tokens of each text and their log-probabilities; each text is read separately, from a state of zeros.
