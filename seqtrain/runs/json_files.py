@@ -5,8 +5,10 @@ ignored, since a later version may write them. The last entry of an object is th
 a changed digit is found. A file without it, as earlier versions wrote them, is taken as it is.
 """
 
+import errno
 import json
 import math
+import os
 import zlib
 from collections.abc import Callable
 from dataclasses import MISSING, fields, is_dataclass
@@ -50,6 +52,22 @@ def verified(content: bytes) -> bool:
     """Whether the checksum at the end of a JSON object is that of what stands before it."""
     body, found, end = content.rpartition(f',\n  "{CHECKSUM}": '.encode())
     return bool(found) and end.split() == [str(zlib.crc32(body)).encode(), b"}"]
+
+
+def overwrite_json(path: Path, value: dict[str, Any]) -> None:
+    """Write a JSON object over the bytes of a file, which is possible on a full disk while it grows within its last block.
+
+    Raises:
+        OSError: if there is no room for that either; the content is as before.
+    """
+    content = with_checksum(to_json(value, separators=(",", ":")).encode())
+    with path.open("r+b", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        blanks = b" " * (len(content) - size)
+        if file.write(blanks) < len(blanks):  # which is no damage: blanks may follow JSON
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+        file.seek(0)
+        file.write(content.ljust(size))
 
 
 def to_json(value: Any, **options: Any) -> str:

@@ -78,11 +78,16 @@ class TensorBoard:
         from torch.utils.tensorboard.summary import hparams as summaries
 
         _, start, self.session_end = summaries(hparams, {})
-        self.writer._get_file_writer().add_summary(start)
+        self.add(start)
 
     def end_session(self) -> None:
         """Mark the run as finished in the HParams table."""
-        self.writer._get_file_writer().add_summary(self.session_end)
+        self.add(self.session_end)
+
+    def add(self, summary: Any) -> None:
+        """Write a summary."""
+        with writing(self.directory / "events.out.*", self.directory):
+            self.writer._get_file_writer().add_summary(summary)
 
     def close(self) -> None:
         with writing(self.directory / "events.out.*", self.directory):
