@@ -37,8 +37,13 @@ def save_checkpoint(path: Path, content: dict[str, Any], keep_as: Path | None = 
     """
     temporary = path.with_name(f".{path.name}")  # always the same name: a killed run leaves at most one such file
     try:
-        with open_new(temporary) as file:  # opened here, since torch hides the system's error of a full disk
-            torch.save(content, file)
+        with open_new(temporary) as file:
+            try:
+                torch.save(content, file)
+            except RuntimeError as error:
+                if isinstance(error.__context__, OSError):  # of a full disk, which torch's zip writer hides
+                    raise error.__context__ from None
+                raise
             file.flush()
             os.fsync(file.fileno())
         if keep_as is not None and path.exists():
@@ -85,7 +90,7 @@ def load_checkpoint(path: Path, run_id: str, device: torch.device | str = "cpu")
         raise RunError(
             f"{path}: refused, since it contains more than tensors and numbers, and could run code"
         ) from error
-    except UserError:
+    except (UserError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # torch's reader raises errors of many types
         reason = str(error).partition("\n")[0] or type(error).__name__
