@@ -208,8 +208,8 @@ def start_compiler(unit: str, command: list[str]) -> Compilation:
     source, *defines = UNITS[unit]
     arguments = [*FLAGS, *defines, str(FOLDER / source), "-o", str(Path(folder.name, target.name))]
     process = subprocess.Popen(
-        [*command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
+        [*command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        encoding="utf-8", errors="replace", start_new_session=True,
     )  # fmt: skip
     return Compilation(command, process, folder, target)
 
@@ -244,7 +244,8 @@ def key(unit: str, command: list[str]) -> str:
 @cache
 def version(command: tuple[str, ...]) -> str:
     """Output of the compiler's ``--version``."""
-    return subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=TIME_LIMIT).stdout
+    asked = [*command, "--version"]
+    return subprocess.run(asked, capture_output=True, encoding="utf-8", errors="replace", timeout=TIME_LIMIT).stdout
 
 
 @cache
