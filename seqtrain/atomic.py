@@ -4,6 +4,7 @@ What stands at a path before is replaced, not opened. So a link in a directory t
 out of it.
 """
 
+import errno
 import os
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
 NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)  # absent on Windows
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+"""Numbers of errors that only writing has."""
 
 
 @contextmanager
@@ -19,7 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path that replaces ``path`` when the context ends without an error.
 
     The temporary file exists and is empty. Its content is synced to disk first. After a crash or an error the old file
-    is unchanged.
+    is unchanged. An OSError that names no file, as that of a full disk, gets ``path``.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -28,6 +31,9 @@ def replacing(path: Path) -> Iterator[Path]:
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as error:
+        name_file(error, path, temporary)
+        raise
     finally:
         with suppress(OSError):  # the folder is not writable: the original error says so
             temporary.unlink(missing_ok=True)
@@ -43,15 +49,25 @@ def create(path: Path, text: str) -> None:
     try:
         with open_new(temporary) as file:
             file.write(text.encode())
-        os.link(temporary, path)
-    except FileExistsError:
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            raise
+        except OSError:  # the file system has no hard links
+            with path.open("xb") as file:
+                file.write(text.encode())
+    except OSError as error:
+        name_file(error, path, temporary)
         raise
-    except OSError:  # the file system has no hard links
-        with path.open("xb") as file:
-            file.write(text.encode())
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def name_file(error: OSError, path: Path, temporary: Path) -> None:
+    """Give an error the file that was to be written, if it names none, the temporary one, or what was copied."""
+    if error.errno in NO_ROOM or (error.filename in (None, str(temporary)) and error.errno is not None):
+        error.filename, error.filename2 = str(path), None
 
 
 def open_new(path: Path) -> BinaryIO:

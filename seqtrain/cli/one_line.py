@@ -7,6 +7,7 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from hydra_plugins.seqtrain_grid.sweeper import EXPECTED as EXPECTED
+from seqtrain.atomic import NO_ROOM
 from seqtrain.cli.given import several_values, unreadable
 from seqtrain.cli.hydra_setup import composed_keys
 from seqtrain.cli.key_search import no_such_key
@@ -26,7 +27,8 @@ def one_line(error: Exception) -> str:
     if isinstance(error, UserError):
         return " ".join(str(error).split())
     if isinstance(error, OSError) and not isinstance(error, MissingConfigException):
-        return f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+        remedy = "; free some space, or write to another place" if error.errno in NO_ROOM else ""
+        return f"{error.filename or ''}: {error.strerror or error}{remedy}".lstrip(": ")
     if isinstance(error, OverrideParseException):
         return unreadable(error.override)
     if isinstance(cause, OmegaConfBaseException):

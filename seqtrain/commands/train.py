@@ -1,7 +1,7 @@
 """Train a model, or resume a run."""
 
 import logging
-from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -27,7 +27,7 @@ from seqtrain.runs.json_files import write_json
 from seqtrain.tasks.base import Evaluation
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.evaluation import evaluate
-from seqtrain.training.observers import Console, JsonLines, TensorBoard, remove_final_events
+from seqtrain.training.observers import Console, JsonLines, TensorBoard, write_final_events
 from seqtrain.training.pruning import StudyReporter
 from seqtrain.training.ranks import SOLO, Ranks
 
@@ -121,7 +121,6 @@ def fit(session: Session, in_study: bool = True) -> float:
             study = [StudyReporter(config.sweep, monitor, trainer.total_steps, run.path)]
         step, due = trainer.progress.step, trainer.progress.evaluation_due
         lines = JsonLines(run.metrics_path, step if resumed else None, due)
-        remove_final_events(run.path)
         # Of a step that is still to be evaluated, scores may be among the events already; the others are repeated.
         board = TensorBoard(run.path, purge_step=step + (not due) if resumed else None)
         board.scalars(step, lines.at_last_step if due else {})
@@ -137,13 +136,10 @@ def fit(session: Session, in_study: bool = True) -> float:
     try:
         best = trainer.fit()
         scores = score(session)
-        tested = (
-            {f"test/{metric}": value for metric, value in scores["test"].metrics.items()} if "test" in scores else {}
-        )
         if ranks.first:
             board.end_session()
-            if tested:
-                lines.scalars(trainer.progress.step, tested)
+            if "test" in scores:
+                lines.scalars(trainer.progress.step, test_scalars(scores))
     except BaseException:
         for observer in trainer.observers:
             with suppress(RunError):  # the first error says more
@@ -153,11 +149,14 @@ def fit(session: Session, in_study: bool = True) -> float:
         observer.close()
     if ranks.first:
         progress = trainer.progress
-        with closing(TensorBoard(run.path, final=True)) as final:
-            final.scalars(progress.step, tested)
         run.update_status(best={monitor: best, "step": progress.best_step}, seconds=round(progress.seconds, 1))
         report(session, scores)
     return best
+
+
+def test_scalars(scores: dict[str, Evaluation]) -> dict[str, float]:
+    """The scores on test by their tags; none if there is no test split."""
+    return {f"test/{metric}": value for metric, value in scores["test"].metrics.items()} if "test" in scores else {}
 
 
 def score(session: Session) -> dict[str, Evaluation]:
@@ -226,11 +225,10 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
         results |= as_results({name: scores} | baselines)
         results |= {"against_baselines": compared(session, baselines)}
         write_json(run.results_path, results)
+    figures = {}
     if config.trainer.figures:
         figures = built.task.final_figures(built.model, built.head, data, built.device, scores, baselines)
-        if figures:
-            with closing(TensorBoard(run.path, final=True)) as board:
-                board.media(step, figures, {})
+    write_final_events(run.path, test_scalars(scores), progress.step, figures, step)
 
 
 def compared(session: Session, baselines: dict[str, dict[str, Evaluation]]) -> dict[str, list[float]]:

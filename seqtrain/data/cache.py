@@ -4,7 +4,6 @@ An entry is built once, under a lock, completely or not at all. Its name is a di
 verified by the digests of its files when it is opened; a damaged one is removed and built again.
 """
 
-import errno
 import hashlib
 import json
 import logging
@@ -17,14 +16,12 @@ from typing import Any
 
 from filelock import FileLock
 
+from seqtrain.atomic import NO_ROOM
 from seqtrain.cache_directory import cache_directory
 from seqtrain.data.digests import find_damage, has_digests, sync, write_digests
 from seqtrain.errors import DataError
 
 log = logging.getLogger(__name__)
-
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
-"""Numbers of errors that only writing has."""
 
 
 def digest(value: Any) -> str:

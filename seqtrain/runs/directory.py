@@ -10,7 +10,7 @@ checkpoints/        best.pt, last.pt, and previous.pt, which is older than last.
 metrics.jsonl       every logged scalar, one line per step
 results.json        the final table: the model and the baselines on each split
 predictions/        outputs on the test split, row by row
-events.out.*        for TensorBoard
+events.out.*        for TensorBoard; events.out.tfevents.final has the scores on test
 """
 
 import os
@@ -21,12 +21,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from seqtrain.atomic import create
+from seqtrain.atomic import NO_ROOM, create
 from seqtrain.config.migrations import FORMAT
 from seqtrain.errors import Interrupted, Pruned, RunError
-from seqtrain.paths import expanded
+from seqtrain.paths import expanded, is_utf8
 from seqtrain.runs.environment import environment, now
-from seqtrain.runs.json_files import read_record, to_json, write_json
+from seqtrain.runs.json_files import overwrite_json, read_record, to_json, write_json
 from seqtrain.runs.links import refuse_links
 from seqtrain.runs.locks import holding_lock
 from seqtrain.runs.records import Status
@@ -53,8 +53,9 @@ class RunDirectory:
             config: content of config.yaml; with it the run can be resumed from the start.
 
         Raises:
-            RunError: if ``exact`` and the directory holds a run, or if it cannot be written.
+            RunError: if ``exact`` and the directory holds a run, or if it cannot be written, or its path is not UTF-8.
         """
+        cls(path).check_name()
         number = 1
         while True:
             target = path if number == 1 else path.with_name(f"{path.name}-{number}")
@@ -74,8 +75,22 @@ class RunDirectory:
                     f"{target}: cannot be written ({error.strerror}); choose another hydra.run.dir"
                 ) from error
         run = cls(target)
-        run.initialise()
+        try:
+            run.initialise()
+        except OSError as error:
+            with suppress(OSError):  # so that the same command can take the directory once there is room
+                run.config_path.unlink()
+                run.checkpoint_path("last").parent.rmdir()
+            raise RunError(f"{target}: cannot be written ({error.strerror}); choose another hydra.run.dir") from error
         return run
+
+    def check_name(self) -> None:
+        """Raise RunError if the path is not UTF-8, which TensorBoard cannot write to."""
+        whole = str(self.path.absolute())
+        if not is_utf8(whole):
+            raise RunError(
+                f"{whole!r}: the path of a run must be UTF-8; rename its folder, or choose another hydra.run.dir"
+            )
 
     def initialise(self) -> None:
         """Create the checkpoints folder and the run's id, if a process that was killed early left them undone."""
@@ -94,13 +109,15 @@ class RunDirectory:
             key: name of the option in errors.
 
         Raises:
-            RunError: if the directory is not a run.
+            RunError: if the directory is not a run, or has lost its status.
         """
         run = cls(expanded(path, key))
         if not run.path.is_dir():
             raise RunError(f"{key}={path}: no such directory")
         if not run.config_path.is_file():
             raise RunError(f"{key}={path}: is not the directory of a run (no config.yaml in it)")
+        if run.status_path.exists() or run.has_checkpoint:
+            read_record(Status, run.status_path)  # a damaged one is reported before anything else is read
         return run
 
     @property
@@ -155,16 +172,24 @@ class RunDirectory:
         return any(self.checkpoint_path(which).exists() for which in ("last", "previous"))
 
     def update_status(self, **changes: Any) -> None:
-        """Change fields of status.json."""
-        write_json(self.status_path, asdict(replace(read_record(Status, self.status_path), **changes)))
+        """Change fields of status.json; on a full disk it is overwritten, with a short error."""
+        status = replace(read_record(Status, self.status_path), **changes)
+        try:
+            write_json(self.status_path, asdict(status))
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            overwrite_json(self.status_path, asdict(replace(status, error=status.error and error.strerror)))
 
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the run's lock, so that no other process writes to it.
 
         Raises:
-            RunError: if another process holds it, or a link in the directory would lead what is written out of it.
+            RunError: if another process holds it, the path is not UTF-8, or a link in the directory would lead what is
+                written out of it.
         """
+        self.check_name()
         refuse_links(self.path, self.checkpoint_path("last").parent, self.predictions_path.parent)
 
         def refusal() -> str:
@@ -175,17 +200,24 @@ class RunDirectory:
 
     @contextmanager
     def recording_outcome(self) -> Iterator[None]:
-        """Record in the status how the context ends: finished, interrupted, pruned or failed, and why."""
-        self.update_status(state="running", pid=os.getpid(), error=None, finished=None)
+        """Record in the status how the context ends: finished, interrupted, pruned or failed, and why.
+
+        Raises:
+            RunError: if a file of the run cannot be written.
+        """
+        with writing(None, self.path):
+            self.update_status(state="running", pid=os.getpid(), error=None, finished=None)
         try:
-            yield
+            with writing(None, self.path):
+                yield
         except BaseException as error:
             interrupted = isinstance(error, Interrupted | KeyboardInterrupt)
             state = "interrupted" if interrupted else "pruned" if isinstance(error, Pruned) else "failed"
             with suppress(RunError, OSError):  # a full disk or a deleted directory: the original error says more
                 self.update_status(state=state, error=error_line(error), finished=now())
             raise
-        self.update_status(state="finished", finished=now())
+        with writing(None, self.path):
+            self.update_status(state="finished", finished=now())
 
     def write_environment(self) -> None:
         """Write what is needed to repeat the run: versions, git commit, command line."""
@@ -193,11 +225,12 @@ class RunDirectory:
 
 
 @contextmanager
-def writing(path: Path, run: Path) -> Iterator[None]:
+def writing(path: Path | None, run: Path) -> Iterator[None]:
     """Turn an OSError while writing a file of a run into an error that says how to continue.
 
     Args:
-        path: the file.
+        path: the file; None if more is done in the context. Then only errors of files of the run and of a full disk
+            are turned.
         run: the run directory.
 
     Raises:
@@ -206,6 +239,10 @@ def writing(path: Path, run: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if path is None:
+            path = Path(error.filename or run)
+            if error.errno not in NO_ROOM and run not in path.parents:
+                raise
         raise RunError(
             f"{path}: cannot be written ({error.strerror or error}); earlier files are intact: free some space, or "
             f"make the directory writable, then continue with resume={run}"

@@ -37,8 +37,13 @@ def save_checkpoint(path: Path, content: dict[str, Any], keep_as: Path | None = 
     """
     temporary = path.with_name(f".{path.name}")  # always the same name: a killed run leaves at most one such file
     try:
-        with open_new(temporary) as file:  # opened here, since torch hides the system's error of a full disk
-            torch.save(content, file)
+        with open_new(temporary) as file:
+            try:
+                torch.save(content, file)
+            except RuntimeError as error:
+                if isinstance(error.__context__, OSError):  # of a full disk, which torch's zip writer hides
+                    raise error.__context__ from None
+                raise
             file.flush()
             os.fsync(file.fileno())
         if keep_as is not None and path.exists():
@@ -137,5 +142,6 @@ def load_weights(model: nn.Module, head: nn.Module, checkpoint: dict[str, Any]) 
     except (RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RunError(
-            f"the checkpoint does not fit the model of config.yaml, which was changed since ({reason})"
+            f"the checkpoint does not fit the model that config.yaml and data.json describe; one of them was changed "
+            f"since ({reason})"
         ) from error
