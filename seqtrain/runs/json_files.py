@@ -54,7 +54,7 @@ def verified(content: bytes) -> bool:
 
 
 def overwrite_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a JSON object over the bytes of a file, which is possible on a full disk while it grows within its last block.
+    """Write a JSON object over the bytes of a file: on a full disk too, while it grows within its last block.
 
     Raises:
         OSError: if there is no room for that either; the content is as before.
