@@ -67,7 +67,10 @@ def results_are_files() -> None:
 
 
 def on_descriptor(stream: TextIO, required: bool = False) -> TextIO:
-    """A stream like stdout or stderr on a ``Descriptor``; any other, such as a test's or a notebook's, is returned."""
+    """A stream like stdout or stderr on a ``Descriptor``; any other, such as a test's or a notebook's, is returned.
+
+    Characters that its encoding does not have are written as escapes.
+    """
     try:
         number = stream.fileno()
     except (OSError, ValueError):
@@ -79,7 +82,7 @@ def on_descriptor(stream: TextIO, required: bool = False) -> TextIO:
     return io.TextIOWrapper(
         io.BufferedWriter(Descriptor(number, required)),
         encoding=stream.encoding,
-        errors=stream.errors if required else "backslashreplace",
+        errors="backslashreplace",
         line_buffering=number == 2 or stream.isatty() or getattr(stream, "write_through", False),
     )
 

@@ -37,6 +37,15 @@ def expanded(path: str | Path, key: str = "") -> Path:
         ) from None
 
 
+def is_utf8(name: str) -> bool:
+    """Whether a name can be written as UTF-8; Python reads bytes of file names that cannot as lone surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def not_a_file(path: Path) -> str | None:
     """Why a path cannot be read as a file: nothing is there, or a folder, device, pipe or socket; None if it can."""
     try:

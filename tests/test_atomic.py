@@ -3,9 +3,11 @@
 import os
 import threading
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
+from seqtrain import atomic
 from seqtrain.atomic import create, open_to_append, replacing
 
 
@@ -35,6 +37,17 @@ def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None
         temporary.write_text("ne")
         raise OSError(28, "No space left on device")
     assert path.read_text() == "old" and os.listdir(tmp_path) == ["results.json"]
+
+
+def test_what_cannot_be_created_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: Path) -> BinaryIO:
+        path.write_text("ne")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(atomic, "open_new", full)
+    with pytest.raises(OSError, match="No space left"):
+        create(tmp_path / "config.yaml", "new")
+    assert os.listdir(tmp_path) == []
 
 
 def test_create_follows_no_link(tmp_path: Path, outside: Path) -> None:

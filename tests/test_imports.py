@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "seqtrain"
 LEVELS = [
     {"errors", "atomic", "alignment", "cache_directory", "printable", "regular"},
-    {"console", "interruption", "paths"},
+    {"console", "interruption", "paths", "torchrun"},
     {"config"},
     {"runs"},
     {"sweeps"},
@@ -38,6 +38,7 @@ WITHOUT_TORCH = {
     "regular",
     "runs",
     "sweeps",
+    "torchrun",
 }
 
 

@@ -15,6 +15,7 @@ from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, Overri
 from hydra.errors import HydraException
 
 from seqtrain.config.loading import escaped
+from seqtrain.paths import expanded
 
 GROUPS = {
     *("data", "model", "task", "trainer", "regularisation", "experiment", "hparams_search", "debug"),
@@ -74,7 +75,7 @@ def refusal(argument: Any, directory: Path) -> str | None:
         return refusal_of_space(key.removeprefix("hydra.sweeper.params").lstrip("."), value, directory)
     if key == "hydra.sweeper.storage":
         inside = re.fullmatch(r"sqlite:///([^?%]+)", str(plain(value)))
-        if inside is None or Path(os.path.abspath(Path(inside[1]).expanduser())).parent != directory.absolute():
+        if inside is None or Path(os.path.abspath(expanded(inside[1]))).parent != directory.absolute():
             return "is a database outside of the sweep"
         return None
     if key not in PARTS and KEYS.fullmatch(key) is None:

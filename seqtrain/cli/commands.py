@@ -19,6 +19,7 @@ from seqtrain.cli.arguments import (
 )
 from seqtrain.cli.composing import several_processes
 from seqtrain.commands.finished import show_finished
+from seqtrain.commands.memory import within_memory
 from seqtrain.console import results_are_files
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.paths import expanded, read_input
@@ -83,14 +84,9 @@ def evaluate(arguments: Sequence[str]) -> None:
     saved, config = run_config(run, overrides)
     from seqtrain.commands.evaluate import evaluate
 
-    evaluate(
-        saved,
-        config,
-        run,
-        split=literal["split"],
-        checkpoint=literal["checkpoint"],
-        other_data=gives(overrides, "data.path"),
-    )
+    options = {key: literal[key] for key in ("split", "checkpoint")}
+    with within_memory(config, trained=True):
+        evaluate(saved, config, run, other_data=gives(overrides, "data.path"), **options)
 
 
 def predict(arguments: Sequence[str]) -> None:
@@ -109,7 +105,8 @@ def predict(arguments: Sequence[str]) -> None:
     saved, config = run_config(run, overrides)
     from seqtrain.commands.predict import predict
 
-    predict(saved, config, run, literal["input"], literal["output"], checkpoint=literal["checkpoint"])
+    with within_memory(config, f"input={literal['input']}", trained=True):
+        predict(saved, config, run, literal["input"], literal["output"], checkpoint=literal["checkpoint"])
 
 
 def backtest(arguments: Sequence[str]) -> None:
@@ -131,7 +128,8 @@ def backtest(arguments: Sequence[str]) -> None:
     from seqtrain.commands.backtest import backtest
 
     options = {key: literal[key] for key in ("split", "output", "checkpoint")}
-    backtest(saved, config, run, stride=stride, refit=refit, other_data=gives(overrides, "data.path"), **options)
+    with within_memory(config, trained=True):
+        backtest(saved, config, run, stride=stride, refit=refit, other_data=gives(overrides, "data.path"), **options)
 
 
 def generate(arguments: Sequence[str]) -> None:
@@ -163,12 +161,9 @@ def generate(arguments: Sequence[str]) -> None:
     check_changes(saved, config)
     sampling = Sampling(**{key: value for key, value in given.items() if key in choosing})
     options = {key: value for key, value in given.items() if key in numbers} | prompt
-    generate(
-        config,
-        run,
-        Generation(stop=stops.get("stop", []), sampling=sampling, **options),
-        checkpoint=literal["checkpoint"],
-    )
+    wanted = Generation(stop=stops.get("stop", []), sampling=sampling, **options)
+    with within_memory(None, f"num_samples={wanted.num_samples}", "the prompt"):
+        generate(config, run, wanted, checkpoint=literal["checkpoint"])
 
 
 def compare(arguments: Sequence[str]) -> None:

@@ -12,6 +12,7 @@ from seqtrain.cli.composing import compose, past_hydra, several_processes, where
 from seqtrain.cli.given import check_own, check_words, parse
 from seqtrain.cli.head_start import start_kernels
 from seqtrain.cli.sweep_arguments import key_of
+from seqtrain.commands.memory import within_memory
 from seqtrain.config import loading
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError
@@ -72,6 +73,7 @@ def run_composed(name: str, arguments: Sequence[str], own: Parsers, job: Callabl
         with where_typed(), past_hydra(directory):
             config = loading.to_config(tree)
             start_kernels(config)
-            job(config, directory, **values)
+            with within_memory(config):
+                job(config, directory, **values)
 
     compose(rest, composed)

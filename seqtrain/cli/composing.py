@@ -4,7 +4,6 @@ What needs torch is imported once the configuration is known to be sound.
 """
 
 import logging
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, contextmanager, suppress
@@ -28,6 +27,7 @@ from seqtrain.errors import ConfigError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.sweeps.identity import command_hash
 from seqtrain.sweeps.ledger import Sweep
+from seqtrain.torchrun import world_size
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ def compose(arguments: Sequence[str], job: Callable[[DictConfig], Any]) -> None:
 
 def several_processes() -> bool:
     """Whether ``torchrun`` started this process as one of several."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return world_size() > 1
 
 
 class JobFailed(BaseException):

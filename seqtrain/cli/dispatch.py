@@ -16,6 +16,7 @@ from seqtrain.cli.composing import train
 from seqtrain.cli.hydra_setup import add_to_hydra, composed_keys
 from seqtrain.cli.node_help import describe
 from seqtrain.cli.overview import overview
+from seqtrain.commands.memory import within_memory
 from seqtrain.config import registry
 from seqtrain.config.base import suggest
 from seqtrain.errors import ConfigError
@@ -59,7 +60,8 @@ def dispatch(arguments: list[str]) -> None:
     logging.basicConfig(format="%(message)s", stream=sys.stderr)  # libraries: what they warn of
     logging.getLogger("seqtrain").setLevel(logging.INFO)
     logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
-    return COMMANDS[command](arguments)
+    with within_memory():
+        return COMMANDS[command](arguments)
 
 
 def show_help(arguments: list[str]) -> None:

@@ -61,7 +61,7 @@ def compare(
         return report
     for target, text in texts.items():
         with replacing(target) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files need not be text
         log.info("%s: written", target)
     return report
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SHOWN_UNKNOWNS = 10
+MOST_SAMPLES = 1_000_000  # in parallel
 LONGEST_SPLIT = 8  # the most tokens that one character can be split into; after that an incomplete character is shown
 
 
@@ -51,7 +52,7 @@ class Generation:
         """Raise ConfigError if a value is out of range."""
         self.sampling.check()
         require(self.max_tokens >= 1, "max_tokens", self.max_tokens, "at least 1")
-        require(self.num_samples >= 1, "num_samples", self.num_samples, "at least 1")
+        require(1 <= self.num_samples <= MOST_SAMPLES, "num_samples", self.num_samples, f"from 1 to {MOST_SAMPLES}")
         require(0 <= self.seed < 2**63, "seed", self.seed, "in [0, 2**63)")
         require(not self.stream or self.num_samples == 1, "stream", True, "false if num_samples is above 1")
         require(self.prompt != "", "prompt", "", "a text; remove it to start at the beginning of a line")

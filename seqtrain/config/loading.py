@@ -18,7 +18,7 @@ from seqtrain.config.migrations import flat_keys, format_of, upgraded
 from seqtrain.config.plain_yaml import plain_yaml, with_checksum
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, RunError
-from seqtrain.paths import expanded
+from seqtrain.paths import expanded, is_utf8
 
 GROUPS = ("data", "task", "model", "trainer")
 
@@ -64,6 +64,10 @@ def to_config(tree: DictConfig) -> Config:
     if (path := getattr(config.data, "path", None)) is not None:
         require(path != "", "data.path", path, "a file or folder, or null")
         config.data.path = str(expanded(path, "data.path").absolute())  # type: ignore[attr-defined]  # seen from any folder
+    for key, value in flatten(config):
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str):
+                require(is_utf8(text), key, text, "UTF-8, as config.yaml is; rename the file or folder")
     return config
 
 

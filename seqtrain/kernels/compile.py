@@ -15,14 +15,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from seqtrain.cache_directory import cache_directory
+from seqtrain.errors import ConfigError
+from seqtrain.kernels.stored import Workshop, find, keep
 
 FOLDER = Path(__file__).parent
 UNITS: dict[str, list[str]] = {
@@ -32,6 +32,7 @@ UNITS: dict[str, list[str]] = {
 }  # fmt: skip
 """Unit -> source file and macro definitions for the compiler."""
 FLAGS = ["-std=c++17", "-O3", "-ffp-contract=fast", "-fPIC", "-shared"]
+OUTPUT = "library.so"
 TIME_LIMIT = 300  # seconds
 HINTS = {
     "Linux": "install g++ (Debian, Ubuntu: apt install g++)",
@@ -53,15 +54,13 @@ class Compilation:
     command: list[str]
     """Compiler with its own arguments; identifies the compiler."""
     process: subprocess.Popen[str]
-    folder: tempfile.TemporaryDirectory[str]
-    """Temporary folder for the output. Each process has its own, so several may compile at once."""
-    target: Path
-    """Final place of the library in the cache."""
+    workshop: Workshop
+    """Folder of the output. Each compiler has its own, so several processes may compile at once."""
 
     @property
     def output(self) -> Path:
         """Path of the library while it is compiled."""
-        return Path(self.folder.name, self.target.name)
+        return self.workshop.path / OUTPUT
 
     def stop(self) -> None:
         """Kill the compiler with all its child processes, and remove its output."""
@@ -71,7 +70,7 @@ class Compilation:
             else:
                 self.process.kill()
         self.process.communicate()
-        self.folder.cleanup()
+        self.workshop.close()
 
 
 running: dict[str, Compilation] = {}
@@ -91,7 +90,7 @@ def start(units: Iterable[str]) -> None:
     if not commands:
         return
     for unit in units:
-        if unit not in running and not cached(unit, commands[0]).exists():
+        if unit not in running and find(cached_name(unit, commands[0])) is None:
             try:
                 running[unit] = start_compiler(unit, commands[0])
             except OSError:
@@ -143,9 +142,16 @@ def compilers() -> list[list[str]]:
     """Commands of the installed compilers, each with its fixed arguments: $CXX first, then the usual names.
 
     Each compiler is tried with code for this CPU, then with portable code.
+
+    Raises:
+        ConfigError: if $CXX cannot be split into words.
     """
-    names = [os.environ.get("CXX", ""), "c++", "g++", "clang++"]
-    found = [words for name in names if (words := shlex.split(name)) and shutil.which(words[0])]
+    try:
+        chosen = shlex.split(os.environ.get("CXX", ""))
+    except ValueError as error:
+        raise ConfigError(f"CXX={os.environ['CXX']}: is no command ({error}); correct or unset it") from error
+    names = [chosen, ["c++"], ["g++"], ["clang++"]]
+    found = [words for words in names if words and shutil.which(words[0])]
     native = "-mcpu=native" if platform.machine().lower() in ("arm64", "aarch64") else "-march=native"
     system = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
     return [[*words, *flags, *system] for words in found for flags in ([native], [])]
@@ -162,27 +168,25 @@ def load(unit: str, command: list[str]) -> ctypes.CDLL:
     if running_compilation is not None and running_compilation.command != command:
         running_compilation.stop()
         running_compilation = None
-    target = cached(unit, command)
-    try:
-        if running_compilation is None and target.exists():
-            return ctypes.CDLL(str(target))
-    except OSError:
-        pass  # damaged, or for another system: compile again
+    name = cached_name(unit, command)
+    with suppress(OSError):  # for another system: compile again
+        if running_compilation is None and (found := find(name)) is not None:
+            return ctypes.CDLL(str(found))
     compilation = running_compilation or start_compiler(unit, command)
     try:
         wait_for_compiler(compilation)
-        try:
-            compilation.output.replace(target)
-            return ctypes.CDLL(str(target))
-        except OSError:  # the cache is not writable, or does not allow loading
-            return ctypes.CDLL(str(compilation.output))
+        output, home = compilation.output, compilation.workshop.home
+        if home is not None:
+            with suppress(OSError):  # it is not writable any more
+                output = keep(output, home, name)
+        return ctypes.CDLL(str(output))
     finally:
-        compilation.folder.cleanup()
+        compilation.workshop.close()
 
 
-def cached(unit: str, command: list[str]) -> Path:
-    """Path of a unit's library in the cache."""
-    return cache_directory() / "kernels" / f"{unit}-{key(unit, command)}.so"
+def cached_name(unit: str, command: list[str]) -> str:
+    """Name of a unit's library in the cache, without the digest of its content."""
+    return f"{unit}-{key(unit, command)}"
 
 
 def start_compiler(unit: str, command: list[str]) -> Compilation:
@@ -191,19 +195,18 @@ def start_compiler(unit: str, command: list[str]) -> Compilation:
     Raises:
         OSError: if no temporary folder can be written.
     """
-    target = cached(unit, command)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(dir=target.parent, prefix=".")
-    except OSError:
-        folder = tempfile.TemporaryDirectory()
+    workshop = Workshop()
     source, *defines = UNITS[unit]
-    arguments = [*FLAGS, *defines, str(FOLDER / source), "-o", str(Path(folder.name, target.name))]
-    process = subprocess.Popen(
-        [*command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
-    )  # fmt: skip
-    return Compilation(command, process, folder, target)
+    arguments = [*FLAGS, *defines, str(FOLDER / source), "-o", str(workshop.path / OUTPUT)]
+    try:
+        process = subprocess.Popen(
+            [*command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            text=True, start_new_session=True,
+        )  # fmt: skip
+    except OSError:
+        workshop.close()
+        raise
+    return Compilation(command, process, workshop)
 
 
 def wait_for_compiler(compilation: Compilation) -> None:

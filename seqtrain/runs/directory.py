@@ -10,7 +10,7 @@ checkpoints/        best.pt, last.pt, and previous.pt, which is older than last.
 metrics.jsonl       every logged scalar, one line per step
 results.json        the final table: the model and the baselines on each split
 predictions/        outputs on the test split, row by row
-events.out.*        for TensorBoard
+events.out.*        for TensorBoard; events.out.tfevents.final has the scores on test
 """
 
 import os
@@ -24,7 +24,7 @@ from typing import Any
 from seqtrain.atomic import NO_ROOM, create
 from seqtrain.config.migrations import FORMAT
 from seqtrain.errors import Interrupted, Pruned, RunError
-from seqtrain.paths import expanded
+from seqtrain.paths import expanded, is_utf8
 from seqtrain.runs.environment import environment, now
 from seqtrain.runs.json_files import overwrite_json, read_record, to_json, write_json
 from seqtrain.runs.links import refuse_links
@@ -53,8 +53,9 @@ class RunDirectory:
             config: content of config.yaml; with it the run can be resumed from the start.
 
         Raises:
-            RunError: if ``exact`` and the directory holds a run, or if it cannot be written.
+            RunError: if ``exact`` and the directory holds a run, or if it cannot be written, or its path is not UTF-8.
         """
+        cls(path).check_name()
         number = 1
         while True:
             target = path if number == 1 else path.with_name(f"{path.name}-{number}")
@@ -83,6 +84,14 @@ class RunDirectory:
             raise RunError(f"{target}: cannot be written ({error.strerror}); choose another hydra.run.dir") from error
         return run
 
+    def check_name(self) -> None:
+        """Raise RunError if the path is not UTF-8, which TensorBoard cannot write to."""
+        whole = str(self.path.absolute())
+        if not is_utf8(whole):
+            raise RunError(
+                f"{whole!r}: the path of a run must be UTF-8; rename its folder, or choose another hydra.run.dir"
+            )
+
     def initialise(self) -> None:
         """Create the checkpoints folder and the run's id, if a process that was killed early left them undone."""
         self.checkpoint_path("last").parent.mkdir(exist_ok=True)
@@ -100,13 +109,15 @@ class RunDirectory:
             key: name of the option in errors.
 
         Raises:
-            RunError: if the directory is not a run.
+            RunError: if the directory is not a run, or has lost its status.
         """
         run = cls(expanded(path, key))
         if not run.path.is_dir():
             raise RunError(f"{key}={path}: no such directory")
         if not run.config_path.is_file():
             raise RunError(f"{key}={path}: is not the directory of a run (no config.yaml in it)")
+        if run.status_path.exists() or run.has_checkpoint:
+            read_record(Status, run.status_path)  # a damaged one is reported before anything else is read
         return run
 
     @property
@@ -175,8 +186,10 @@ class RunDirectory:
         """Hold the run's lock, so that no other process writes to it.
 
         Raises:
-            RunError: if another process holds it, or a link in the directory would lead what is written out of it.
+            RunError: if another process holds it, the path is not UTF-8, or a link in the directory would lead what is
+                written out of it.
         """
+        self.check_name()
         refuse_links(self.path, self.checkpoint_path("last").parent, self.predictions_path.parent)
 
         def refusal() -> str:

@@ -29,6 +29,7 @@ MOST_BYTES = 1 << 28
 """Largest size of a JSON file of a run: 256 MiB; the scaler of a million series is smaller."""
 WORDS = {str: "text", bool: "true or false", int: "a whole number", float: "a finite number"}
 LARGEST_INTEGER = 2**63
+REMEDY = "restore it or train again"
 
 
 def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
@@ -54,7 +55,7 @@ def verified(content: bytes) -> bool:
 
 
 def overwrite_json(path: Path, value: dict[str, Any]) -> None:
-    """Write a JSON object over the bytes of a file: on a full disk too, while it grows within its last block.
+    """Write a JSON object over the bytes of a file: on a full disk this is possible within its last block.
 
     Raises:
         OSError: if there is no room for that either; the content is as before.
@@ -86,39 +87,40 @@ def finite(value: Any) -> Any:
     return [finite(part) for part in value] if isinstance(value, list | tuple) else value
 
 
-def read_json(path: Path, *, shown: bool = False) -> Any:
+def read_json(path: Path, *, shown: bool = False, remedy: str = REMEDY) -> Any:
     """Read a JSON file of a run.
 
     Args:
         path: the file.
         shown: escape control characters in all texts, so that they can be printed.
+        remedy: what to do where it is damaged, for the error.
 
     Raises:
         RunError: if it is missing or damaged.
     """
     try:
         raw = read_regular(path, MOST_BYTES)
-        content = json.loads(raw)
+        content = escaped_within(json.loads(raw)) if shown else json.loads(raw)
     except OSError as error:
         raise RunError(f"{path}: cannot be read ({error.strerror}); is {path.parent} a run directory?") from error
     except (ValueError, RecursionError) as error:
-        raise RunError(f"{path}: is not valid JSON ({error}); restore it or train again") from error
+        raise RunError(f"{path}: is not valid JSON ({error}); {remedy}") from error
     if isinstance(content, dict) and content.pop(CHECKSUM, None) is not None and not verified(raw):
-        raise RunError(f"{path}: has changed since it was written ({CHECKSUM} differs); restore it or train again")
-    return escaped_within(content) if shown else content
+        raise RunError(f"{path}: has changed since it was written ({CHECKSUM} differs); {remedy}")
+    return content
 
 
-def read_record(kind: type[T], path: Path, *, shown: bool = False) -> T:
+def read_record(kind: type[T], path: Path, *, shown: bool = False, remedy: str = REMEDY) -> T:
     """Read a JSON file of a run into a record; arguments and errors as of ``read_json`` and ``as_record``."""
-    return as_record(kind, read_json(path, shown=shown), path)
+    return as_record(kind, read_json(path, shown=shown, remedy=remedy), path, remedy)
 
 
-def as_record(kind: type[T], content: Any, path: Path) -> T:
+def as_record(kind: type[T], content: Any, path: Path, remedy: str = REMEDY) -> T:
     """Turn the content of a JSON file into a record; raises RunError, which names the file and the key."""
     try:
         return cast(T, reader(cast(Any, kind))(content))
     except Mismatch as error:
-        raise RunError(f"{path}: {error}; restore it or train again") from error
+        raise RunError(f"{path}: {error}; {remedy}") from error
 
 
 class Mismatch(ValueError):

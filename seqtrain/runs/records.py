@@ -78,7 +78,7 @@ class Results:
             RunError: if the content is damaged.
         """
         if isinstance(content, dict) and isinstance(names := content.get("remarks"), list):
-            content = content | {"remarks": {str(name): content.get(str(name)) for name in names}}
+            content = content | {"remarks": {str(name): str(content.get(str(name))) for name in names}}
         results = as_record(cls, content, path)
         if results.model not in results.scores:
             raise RunError(f"{path}: scores: those of the model, {results.model!r}, are missing; train again")

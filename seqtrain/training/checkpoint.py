@@ -90,7 +90,7 @@ def load_checkpoint(path: Path, run_id: str, device: torch.device | str = "cpu")
         raise RunError(
             f"{path}: refused, since it contains more than tensors and numbers, and could run code"
         ) from error
-    except UserError:
+    except (UserError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # torch's reader raises errors of many types
         reason = str(error).partition("\n")[0] or type(error).__name__
@@ -142,5 +142,6 @@ def load_weights(model: nn.Module, head: nn.Module, checkpoint: dict[str, Any]) 
     except (RuntimeError, KeyError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RunError(
-            f"the checkpoint does not fit the model of config.yaml, which was changed since ({reason})"
+            f"the checkpoint does not fit the model that config.yaml and data.json describe; one of them was changed "
+            f"since ({reason})"
         ) from error

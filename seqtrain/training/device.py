@@ -13,6 +13,7 @@ import torch
 from seqtrain.config.trainer import Precision
 from seqtrain.errors import ConfigError
 from seqtrain.kernels.machine import bf16_products
+from seqtrain.torchrun import local_rank
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # quota of the container of this process, on Linux
@@ -32,8 +33,8 @@ def prepare_device(name: str) -> torch.device:
     limit_threads_to_quota()
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    if name == "cuda" and "LOCAL_RANK" in os.environ:  # set by torchrun: one GPU for each process
-        name = f"cuda:{os.environ['LOCAL_RANK']}"
+    if name == "cuda" and (rank := local_rank()) is not None:  # one GPU for each process
+        name = f"cuda:{rank}"
     try:
         device = torch.device(name)
         torch.empty(1, device=device)

@@ -34,8 +34,8 @@ class Observer(Protocol):
         """Finish, when the run has ended."""
 
 
-FINAL = ".final"
-"""End of the name of the event file with what is known once training has ended."""
+FINAL = "events.out.tfevents.final"
+"""Event file with what is known once training has ended. TensorBoard reads it last, as it comes last by name."""
 
 
 class TensorBoard:
@@ -44,11 +44,9 @@ class TensorBoard:
     Args:
         directory: the run's directory.
         purge_step: when resuming, TensorBoard discards events of this step and later ones from earlier event files.
-        final: write what is known once training has ended. It has a file of its own, since TensorBoard can discard
-            steps, but not the scores on test of a run that is extended.
     """
 
-    def __init__(self, directory: Path, purge_step: int | None = None, final: bool = False):
+    def __init__(self, directory: Path, purge_step: int | None = None):
         # If TensorFlow is installed, TensorBoard would load all of it just to write a file: 4 s and 600 MB.
         sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))
         from torch.utils.tensorboard.writer import SummaryWriter
@@ -56,9 +54,8 @@ class TensorBoard:
         self.directory = directory
         threading.excepthook = thread_excepthook
         with writing(directory, directory):
-            self.writer = SummaryWriter(
-                str(directory), purge_step=purge_step, flush_secs=10, filename_suffix=FINAL if final else ""
-            )
+            (directory / FINAL).unlink(missing_ok=True)  # the run goes on
+            self.writer = SummaryWriter(str(directory), purge_step=purge_step, flush_secs=10)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         with writing(self.directory / "events.out.*", self.directory):
@@ -97,11 +94,35 @@ class TensorBoard:
             self.writer.close()
 
 
-def remove_final_events(directory: Path) -> None:
-    """Remove the event files of ``TensorBoard(final=True)``, since the run goes on."""
-    with writing(directory / f"events.out.*{FINAL}", directory):
-        for path in directory.glob(f"events.out.tfevents.*{FINAL}"):
-            path.unlink()
+def write_final_events(
+    directory: Path, scalars: dict[str, float], step: int, figures: dict[str, "Figure"], best_step: int
+) -> None:
+    """Write the event file of what is known once training has ended.
+
+    It is a file of its own, which is removed when the run goes on: TensorBoard can discard later steps, but not the
+    scores on test at an earlier one.
+
+    Args:
+        directory: the run's directory.
+        scalars: scores on test.
+        step: the last step.
+        figures: figures of the best checkpoint.
+        best_step: its step.
+    """
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.summary.writer.record_writer import RecordWriter
+    from torch.utils.tensorboard.summary import image, scalar
+
+    events = [Event(file_version="brain.Event:2")]
+    events += [Event(step=step, summary=scalar(tag, value)) for tag, value in scalars.items()]
+    for tag, figure in figures.items():
+        events.append(Event(step=best_step, summary=image(tag, to_pixels(figure), dataformats="HWC")))
+    path = directory / FINAL
+    with writing(path, directory), replacing(path) as temporary, temporary.open("wb") as file:
+        records = RecordWriter(file)
+        for event in events:
+            event.wall_time = time.time()
+            records.write(event.SerializeToString())
 
 
 class JsonLines:

@@ -97,6 +97,8 @@ def load_progress(
         restore_random_state(own["random"])
         state = map_tensors(own["state"], lambda tensor: tensor.to(device))
         losses = LossCourse.restored(saved.get("losses", {}))  # earlier versions did not save them
+    except torch.OutOfMemoryError:
+        raise
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise RunError(f"{run.path}: its last checkpoint does not fit ({reason}); train again") from error

@@ -4,8 +4,10 @@ optuna is optional, and imported only where it is used.
 """
 
 import logging
+import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -23,6 +25,8 @@ log = logging.getLogger(__name__)
 
 SQLITE_SECONDS = 60
 """How long to wait for another process that writes to the same database file."""
+NAMES_A_FILE = bytes.fromhex("d9d505f920a163d7")
+"""Last bytes of such a journal (https://www.sqlite.org/fileformat2.html, "The Rollback Journal")."""
 ATTEMPTS = 5
 """How often to try to open a database that other processes are creating at the same time."""
 
@@ -135,6 +139,7 @@ def open_storage(address: str, key: str, **options: Any) -> "RDBStorage":
     engine: dict[str, Any] = {"pool_pre_ping": True}  # servers close connections that stay idle during training
     if address.startswith("sqlite"):
         engine["connect_args"] = {"timeout": SQLITE_SECONDS}
+        check_journal(Path(f"{address.partition('///')[2]}-journal"), key)
     attempt = 0
     while True:
         attempt += 1
@@ -148,6 +153,20 @@ def open_storage(address: str, key: str, **options: Any) -> "RDBStorage":
                 f"{key}={without_password(address)}: {innermost(error)}; give sqlite:///<file>, or the address of a "
                 "database that SQLAlchemy can reach"
             ) from error
+
+
+def check_journal(path: Path, key: str) -> None:
+    """Refuse a journal that SQLite would finish by deleting a file that the journal names, anywhere on this machine.
+
+    A killed study leaves a journal too, but it never names a file: that is for transactions over several databases.
+
+    Raises:
+        ConfigError: if it names a file.
+    """
+    with suppress(FileNotFoundError), path.open("rb") as file:
+        file.seek(-min(len(NAMES_A_FILE), path.stat().st_size), os.SEEK_END)
+        if file.read() == NAMES_A_FILE:
+            raise ConfigError(f"{key}: {path} is not of a study: it names a file that SQLite would delete; remove it")
 
 
 def created_concurrently(error: BaseException | None) -> bool:

@@ -13,7 +13,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from seqtrain.errors import UserError
+from seqtrain.errors import RunError, UserError
+from seqtrain.torchrun import world_size
 
 T = TypeVar("T")
 
@@ -91,13 +92,22 @@ SOLO = Ranks()
 
 
 def init_ranks() -> Ranks:
-    """Join the process group of ``torchrun``, with gloo for CPU tensors and NCCL for GPU tensors."""
-    size = int(os.environ.get("WORLD_SIZE", "1"))
+    """Join the process group of ``torchrun``, with gloo for CPU tensors and NCCL for GPU tensors.
+
+    Raises:
+        ConfigError: if the environment variables of ``torchrun`` are wrong.
+        RunError: if the first process cannot be reached, or its port is taken.
+    """
+    size = world_size()
     if size == 1:
         return Ranks()
     if not dist.is_initialized():
         gpus = torch.cuda.is_available() and dist.is_nccl_available()
-        dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=TIMEOUT)
+        try:
+            dist.init_process_group("cpu:gloo,cuda:nccl" if gpus else "gloo", timeout=TIMEOUT)
+        except dist.DistError as error:
+            where = f"MASTER_ADDR={os.environ['MASTER_ADDR']} MASTER_PORT={os.environ['MASTER_PORT']}"
+            raise RunError(f"{where}: the processes cannot meet there ({str(error).splitlines()[0]})") from error
     return Ranks(dist.get_rank(), size)
 
 

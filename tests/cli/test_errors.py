@@ -80,6 +80,12 @@ def test_one_line_with_the_remedy(seqtrain: Run, fails: Fails, arguments: list[s
     fails(seqtrain(*arguments), part)
 
 
+def test_damaged_variables_of_the_environment(seqtrain: Run, fails: Fails) -> None:
+    fails(seqtrain("data=adding", WORLD_SIZE="abc"), "WORLD_SIZE=abc: must be a whole number from 1")
+    fails(seqtrain("resume=none", CXX="'g++", WORLD_SIZE="2"), "resume=none: no such directory")
+    fails(seqtrain("data=adding", "device=cpu", CXX="'g++"), "CXX='g++: is no command")
+
+
 def test_a_quoted_value_is_taken_as_it_stands(seqtrain: Run, fails: Fails) -> None:
     fails(seqtrain("data=text_files", 'data.path="/a/b (1)=c.csv"'), "/a/b (1)=c.csv: no such file")
 

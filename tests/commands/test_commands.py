@@ -444,7 +444,7 @@ def test_a_config_that_no_longer_fits_the_weights(finished: Finished, tmp_path: 
     copy = RunDirectory(shutil.copytree(run.path, tmp_path / "copy"))
     copy.config_path.write_text(copy.config_path.read_text().replace("hidden_size: 12", "hidden_size: 11"))
     edited = to_config(from_yaml(copy.config_path))
-    with pytest.raises(RunError, match=r"does not fit the model of config\.yaml"):
+    with pytest.raises(RunError, match=r"does not fit the model that config\.yaml"):
         evaluate(edited, edited, copy)
 
 

@@ -233,15 +233,16 @@ def test_a_file_that_is_not_there_or_wrong_names_the_remedy(copied: Finished) ->
         ),
         ({"level": 0.5}, r"does not belong to checkpoints/best\.pt"),
         ({"margins": [[0.1]]}, r"does not belong to checkpoints/best\.pt"),
-        ({"margins": "none"}, r"conformal\.json: cannot be read"),
-        ({"loss": "other"}, r"conformal\.json: cannot be read"),
+        ({"margins": "none"}, r"conformal\.json: margins: expected a list, is 'none'; calibrate"),
+        ({"margins": [[0.1], []]}, r"conformal\.json: margins: .*; calibrate"),
+        ({"loss": "other"}, r"does not belong to checkpoints/best\.pt"),
     ):
         spoil(directory, **change)
         with pytest.raises(RunError, match=message):
             evaluate(config, config, directory)
         directory.conformal_path.write_text(before)
     directory.conformal_path.write_text(before[:50])
-    with pytest.raises(RunError, match=r"conformal\.json: cannot be read"):
+    with pytest.raises(RunError, match=r"conformal\.json: is not valid JSON .*; calibrate"):
         backtest(config, config, directory)
     directory.conformal_path.unlink()
     remedy = rf"conformal\.json: is missing, and task\.conformal=0\.8 needs it; .* seqtrain resume={directory.path}$"

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from seqtrain.commands.final_scores import score
 from seqtrain.commands.session import start
-from seqtrain.commands.train import score
 from seqtrain.config.root import Config
 from seqtrain.data.base import Batch
 from seqtrain.runs.directory import RunDirectory

@@ -1,6 +1,7 @@
 """Damaged entries of the cache: each is prepared anew, and gives the same data."""
 
 import hashlib
+import logging
 import random
 import shutil
 from collections.abc import Callable
@@ -50,6 +51,18 @@ class Cache:
         self.files = [path for path in self.files if (self.cache / path).is_file()]
 
     def read(self) -> str:
+        """Digest of the data that this cache gives; what is said of it is kept."""
+        self.said: list[str] = []
+        handler = logging.Handler()
+        handler.emit = lambda record: self.said.append(record.getMessage())  # type: ignore[method-assign]
+        log = logging.getLogger("seqtrain")
+        log.addHandler(handler)
+        try:
+            return self.prepared()
+        finally:
+            log.removeHandler(handler)
+
+    def prepared(self) -> str:
         """Digest of the data that this cache gives."""
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("SEQTRAIN_CACHE_DIR", str(self.cache))
@@ -72,4 +85,6 @@ class Cache:
             raise Wrong(f"{path.name}: ends in {type(error).__name__}: {error}") from error
         if found != self.expected:
             raise Wrong(f"{path.name}: gives other data")
+        if not any("prepared anew" in said for said in self.said):
+            raise Wrong(f"{path.name}: is prepared anew without a word")
         return "told"

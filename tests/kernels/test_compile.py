@@ -1,5 +1,6 @@
 """Compilation of the kernels on first use, and what happens if it fails."""
 
+import hashlib
 import logging
 import os
 import subprocess
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from seqtrain.errors import ConfigError
 from seqtrain.kernels import compile as compiling
+from seqtrain.kernels import stored
 from seqtrain.kernels.binding import Cell, Weights
 from seqtrain.kernels.recurrence import recurrence
 
@@ -25,6 +28,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(compiling, "FOLDER", tmp_path)
     monkeypatch.setattr(compiling, "UNITS", {"tiny": ["tiny.cpp", "-DANSWER=42"], "other": ["tiny.cpp", "-DANSWER=1"]})
     monkeypatch.setenv("SEQTRAIN_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
     forget()
     yield source
     compiling.stop_compilers()
@@ -32,12 +36,12 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def forget() -> None:
-    for function in (compiling.library, compiling.build, compiling.warn_once):
+    for function in (compiling.library, compiling.build, compiling.warn_once, stored.warn_once):
         function.cache_clear()
 
 
-def cached_files(tmp_path: Path) -> list[Path]:
-    return list((tmp_path / "cache" / "kernels").iterdir())
+def cached_files(tmp_path: Path, base: str = "cache") -> list[Path]:
+    return list((tmp_path / base / "kernels").iterdir())
 
 
 def answer(unit: str = "tiny") -> int:
@@ -63,12 +67,24 @@ def test_another_source_is_another_library(tiny: Path, tmp_path: Path) -> None:
     assert len(cached_files(tmp_path)) == 2
 
 
-def test_a_damaged_cache_is_mended(tiny: Path, tmp_path: Path) -> None:
-    target = compiling.cached("tiny", compiling.compilers()[0])
-    target.parent.mkdir(parents=True)
-    target.write_bytes(b"no library")
+@pytest.mark.parametrize("damage", ["cut short", "one byte", "empty"])
+def test_a_damaged_library_is_compiled_again(tiny: Path, tmp_path: Path, damage: str) -> None:
+    """In a process of its own: a library cut short ends a process by SIGBUS when it is loaded."""
+    (tmp_path / "check.py").write_text(
+        "import sys, pathlib; from seqtrain.kernels import compile as c; "
+        f"c.FOLDER = pathlib.Path({str(tiny.parent)!r}); c.UNITS = {compiling.UNITS!r}; "
+        "sys.exit(c.library('tiny').answer() != 42)"
+    )
     assert answer() == 42
-    assert cached_files(tmp_path) == [target] and target.stat().st_size > 1000
+    (made,) = cached_files(tmp_path)
+    content = bytearray(made.read_bytes())
+    whole = bytes(content)
+    content[len(content) // 2] ^= 1
+    made.unlink()  # this process has it mapped
+    made.write_bytes({"cut short": whole[: len(whole) // 4], "one byte": bytes(content), "empty": b""}[damage])
+    assert subprocess.run([sys.executable, tmp_path / "check.py"]).returncode == 0
+    (mended,) = cached_files(tmp_path)
+    assert hashlib.blake2b(mended.read_bytes(), digest_size=16).hexdigest() == mended.stem.rpartition("-")[2]
 
 
 def test_a_cache_that_cannot_be_written(tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,6 +92,7 @@ def test_a_cache_that_cannot_be_written(tiny: Path, tmp_path: Path, monkeypatch:
     monkeypatch.setenv("SEQTRAIN_CACHE_DIR", str(tmp_path / "file"))
     assert answer() == 42
     assert (tmp_path / "file").read_text() == ""
+    assert len(cached_files(tmp_path, "home/.cache/seqtrain")) == 1
 
 
 def test_two_processes_at_once(tiny: Path, tmp_path: Path) -> None:
@@ -129,7 +146,8 @@ def test_a_compiler_that_knows_no_native_code_makes_other_code(
     picky.chmod(0o755)
     monkeypatch.setenv("CXX", str(picky))
     assert answer() == 42
-    assert compiling.cached("tiny", [str(picky)]) in cached_files(tmp_path)
+    (made,) = cached_files(tmp_path)
+    assert made.name.startswith(compiling.cached_name("tiny", [str(picky)]))
 
 
 def test_a_compiler_that_fails_gives_way_to_the_next(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,3 +172,9 @@ def test_without_a_compiler_it_is_said_once(
     assert "no C++ compiler is found" in caplog.text and "torch's own" in caplog.text
     with pytest.raises(RuntimeError, match="not compiled"):
         recurrence(Cell.gru_after, torch.zeros(1, 1, 1), [Weights(torch.zeros(3, 1), torch.zeros(3, 1), None, None)])
+
+
+def test_a_compiler_with_an_open_quote_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "g++ 'x")
+    with pytest.raises(ConfigError, match="CXX=g[+][+] 'x: is no command .No closing quotation.; correct or unset it"):
+        compiling.start(["lstm"])

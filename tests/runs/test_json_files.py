@@ -107,12 +107,12 @@ def test_results_of_every_version(tmp_path: Path) -> None:
     path.write_text(json.dumps(old | {"conformal": "of level 0.9", "remarks": ["conformal"]}))
     found = Results.read(path)
     assert found.scores["gru"]["test"] == {"loss": None} and found.remarks == {"conformal": "of level 0.9"}
-    wrong: list[tuple[dict[str, Any], str]] = [
+    changes: list[tuple[dict[str, Any], str]] = [
         ({"model": "rnn"}, "those of the model, 'rnn', are missing"),
         ({"against_baselines": {"a": [1.0]}}, "two ends"),
-        ({"remarks": ["other"]}, "remarks.other: expected text"),
+        ({"shown": [1]}, r"shown\[0\]: expected text"),
     ]
-    for change, message in wrong:
+    for change, message in changes:
         path.write_text(json.dumps(old | change))
         with pytest.raises(RunError, match=message):
             Results.read(path)

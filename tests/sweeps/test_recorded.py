@@ -1,6 +1,9 @@
 """What a sweep's directory holds is replayed only as far as it can do no harm: its command, its study, its names."""
 
 import json
+import os
+import shutil
+import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -16,11 +19,13 @@ from hydra_plugins.seqtrain_grid._overrides import GROUPS, literal, refusal
 from seqtrain.cli.given import parse
 from seqtrain.cli.hydra_setup import conf_directory
 from seqtrain.cli.sweep_arguments import sweep_arguments
-from seqtrain.errors import RunError
+from seqtrain.errors import ConfigError, RunError
 from seqtrain.sweeps.ledger import Sweep
+from seqtrain.training import pruning
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Fails = Callable[..., None]
+STORED = Path(__file__).parents[1] / "stored_runs"
 
 TINY = [
     *("data=adding", "data.length=4", "data.num_train=64", "data.num_eval=20", "data.batch_size=16", "model=gru"),
@@ -129,6 +134,37 @@ def test_parameters_that_a_study_brings_along_are_refused(
     line = result.stderr.splitlines()[-1]
     assert line.startswith("seqtrain: error: study s: the parameter") and next(iter(extra)) in line
     assert not list(tmp_path.glob("s/*/")) and not (tmp_path / "ran").exists()
+
+
+def test_a_journal_that_names_a_file_is_refused(tmp_path: Path) -> None:
+    """SQLite takes it for the rest of a transaction over several databases, and deletes the file at its end."""
+    outside = tmp_path / "outside.txt"
+    outside.write_text("mine")
+    database = tmp_path / "study.db"
+    optuna.create_study(study_name="s", storage=f"sqlite:///{database}")
+    magic, name = pruning.NAMES_A_FILE, str(outside).encode()
+    page, sector = 4096, 512
+    head = magic + struct.pack(">5I", 0, 0, database.stat().st_size // page, sector, page)
+    end = struct.pack(">I", 2**30 // page + 1) + name + struct.pack(">2I", len(name), sum(name)) + magic
+    database.with_name("study.db-journal").write_bytes(head.ljust(sector, b"\0") + end)
+    with pytest.raises(ConfigError, match="study.db-journal is not of a study"):
+        pruning.open_storage(f"sqlite:///{database}", "hydra.sweeper.storage")
+    assert outside.read_text() == "mine"  # sqlite3.connect, and any query, deletes it: SQLite 3.40
+
+
+def test_a_resumed_run_opens_no_database(tmp_path: Path, run_in: Callable[[Path], Run]) -> None:
+    """Killed before its first checkpoint, it starts again, whatever study its configuration names."""
+    run = shutil.copytree(STORED / "forecaster", tmp_path / "run")
+    for name in ("checkpoints", "predictions"):
+        shutil.rmtree(run / name)
+    (run / "metrics.jsonl").unlink()
+    text = (run / "config.yaml").read_text().replace("/home/someone/experiments", str(STORED))
+    study = f"storage: sqlite:///{tmp_path}/anywhere.db\n  study: s\n  trial: 0\n"
+    (run / "config.yaml").write_text(text.replace("storage: null\n  study: null\n  trial: null\n", study))
+    assert "anywhere.db" in (run / "config.yaml").read_text()
+    result = run_in(tmp_path)("resume=run", "device=cpu")
+    assert result.returncode == 0 and "starting again" in result.stderr, result.stderr
+    assert os.listdir(tmp_path) == ["run"]
 
 
 def test_a_job_is_not_found_by_a_name_that_means_more(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from seqtrain.training.observers import Console
+from seqtrain.errors import RunError
+from seqtrain.training.observers import Console, JsonLines
 
 PROGRAM = """
 import sys
@@ -30,6 +31,38 @@ def test_tensorflow_is_not_loaded_to_write_events(tmp_path: Path) -> None:
     )
     assert result.returncode == 0, result.stderr
     assert list((tmp_path / "run").glob("events.out.*"))
+
+
+def test_bad_lines_of_metrics_are_dropped_when_a_run_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    good = ['{"step": 1, "train/loss": 0.5}', '{"step": 2, "train/loss": null}', '{"step": 2, "train/rate": 0.1}']
+    bad = [
+        "[1]",
+        "3",
+        '{"train/loss": 1}',
+        '{"step": "2"}',
+        '{"step": 1, "x": {}}',
+        '{"step": 1, "x": 1e999}',
+        "[" * 9999,
+    ]
+    gone = ['{"step": 2, "val/loss": 0.5}', '{"step": 2, "test/loss": 0.5}', '{"step": 3, "train/loss": 1.0}']
+    path.write_bytes("\n".join([*bad, *good, *gone]).encode() + b'\n\xff\xfe\0{"step": 1}\n{"step": 2, "tr')
+    lines = JsonLines(path, keep_until=2, evaluation_due=True)
+    assert lines.at_last_step == {"train/rate": 0.1}
+    lines.scalars(3, {"train/loss": float("nan")})
+    lines.close()
+    assert path.read_text().splitlines() == [*good, '{"step": 3, "train/loss": null}']
+
+
+def test_a_folder_or_a_pipe_in_the_place_of_metrics_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.mkdir()
+    with pytest.raises(RunError, match="metrics.jsonl: cannot be written .Is a directory"):
+        JsonLines(path, keep_until=2)
+    path.rmdir()
+    os.mkfifo(path)
+    with pytest.raises(RunError, match="metrics.jsonl: cannot be written .Is no regular file"):
+        JsonLines(path, keep_until=2)
 
 
 def test_plain_lines_show_each_value_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,7 @@ NO_NUMBER = ["", "NA", "N/A", "#N/A", "n/a", "NaN", "nan", "NULL", "null", "None
 INFINITE = r"^(?i:[+-]?(inf|infinity))$"
 NUMBER = rf"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|{INFINITE}"
 SAMPLE = 1000  # rows
+LARGEST = float(np.finfo(np.float32).max)
 NAMELESS = re.compile(r"|Unnamed: \d+|__index_level_\d+__")  # as pandas calls row numbers, in csv and parquet
 TRUTH = {"True": 1.0, "TRUE": 1.0, "true": 1.0, "False": 0.0, "FALSE": 0.0, "false": 0.0}
 
@@ -92,7 +93,11 @@ def has_numbers(table: Table, name: str, config: SeriesConfig) -> bool:
 
 
 def numbers(table: Table, name: str, config: SeriesConfig) -> np.ndarray:
-    """Values of a variable, NaN where missing, (N,); raises DataError for the first that is not a finite number."""
+    """Values of a variable, NaN where missing, (N,).
+
+    Raises:
+        DataError: for the first value that is not a finite number, or is beyond those of float32, which models read.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -122,6 +127,13 @@ def numbers(table: Table, name: str, config: SeriesConfig) -> np.ndarray:
             f"{table.place(row)}: column {name!r}: {value!r} is not a finite number ({bad.size:,} in all); correct the "
             "file, leave the column out of data.targets, or name it in data.missing_values if it stands for a missing "
             f"value{marks_hint(value, config)}"
+        )
+    if (large := np.flatnonzero(np.abs(values) > LARGEST)).size:
+        row = int(large[0])
+        raise DataError(
+            f"{table.place(row)}: column {name!r}: {values[row]:g} is beyond {LARGEST:.2g}, the largest number of "
+            f"float32, which models read ({large.size:,} in all); correct the file, give the column in a larger unit, "
+            "or name the value in data.missing_values if it stands for a missing one"
         )
     return values
 

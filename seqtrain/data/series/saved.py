@@ -69,7 +69,7 @@ class SavedSeries:
         bad = ~np.isfinite(values) | (values <= 0 if name == "scale" else False)
         if bad.any():
             k, d = np.argwhere(bad)[0]
-            of = f"{self.names[d]!r}" + (f" of series {self.ids[k]!r}" if self.ids is not None else "")
+            of = f"{self.names[d]!r}" + (f" of series {self.ids[k]!r}" if self.ids not in (None, [""]) else "")
             wanted = "a finite number above 0" if name == "scale" else "a finite number"
             raise RunError(
                 f"{path}: {name} of {of}: must be {wanted}, is {rows[k][d]}; restore the file, or train again"

@@ -10,6 +10,7 @@ from seqtrain.data.tables.stored_names import stored_names
 from seqtrain.data.tables.table import Table, scalar_text
 from seqtrain.data.text.labels import RawTexts
 from seqtrain.errors import DataError
+from seqtrain.paths import is_utf8
 
 
 def find_files(config: TextClassificationConfig, notes: list[str]) -> dict[str, list[Path]] | None:
@@ -77,6 +78,8 @@ def from_folders(paths: list[Path]) -> RawTexts:
     """Texts of files, with the names of their folders as labels."""
     texts: list[str | None] = [decode(path, path.read_bytes().removeprefix(BOM)) for path in paths]
     labels = [path.parent.name for path in paths]
+    if unreadable := next((name for name in labels if not is_utf8(name)), None):
+        raise DataError(f"{paths[0].parent.parent}: the name of the folder {unreadable!r} is not UTF-8; rename it")
     return RawTexts(texts, labels, str(paths[0].parent.parent), place=lambda row: str(paths[row]))
 
 

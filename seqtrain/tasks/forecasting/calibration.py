@@ -100,12 +100,13 @@ def load(level: float, loss: ForecastLoss, spec: DataSpec, run: RunDirectory, st
         RunError: if the file is missing or damaged, or belongs to another level, checkpoint or dataset.
     """
     path, remedy = run.conformal_path, f"calibrate the run again by seqtrain resume={run.path}"
+    if not path.exists():
+        raise RunError(f"{path}: is missing, and task.conformal={level:g} needs it; {remedy}")
+    saved = read_record(SavedConformal, path, remedy=remedy)
     try:
-        saved = read_record(SavedConformal, path)
         margins = torch.tensor(saved.margins, dtype=torch.float64)
-    except (RunError, ValueError) as error:
-        missing = f"{path}: is missing, and task.conformal={level:g} needs it"
-        raise RunError(f"{error if path.exists() else missing}; {remedy}") from error
+    except ValueError as error:  # rows of different lengths
+        raise RunError(f"{path}: margins: {error}; {remedy}") from error
     conformal = Conformal(saved.level, margins, saved.windows)
     belongs = (saved.level, saved.loss, saved.step) == (level, loss.value, step)
     if not belongs or margins.shape != (spec.horizon, spec.num_targets):

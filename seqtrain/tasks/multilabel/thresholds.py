@@ -34,10 +34,9 @@ def load(class_names: list[str], run: RunDirectory, step: int) -> np.ndarray:
         RunError: if the file is missing or damaged, or belongs to another checkpoint or other classes.
     """
     path, remedy = run.path / FILE, f"choose thresholds again by seqtrain resume={run.path}"
-    try:
-        saved = read_record(Thresholds, path)
-    except RunError as error:
-        raise RunError(f"{error if path.exists() else f'{path}: is missing'}; {remedy}") from error
+    if not path.exists():
+        raise RunError(f"{path}: is missing; {remedy}")
+    saved = read_record(Thresholds, path, remedy=remedy)
     if saved.step != step or set(saved.thresholds) != set(class_names):
         raise RunError(f"{path}: does not belong to checkpoints/best.pt, of step {step}; {remedy}")
     return np.array([saved.thresholds[name] for name in class_names])

@@ -32,7 +32,7 @@ def column(values: list[str], name: str = "y", separator: str = ",") -> str:
 def test_values_are_the_nearest_floats(tmp_path: Path) -> None:
     """To the last bit, as Python reads them."""
     random = np.random.default_rng(0)
-    written = [repr(float(value)) for value in random.normal(size=20) * 10.0 ** random.integers(-300, 300, 20)]
+    written = [repr(float(value)) for value in random.normal(size=20) * 10.0 ** random.integers(-300, 37, 20)]
     written += ["1e5", "+1.5", ".5", "5.", " 7 ", "0.1234567890123456789", "123456789012345678"]
     table = read(tmp_path / "a.csv", column(written))
     assert table.values[: len(written), 0].tolist() == [float(value) for value in written]
@@ -106,6 +106,16 @@ def test_missing_values(tmp_path: Path) -> None:
     frame.to_parquet(tmp_path / "a.parquet")
     table = read(tmp_path / "a.parquet", None, missing=Missing.mask, missing_values=["-9999"])
     assert np.argwhere(np.isnan(table.values)).tolist() == [[0, 1], [1, 0]]
+
+
+@pytest.mark.parametrize("value", ["1e300", "-1e39", "3.5e38"])
+def test_values_beyond_float32(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "y.csv"
+    text = column(["1", "2", value, "3.4e38"])
+    with pytest.raises(DataError, match=r"y\.csv: line 4: column 'y': .* is beyond 3\.4e\+38.*\(1 in all\); correct"):
+        read(path, text)
+    assert np.isnan(read(path, text, missing_values=[value], missing=Missing.mask).values[2, 0])
+    assert read(path, column(["1", "3.4e38"])).values[1, 0] == 3.4e38
 
 
 def test_no_header_and_other_formats(tmp_path: Path) -> None:

@@ -174,10 +174,10 @@ def test_damaged_thresholds(finished: Finished) -> None:
     content = path.read_text()
     try:
         for damage, message in (
-            ("{", "cannot be read"),
+            ("{", "is not valid JSON .*; choose thresholds again"),
             ('{"step": 1, "thresholds": {"a": 0.5}}', "does not belong to checkpoints/best.pt"),
             (content.replace('"rush"', '"other"'), "does not belong"),
-            ('{"step": 1}', "cannot be read"),
+            ('{"step": 1}', "'thresholds' is missing"),
         ):
             path.write_text(damage)
             with pytest.raises(RunError, match=f"thresholds.json: {message}"):

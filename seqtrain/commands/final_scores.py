@@ -1,0 +1,115 @@
+"""The scores of a run's best checkpoint and of its baselines, and what is written of them."""
+
+import logging
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from seqtrain.atomic import replacing
+from seqtrain.commands.session import Session
+from seqtrain.comparison.baselines import against_baselines
+from seqtrain.comparison.metrics import metric_of
+from seqtrain.runs.json_files import write_json
+from seqtrain.tasks.base import Evaluation
+from seqtrain.training.checkpoint import load_checkpoint, load_weights
+from seqtrain.training.evaluation import evaluate
+from seqtrain.training.observers import write_final_events
+
+log = logging.getLogger(__name__)
+
+
+def test_scalars(scores: dict[str, Evaluation]) -> dict[str, float]:
+    """The scores on test by their tags; none if there is no test split."""
+    return {f"test/{metric}": value for metric, value in scores["test"].metrics.items()} if "test" in scores else {}
+
+
+def score(session: Session) -> dict[str, Evaluation]:
+    """Scores of the best checkpoint on validation and, if there is one, test; the outputs on test are saved."""
+    run, data, built, ranks = session.run, session.data, session.built, session.trainer.ranks
+    checkpoint = ranks.broadcast(lambda: load_checkpoint(run.checkpoint_path("best"), run.id, built.device))
+    load_weights(built.model, built.head, checkpoint)
+    scores: dict[str, Evaluation] = {}
+    for split in ("validation", "test"):
+        if split in data.sizes:
+            batches = data.eval_batches(split)
+            precision = session.config.trainer.precision
+            result = evaluate(built.model, built.head, built.task, batches, built.device, precision, ranks)
+            if split == "validation":
+                result = calibrated(session, result, checkpoint["step"])
+            scores[split] = replace(result, outputs={})
+            if split == "test" and ranks.first:
+                outputs: dict[str, Any] = {"rows": data.source_rows(split)} | result.outputs
+                run.predictions_path.parent.mkdir(exist_ok=True)
+                with replacing(run.predictions_path) as temporary, temporary.open("wb") as file:
+                    np.savez(file, **outputs)
+    return scores
+
+
+def calibrated(session: Session, evaluation: Evaluation, step: int) -> Evaluation:
+    """Let the task calibrate itself on validation, and save the calibration to the run's directory.
+
+    Args:
+        session: the run.
+        evaluation: evaluation of the best checkpoint on validation; only in the first process it has outputs.
+        step: step of the checkpoint.
+
+    Returns:
+        The evaluation, with the scores that the calibration adds.
+    """
+    task, data, ranks = session.built.task, session.data, session.trainer.ranks
+    found = ranks.broadcast(lambda: task.calibrate(evaluation, data))
+    if found is None:
+        return evaluation
+    task.set_calibration(found)
+    if not ranks.first:
+        return evaluation
+    task.save_artifacts(session.run, step)
+    return task.rescored(session.built.head, evaluation, data)
+
+
+def report(session: Session, scores: dict[str, Evaluation]) -> None:
+    """Write results.json: the scores of the model and the baselines."""
+    config, run, data, built = session.config, session.run, session.data, session.built
+    name, progress = config.model.name, session.trainer.progress
+    step = progress.best_step
+    results: dict[str, Any] = {"model": name, "parameters": built.num_parameters, "best_step": step}
+    results |= {"monitor": built.task.monitor, "maximize": built.task.maximize, "shown": list(built.task.shown)}
+    results["directions"] = {metric: metric_of(metric, config.task.kind).maximize for metric in built.task.shown}
+    results |= {"scoring": data.scoring} if data.scoring else {}
+    risen = progress.losses.risen(progress.step)
+    remarks = built.task.remarks() | ({"training": risen} if risen else {})
+    results |= remarks | {"remarks": list(remarks)}
+    results |= as_results({name: scores})
+    write_json(run.results_path, results)  # before the baselines, which may take a while
+    baselines: dict[str, dict[str, Evaluation]] = {}
+    if config.trainer.baselines:
+        log.info("baselines, fitted on train ...")
+        scored = built.task.scored_baselines(data).items()  # a model and a baseline may share a name, such as linear
+        baselines = {f"{who} (baseline)" if who == name else who: splits for who, splits in scored}
+        results |= as_results({name: scores} | baselines)
+        results |= {"against_baselines": compared(session, baselines)}
+        write_json(run.results_path, results)
+    figures = {}
+    if config.trainer.figures:
+        figures = built.task.final_figures(built.model, built.head, data, built.device, scores, baselines)
+    write_final_events(run.path, test_scalars(scores), progress.step, figures, step)
+
+
+def compared(session: Session, baselines: dict[str, dict[str, Evaluation]]) -> dict[str, list[float]]:
+    """Intervals of how much better the model is on test than the baselines, by name."""
+    if not session.run.predictions_path.exists():
+        return {}
+    task = session.built.task
+    others = {who: splits["test"].outputs for who, splits in baselines.items() if "test" in splits}
+    spec = asdict(session.data.spec)
+    with np.load(session.run.predictions_path, allow_pickle=False) as outputs:
+        return against_baselines(session.config.task.kind, task.monitor, task.maximize, outputs, others, spec)
+
+
+def as_results(evaluations: dict[str, dict[str, Evaluation]]) -> dict[str, Any]:
+    """Scores and, if there are any, details, in the form of results.json: name -> split -> value."""
+    table = {who: {split: part.metrics for split, part in splits.items()} for who, splits in evaluations.items()}
+    details = {who: {split: part.details for split, part in splits.items()} for who, splits in evaluations.items()}
+    finer = {who: splits for who, splits in details.items() if any(splits.values())}
+    return {"scores": table} | ({"details": finer} if finer else {})
