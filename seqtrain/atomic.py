@@ -67,7 +67,7 @@ def create(path: Path, text: str) -> None:
 def name_file(error: OSError, path: Path, temporary: Path) -> None:
     """Give an error the file that was to be written, if it names none, the temporary one, or what was copied."""
     if error.errno in NO_ROOM or (error.filename in (None, str(temporary)) and error.errno is not None):
-        error.filename, error.filename2 = str(path), None
+        error.filename = str(path)
 
 
 def open_new(path: Path) -> BinaryIO:

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
@@ -11,6 +12,8 @@ from seqtrain.errors import Interrupted
 
 HANGUP: signal.Signals | None = getattr(signal, "SIGHUP", None)  # absent on Windows
 """The terminal was closed."""
+RELAY_SECONDS = 2.0
+"""torchrun sends its processes a signal when it receives one; from a terminal they have then received it already."""
 SIGNALS = [signal.SIGTERM, signal.SIGINT, *([] if HANGUP is None else [HANGUP])]
 
 
@@ -58,13 +61,17 @@ class Interruption:
         """The signal handler. It writes with ``os.write``, because the main program may be inside a print."""
         ignore_more_hangups(number)
         if self.requested is None:
-            self.requested = number
+            self.requested, self.since = number, time.monotonic()
             name = signal.Signals(number).name
             with suppress(OSError):  # the terminal is gone
                 os.write(2, f"seqtrain: {name}: {self.message}; again to stop at once\n".encode())
             self.begin(name)
-        elif number != HANGUP:  # which nobody sends because it takes too long
+        elif number != HANGUP and not self.relayed():  # which nobody sends because it takes too long
             raise Interrupted(number)
+
+    def relayed(self) -> bool:
+        """Whether a further signal that is received now repeats the first one."""
+        return "TORCHELASTIC_RUN_ID" in os.environ and time.monotonic() - self.since < RELAY_SECONDS
 
     def begin(self, name: str) -> None:
         """What else the first signal begins."""

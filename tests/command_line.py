@@ -9,6 +9,7 @@ import atexit
 import multiprocessing
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,6 +32,19 @@ def environment(**changes: str) -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if k != "HYDRA_FULL_ERROR"} | changes
 
 
+CLOSED, BROKEN, FULL = "closed", "broken", "/dev/full"
+"""Streams that cannot be used: closed, a pipe whose reader has ended, a full device."""
+
+
+def opened(path: str, flags: int) -> int:
+    """The descriptor of a stream."""
+    if path != BROKEN:
+        return os.open(os.devnull if path == CLOSED else path, flags)
+    reading, writing = os.pipe()
+    os.close(reading)
+    return writing
+
+
 def enter(
     arguments: list[str], folder: Path, variables: dict[str, str], streams: list[str], file_size: int
 ) -> NoReturn:
@@ -41,10 +55,15 @@ def enter(
     os.environ.clear()
     os.environ.update(variables)
     for number, path in enumerate(streams):
-        os.dup2(os.open(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_APPEND), number)
+        os.dup2(opened(path, os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_APPEND), number)
     sys.stdin = open(0, encoding="utf-8", closefd=False)
     sys.stdout = open(1, "w", encoding="utf-8", closefd=False)
     sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", buffering=1, closefd=False)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if streams[number] == CLOSED:  # as Python itself then begins
+            os.close(number)
+            setattr(sys, name, None)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
     sys.argv = ["seqtrain", *arguments]
     sys.path.insert(0, str(folder))
     if file_size:
@@ -73,6 +92,7 @@ class Command:
         stdin: What it reads.
         file_size: No file grows beyond so many bytes; 0 sets no limit.
         variables: Changes to the environment.
+        streams: What stdin (0), stdout (1) and stderr (2) are, where that is not a file.
     """
 
     def __init__(
@@ -82,6 +102,7 @@ class Command:
         stdin: str = "",
         file_size: int = 0,
         variables: dict[str, str] | None = None,
+        streams: dict[int, str] | None = None,
     ) -> None:
         changes = variables or {}
         assert not any(name.startswith(READ_AT_START) for name in changes), "read at the start: use subprocess"
@@ -89,9 +110,9 @@ class Command:
         self.files: list[IO[Any]] = [tempfile.NamedTemporaryFile() for _ in range(3)]
         self.files[0].write(stdin.encode("utf-8", "surrogateescape"))
         self.files[0].flush()
-        streams = [file.name for file in self.files]
+        paths = [(streams or {}).get(number, file.name) for number, file in enumerate(self.files)]
         self.process = WARM.Process(
-            target=enter, args=(self.arguments, folder, environment(**changes), streams, file_size)
+            target=enter, args=(self.arguments, folder, environment(**changes), paths, file_size)
         )
         self.process.start()
         assert self.process.pid is not None

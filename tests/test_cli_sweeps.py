@@ -62,7 +62,8 @@ def seqtrain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capt
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
     root = logging.getLogger()
-    handlers, level, handler = root.handlers[:], root.level, signal.getsignal(signal.SIGTERM)
+    handlers, level = root.handlers[:], root.level
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP)}
 
     def run(*arguments: str) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["seqtrain", *arguments])
@@ -77,13 +78,22 @@ def seqtrain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.Capt
 
     yield run
     root.handlers[:], root.level = handlers, level
-    signal.signal(signal.SIGTERM, handler)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def run_apart(folder: Path, *arguments: str, **variables: str) -> Outcome:
     """The command in a process of its own."""
     result = command_line.seqtrain(folder, *arguments, **variables)
     return Outcome(result.returncode, result.stdout, result.stderr)
+
+
+def test_a_table_that_cannot_be_printed_fails_no_sweep(tmp_path: Path) -> None:
+    command = ["-m", *TINY, "seed=1", "hydra.sweep.dir=s"]
+    ended = command_line.Command(tmp_path, *command, streams={1: command_line.BROKEN}).finish()
+    assert ended.returncode == 0 and states(tmp_path / "s") == {"finished": 1}, ended.stderr
+    last = ended.stderr.splitlines()[-1]
+    assert last == f"stdout: cannot be written (Broken pipe); see the jobs with: seqtrain sweep {tmp_path / 's'}"
 
 
 def states(sweep: Path) -> Counter[str]:

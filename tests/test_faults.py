@@ -19,7 +19,7 @@ from seqtrain.commands.check_resume import first_difference
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import read_json
 from seqtrain.training.checkpoint import load_checkpoint
-from tests.command_line import Command
+from tests.command_line import BROKEN, CLOSED, FULL, Command
 
 KILLS = int(os.environ.get("SEQTRAIN_KILLS", "5"))
 
@@ -53,11 +53,16 @@ LONG: dict[str, list[str]] = {
 """Runs of each task, long enough for most moments to lie in training."""
 
 
-def start(folder: Path, *arguments: str, file_size: int = 0, cache: Path | None = None) -> Command:
+def start(
+    folder: Path,
+    *arguments: str,
+    file_size: int = 0,
+    cache: Path | None = None,
+    streams: dict[int, str] | None = None,
+) -> Command:
     """The command in the background; no file grows beyond so many bytes, if given, as a quota would have it."""
-    return Command(
-        folder, *arguments, file_size=file_size, variables={"SEQTRAIN_CACHE_DIR": str(cache)} if cache else {}
-    )
+    variables = {"SEQTRAIN_CACHE_DIR": str(cache)} if cache else {}
+    return Command(folder, *arguments, file_size=file_size, variables=variables, streams=streams)
 
 
 def finish(process: Command) -> tuple[int, str]:
@@ -152,17 +157,21 @@ def test_killed_at_any_moment(folder: Path) -> None:
             print(line)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
 def test_a_signal_ends_the_run_in_order(folder: Path, number: signal.Signals, code: int) -> None:
-    name = number.name
-    process = start(folder, *OPTIONS, f"hydra.run.dir={name}")
+    """A terminal that is closed sends SIGHUP more than once, and then stderr is gone."""
+    name, closing = number.name, number is signal.SIGHUP
+    process = start(folder, *OPTIONS, f"hydra.run.dir={name}", streams={2: BROKEN} if closing else None)
     wait_for((folder / name / "checkpoints/last.pt").exists, process)
-    process.send_signal(number)
+    for _ in range(3 if closing else 1):
+        process.send_signal(number)
+        time.sleep(0.002)
     returned, errors = finish(process)
     assert returned == code, errors
-    assert f"interrupted by {number.name}; saved at step" in errors and f"seqtrain resume={folder / name}" in errors
     status = read_json(folder / name / "status.json")
-    assert status["state"] == "interrupted" and number.name in status["error"]
+    assert status["state"] == "interrupted" and f"{name}; saved at step" in status["error"]
+    if not closing:
+        assert f"interrupted by {name}; saved at step" in errors and f"seqtrain resume={folder / name}" in errors
     assert "resuming from step" in resumed(folder, name)
     assert same_as_whole(folder, name) is None
 
@@ -182,14 +191,72 @@ def test_a_second_signal_ends_it_at_once(folder: Path) -> None:
     assert same_as_whole(folder, "twice") is None
 
 
+def left_over(run: Path) -> list[Path]:
+    """Temporary files in a run directory."""
+    return [path for path in run.rglob(".*") if path.name != ".lock"]
+
+
 def test_no_room_for_a_checkpoint(folder: Path) -> None:
     code, errors = finish(start(folder, *OPTIONS, "hydra.run.dir=quota", file_size=8192))
     assert code == 1 and "Traceback" not in errors, errors
     last = errors.strip().splitlines()[-1]
     assert last.startswith("seqtrain: error: ") and "cannot be written (File too large)" in last, errors
     assert f"resume={folder}/quota" in last and not list((folder / "quota/checkpoints").iterdir())
+    assert read_json(folder / "quota/status.json")["state"] == "failed" and not left_over(folder / "quota")
     resumed(folder, "quota")
     assert same_as_whole(folder, "quota") is None
+
+
+def test_no_room_for_a_run(folder: Path) -> None:
+    """Nothing is left that would keep the same command from being given again."""
+    code, errors = finish(start(folder, *OPTIONS, "hydra.run.dir=none", file_size=400))
+    assert code == 1 and errors.startswith(f"seqtrain: error: {folder}/none: cannot be written (File too large)")
+    assert not (folder / "none").exists()
+
+
+@pytest.mark.parametrize("size", [8, 20, 150])
+def test_a_small_disk(folder: Path, size: int) -> None:
+    """In KiB: the config, the event file and the results or a second checkpoint are the first without room."""
+    mounted = folder / f"tiny-{size}"
+    mounted.mkdir()
+    options = ["-t", "tmpfs", "-o", f"size={size}k", "tmpfs"]
+    if subprocess.run(["mount", *options, mounted], capture_output=True).returncode:
+        pytest.skip("a tmpfs cannot be mounted here, which needs root")
+    try:
+        code, errors = finish(start(folder, *OPTIONS, "trainer.max_steps=30", f"hydra.run.dir={mounted.name}/run"))
+        last = errors.strip().splitlines()[-1]
+        assert code == 1 and "Traceback" not in errors, errors
+        assert last.startswith(f"seqtrain: error: {mounted}/run") and f"resume={mounted}/run" in last, errors
+        assert "cannot be written (No space left on device)" in last
+        assert read_json(mounted / "run/status.json")["state"] == "failed" and not left_over(mounted / "run")
+    finally:
+        subprocess.run(["umount", mounted], check=True)
+
+
+@pytest.mark.parametrize("streams", [{1: FULL}, {2: BROKEN}, dict.fromkeys(range(3), CLOSED)], ids=str)
+def test_nobody_needs_to_be_listening(folder: Path, streams: dict[int, str]) -> None:
+    """A stream that cannot be written, or is closed, changes nothing in a run; no file gets the number of a stream."""
+    name = f"deaf-{len(streams)}{min(streams)}"
+    ended = start(folder, *OPTIONS, f"hydra.run.dir={name}", streams=streams).finish()
+    assert ended.returncode == 0 and read_json(folder / name / "status.json")["state"] == "finished", ended.stderr
+    assert same_as_whole(folder, name) is None
+    if 1 not in streams:
+        assert ended.stdout.endswith(f"run directory: {folder / name}\n")
+    if 2 not in streams:
+        where = f"the results are in {folder / name}/results.json"
+        assert ended.stderr.splitlines()[-1] == f"stdout: cannot be written (No space left on device); {where}"
+
+
+@pytest.mark.parametrize("command", ["eval run=whole", "generate run=whole stream=true", "--help"])
+def test_a_product_on_stdout_needs_a_place(folder: Path, command: str) -> None:
+    """A full device is an error; a reader that has ended is none."""
+    full, broken = (start(folder, *command.split(), streams={1: stream}) for stream in (FULL, BROKEN))
+    code, errors = finish(full)
+    last = errors.splitlines()[-1]
+    assert code == 1 and "Traceback" not in errors, errors
+    assert last.startswith("seqtrain: error: stdout: cannot be written (No space left on device)")
+    code, errors = finish(broken)
+    assert code == 0 and "error" not in errors, errors
 
 
 def test_a_full_disk(folder: Path) -> None:

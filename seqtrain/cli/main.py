@@ -45,6 +45,7 @@ def main() -> None:
     except SystemExit:
         raise
     except Interrupted as error:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it to what is ending already
         end(f"interrupted by {error}", error.exit_code)
     except BaseException as error:
         if pressed or isinstance(error, KeyboardInterrupt):  # a library may have made another error of it

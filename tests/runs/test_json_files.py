@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from seqtrain.errors import RunError
-from seqtrain.runs.json_files import MOST_BYTES, read_json, read_record, to_json, write_json
+from seqtrain.runs.json_files import MOST_BYTES, overwrite_json, read_json, read_record, to_json, write_json
 from seqtrain.runs.records import Results, Status
 
 
@@ -32,6 +32,19 @@ class Whole:
 def read(tmp_path: Path, text: str) -> Whole:
     (tmp_path / "whole.json").write_text(text)
     return read_record(Whole, tmp_path / "whole.json")
+
+
+def test_overwritten_in_place(tmp_path: Path) -> None:
+    """Shorter and longer than before; verified like any other."""
+    path = tmp_path / "whole.json"
+    write_json(path, {"state": "running", "error": None})
+    inode = path.stat().st_ino
+    for state in ("no", "failed" * 20, "interrupted"):
+        overwrite_json(path, {"state": state})
+        assert read_json(path) == {"state": state} and path.stat().st_ino == inode
+    path.write_bytes(path.read_bytes().replace(b"interrupted", b"interrupt3d"))
+    with pytest.raises(RunError, match="has changed since it was written"):
+        read_json(path)
 
 
 def test_keys_may_be_missing_or_unknown(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
+import errno
 import math
 import os
 import pickle
+import resource
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,22 @@ def test_round_trip(saved: Path) -> None:
     assert torch.equal(found["model"]["w"], torch.arange(1000.0)) and found["step"] == 3
     assert found["nested"] == [(1, "x"), {"y": None}]
     assert [p.name for p in saved.parent.iterdir()] == ["last.pt"]
+
+
+def test_without_room_the_old_checkpoint_stays(tmp_path: Path) -> None:
+    """Wherever the file ends to grow, also where only torch's zip writer notices it."""
+    path, big = tmp_path / "last.pt", content(model={f"w{i}": torch.ones(500) for i in range(300)})
+    save_checkpoint(path, content())
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for size in (0, 100, 1000, 9000, 30_000, 300_000, 600_000):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+        try:
+            with pytest.raises(OSError) as caught:
+                save_checkpoint(path, big)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert caught.value.errno == errno.EFBIG
+    assert [p.name for p in tmp_path.iterdir()] == ["last.pt"] and len(load_checkpoint(path, "a")["model"]) == 1
 
 
 def test_every_flipped_byte_of_the_weights_is_noticed(saved: Path) -> None:
