@@ -9,6 +9,8 @@ UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u
 
 def escaped(text: str) -> str:
     """The text with unprintable characters as Python writes them in a string, such as ``\\x1b``."""
+    if text.isprintable():  # the usual case, and much faster to find out
+        return text
     return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 

@@ -71,7 +71,7 @@ def recipe(group: str, option: str) -> str:
     folders = [
         folder for folder in [conf_directory(), *registry.FOLDERS] if (folder / group / f"{option}.yaml").is_file()
     ]
-    return (folders[0] / group / f"{option}.yaml").read_text().rstrip()
+    return (folders[0] / group / f"{option}.yaml").read_text(encoding="utf-8").rstrip()
 
 
 def node_text(name: str, key: Key, has_options: bool) -> str:

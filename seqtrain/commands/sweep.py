@@ -159,5 +159,6 @@ def record_failure(run: RunDirectory, error: Exception) -> None:
     """Write the traceback and the state to the job's directory, if that is possible."""
     with suppress(OSError, RunError):
         with replacing(run.path / "error.txt") as temporary:
-            temporary.write_text("".join(traceback.format_exception(error)))
+            text = "".join(traceback.format_exception(error))
+            temporary.write_text(text, encoding="utf-8", errors="backslashreplace")  # file names may be no UTF-8
         run.update_status(state="failed", error=error_line(error), finished=now())

@@ -268,12 +268,13 @@ def defaults(kinds: tuple[str, ...]) -> tuple[dict[str, Any], frozenset[str]]:
 
 def check_options(path: Path, options: dict[str, Any]) -> None:
     """Raise RunError if a value is of a type that no option has."""
-    for key in ("seed", "task.kind", *(f"{group}.name" for group in GROUPS)):
-        kind = int if key == "seed" else str
-        if type(options.get(key)) is not kind or any(other.startswith(f"{key}.") for other in options):
+    kinds: dict[str, type] = {"seed": int, "task.kind": str} | {f"{group}.name": str for group in GROUPS}
+    for key, kind in kinds.items():
+        if type(options.get(key)) is not kind:
             raise RunError(f"{path}: {key}: expected {WORDS[kind]}, is {options.get(key)!r:.40}")
+    below = tuple(f"{key}." for key in kinds)
     for key, value in options.items():
-        if not is_option(value):
+        if not is_option(value) or key.startswith(below):
             raise RunError(f"{path}: {key}: is no value of an option")
 
 

@@ -201,7 +201,7 @@ def start_compiler(unit: str, command: list[str]) -> Compilation:
     try:
         process = subprocess.Popen(
             [*command, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            text=True, start_new_session=True,
+            encoding="utf-8", errors="replace", start_new_session=True,
         )  # fmt: skip
     except OSError:
         workshop.close()
@@ -239,7 +239,8 @@ def key(unit: str, command: list[str]) -> str:
 @cache
 def version(command: tuple[str, ...]) -> str:
     """Output of the compiler's ``--version``."""
-    return subprocess.run([*command, "--version"], capture_output=True, text=True, timeout=TIME_LIMIT).stdout
+    asked = [*command, "--version"]
+    return subprocess.run(asked, capture_output=True, encoding="utf-8", errors="replace", timeout=TIME_LIMIT).stdout
 
 
 @cache

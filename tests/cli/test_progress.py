@@ -39,3 +39,15 @@ def test_the_bar_starts_after_the_lines_that_describe_the_run(reviews: Path, tmp
     scores = re.findall(r"step (\d)/6  epoch [\d.]+  loss [\d.]+  tokens/s [\d,]+  val/accuracy [\d.]+", bar)
     assert scores == ["2", "4", "6"], text
     assert not re.search(r"font|matplotlib|Matplotlib", text) and b"accuracy" in output
+
+
+def test_a_table_where_the_locale_is_ascii(tmp_path: Path) -> None:
+    """What it lacks is shown as an escape; a narrow terminal cuts the name of a baseline by an ellipsis."""
+    stored = Path(__file__).parents[1] / "stored_runs" / "classifier"
+    ascii_only = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(
+        [sys.executable, "-m", "seqtrain", f"resume={stored}"],
+        cwd=tmp_path, capture_output=True, text=True, env=os.environ | ascii_only | {"COLUMNS": "40"},
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert "NB-weighted 1-2-gram l\\u2026  1.0000* 1.0000*" in result.stdout

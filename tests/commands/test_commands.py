@@ -236,6 +236,16 @@ def test_resume_lengthens_a_run_and_keeps_its_curves(small: Compose, tmp_path: P
     assert {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()} == written
 
 
+def test_a_loss_that_ends_above_where_it_began_is_said(
+    small: Compose, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for rate, said in (("1e6", True), ("0.01", False)):
+        run = RunDirectory.claim(tmp_path / rate, exact=True)
+        train(small("model=gru", f"trainer.lr={rate}", "trainer.max_steps=12"), run)
+        assert ("training: the loss ended at " in capsys.readouterr().out) is said
+        assert ("training" in read_json(run.results_path)["remarks"]) is said
+
+
 def test_a_run_may_end_where_it_was_stopped(small: Compose, tmp_path: Path) -> None:
     """As one that was planned to end there: it is evaluated there too."""
     options = ["trainer.schedule=constant", "trainer.eval_every=3", "trainer.log_every=1"]
