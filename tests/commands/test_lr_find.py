@@ -10,13 +10,14 @@ import pytest
 from seqtrain.commands.lr_find import lr_find
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError
+from seqtrain.runs.json_files import read_json
 
 Compose = Callable[..., Config]
 
 
 def check(result: dict[str, object], directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The printed summary, the curve and the figure agree; nothing else is there."""
-    assert json.loads(capsys.readouterr().out) == result == json.loads((directory / "lr-find.json").read_text())
+    assert json.loads(capsys.readouterr().out) == result == read_json(directory / "lr-find.json")
     assert {path.name for path in directory.iterdir()} == {"lr-find.json", "lr-find.jsonl", "lr-find.png"}
     rows = [json.loads(line) for line in (directory / "lr-find.jsonl").read_text().splitlines()]
     assert [row["step"] for row in rows] == list(range(1, int(str(result["steps"])) + 1))
