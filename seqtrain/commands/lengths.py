@@ -1,6 +1,5 @@
 """The length of a run that is resumed: it may not end before what it has made."""
 
-import json
 from collections.abc import Collection, Iterator
 
 from seqtrain.commands.session import Session
@@ -8,6 +7,7 @@ from seqtrain.config.loading import differences
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Schedule
 from seqtrain.errors import ConfigError
+from seqtrain.runs.metrics import entries
 
 STEPS = ("trainer.max_steps", "trainer.epochs")
 
@@ -59,12 +59,11 @@ def settle_length(saved: Config, session: Session) -> None:
 def waited(session: Session) -> Iterator[int]:
     """For each evaluation that a run has logged, the number of evaluations in a row without a better score."""
     task, best, wait = session.built.task, None, 0
-    for line in session.run.metrics_path.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            entry = json.loads(line)
-            value = entry[f"val/{task.monitor}"] if entry["step"] <= session.trainer.progress.step else None
-        except (ValueError, KeyError, TypeError):  # another entry, or an incomplete line
+    tag = f"val/{task.monitor}"
+    for step, values in entries(session.run.metrics_path, tag):
+        if step > session.trainer.progress.step or tag not in values:
             continue
+        value = values[tag]
         better = value is not None and (best is None or (value > best if task.maximize else value < best))
         best, wait = (value, 0) if better else (best, wait + 1)
         yield wait

@@ -33,7 +33,7 @@ class DataDescription:
         description = read_record(cls, path)
         tokenizer = path.with_name("tokenizer.json")
         if description.tokenizer_crc32 not in (None, checksum(tokenizer)):
-            raise RunError(f"{tokenizer}: has changed since it was written (crc32 differs); restore it or train again")
+            raise RunError(f"{tokenizer}: is missing or has changed since it was written; restore it or train again")
         return description
 
 
