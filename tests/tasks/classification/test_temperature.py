@@ -103,10 +103,8 @@ def test_a_run_with_a_temperature(finished: Finished, reviews: Path, capsys: pyt
     for split in ("validation", "test"):
         assert evaluate(config, config, run, split=split) == scores[split]
         assert json.loads(capsys.readouterr().out)["temperature"] == results["temperature"]
-    predictor = seqtrain.load(run.path, device="cpu")
-    texts = [
-        line.rsplit(",", 1)[0] for line in (Path(config.data.path or "") / "test.csv").read_text().split("\n")[1:5]
-    ]
+    predictor = cast(ClassPredictor, seqtrain.load(run.path, device="cpu"))
+    texts = [line.rsplit(",", 1)[0] for line in (reviews / "test.csv").read_text().split("\n")[1:5]]
     assert predictor.predict_probabilities(texts) == pytest.approx(stored[:4], abs=1e-5)
 
 
