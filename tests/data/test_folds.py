@@ -1,5 +1,6 @@
 """Folds: which rows are validation of which, in texts, sets of labels and tags."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -113,3 +114,19 @@ def test_options_out_of_range(composed: Compose, data: str) -> None:
     ):
         with pytest.raises(ConfigError, match=message):
             composed(*options, *bad)
+
+
+def test_a_sweep_over_folds_from_the_command_line(
+    run_in: Callable[[Path], Callable[..., Any]], reviews: Path, tmp_path: Path
+) -> None:
+    run = run_in(tmp_path)
+    options = ["data=text_files", f"data.path={reviews}", "model=gru", "trainer.max_steps=2", "trainer.figures=false"]
+    tiny = ["model.hidden_size=8", "model.embedding.embed_dim=8", "device=cpu", "trainer.baselines=false"]
+    sweep = run("-m", *options, *tiny, "data.folds=2", "data.fold=range(2)", "hydra.sweep.dir=folds")
+    assert sweep.returncode == 0, sweep.stderr
+    table = run("compare", "folds", "format=csv", "split=validation").stdout.splitlines()
+    header, row = csv.reader(table[:2])
+    assert row[header.index("runs")] == "2"
+    done = sorted(path.parent for path in (tmp_path / "folds").glob("*/results.json"))
+    scored = run("eval", f"run={done[0]}", "split=validation")
+    assert scored.returncode == 0 and '"size": 150' in scored.stdout, scored.stderr
