@@ -33,8 +33,9 @@ def show_finished(saved: Config, config: Config, run: RunDirectory) -> bool:
         return False
     if not (finished and complete and results.monitor):
         return False
-    # Margins of conformal intervals belong to a checkpoint, and resuming is how they are made again.
-    if getattr(config.task, "conformal", None) is not None or config.debug.mode is not DebugMode.none:
+    # Conformal margins and a temperature belong to a checkpoint, and resuming is how they are made again.
+    calibrated = any(getattr(config.task, name, None) for name in ("conformal", "temperature"))
+    if calibrated or config.debug.mode is not DebugMode.none:
         return False
     if set(differences(saved, config)) - {"device"}:
         return False

@@ -1,8 +1,8 @@
-"""Grouping of runs: which may share a table, which are seeds of one configuration, and how each is labelled."""
+"""Grouping of runs: which may share a table, which are seeds or folds of one configuration, and labels of these."""
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ NAMES = tuple(f"{section}.name" for section in ("model", *(each for each in GROU
 
 @dataclass
 class Group:
-    """The runs of one configuration, one per seed."""
+    """The runs of one configuration, one per seed, or per fold and seed."""
 
     runs: list[Run]
     label: str = ""
@@ -33,8 +33,17 @@ class Group:
 
 
 def configuration(run: Run) -> dict[str, Any]:
-    """The options that define a run's configuration."""
-    return {key: value for key, value in run.options.items() if key != "seed" and key not in run.incidental}
+    """The options that define a run's configuration. Of folds of one experiment, the number of the fold does not."""
+    repeated = {"seed"} if run.fold is None else {"seed", "data.fold"}
+    return {key: value for key, value in run.options.items() if key not in repeated and key not in run.incidental}
+
+
+def repeats(runs: Iterable[Run]) -> str:
+    """What the runs of one configuration are, in the plural."""
+    runs = list(runs)
+    if all(run.fold is None for run in runs):
+        return "seeds"
+    return "folds" if len({run.seed for run in runs}) == 1 else "seeds and folds"
 
 
 def identity(value: Any) -> str:
@@ -43,49 +52,72 @@ def identity(value: Any) -> str:
 
 
 def comparable(run: Run) -> dict[str, str]:
-    """Facts that two runs must share for their scores to be compared: name -> value in words."""
-    sizes = run.data.sizes
-    facts = {"data": f"fingerprint {run.data.fingerprint[:8]}", "task": run.task.replace("_", " ")}
-    facts |= {f"{split} size": f"{sizes[split]:,}" for split in ("validation", "test") if split in sizes}
+    """Facts that two runs must share for their scores to be compared: name -> value in words.
+
+    Folds of one experiment share their data, although each has another validation split, perhaps of another size.
+    """
+    sizes, folds = run.data.sizes, run.data.folds_of
+    facts = {"data": f"fingerprint {data_of(run)[:8]}", "task": run.task.replace("_", " ")}
+    of_size = ("test",) if folds else ("validation", "test")
+    facts |= {f"{split} size": f"{sizes[split]:,}" for split in of_size if split in sizes}
+    facts |= {"folds": str(run.options.get("data.folds"))} if folds else {}
     if run.data.scoring:
         facts["scores"] = run.data.scoring
     must_agree = statistics_of(run.task).must_agree
     return facts | (must_agree(run.spec, run.options) if must_agree is not None else {})
 
 
+def data_of(run: Run) -> str:
+    """Digest of the data that two runs must share: that of all folds together, or that of the splits."""
+    return run.data.folds_of or run.data.fingerprint
+
+
 def comparable_sets(runs: Sequence[Run]) -> list[list[Run]]:
     """Lists of runs that may be compared with each other, in the order of the runs."""
     found: dict[tuple[Any, ...], list[Run]] = defaultdict(list)
     for run in runs:
-        found[(run.data.fingerprint, *comparable(run).items())].append(run)
+        found[(data_of(run), *comparable(run).items())].append(run)
     return list(found.values())
 
 
 def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
     """The labelled configurations among comparable runs.
 
-    Of several runs with the same configuration and seed only the latest counts: a repetition says nothing about other
-    seeds.
+    Of several runs with the same configuration, seed and fold only the latest counts: a repetition says nothing about
+    other seeds.
 
     Returns:
         The groups, and a note for each run that is ignored.
     """
-    found: dict[str, dict[int, Run]] = defaultdict(dict)
+    found: dict[str, dict[tuple[int, int], Run]] = defaultdict(dict)
     notes = []
     for run in sorted(runs, key=lambda run: run.started):
         seeds = found[json.dumps({key: identity(value) for key, value in sorted(configuration(run).items())})]
-        if run.seed in seeds:
+        number = (run.seed, run.fold or 0)
+        if number in seeds:
+            fold = "" if run.fold is None else f" and fold ({run.fold})"
             notes.append(
-                f"{seeds[run.seed].path}: ignored, since {run.path} has the same configuration and seed "
-                f"({run.seed}) and is newer"
+                f"{seeds[number].path}: ignored, since {run.path} has the same configuration and seed "
+                f"({run.seed}){fold} and is newer"
             )
-        seeds[run.seed] = run
+        seeds[number] = run
     groups = [Group([seeds[seed] for seed in sorted(seeds)]) for seeds in found.values()]
     keys = distinguishing([group.options for group in groups])
     names = short_names(keys)
     for each in groups:
         each.label = label(each.options, names)
     return groups, notes
+
+
+def missing_folds(groups: Iterable[Group]) -> list[str]:
+    """A note for each group that lacks a fold: its mean is over other rows of train than that of a whole one."""
+    notes = []
+    for each in groups:
+        there = {run.fold for run in each.runs if run.fold is not None}
+        if there and len(there) < each.options["data.folds"]:
+            few = ", ".join(map(str, sorted(there)))
+            notes.append(f"{each.label}: has runs of data.fold={few} only, of {each.options['data.folds']} folds")
+    return notes
 
 
 def differing(options: Sequence[dict[str, Any]]) -> list[str]:

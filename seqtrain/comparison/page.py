@@ -130,15 +130,16 @@ def option_table(table: Table) -> str:
 
 
 def run_table(table: Table) -> str:
-    """A table of every run with its seed, score and directory."""
-    header = ["run", "configuration", "seed", f"{table.split} {table.ranked}", "seconds"]
+    """A table of every run with its seed, its fold if there are folds, its score and its directory."""
+    folded = any(run.fold is not None for group in table.groups for run in group.runs)
+    header = ["run", "configuration", "seed", *["fold"] * folded, f"{table.split} {table.ranked}", "seconds"]
     rows, values = [], list[list[object]]()
     for group in table.groups:
         for run in group.runs:
-            score = run.scores.get(table.split, {}).get(table.ranked)
-            values.append([str(run.path), group.label, run.seed, score, run.seconds])
+            score, fold = run.scores.get(table.split, {}).get(table.ranked), [run.fold] * folded
+            values.append([str(run.path), group.label, run.seed, *fold, score, run.seconds])
             numbers = ["-" if score is None else f"{score:.6g}", "-" if run.seconds is None else f"{run.seconds:,.1f}"]
-            rows.append([str(run.path), group.label, str(run.seed), *numbers])
+            rows.append([str(run.path), group.label, str(run.seed), *map(str, fold), *numbers])
     return html_table(header, rows, values, text=2)
 
 

@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 
 from seqtrain.comparison.bootstrap import LEVEL, RESAMPLES, common_block, resampled_scores
-from seqtrain.comparison.grouping import Group
+from seqtrain.comparison.grouping import Group, repeats
 from seqtrain.comparison.metrics import deviation, metric_of, statistics_of, unit, width_decimals
 from seqtrain.comparison.runs import Run
 from seqtrain.errors import RunError
@@ -197,13 +197,15 @@ def sentence(difference: Difference, pairs: Pairs) -> str:
 
 
 def seeds_text(difference: Difference, factor: float, decimals: int) -> str:
-    """Number of seeds behind a difference, and the deviation of the scores over them."""
+    """Number of seeds, or folds, behind a difference, and the deviation of the scores over them."""
+    words = repeats([*difference.better.runs, *difference.worse.runs])
+    words = "runs" if words == "seeds and folds" else words
     counts, spreads = [len(each) for each in difference.scores], [deviation(each) for each in difference.scores]
     if counts == [1, 1]:
-        return "one seed each"
-    number = f"{counts[0]} seeds each" if counts[0] == counts[1] else f"{counts[0]} and {counts[1]} seeds"
-    words = ["-" if spread is None else f"{factor * spread:.{decimals}f}" for spread in spreads]
-    return f"{number}, sd {' and '.join(words)}"
+        return f"one {words.removesuffix('s')} each"
+    number = f"{counts[0]} {words} each" if counts[0] == counts[1] else f"{counts[0]} and {counts[1]} {words}"
+    sds = ["-" if spread is None else f"{factor * spread:.{decimals}f}" for spread in spreads]
+    return f"{number}, sd {' and '.join(sds)}"
 
 
 def resampling_line(pairs: Pairs) -> str:
@@ -213,7 +215,8 @@ def resampling_line(pairs: Pairs) -> str:
         text += f" in blocks of {pairs.block:,} neighbours"
         if statistics_of(pairs.task).ordered:
             text += ", since examples close in time depend on each other"
-    text += ". They cover which examples are in test, not seeds."
+    runs = (run for d in pairs.differences for group in (d.better, d.worse) for run in group.runs)
+    text += f". They cover which examples are in test, not {repeats(runs)}."
     if pairs.examples / pairs.block < FEW_BLOCKS:
         text += f" Test has only {pairs.examples / pairs.block:.0f} such blocks: the intervals are rough."
     return text

@@ -5,7 +5,15 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from seqtrain.comparison.grouping import Group, comparable, comparable_sets, differing, group_runs
+from seqtrain.comparison.grouping import (
+    Group,
+    comparable,
+    comparable_sets,
+    differing,
+    group_runs,
+    missing_folds,
+    repeats,
+)
 from seqtrain.comparison.metrics import deviation, metric_of, statistics_of
 from seqtrain.comparison.pairs import Pairs, compare_pairs
 from seqtrain.comparison.runs import Run, Scores, UnfinishedRun, read_runs
@@ -22,7 +30,7 @@ class Row:
 
     name: str
     scores: dict[str, list[float]]
-    """Metric -> one score per run; a single score for a baseline."""
+    """Metric -> one score per run; for a baseline a single score, or one per fold."""
     group: Group | None = None
     """None for a baseline."""
 
@@ -67,6 +75,11 @@ class Table:
     """Options that differ between configurations, including those that a name implies."""
     pairs: list[Pairs] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def repeats(self) -> str:
+        """What the runs of a configuration are, in the plural: seeds, folds, or both."""
+        return repeats(run for group in self.groups for run in group.runs)
 
     @property
     def groups(self) -> list[Group]:
@@ -144,9 +157,10 @@ def build_table(runs: Sequence[Run], split: str, metrics: Sequence[str]) -> Tabl
     baselines, disagreements = baseline_rows(groups, split, shown)
     first = kept[0]
     names = ", ".join(dict.fromkeys(str(run.options["data.name"]) for run in kept))
-    size = first.data.sizes.get(split)
+    sizes = [size for run in kept if (size := run.data.sizes.get(split)) is not None]  # those of folds differ
+    ends = dict.fromkeys(f"{end(sizes):,}" for end in (min, max) if sizes)
     unit = statistics_of(first.task).unit
-    rows_of_split = f", {split}" + (f" of {size:,} {unit}" if isinstance(size, int) else "")
+    rows_of_split = f", {split}" + (f" of {' to '.join(ends)} {unit}" if sizes else "")
     table = Table(
         heading=f"{names}, {first.task.replace('_', ' ')}{rows_of_split}",
         split=split,
@@ -156,7 +170,7 @@ def build_table(runs: Sequence[Run], split: str, metrics: Sequence[str]) -> Tabl
         rows=rows,
         baselines=baselines,
         keys=differing([each.options for each in groups]),
-        notes=[*notes, *disagreements, *differences_of_origin(kept)],
+        notes=[*notes, *missing_folds(groups), *disagreements, *differences_of_origin(kept)],
     )
     add_pairs(table, wanted or [ranked])
     return table
@@ -193,12 +207,15 @@ def sort_key(mean: float | None, maximize: bool) -> float:
 
 
 def baseline_rows(groups: Sequence[Group], split: str, metrics: Sequence[str]) -> tuple[list[Row], list[str]]:
-    """One row per baseline. If the runs disagree on a baseline, one row for each of its scores, and a note."""
-    found: dict[str, list[tuple[Scores, list[str]]]] = {}
+    """One row per baseline, with a score for each fold if there are folds.
+
+    If the runs of a fold disagree on a baseline, one row for each of its scores, and a note.
+    """
+    found: dict[str, dict[int | None, list[tuple[Scores, list[str]]]]] = {}
     for each in groups:
         for run in each.runs:
             for who, scores in run.baselines.items():
-                variants = found.setdefault(who, [])
+                variants = found.setdefault(who, {}).setdefault(run.fold, [])
                 for known, labels in variants:
                     if same_scores(known.get(split, {}), scores.get(split, {})):
                         labels.append(each.label)
@@ -206,13 +223,17 @@ def baseline_rows(groups: Sequence[Group], split: str, metrics: Sequence[str]) -
                 else:
                     variants.append((scores, [each.label]))
     rows, notes = [], []
-    for who, variants in found.items():
-        if len(variants) > 1:
+    for who, by_fold in found.items():
+        count = max(map(len, by_fold.values()))
+        if count > 1:
             notes.append(f"{who}: the runs disagree on the score of this baseline, although their data is the same")
-        for scores, labels in variants:
-            of = "" if len(variants) == 1 else f" (of {', '.join(dict.fromkeys(labels))})"
-            values = scores.get(split, {})
-            rows.append(Row(who + of, {m: [values[m]] for m in metrics if m in values}))
+        for number in range(count):
+            chosen = [variants[number] for variants in by_fold.values() if number < len(variants)]
+            named = dict.fromkeys(label for _, of_fold in chosen for label in of_fold)
+            of = "" if count == 1 else f" (of {', '.join(named)})"
+            values = [scores.get(split, {}) for scores, _ in chosen]
+            own = {metric: [each[metric] for each in values if metric in each] for metric in metrics}
+            rows.append(Row(who + of, {metric: scores for metric, scores in own.items() if scores}))
     return [row for row in rows if row.scores], notes
 
 

@@ -75,6 +75,12 @@ class Run:
         return self.options["seed"]
 
     @property
+    def fold(self) -> int | None:
+        """Which fold of train is its validation; None without ``data.folds``."""
+        folds, fold = self.options.get("data.folds"), self.options.get("data.fold")
+        return fold if self.data.folds_of and type(folds) is int and type(fold) is int else None
+
+    @property
     def task(self) -> str:
         """Kind of its task."""
         return self.options["task.kind"]
@@ -209,7 +215,12 @@ def read_run(path: Path) -> Run | UnfinishedRun:
         path=path,
         options=options,
         incidental=unlike,
-        data=replace(data, fingerprint=escaped(data.fingerprint), scoring=escaped(data.scoring)),
+        data=replace(
+            data,
+            fingerprint=escaped(data.fingerprint),
+            folds_of=escaped(data.folds_of),
+            scoring=escaped(data.scoring),
+        ),
         scores=non_null(own),
         baselines={who.removesuffix(" (baseline)"): non_null(splits) for who, splits in scores.items()},
         parameters=results.parameters,

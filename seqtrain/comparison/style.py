@@ -61,8 +61,8 @@ for (const table of document.querySelectorAll("table.sortable")) {
 
 READING = """
 <h3>How to read this</h3>
-<p>A row is one configuration; ± is the standard deviation over its seeds. An interval of a difference comes from the
-paired bootstrap: it says how far the difference would move if other test examples had been drawn, with the trained
-models as they are. It does not say how far it would move with other seeds: compare the difference with ± for that. With
-many configurations, the one that comes first owes some of its lead to chance.</p>
+<p>A row is one configuration; ± is the standard deviation over its seeds or folds. An interval of a difference comes
+from the paired bootstrap: it says how far the difference would move if other test examples had been drawn, with the
+trained models as they are. It does not say how far it would move with other seeds: compare the difference with ± for
+that. With many configurations, the one that comes first owes some of its lead to chance.</p>
 """

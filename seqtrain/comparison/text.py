@@ -10,8 +10,6 @@ from seqtrain.comparison.metrics import column_decimals
 from seqtrain.comparison.pairs import resampling_line, sentence
 from seqtrain.comparison.report import Report, Table
 
-SEEDS = "± is the standard deviation over seeds."
-
 
 def cells(table: Table) -> list[list[str]]:
     """Header and rows: name, runs, one column per metric, parameters, seconds; "-" for a missing value."""
@@ -38,7 +36,8 @@ def cells(table: Table) -> list[list[str]]:
 
 def direction_line(table: Table) -> str:
     """Which metric orders the rows, and which direction is better."""
-    return f"Best {table.ranked} first ({'more' if table.maximize else 'less'} is better). {SEEDS}"
+    better = "more" if table.maximize else "less"
+    return f"Best {table.ranked} first ({better} is better). ± is the standard deviation over {table.repeats}."
 
 
 def sentences(table: Table) -> list[str]:

@@ -33,6 +33,15 @@ class LabelsAs(StrEnum):
     numbers = "numbers"
 
 
+def check_folds(folds: int | None, fold: int, key: str) -> None:
+    """Raise ConfigError unless there are at least two folds and ``fold`` is one of them, or there are none."""
+    require(folds is None or folds >= 2, f"{key}.folds", folds, "at least 2, or null")
+    allowed = (
+        f"in [0, {folds}), of {key}.folds={folds}" if folds else f"0, unless {key}.folds gives the number of folds"
+    )
+    require(0 <= fold < (folds or 1), f"{key}.fold", fold, allowed)
+
+
 @dataclass
 class TextClassificationConfig(TableConfig):
     """Texts with a label each, or with several; the base of all kinds of text classification."""
@@ -65,6 +74,11 @@ class TextClassificationConfig(TableConfig):
     split_seed: int = option(0, Affects.rows)
     """Seed for choosing the validation and test rows. Independent of ``seed``, so that runs with different seeds are
     scored on the same rows."""
+    folds: int | None = option(None, Affects.rows)
+    """Number of parts into which train is cut for cross-validation, stratified by class; one of them
+    is validation. null takes ``validation_size``."""
+    fold: int = option(0, Affects.rows)
+    """Which of the ``folds`` is validation, counted from 0."""
 
     tokenizer: Tokenizer = Tokenizer.word
     """``word`` (runs of letters and digits, single punctuation marks), ``bpe`` (byte-level byte-pair encoding) or
@@ -99,6 +113,7 @@ class TextClassificationConfig(TableConfig):
             len(set(names)) == len(names), f"{key}.train_split, validation_split and test_split", names, "different"
         )
         require(0 <= self.split_seed < 2**32, f"{key}.split_seed", self.split_seed, "in [0, 2**32)")
+        check_folds(self.folds, self.fold, key)
         require(self.vocab_size >= 3, f"{key}.vocab_size", self.vocab_size, "at least 3")
         require(self.min_count >= 1, f"{key}.min_count", self.min_count, "at least 1")
         require(self.max_length >= 1, f"{key}.max_length", self.max_length, "at least 1")
@@ -209,6 +224,11 @@ class TaggingFilesConfig(DataConfig):
     split_seed: int = option(0, Affects.rows)
     """Seed for choosing the validation and test sentences. Independent of ``seed``, so that runs with different seeds
     are scored on the same sentences."""
+    folds: int | None = option(None, Affects.rows)
+    """Number of parts into which train is cut for cross-validation, by sentence; one of them
+    is validation. null takes ``validation_size``."""
+    fold: int = option(0, Affects.rows)
+    """Which of the ``folds`` is validation, counted from 0."""
 
     vocab_size: int = 30_000
     """Largest size of the vocabulary, its two special tokens included; it is learned from train only."""
@@ -237,6 +257,7 @@ class TaggingFilesConfig(DataConfig):
         require(self.validation_size > 0, f"{key}.validation_size", self.validation_size, "above 0")
         require(self.test_size >= 0, f"{key}.test_size", self.test_size, "at least 0")
         require(0 <= self.split_seed < 2**32, f"{key}.split_seed", self.split_seed, "in [0, 2**32)")
+        check_folds(self.folds, self.fold, key)
         require(self.vocab_size >= 3, f"{key}.vocab_size", self.vocab_size, "at least 3")
         for name in ("min_count", "max_length", "batch_size"):
             require(getattr(self, name) >= 1, f"{key}.{name}", getattr(self, name), "at least 1")

@@ -27,6 +27,9 @@ class ClassificationConfig(TaskConfig):
     numbers by class name as ``{neg: 1, pos: 2}``."""
     label_smoothing: float = 0.0
     """Share of the target's probability that the training loss spreads evenly over all classes."""
+    temperature: bool = option(False, Affects.afterwards)
+    """After training, fit a temperature that divides the logits, by the loss on validation. Probabilities fit the share
+    of correct predictions better; predictions stay the same."""
 
     def check(self, key: str) -> None:
         check_weights(self.class_weights, key)

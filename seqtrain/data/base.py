@@ -70,6 +70,8 @@ class Dataset(ABC):
     spec: DataSpec
     fingerprint: str
     """Digest of the contents of all splits; runs with equal fingerprints can be compared."""
+    folds_of: str = ""
+    """With ``data.folds``, a digest of all splits together and of the folds, the same for every fold; else empty."""
     notes: list[str]
     """Remarks for the user on how the data was read, one line each."""
     sizes: dict[str, int]
@@ -138,11 +140,12 @@ class Dataset(ABC):
         """Write what prediction needs besides the weights (a tokenizer, a scaler) into the directory of a run."""
 
     def describe(self) -> dict[str, Any]:
-        """The contents of data.json: spec, fingerprint, sizes, notes and scoring."""
-        return {
+        """The contents of data.json: spec, fingerprint, sizes, notes, scoring and, of a fold, ``folds_of``."""
+        described = {
             "spec": asdict(self.spec),
             "fingerprint": self.fingerprint,
             "sizes": self.sizes,
             "notes": self.notes,
             "scoring": self.scoring,
         }
+        return described | ({"folds_of": self.folds_of} if self.folds_of else {})

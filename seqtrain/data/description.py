@@ -21,6 +21,8 @@ class DataDescription:
     notes: list[str] = field(default_factory=list)
     scoring: str = ""
     """How scores are computed, if there is more than one way."""
+    folds_of: str = ""
+    """What the folds of one experiment share, see ``Dataset``."""
     labels_as: str | None = None
     """How the labels of texts were read, see ``Vocabulary``."""
 

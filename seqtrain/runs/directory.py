@@ -5,6 +5,7 @@ status.json         starting, running, finished, interrupted, pruned, or failed,
 environment.json    versions, git commit, command line
 data.json           what the model must know about its data: the DataSpec, fingerprint, rows per split, notes
 tokenizer.json      (texts) the vocabulary that the model was trained with
+temperature.json    (classification with task.temperature) the temperature of the best checkpoint
 conformal.json      (forecasts with task.conformal) interval margins of the best checkpoint
 checkpoints/        best.pt, last.pt, and previous.pt, which is older than last.pt
 metrics.jsonl       every logged scalar, one line per step

@@ -29,7 +29,7 @@ class Evaluation:
     outputs: dict[str, np.ndarray] = field(default_factory=dict)
     """Arrays with an entry for each row, in the order of the split, or for each step of all rows, concatenated."""
     sums: dict[str, np.ndarray] = field(default_factory=dict)
-    """Arrays that figures are drawn from, other than the outputs."""
+    """Arrays that figures are drawn from, or a calibration is fitted on, other than the outputs."""
     details: dict[str, Any] = field(default_factory=dict)
     """Finer scores for results.json, such as those of each class or variable: plain values, lists and dicts."""
 

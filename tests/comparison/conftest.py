@@ -53,6 +53,8 @@ def make_run(tmp_path: Path) -> MakeRun:
         seconds: float = 10.0,
         parameters: int = 1000,
         curve: dict[int, float] | None = None,
+        folds_of: str = "",
+        validation_size: int | None = None,
     ) -> Path:
         path = tmp_path / name
         (path / "predictions").mkdir(parents=True)
@@ -76,7 +78,9 @@ def make_run(tmp_path: Path) -> MakeRun:
             status["error"] = "RunError: loss is nan"
         (path / "status.json").write_text(json.dumps(status))
         sizes = {"train": 1000} | dict.fromkeys(splits, size)
-        described = {"spec": spec or {}, "fingerprint": fingerprint, "sizes": sizes, "notes": [], "scoring": ""}
+        sizes |= {"validation": validation_size} if validation_size else {}
+        described: dict[str, Any] = {"folds_of": folds_of} if folds_of else {}
+        described |= {"spec": spec or {}, "fingerprint": fingerprint, "sizes": sizes, "notes": [], "scoring": ""}
         (path / "data.json").write_text(json.dumps(described))
         own = scores or {monitor: 0.5}
         results: dict[str, Any] = {"model": model, "parameters": parameters, "best_step": 3}

@@ -20,6 +20,7 @@ from seqtrain.config.data import TaggingFilesConfig, Truncate
 from seqtrain.data.base import Batch
 from seqtrain.data.cache import digest
 from seqtrain.data.description import DataDescription
+from seqtrain.data.folds import cut_fold, fold_note, set_folds
 from seqtrain.data.locate import SPLITS
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
@@ -81,6 +82,11 @@ class TaggingFiles(BucketedDataset):
         if len(set(layouts.values())) == 1:
             layouts = {"every split": next(iter(layouts.values()))}
         self.notes.append("; ".join(f"{split}: {layout}" for split, layout in layouts.items()))
+        if config.folds is not None and "validation" in splits and trained is None:
+            raise DataError(
+                f"data.folds={config.folds}: {splits['validation'].origin} is validation, and a fold of train cannot "
+                "be it too; give data.validation_split=null to leave that file out"
+            )
         self.sentences = self.finish(splits)
         if trained is None:
             self.vocabulary = self.learn_vocabulary(self.sentences["train"].tokens)
@@ -112,10 +118,14 @@ class TaggingFiles(BucketedDataset):
         limit = self.config.max_length
         for split in ("test", "validation") if splits.keys() == {"train"} else ("validation",):
             size, train = getattr(self.config, f"{split}_size"), splits.get("train")
-            if train and split not in splits and size > 0:
-                stay, apart = set_apart(train.tags, size, self.config.split_seed, f"data.{split}_size")
+            folded = split == "validation" and self.config.folds is not None
+            if train and split not in splits and (size > 0 or folded):
+                if folded:
+                    stay, apart = self.fold(train, splits.get("test"))
+                else:
+                    stay, apart = set_apart(train.tags, size, self.config.split_seed, f"data.{split}_size")
+                    self.notes.append(f"{split}: {len(apart)} sentences of train set apart (data.{split}_size)")
                 splits |= {"train": train.select(stay), split: train.select(apart)}
-                self.notes.append(f"{split}: {len(apart)} sentences of train set apart (data.{split}_size)")
         splits = {split: splits[split] for split in SPLITS if split in splits}
         if "test" not in splits:
             self.notes.append("test: there is none; scores are on validation")
@@ -131,6 +141,21 @@ class TaggingFiles(BucketedDataset):
         if repeated:
             self.notes.append(f"train: the words of {repeated} sentences also occur in validation or test")
         return {split: part.cut(limit) for split, part in splits.items()}
+
+    def fold(self, train: Sentences, test: Sentences | None) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the sentences that stay in train and of those of ``data.fold``."""
+        folds, fold, seed = self.config.folds, self.config.fold, self.config.split_seed
+        assert folds is not None
+        rows: dict[str, list[int]] = {}
+        for row, tags in enumerate(train.tags):
+            for tag in set(tags):
+                rows.setdefault(tag, []).append(row)
+        holders = (np.array(rows[tag]) for tag in sorted(rows))
+        fold_of = set_folds(holders, len(train.tags), folds, seed)
+        self.notes.append(fold_note(fold_of, fold, folds, "sentences"))
+        whole = [[part.tokens, part.tags] for part in (train, test) if part]
+        self.folds_of = digest([whole, folds, seed])
+        return cut_fold(fold_of, fold)
 
     def learn_vocabulary(self, rows: Rows) -> dict[str, int]:
         """Number of each word: first padding and <unk>, then words by falling count, equals in alphabetical order."""

@@ -20,6 +20,7 @@ from seqtrain.config.tables import SEPARATORS
 from seqtrain.data.base import Batch
 from seqtrain.data.cache import cached, digest, opened
 from seqtrain.data.digests import CheckedArray, mapped
+from seqtrain.data.folds import class_folds, cut_fold, fold_note, set_folds
 from seqtrain.data.locate import SPLITS
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
@@ -32,7 +33,15 @@ from seqtrain.data.text.batches import text_batches, token_name, unknown_notes
 from seqtrain.data.text.class_names import ClassNames, TrainedClasses
 from seqtrain.data.text.columns import texts_of
 from seqtrain.data.text.label_sets import label_sets, multilabel_split
-from seqtrain.data.text.labelled import check_classes, class_counts, fingerprint, joined, origin_of, usable_rows
+from seqtrain.data.text.labelled import (
+    check_classes,
+    class_counts,
+    fingerprint,
+    folds_fingerprint,
+    joined,
+    origin_of,
+    usable_rows,
+)
 from seqtrain.data.text.labels import LabelledTexts, Labels, RawTexts, one_label, stratified_split
 from seqtrain.data.text.trained import Vocabulary
 from seqtrain.data.vocabulary import PAD
@@ -83,6 +92,7 @@ class TextClassification(BucketedDataset):
         self.spec = DataSpec(**meta["spec"])
         self.labels_as: str | None = meta["labels_as"]
         self.fingerprint: str = meta["fingerprint"]
+        self.folds_of = meta.get("folds_of", "")
         self.notes: list[str] = [*self.file_notes(), *meta["notes"]]
         self.sizes: dict[str, int] = meta["sizes"]
         self.tokens = {
@@ -151,6 +161,8 @@ class TextClassification(BucketedDataset):
             "sizes": {split: len(part.texts) for split, part in splits.items()},
             "notes": notes,
         }
+        if self.config.folds is not None and {"train", "validation"} <= splits.keys():
+            meta["folds_of"] = folds_fingerprint(splits, self.config.folds, self.config.split_seed)
         (directory / "meta.json").write_text(json.dumps(meta))
 
     def labelled_texts(self) -> tuple[dict[str, LabelledTexts], ClassNames, list[str]]:
@@ -176,14 +188,15 @@ class TextClassification(BucketedDataset):
         if "train" not in splits:
             return splits, classes, notes
         check_classes(splits, classes, origin_of(raw["train"]), notes)
-        divide, how = (multilabel_split, "at random") if self.multilabel else (stratified_split, "stratified by class")
+        if self.config.folds is not None and "validation" in splits and trained is None:
+            raise DataError(
+                f"data.folds={self.config.folds}: {origin_of(raw['validation'])} is validation, and a fold of train "
+                "cannot be it too; give data.validation_split=null to leave that file out"
+            )
         for split in ("test", "validation") if len(splits) == 1 else ("validation",):
-            size = getattr(self.config, f"{split}_size")
-            if split not in splits and size > 0:
-                key = f"data.{split}_size"
-                stay, apart = divide(splits["train"].labels, size, self.config.split_seed, key)
+            if split not in splits and (parts := self.parts(splits["train"].labels, split, notes)):
+                stay, apart = parts
                 splits |= {"train": splits["train"].select(stay), split: splits["train"].select(apart)}
-                notes.append(f"{split}: {len(apart):,} rows of train set apart ({key}), {how}")
         splits = {split: splits[split] for split in SPLITS if split in splits}
         if "test" not in splits:
             notes.append("test: the source has none with labels; scores are on validation")
@@ -192,6 +205,32 @@ class TextClassification(BucketedDataset):
         if repeated:
             notes.append(f"train: the text of {repeated} rows also occurs in validation or test")
         return splits, classes, notes
+
+    def parts(self, labels: np.ndarray, split: str, notes: list[str]) -> tuple[np.ndarray, np.ndarray] | None:
+        """The rows of train that stay and those set apart for a split, which ``notes`` then says; None if it is off.
+
+        Args:
+            labels: class of each row of train, (N,), or whether each class applies to it, (N, C).
+            split: test or validation.
+            notes: gets how the rows are chosen.
+        """
+        config, seed = self.config, self.config.split_seed
+        if split == "validation" and config.folds is not None:
+            if self.multilabel:
+                holders = (np.flatnonzero(column) for column in labels.T)
+                fold_of = set_folds(holders, len(labels), config.folds, seed)
+            else:
+                fold_of = class_folds(labels, config.folds, seed)
+            notes.append(fold_note(fold_of, config.fold, config.folds, "rows"))
+            return cut_fold(fold_of, config.fold)
+        size = getattr(config, f"{split}_size")
+        if size == 0:
+            return None
+        key = f"data.{split}_size"
+        divide, how = (multilabel_split, "at random") if self.multilabel else (stratified_split, "stratified by class")
+        stay, apart = divide(labels, size, seed, key)
+        notes.append(f"{split}: {len(apart):,} rows of train set apart ({key}), {how}")
+        return stay, apart
 
     def labels_of(self, raw: RawTexts) -> Labels:
         """The labels of the rows of a source."""

@@ -10,6 +10,7 @@ from typing import cast
 
 import numpy as np
 
+from seqtrain.data.cache import digest
 from seqtrain.data.text.class_names import ClassNames, LabelColumn
 from seqtrain.data.text.label_sets import indicator
 from seqtrain.data.text.labels import LabelledTexts, Labels, RawTexts
@@ -123,3 +124,14 @@ def fingerprint(splits: dict[str, LabelledTexts]) -> str:
             encoded = text.encode("utf-8", "surrogatepass")
             state.update(len(encoded).to_bytes(8, "little") + encoded)
     return state.hexdigest()
+
+
+def folds_fingerprint(splits: dict[str, LabelledTexts], folds: int, seed: int) -> str:
+    """Digest of all splits and of how train is cut into folds, which is the same for every fold."""
+    train, validation = splits["train"], splits["validation"]
+    rows, labels = (
+        np.concatenate([getattr(part, name) for part in (train, validation)]) for name in ("rows", "labels")
+    )
+    whole = LabelledTexts([*train.texts, *validation.texts], labels, rows).select(np.argsort(rows))
+    others = {split: part for split, part in splits.items() if split not in ("train", "validation")}
+    return digest([fingerprint({"train": whole} | others), folds, seed])

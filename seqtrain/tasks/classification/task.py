@@ -3,6 +3,7 @@
 Shapes: B batch, C classes, N rows of a split.
 """
 
+import logging
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +19,13 @@ from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.cache import cached
 from seqtrain.data.spec import DataSpec
 from seqtrain.data.text.classification import TextClassification
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.base import Evaluation, Meter, Task, linear_head
+from seqtrain.tasks.classification import temperature
 from seqtrain.tasks.classification.illustration import draw_attention
 from seqtrain.tasks.classification.logits import LogitMeter
-from seqtrain.tasks.classification.metrics import classification_metrics
+from seqtrain.tasks.classification.metrics import calibration_error, classification_metrics
+from seqtrain.tasks.classification.temperature import Temperature
 from seqtrain.tasks.classification.weights import class_weights
 from seqtrain.tasks.stored_baselines import read_baselines, write_baselines
 
@@ -29,23 +33,45 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+log = logging.getLogger(__name__)
+
+
 class ClassificationMeter(LogitMeter):
-    """Scores of the softmax of logits."""
+    """Scores of the softmax of logits.
+
+    Args:
+        head: map from features to logits.
+        scaling: the temperature that divides the logits; None for none.
+    """
+
+    def __init__(self, head: nn.Module, scaling: Temperature | None = None):
+        super().__init__(head)
+        self.scaling = scaling
 
     def result(self) -> Evaluation:
-        logits, targets = self.in_order()
-        log_probabilities = logits.log_softmax(-1)
-        probabilities = log_probabilities.exp().numpy()
-        metrics = {"loss": F.nll_loss(log_probabilities, targets).item()}
-        metrics |= classification_metrics(probabilities, targets.numpy())
-        return Evaluation(metrics, {"probabilities": probabilities, "targets": targets.numpy()})
+        return evaluation_of(*self.in_order(), self.scaling)
+
+
+def evaluation_of(logits: Tensor, targets: Tensor, scaling: Temperature | None) -> Evaluation:
+    """Scores of logits (N, C), float64, for targets (N,); with a temperature, also the calibration error before it."""
+    scaled = logits if scaling is None else logits / scaling.value
+    log_probabilities = scaled.log_softmax(-1)
+    probabilities = log_probabilities.exp().numpy()
+    metrics = {"loss": F.nll_loss(log_probabilities, targets).item()}
+    metrics |= classification_metrics(probabilities, targets.numpy())
+    if scaling is not None:
+        unscaled = logits.softmax(-1).numpy()
+        metrics["calibration_error_before"] = calibration_error(unscaled, targets.numpy())
+    outputs = {"probabilities": probabilities, "targets": targets.numpy()}
+    return Evaluation(metrics, outputs, sums={"logits": logits.numpy()})
 
 
 class Classification(Task):
     """Classification of sequences into C classes by a linear layer and softmax cross-entropy.
 
     Args:
-        config: class weights and label smoothing of the training loss; scores use neither.
+        config: class weights and label smoothing of the training loss, which scores do not use; and whether a
+            temperature is fitted on validation after training.
         spec: names of the classes and their counts in train.
 
     Raises:
@@ -63,6 +89,8 @@ class Classification(Task):
     def __init__(self, config: ClassificationConfig, spec: DataSpec):
         self.class_names = spec.class_names
         self.label_smoothing = config.label_smoothing
+        self.wants_temperature = config.temperature
+        self.scaling: Temperature | None = None
         counts = torch.tensor(spec.class_counts, dtype=torch.float)
         balanced = counts.sum() / (len(counts) * counts.clamp(min=1))
         self.class_weights = class_weights(config.class_weights, self.class_names, balanced)
@@ -79,7 +107,7 @@ class Classification(Task):
         return self.class_weights.to(batch.targets.device)[batch.targets].sum()
 
     def meter(self, head: nn.Module) -> Meter:
-        return ClassificationMeter(head)
+        return ClassificationMeter(head, self.scaling)
 
     def figures(self, evaluation: Evaluation) -> dict[str, "Figure"]:
         from seqtrain.tasks.classification import figures
@@ -103,6 +131,41 @@ class Classification(Task):
             ]
 
         return draw_attention(model, data, device, describe)
+
+    def calibrate(self, evaluation: Evaluation, data: Dataset) -> Temperature | None:
+        """The temperature with the lowest loss on validation, with ``task.temperature``; else None."""
+        if not self.wants_temperature:
+            return None
+        probabilities, targets = evaluation.outputs["probabilities"], evaluation.outputs["targets"]
+        logits, before = evaluation.sums["logits"], calibration_error(probabilities, targets)
+        value = temperature.best_temperature(logits, targets)
+        if value is None:
+            return Temperature(1.0, len(targets), before, before, found=False)
+        scaled = torch.from_numpy(logits / value).softmax(-1).numpy()
+        return Temperature(value, len(targets), before, calibration_error(scaled, targets), found=True)
+
+    def set_calibration(self, found: Temperature) -> None:
+        self.scaling = found
+
+    def rescored(self, head: nn.Module, evaluation: Evaluation, data: Dataset) -> Evaluation:
+        logits, targets = evaluation.sums["logits"], evaluation.outputs["targets"]
+        return evaluation_of(torch.from_numpy(logits), torch.from_numpy(targets), self.scaling)
+
+    def save_artifacts(self, run: RunDirectory, step: int) -> None:
+        if self.scaling is not None:
+            temperature.save(self.scaling, run, step)
+
+    def load_artifacts(self, run: RunDirectory, checkpoint: str, step: int) -> None:
+        """Read the temperature, which only the ``best`` checkpoint has."""
+        if not self.wants_temperature:
+            return
+        if checkpoint != "best":
+            log.info("checkpoint=%s: has no temperature, which was fitted for the best one", checkpoint)
+            return
+        self.scaling = temperature.load(run, step)
+
+    def remarks(self) -> dict[str, str]:
+        return {} if self.scaling is None else {"temperature": self.scaling.remark()}
 
     def scored_baselines(self, data: Dataset) -> dict[str, dict[str, Evaluation]]:
         """Scores of majority class, naive Bayes and logistic regression; cached by the data's fingerprint."""
