@@ -87,6 +87,13 @@ def test_options_of_the_trainer(compose_for: Compose, tmp_path: Path, options: l
     torch.use_deterministic_algorithms(False)
 
 
+@pytest.mark.parametrize(
+    "options", [["task.strategy=recursive"], ["model.window.norm=revin", "trainer.precision=bf16"]]
+)
+def test_a_learned_cycle(compose_for: Compose, tmp_path: Path, options: list[str]) -> None:
+    check_resume(compose_for("forecasting", "gru", "model.window.cycle=7", *options), 5, tmp_path)
+
+
 @pytest.mark.parametrize("lost", ["ranks", "optimizer", "batch_index"])
 def test_names_what_a_checkpoint_forgets(
     compose_for: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str

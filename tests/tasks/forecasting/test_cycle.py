@@ -20,6 +20,7 @@ from seqtrain.commands.train import train
 from seqtrain.config.loading import differences
 from seqtrain.config.model import WindowConfig, WindowNorm
 from seqtrain.config.root import Config
+from seqtrain.config.series import SeriesConfig
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.errors import ConfigError
@@ -27,6 +28,7 @@ from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.forecasting.cycle import Cycle
 from seqtrain.tasks.forecasting.head import ForecastHead
 from seqtrain.tasks.forecasting.predict import ForecastPredictor
+from seqtrain.tasks.forecasting.task import Forecasting
 from seqtrain.training.device import seed_everything
 
 Compose = Callable[..., Config]
@@ -78,7 +80,7 @@ def forecasts(data: ForecastingData, built: Built, split: str = "test") -> tuple
     batch = cast(ForecastBatch, next(iter(data.eval_batches(split))))
     built.model.eval(), built.head.eval()
     with torch.no_grad():
-        return batch, built.task.forecasts(
+        return batch, cast(Forecasting, built.task).forecasts(
             built.head, built.task.features(built.model, built.head, batch, None)[0], batch
         )
 
@@ -170,7 +172,9 @@ def test_fed_back_steps_keep_their_phase(weekly: Compose) -> None:
         built.model.train()
         built.model.apply(lambda module: setattr(module, "p", 0.0) if hasattr(module, "p") else None)
         again = built.task.features(built.model, head, taught, None)[0]
-        torch.testing.assert_close(built.task.forecasts(head, again, batch), found, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(
+            cast(Forecasting, built.task).forecasts(head, again, batch), found, atol=1e-5, rtol=1e-4
+        )
 
 
 @pytest.mark.parametrize("loss", ["quantile", "gaussian"])
@@ -221,7 +225,7 @@ def test_every_command_keeps_the_phase(
     capsys.readouterr()
     scores = evaluate(config, config, run)
     assert backtest(config, config, run)["mse"] == pytest.approx(scores["mse"], rel=1e-6)
-    other = replace(config, data=replace(config.data, season=3))
+    other = replace(config, data=replace(cast(SeriesConfig, config.data), season=3))
     assert evaluate(config, other, run)["mse"] == scores["mse"]
     assert list(differences(config, other)) == ["data.season"]
     capsys.readouterr()
