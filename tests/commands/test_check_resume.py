@@ -94,6 +94,10 @@ def test_a_learned_cycle(compose_for: Compose, tmp_path: Path, options: list[str
     check_resume(compose_for("forecasting", "gru", "model.window.cycle=7", *options), 5, tmp_path)
 
 
+def test_rare_tokens_are_dropped_alike(compose_for: Compose, tmp_path: Path) -> None:
+    check_resume(compose_for("classification", "gru_attn", "data.rare_dropout=30"), 5, tmp_path)
+
+
 @pytest.mark.parametrize("lost", ["ranks", "optimizer", "batch_index"])
 def test_names_what_a_checkpoint_forgets(
     compose_for: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str
