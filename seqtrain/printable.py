@@ -1,5 +1,6 @@
 """Text from files that is safe to print on a terminal."""
 
+import logging
 import re
 from typing import Any
 
@@ -28,3 +29,10 @@ def escaped_within(value: Any) -> Any:
     if isinstance(value, dict):
         return {escaped_within(key): escaped_within(part) for key, part in value.items()}
     return value
+
+
+class PrintableRecord(logging.LogRecord):
+    """A record of the log whose message is escaped: it may quote names of classes, columns or runs from files."""
+
+    def getMessage(self) -> str:
+        return escaped_lines(super().getMessage())

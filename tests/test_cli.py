@@ -147,6 +147,15 @@ def test_bad_input_is_one_line(seqtrain: Run, fails: Fails, arguments: str, part
     fails(seqtrain(*arguments.split()), *parts)
 
 
+def test_names_from_files_are_printed_with_escapes(seqtrain: Run, tmp_path: Path) -> None:
+    rows = "text,label\n" + "good,a\nbad,b\n" * 5
+    (tmp_path / "train.csv").write_text(rows)
+    (tmp_path / "test.csv").write_text(rows + "other,c\x1b[2J\n")
+    result = seqtrain("data=text_files", f"data.path={tmp_path}", "device=cpu")
+    assert "\x1b" not in result.stderr
+    assert result.returncode == 1 and "no row of class c\\x1b[2J, which another split has" in result.stderr
+
+
 def test_config_errors_leave_nothing_behind(seqtrain: Run, tmp_path: Path) -> None:
     for argument in ("trainer.lr=-1", "+trainer.epoch=1"):
         assert seqtrain(argument).returncode == 1

@@ -26,7 +26,7 @@ def test_data_files(composed: Compose, tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", KINDS)
 def test_caches(composed: Compose, tmp_path: Path, name: str) -> None:
-    assert ends(Cache(name, tmp_path, composed), 12) == {"told"}
+    assert "told" in ends(Cache(name, tmp_path, composed), 12) <= {"told", "read"}
 
 
 def test_runs(tmp_path: Path) -> None:

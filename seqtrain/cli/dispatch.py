@@ -20,6 +20,7 @@ from seqtrain.commands.memory import within_memory
 from seqtrain.config import registry
 from seqtrain.config.base import suggest
 from seqtrain.errors import ConfigError
+from seqtrain.printable import PrintableRecord
 
 COMMANDS: dict[str, Callable[[Sequence[str]], Any]] = {
     "resume": commands.resume,
@@ -36,6 +37,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], Any]] = {
 
 def dispatch(arguments: list[str]) -> None:
     """Run the command that the first word names; without one, train or resume."""
+    logging.setLogRecordFactory(PrintableRecord)
     if arguments[:1] == ["--version"]:
         return print(f"seqtrain {seqtrain.__version__}")
     registry.load_plugins()

@@ -14,6 +14,7 @@ from typing import NoReturn
 from seqtrain.console import open_streams
 from seqtrain.errors import Interrupted, PrintError
 from seqtrain.interruption import SIGNALS, handle
+from seqtrain.printable import escaped
 
 KEYBOARD = 128 + signal.SIGINT
 
@@ -67,8 +68,8 @@ def fail(error: BaseException, full_error: bool) -> NoReturn:
 
 
 def end(line: str, code: int) -> NoReturn:
-    """Print the last line, and exit."""
+    """Print the last line, which may quote what files hold, and exit."""
     with suppress(PrintError):
         sys.stdout.flush()
-    print(f"seqtrain: {line}", file=sys.stderr)
+    print(f"seqtrain: {escaped(line)}", file=sys.stderr)
     sys.exit(code)

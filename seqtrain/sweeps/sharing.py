@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from seqtrain.console import on_descriptor
+from seqtrain.printable import PrintableRecord
 
 
 def num_cores() -> int:
@@ -73,6 +74,7 @@ class LabelledStream(io.TextIOBase):
 @contextmanager
 def labelled_output(label: str) -> Iterator[None]:
     """Put a label in front of every line on stdout, on stderr and in the log, which several processes share."""
+    logging.setLogRecordFactory(PrintableRecord)  # a process of its own did not begin with the command
     before = sys.stdout, sys.stderr
     streams = {stream: LabelledStream(on_descriptor(stream), label) for stream in before}
     handlers = [h for h in logging.getLogger().handlers if isinstance(h, logging.StreamHandler)]
