@@ -106,6 +106,7 @@ def check_model(config: Config) -> None:
     targets = asked_targets(config) or registry.find("data", config.data.kind).load().targets
     if targets is not None:
         check_targets(config, targets)
+    task.check_model(config.task, config.model)
     model_class = registry.find("model", config.model.kind).load()
     model_class.from_config(config.model, task.stub_spec(config.data), causal=task.causal, pooled=task.pooled)
     if isinstance(config.model, SequenceConfig) and config.model.embedding.path is not None:

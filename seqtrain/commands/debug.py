@@ -30,7 +30,7 @@ WAIT, WARMUP = 5, 3  # steps before the recorded ones; the first steps allocate 
 ROWS_SHOWN = 15
 REGULARISERS = {
     *("dropout", "output_dropout", "word_dropout", "weight_drop", "weight_decay", "label_smoothing"),
-    *("activation_penalty", "change_penalty"),
+    *("activation_penalty", "change_penalty", "rare_dropout"),
 }
 
 
@@ -50,7 +50,7 @@ def simplify(config: Config, ranks: Ranks) -> None:
         trainer.warmup_steps, trainer.eval_every = 0, None
     elif mode is DebugMode.overfit:
         trainer.schedule, trainer.warmup_steps, trainer.average = Schedule.constant, 0, Average.none
-        for node in (config.model, config.task, trainer):
+        for node in (config.data, config.model, config.task, trainer):
             disable_regularisers(node)
     else:
         trainer.max_steps = WAIT + WARMUP + config.debug.steps

@@ -1,5 +1,6 @@
 """Options of the datasets."""
 
+import math
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
@@ -102,9 +103,13 @@ class TextClassificationConfig(TableConfig):
     """Largest number of tokens in a training batch, padding included; replaces ``batch_size`` if set."""
     eval_batch_tokens: int = option(16_384, Affects.speed)
     """Largest number of tokens in an evaluation batch, padding included. Changes only speed and memory."""
+    rare_dropout: float = option(0.0, Affects.batches)
+    """Dropout of rare tokens in training: each token becomes ``<unk>`` with probability a / (a + n), where a is this
+    number and n how often train has the token."""
 
     def check(self, key: str) -> None:
         super().check(key)
+        require(0 <= self.rare_dropout < math.inf, f"{key}.rare_dropout", self.rare_dropout, "at least 0, and finite")
         require(self.validation_size > 0, f"{key}.validation_size", self.validation_size, "above 0")
         require(self.label_separator != "", f"{key}.label_separator", self.label_separator, "null or not empty")
         require(self.test_size >= 0, f"{key}.test_size", self.test_size, "at least 0")

@@ -151,6 +151,14 @@ class WindowConfig:
     channels: Channels = Channels.joint
     """``joint`` reads all variables as the features of a step; ``independent`` reads each variable alone, with the same
     weights."""
+    cycle: int | str | None = None
+    """Steps of a learned cycle of each variable, which is subtracted from the normalised window and added to its
+    forecast; ``auto`` takes the season of the data, null learns none."""
+
+    def check(self, key: str) -> None:
+        """Raise ConfigError if a value is out of range."""
+        fits = self.cycle >= 2 if isinstance(self.cycle, int) else self.cycle in (None, "auto")
+        require(fits, f"{key}.cycle", self.cycle, "auto, null or at least 2 (steps)")
 
 
 @dataclass
@@ -190,6 +198,7 @@ class SequenceConfig(ModelConfig):
         return self.context_length if self.pooling in (Pooling.attention, Pooling.attention_max) else 0
 
     def check(self, key: str) -> None:
+        self.window.check(f"{key}.window")
         require(self.embedding.embed_dim >= 1, f"{key}.embedding.embed_dim", self.embedding.embed_dim, "at least 1")
         require_fraction(self.embedding.dropout, f"{key}.embedding.dropout")
         require_fraction(self.embedding.word_dropout, f"{key}.embedding.word_dropout")
@@ -378,6 +387,7 @@ class LinearConfig(ModelConfig):
     """Length of the moving average (steps); odd."""
 
     def check(self, key: str) -> None:
+        self.window.check(f"{key}.window")
         require(self.kernel_size >= 1 and self.kernel_size % 2 == 1, f"{key}.kernel_size", self.kernel_size, "odd")
         require(
             self.window.channels is Channels.independent,
@@ -412,6 +422,7 @@ class SegmentConfig(ModelConfig):
         return {"hidden_size": 2}
 
     def check(self, key: str) -> None:
+        self.window.check(f"{key}.window")
         require(self.segment_length >= 1, f"{key}.segment_length", self.segment_length, "at least 1")
         require(self.hidden_size >= 2 and self.hidden_size % 2 == 0, f"{key}.hidden_size", self.hidden_size, "even")
         require_fraction(self.dropout, f"{key}.dropout")

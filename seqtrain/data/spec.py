@@ -34,7 +34,7 @@ class DataSpec:
     num_future: int = 0
     """Number of features that are also known for the horizon: the last ones of a step."""
     season: int = 1
-    """Number of steps of a season."""
+    """Number of steps of a season of the data that a model was trained on."""
     target_names: list[str] = field(default_factory=list)
     """Names of the variables that are forecast."""
     naive_errors: list[list[list[float]]] = field(default_factory=list)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqtrain.config.base import DataConfig
+from seqtrain.config.base import DataConfig, ModelConfig, TaskConfig
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.spec import DataSpec
 from seqtrain.runs.directory import RunDirectory
@@ -84,6 +84,10 @@ class Task(ABC):
     """Metrics of the final table, in order."""
     predictor: ClassVar[str | None] = None
     """The ``Predictor`` of the task as ``module:Class``; None if there is none."""
+
+    @classmethod  # noqa: B027
+    def check_model(cls, config: TaskConfig, model: ModelConfig) -> None:
+        """Raise ConfigError if options of a model do not fit those of the task; called before data is read."""
 
     @abstractmethod
     def build_head(self, model: nn.Module) -> nn.Module:

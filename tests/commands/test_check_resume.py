@@ -87,6 +87,17 @@ def test_options_of_the_trainer(compose_for: Compose, tmp_path: Path, options: l
     torch.use_deterministic_algorithms(False)
 
 
+@pytest.mark.parametrize(
+    "options", [["task.strategy=recursive"], ["model.window.norm=revin", "trainer.precision=bf16"]]
+)
+def test_a_learned_cycle(compose_for: Compose, tmp_path: Path, options: list[str]) -> None:
+    check_resume(compose_for("forecasting", "gru", "model.window.cycle=7", *options), 5, tmp_path)
+
+
+def test_rare_tokens_are_dropped_alike(compose_for: Compose, tmp_path: Path) -> None:
+    check_resume(compose_for("classification", "gru_attn", "data.rare_dropout=30"), 5, tmp_path)
+
+
 @pytest.mark.parametrize("lost", ["ranks", "optimizer", "batch_index"])
 def test_names_what_a_checkpoint_forgets(
     compose_for: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lost: str

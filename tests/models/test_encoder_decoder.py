@@ -46,6 +46,7 @@ def windows(num_future: int = 2) -> ForecastBatch:
         future=torch.randn(B, S, num_future, generator=g),
         observed=None,
         series=torch.zeros(B, dtype=torch.long),
+        first_step=torch.zeros(B, dtype=torch.long),
         centre=np.zeros((B, C)),
         scale=np.ones((B, C)),
     )

@@ -121,6 +121,7 @@ def forecast(loss: ForecastLoss, missing: bool) -> tuple[Evaluation, np.ndarray]
         batch = ForecastBatch(
             torch.zeros(6, 4, C), targets, torch.full((6,), 4), rows, 24, future=torch.zeros(6, S, 0),
             observed=observed, truth=targets.numpy().astype(np.float64), series=torch.zeros(6, dtype=torch.long),
+        first_step=torch.zeros(6, dtype=torch.long),
             centre=np.zeros((6, C)), scale=np.ones((6, C)),
         )  # fmt: skip
         meter.update(batch, forecasts)

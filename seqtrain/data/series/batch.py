@@ -29,6 +29,8 @@ class ForecastBatch(Batch):
     batches that are not scored."""
     series: Tensor
     """Number of each window's series, (B,)."""
+    first_step: Tensor
+    """Number of the first step that each window predicts, see ``step_numbers``, (B,)."""
     centre: np.ndarray
     """A target in original units is ``centre + scale * target``, (B, C), float64."""
     scale: np.ndarray

@@ -25,6 +25,7 @@ from seqtrain.data.series.fitting import fit_scaling
 from seqtrain.data.series.reading import read_series
 from seqtrain.data.series.resolution import check_finite, resolution_notes
 from seqtrain.data.series.saved import SavedSeries
+from seqtrain.data.series.steps import step_numbers
 from seqtrain.data.series.table import SeriesTable, split_notes, without_short, without_untrained
 from seqtrain.data.series.times import Clock, time_text
 from seqtrain.data.series.windows import FilledRows, cut, split_windows
@@ -102,7 +103,7 @@ class ForecastingData(Dataset):
             horizon=config.horizon,
             num_targets=C,
             num_future=self.future_rows.values.shape[1],
-            season=self.season,
+            season=season or self.season,
             target_names=table.names[:C],
             naive_errors=naive_errors.tolist(),
         )
@@ -146,6 +147,11 @@ class ForecastingData(Dataset):
         self.known = None if known.all() else known
 
     @cached_property
+    def steps(self) -> np.ndarray:
+        """Number of the step of each row, see ``step_numbers``, (N,)."""
+        return step_numbers(self.table)
+
+    @cached_property
     def past_rows(self) -> FilledRows:
         """Targets in original units, with gaps filled as in the inputs, (N, C), float64."""
         mean = self.constants.mean[:, : self.table.num_targets]
@@ -179,6 +185,7 @@ class ForecastingData(Dataset):
             observed=None if self.known is None else torch.from_numpy(cut(self.known, first, S)),
             truth=cut(self.truth, first, S),
             series=torch.from_numpy(series),
+            first_step=torch.from_numpy(self.steps[first]),
             centre=self.constants.centre[series, :C],
             scale=self.constants.scale[series, :C],
         )

@@ -5,9 +5,9 @@ import json
 import shutil
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -44,7 +44,7 @@ from seqtrain.data.text.labelled import (
 )
 from seqtrain.data.text.labels import LabelledTexts, Labels, RawTexts, one_label, stratified_split
 from seqtrain.data.text.trained import Vocabulary
-from seqtrain.data.vocabulary import PAD
+from seqtrain.data.vocabulary import PAD, UNKNOWN
 from seqtrain.errors import DataError
 from seqtrain.paths import expanded
 
@@ -246,6 +246,35 @@ class TextClassification(BucketedDataset):
         inputs, lengths = self.tokens[split].gather(rows, self.spec.pad_id)
         targets = torch.from_numpy(self.labels[split][rows])
         return Batch(inputs, targets, lengths, rows, num_tokens=int(lengths.sum()))
+
+    def train_batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Training batches of an epoch, in which rare tokens are dropped if ``data.rare_dropout`` is above 0.
+
+        What is dropped depends on seed, epoch and position only, as the order does.
+        """
+        batches = super().train_batches(epoch, start)
+        if not self.config.rare_dropout:
+            yield from batches
+            return
+        unknown = cast(int, self.tokenizer.token_to_id(UNKNOWN))
+        for number, batch in enumerate(batches, start):
+            # From 1 on: numpy takes [seed, epoch, 0] for [seed, epoch], the source of the order.
+            chance = np.random.default_rng([self.seed, epoch, number + 1]).random(batch.inputs.shape, dtype=np.float32)
+            dropped = torch.from_numpy(chance < self.drop_rates[batch.inputs.numpy()])
+            yield replace(batch, inputs=batch.inputs.masked_fill(dropped, unknown))
+
+    @functools.cached_property
+    def drop_rates(self) -> np.ndarray:
+        """Probability that ``data.rare_dropout`` drops a token, (V,), float32; 0 for padding.
+
+        Source: Kiperwasser and Goldberg 2016, "Simple and accurate dependency parsing using bidirectional LSTM feature
+        representations", word dropout, with 0.25 there.
+        """
+        assert self.spec.vocab_size is not None
+        counts = np.bincount(np.asarray(self.array("train", "tokens")), minlength=self.spec.vocab_size)
+        rates = self.config.rare_dropout / (self.config.rare_dropout + counts)
+        rates[self.spec.pad_id] = 0
+        return rates.astype(np.float32)
 
     def describe(self) -> dict[str, Any]:
         return super().describe() | {"labels_as": self.labels_as}

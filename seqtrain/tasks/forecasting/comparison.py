@@ -36,7 +36,7 @@ def score_baselines(data: ForecastingData, monitor: str) -> dict[str, dict[str, 
     """
     spec, names = data.spec, data.spec.target_names
     assert spec.lookback is not None and spec.horizon is not None
-    season, horizon = spec.season, spec.horizon
+    season, horizon = data.season, spec.horizon
     methods: dict[str, Method] = {
         "last value": lambda x, _: last_value(x, horizon),
         "mean of the window": lambda x, _: window_mean(x, horizon),

@@ -15,6 +15,7 @@ from seqtrain.data.base import Batch
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.spec import DataSpec
 from seqtrain.layers.products import Linear
+from seqtrain.tasks.forecasting.cycle import build_cycle
 
 EPSILON = 1e-5  # of a window's variance, as in RevIN
 
@@ -23,18 +24,19 @@ class ForecastHead(nn.Module):
     """Maps windows to inputs of the model, and features of the model to forecasts in the units of the batch.
 
     A linear map turns features (B, H) into all S steps, and features (B, K, H) into S / K steps each. Future covariates
-    are added to each step by another linear map.
+    are added to each step by another linear map. A cycle is subtracted from normalised windows, and added to forecasts
+    before they are converted back. The last value that ``subtract_last`` takes is one without the cycle.
 
     Args:
         input_size: size H of features.
         num_places: number K of features of a window; 1 for features of the window as a whole.
-        window: normalisation, and whether variables are separate rows.
+        window: normalisation, cycle, and whether variables are separate rows.
         spec: spec of the data, for C, D, F and S.
         num_parameters: number P of parameters; the first, or all (quantiles), are locations.
         deviations_from: number of the first parameter that is a deviation: positive, scaled back but not shifted.
         dimensionless: whether deviations are not scaled back either.
 
-    Source: Kim et al. 2022, "Reversible instance normalization" (RevIN), section 3.1.
+    Source: Kim et al. 2022, "Reversible instance normalization" (RevIN), section 3.1; for the cycle, see ``Cycle``.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class ForecastHead(nn.Module):
         if window.norm is WindowNorm.revin:
             self.gain = nn.Parameter(torch.ones(spec.num_targets))
             self.shift = nn.Parameter(torch.zeros(spec.num_targets))
+        self.cycle = build_cycle(window, spec)
 
     def statistics(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Centre and scale of each variable in each window, (B, 1, C)."""
@@ -67,14 +70,20 @@ class ForecastHead(nn.Module):
             variance, mean = torch.var_mean(values, dim=1, keepdim=True, unbiased=False)
             return mean, (variance + EPSILON).sqrt()
         last = values[:, -1:]
+        if self.cycle is not None:
+            last = last - self.cycle(cast(ForecastBatch, batch).first_step - 1, 1)
         centre = last if self.window.norm is WindowNorm.subtract_last else torch.zeros_like(last)
         return centre, torch.ones_like(centre)
 
     def normalised(self, values: Tensor, batch: Batch) -> Tensor:
-        """Values (B, T, C) of the variables, normalised for the model."""
+        """Values (B, T, C) of the variables in T steps from the window's first one on, normalised for the model."""
         centre, scale = self.statistics(batch)
         values = (values - centre) / scale
-        return values * self.gain + self.shift if self.window.norm is WindowNorm.revin else values
+        if self.window.norm is WindowNorm.revin:
+            values = values * self.gain + self.shift
+        if self.cycle is None:
+            return values
+        return values - self.cycle(cast(ForecastBatch, batch).first_step - batch.inputs.shape[1], values.shape[1])
 
     def encode(self, batch: Batch) -> Batch:
         """The batch that the model reads: normalised, with a row for each variable if variables are independent."""
@@ -124,6 +133,8 @@ class ForecastHead(nn.Module):
             centre = centre - self.shift[:, None] / self.gain[:, None] * scale
             scale = scale / self.gain[:, None]
         split = self.num_parameters if self.deviations_from is None else self.deviations_from
-        located = forecasts[..., :split] * scale + centre
-        deviations = forecasts[..., split:]
+        located, deviations = forecasts[..., :split], forecasts[..., split:]
+        if self.cycle is not None:
+            located = located + self.cycle(cast(ForecastBatch, batch).first_step, self.horizon)[..., None]
+        located = located * scale + centre
         return torch.cat([located, deviations if self.dimensionless else deviations * scale.abs()], dim=-1)

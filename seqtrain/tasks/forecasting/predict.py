@@ -20,9 +20,11 @@ from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.columns import id_columns
 from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.data.series.horizon import history_data
+from seqtrain.data.series.steps import numbers_of_times
 from seqtrain.data.series.times import Clock
 from seqtrain.errors import DataError
 from seqtrain.paths import expanded, not_a_file, read_stdin
+from seqtrain.tasks.forecasting.head import ForecastHead
 from seqtrain.tasks.forecasting.task import Forecasting
 from seqtrain.tasks.predicting import Predictor, Trained
 
@@ -100,6 +102,12 @@ class ForecastPredictor(Predictor):
         data = self.read_history(source)
         for note in data.table.notes:
             log.info(note)
+        if cast(ForecastHead, self.trained.head).cycle is not None and numbers_of_times(data.table) is None:
+            log.info(
+                "input=%s: the cycle of the run goes by the number of a row in its series, since times do not tell; "
+                "each series must begin where it begins in the data of the run",
+                source,
+            )
         last = data.windows["test"].ends - 1  # the last window of each series
         forecasts = torch.cat([part.cpu() for _, part in forecast_batches(self.trained, data.batches("test", last))])
         return data, in_units(self.trained, forecasts, data, np.arange(len(data.table.ids)))

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
-from seqtrain.config.base import DataConfig, Targets
+from seqtrain.config.base import DataConfig, ModelConfig, Targets, TaskConfig, require
 from seqtrain.config.model import WindowConfig
-from seqtrain.config.task import ForecastingConfig, Strategy
+from seqtrain.config.task import COUNT_LOSSES, ForecastingConfig, Strategy
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.dataset import ForecastingData
@@ -79,6 +79,18 @@ class Forecasting(Task):
                 "task.strategy=recursive: past covariates are not known for the steps fed back; use direct, or leave "
                 "data.past_covariates empty"
             )
+
+    @classmethod
+    def check_model(cls, config: TaskConfig, model: ModelConfig) -> None:
+        """Check that counts have no cycle.
+
+        Raises:
+            ConfigError: if they have one, since a sum with it may be negative.
+        """
+        cycle = getattr(model, "window", WindowConfig()).cycle
+        loss = cast(ForecastingConfig, config).loss
+        require(cycle is None or loss not in COUNT_LOSSES, "model.window.cycle", cycle,
+                f"null with task.loss={loss.value}: the mean of counts cannot be shifted")  # fmt: skip
 
     def build_head(self, model: nn.Module) -> nn.Module:
         places = self.spec.horizon if self.recursive else getattr(model, "num_segments", 1)

@@ -66,6 +66,32 @@ def test_order_depends_on_seed_epoch_and_position(small: Compose) -> None:
     assert len(first) == data.num_batches(0)
 
 
+def test_rare_tokens_are_dropped_in_training(small: Compose) -> None:
+    """As often as the equation says, in training alone, and the same in a run that goes on."""
+    plain, data = dataset(small()), dataset(small("data.rare_dropout=20"))
+    assert data.directory == plain.directory  # prepared data does not depend on it
+    counts, dropped = np.zeros(data.spec.vocab_size or 0), np.zeros(data.spec.vocab_size or 0)
+    epochs = 40
+    for epoch in range(epochs):
+        for before, after in zip(plain.train_batches(epoch), data.train_batches(epoch), strict=True):
+            changed = before.inputs != after.inputs
+            assert np.array_equal(before.rows, after.rows) and (after.inputs[changed] == 1).all()
+            counts += np.bincount(before.inputs.flatten(), minlength=len(counts))
+            dropped += np.bincount(before.inputs[changed], minlength=len(counts))
+    assert dropped[0] == 0 and counts[0] > 0  # padding
+    used = np.flatnonzero(counts)[2:] if counts[1] else np.flatnonzero(counts)[1:]
+    expected = 20 / (20 + counts[used] / epochs)
+    deviation = np.sqrt(expected * (1 - expected) / counts[used])
+    assert (np.abs(dropped[used] / counts[used] - expected) < 4.5 * deviation).all() and len(used) > 20
+    first = [batch.inputs.tolist() for batch in data.train_batches(3)]
+    again = dataset(small("data.rare_dropout=20"))
+    assert [batch.inputs.tolist() for batch in again.train_batches(3, start=2)] == first[2:]
+    for one, other in zip(plain.eval_batches("validation"), data.eval_batches("validation"), strict=True):
+        assert one.inputs.equal(other.inputs)
+    with pytest.raises(ConfigError, match=r"^data\.rare_dropout=-1\.0: must be at least 0, and finite$"):
+        small("data.rare_dropout=-1")
+
+
 def test_cache_is_keyed_by_what_shapes_it(small: Compose) -> None:
     data = dataset(small())
     for same in (

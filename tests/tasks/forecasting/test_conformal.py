@@ -140,6 +140,7 @@ def batch(targets: torch.Tensor, observed: torch.Tensor | None) -> ForecastBatch
         inputs=torch.zeros(count, 1, C), targets=targets, truth=targets.numpy() * scale[:, None],
         lengths=torch.ones(count, dtype=torch.long), rows=np.arange(count), num_tokens=count,
         future=torch.zeros(count, S, 0), observed=observed, series=torch.zeros(count, dtype=torch.long),
+        first_step=torch.zeros(count, dtype=torch.long),
         centre=np.zeros((count, C)), scale=scale,
     )  # fmt: skip
 

@@ -116,6 +116,7 @@ def batch(scale: np.ndarray, targets: np.ndarray) -> ForecastBatch:
         inputs=torch.zeros(B, 1, C), targets=torch.from_numpy(targets / scale[:, None]).float(),
         truth=targets, lengths=torch.ones(B, dtype=torch.long), rows=np.arange(B), num_tokens=B,
         future=torch.zeros(B, S, 0), observed=None, series=torch.zeros(B, dtype=torch.long),
+        first_step=torch.zeros(B, dtype=torch.long),
         centre=np.zeros((B, C)), scale=scale,
     )  # fmt: skip
 

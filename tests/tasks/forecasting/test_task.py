@@ -46,6 +46,7 @@ def windows(seed: int = 0, features: int = FUTURE) -> ForecastBatch:
         future=torch.randn(B, S, features, generator=g),
         observed=None,
         series=torch.zeros(B, dtype=torch.long),
+        first_step=torch.zeros(B, dtype=torch.long),
         centre=np.zeros((B, C)),
         scale=np.ones((B, C)),
     )
