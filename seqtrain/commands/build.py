@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from seqtrain.config import registry
+from seqtrain.config.base import Targets
 from seqtrain.config.debug import DebugMode
-from seqtrain.config.model import SequenceConfig
+from seqtrain.config.model import SequenceConfig, Wide
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Precision
 from seqtrain.data.base import Dataset
@@ -94,6 +95,12 @@ def check_targets(config: Config, targets: str) -> None:
         raise ConfigError(
             f"task={config.task.name}: predicts the {wanted} of a sequence, but data={config.data.name} has its "
             f"{targets}; remove task=, and the data selects its own task"
+        )
+    wide = config.model.wide if isinstance(config.model, SequenceConfig) else Wide.none
+    if wide is not Wide.none and wanted not in (Targets.sequence_class, Targets.sequence_labels):
+        raise ConfigError(
+            f"model.wide={wide.value}: weighs n-grams by the classes of texts, and task={config.task.name} predicts "
+            f"the {wanted}; use model.wide=none"
         )
 
 
