@@ -96,6 +96,10 @@ def check_targets(config: Config, targets: str) -> None:
             f"task={config.task.name}: predicts the {wanted} of a sequence, but data={config.data.name} has its "
             f"{targets}; remove task=, and the data selects its own task"
         )
+
+
+def check_wide(config: Config, wanted: str) -> None:
+    """Raise ConfigError if the model has a wide part, and the task does not classify sequences."""
     wide = config.model.wide if isinstance(config.model, SequenceConfig) else Wide.none
     if wide is not Wide.none and wanted not in (Targets.sequence_class, Targets.sequence_labels):
         raise ConfigError(
@@ -110,6 +114,7 @@ def check_model(config: Config) -> None:
     Does not read the data. If its targets depend on its contents, ``build_model`` checks them later.
     """
     task = registry.find("task", config.task.kind).load()
+    check_wide(config, task.targets)
     targets = asked_targets(config) or registry.find("data", config.data.kind).load().targets
     if targets is not None:
         check_targets(config, targets)

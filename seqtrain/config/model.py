@@ -190,9 +190,9 @@ class SequenceConfig(ModelConfig):
     naive Bayes; ``none`` for the network alone."""
     wide_longest: int = 3
     """Tokens of the longest n-grams of the wide part."""
-    wide_size: int = 500_000
+    wide_size: int = 250_000
     """Largest number of n-grams of the wide part: those in the most training texts, and in two at least."""
-    wide_dropout: float = 0.5
+    wide_dropout: float = 0.2
     """Dropout of single n-grams of a text in the wide part."""
     wide_found: int | None = option(None, Affects.found)
     """Number of n-grams in the wide part's table; training sets it."""

@@ -16,6 +16,9 @@ ABSENT = 2**63 - 1
 """Key of no n-gram; it is above all others, so that it is last where keys are sorted."""
 CHUNK = 1 << 22
 """N-grams of texts that are counted at once: 32 MB of keys."""
+PACE = 10.0
+"""How much faster than a weight of the network a relative change of a ratio is learned. At the network's own rate, few
+epochs would leave naive Bayes almost as it was."""
 
 
 def keys_fit(vocab_size: int, longest: int) -> bool:
@@ -129,10 +132,10 @@ def log_count_ratios(counts: Tensor) -> Tensor:
 class NgramBag(nn.Module):
     """Scores of the classes from the n-grams of a text: a linear map that starts as naive Bayes.
 
-        s_c = Σ_g r_gc (1 + w_gc)
+        s_c = Σ_g r_gc (1 + PACE w_gc)
 
-    over the n-grams g of the text that the table knows. The log-count ratios r are fitted by ``fill``, and w is
-    learned, from 0 on. Weight decay on w draws the map towards naive Bayes.
+    over the n-grams g of the text that the table knows. The log-count ratios r are set by ``fill``, and w is learned,
+    from 0 on. Weight decay on w draws the map towards naive Bayes.
 
     Of two classes that exclude each other, the ratios differ by their sign only. One score is then computed, and the
     scores of the two are -s / 2 and s / 2.
@@ -179,7 +182,7 @@ class NgramBag(nn.Module):
         found = self.row_keys(tokens, lengths)
         slots = torch.searchsorted(self.keys, found)
         slots = torch.where(self.keys[slots] == found, slots, len(self.keys) - 1)
-        weights = self.ratios[slots] * (1 + self.changes(slots))
+        weights = self.ratios[slots] * (1 + PACE * self.changes(slots))
         if self.training and self.p > 0:
             weights = weights * dropout_factors((*slots.shape, 1), self.p, weights)
         scores = weights.sum(1)
