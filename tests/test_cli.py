@@ -124,7 +124,7 @@ def test_default_run_directory(seqtrain: Run, reviews: Path, tmp_path: Path) -> 
             "data=text_files",
             ["model.output_attention.num_heads=3: must divide 256"],
         ),
-        ("model.embedding.path=/nowhere.txt", ["model.embedding.path=/nowhere.txt: cannot be read"]),
+        ("model.embedding.path=/nowhere.txt", ["model.embedding.path=/nowhere.txt: no such file"]),
         ("trainn data=imdb", ["trainn: no such command", "did you mean train"]),
         ("eval", ["run: must be given"]),
         ("eval run=nowhere", ["run=nowhere: no such directory"]),

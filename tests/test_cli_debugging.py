@@ -62,7 +62,8 @@ def test_lr_find_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         with pytest.raises(ConfigError, match=message):
             lr_find(arguments)
-    monkeypatch.setenv("WORLD_SIZE", "2")
+    for name, value in {"WORLD_SIZE": "2", "RANK": "0", "MASTER_PORT": "29500", "MASTER_ADDR": "localhost"}.items():
+        monkeypatch.setenv(name, value)
     with pytest.raises(ConfigError, match="leave torchrun out"):
         lr_find([])
 

@@ -102,7 +102,7 @@ def read_json(path: Path, *, shown: bool = False, remedy: str = REMEDY) -> Any:
         raw = read_regular(path, MOST_BYTES)
         content = escaped_within(json.loads(raw)) if shown else json.loads(raw)
     except OSError as error:
-        raise RunError(f"{path}: cannot be read ({error.strerror}); is {path.parent} a run directory?") from error
+        raise RunError(f"{path}: cannot be read ({error.strerror}); {remedy}") from error
     except (ValueError, RecursionError) as error:
         raise RunError(f"{path}: is not valid JSON ({error}); {remedy}") from error
     if isinstance(content, dict) and content.pop(CHECKSUM, None) is not None and not verified(raw):

@@ -13,6 +13,7 @@ import pytest
 from seqtrain.commands.build import build_data
 from seqtrain.config.root import Config
 from seqtrain.data.base import Dataset
+from seqtrain.data.digests import DIGESTS
 from seqtrain.errors import UserError
 from tests.fuzzing.data_files import FILES, OPTIONS
 from tests.fuzzing.mutations import mutated
@@ -73,7 +74,9 @@ class Cache:
         shutil.rmtree(self.cache)
         shutil.copytree(self.whole, self.cache)
         path = self.cache / rng.choice(self.files)
-        path.write_bytes(mutated(path.read_bytes(), rng, rng.choice([1, 1, 4])))
+        content = path.read_bytes()
+        damaged = mutated(content, rng, rng.choice([1, 1, 4]))
+        path.write_bytes(damaged)
         try:
             with within(SECONDS):
                 found = self.read()
@@ -85,6 +88,7 @@ class Cache:
             raise Wrong(f"{path.name}: ends in {type(error).__name__}: {error}") from error
         if found != self.expected:
             raise Wrong(f"{path.name}: gives other data")
-        if not any("prepared anew" in said for said in self.said):
+        told = any("prepared anew" in said for said in self.said)
+        if damaged != content and path.name != DIGESTS and not told:  # of digests only what they say counts
             raise Wrong(f"{path.name}: is prepared anew without a word")
-        return "told"
+        return "told" if told else "read"

@@ -172,11 +172,13 @@ def test_damaged_thresholds(finished: Finished) -> None:
     _, run = finished
     path = run.path / "thresholds.json"
     content = path.read_text()
+    unsigned = read_json(path)
     try:
         for damage, message in (
             ("{", "is not valid JSON .*; choose thresholds again"),
             ('{"step": 1, "thresholds": {"a": 0.5}}', "does not belong to checkpoints/best.pt"),
-            (content.replace('"rush"', '"other"'), "does not belong"),
+            (content.replace('"rush"', '"other"'), "has changed since it was written"),
+            (json.dumps(unsigned).replace('"rush"', '"other"'), "does not belong"),
             ('{"step": 1}', "'thresholds' is missing"),
         ):
             path.write_text(damage)
