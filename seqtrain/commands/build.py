@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from seqtrain.config import registry
+from seqtrain.config.base import Targets
 from seqtrain.config.debug import DebugMode
-from seqtrain.config.model import SequenceConfig
+from seqtrain.config.model import SequenceConfig, Wide
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Precision
 from seqtrain.data.base import Dataset
@@ -97,12 +98,23 @@ def check_targets(config: Config, targets: str) -> None:
         )
 
 
+def check_wide(config: Config, wanted: str) -> None:
+    """Raise ConfigError if the model has a wide part, and the task does not classify sequences."""
+    wide = config.model.wide if isinstance(config.model, SequenceConfig) else Wide.none
+    if wide is not Wide.none and wanted not in (Targets.sequence_class, Targets.sequence_labels):
+        raise ConfigError(
+            f"model.wide={wide.value}: weighs n-grams by the classes of texts, and task={config.task.name} predicts "
+            f"the {wanted}; use model.wide=none"
+        )
+
+
 def check_model(config: Config) -> None:
     """Raise ConfigError if the model cannot be built for its task, or the task does not fit the data.
 
     Does not read the data. If its targets depend on its contents, ``build_model`` checks them later.
     """
     task = registry.find("task", config.task.kind).load()
+    check_wide(config, task.targets)
     targets = asked_targets(config) or registry.find("data", config.data.kind).load().targets
     if targets is not None:
         check_targets(config, targets)

@@ -14,6 +14,7 @@ SIZES = (
     *("data.batch_tokens", "data.batch_size", "data.eval_batch_tokens", "data.eval_batch_size", "data.max_length"),
     *("data.bptt_len", "data.length", "data.lookback", "data.horizon", "data.num_train", "data.vocab_size"),
     *("budget.params", "model.embedding.embed_dim", "model.hidden_size", "model.num_layers"),
+    "model.wide_size",
 )
 """Options that decide how much memory a run needs: batches, lengths, vocabulary, width."""
 WORDS = re.compile(

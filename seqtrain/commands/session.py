@@ -9,6 +9,7 @@ from seqtrain.atomic import replacing
 from seqtrain.commands.budget import solve_width
 from seqtrain.commands.build import Built, build_data, build_model, build_task, check_model
 from seqtrain.commands.kernels import check_kernel, prepare_kernels
+from seqtrain.commands.wide import fill_wide, find_ngrams
 from seqtrain.config.base import require
 from seqtrain.config.loading import to_yaml
 from seqtrain.config.model import SequenceConfig
@@ -53,14 +54,16 @@ def start(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
     build_task(config, data.spec).check_data(data)
     for note in data.notes:
         log.info(note)
+    ngrams = find_ngrams(config, data)
     solve_width(config, data.spec)
     if ranks.first:
-        save_config(config, run)  # again, with the width that was found
+        save_config(config, run)  # again, with the sizes that were found
         data.save(run.path)
         write_json(run.data_path, data.describe() | {"tokenizer_crc32": checksum(run.tokenizer_path)})
     built = build_model(config, data.spec)
     prepare_kernels(config, built)
     load_embedding(config, built, data)
+    fill_wide(built, data, ngrams)
     if not ranks.first:
         seed_everything(config.seed + ranks.rank)  # each process draws its own dropout
     data = few_batches(data, config.debug.eval_batches)  # all of them, unless debug=dry

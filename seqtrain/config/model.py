@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from seqtrain.config.base import ModelConfig, Targets, require
+from seqtrain.config.options import Affects, option
 
 
 class Cell(Enum):
@@ -66,6 +67,13 @@ class RecurrentInit(Enum):
     orthogonal = "orthogonal"
     xavier = "xavier"
     uniform = "uniform"
+
+
+class Wide(Enum):
+    """What a text classifier reads besides the network."""
+
+    none = "none"
+    ngrams = "ngrams"
 
 
 def require_fraction(value: float, key: str) -> None:
@@ -185,6 +193,17 @@ class SequenceConfig(ModelConfig):
     pooling: Pooling = Pooling.last
     """How states become one vector: ``last``, ``mean``, ``max``, ``attention`` (a learned weighted mean), or
     ``attention_max`` (attention and maximum, concatenated)."""
+    wide: Wide = Wide.none
+    """A wide part beside the network of a text classifier: ``ngrams`` weighs each n-gram of the text, starting from
+    naive Bayes; ``none`` for the network alone."""
+    wide_longest: int = 3
+    """Tokens of the longest n-grams of the wide part."""
+    wide_size: int = 250_000
+    """Largest number of n-grams of the wide part: those in the most training texts, and in two at least."""
+    wide_dropout: float = 0.2
+    """Dropout of single n-grams of a text in the wide part."""
+    wide_found: int | None = option(None, Affects.found)
+    """Number of n-grams in the wide part's table; training sets it."""
     kernel: Kernel = Kernel.auto
     """What computes the recurrence and the attention pooling: ``torch``; ``fused`` kernels for gru, lstm, rnn and the
     pooling, on a CPU in fp32; or ``auto``, the fused kernels if they can be used and are faster."""
@@ -206,6 +225,11 @@ class SequenceConfig(ModelConfig):
         for name in ("activation_penalty", "change_penalty"):
             require(getattr(self, name) >= 0, f"{key}.{name}", getattr(self, name), "at least 0")
         require(self.context_length >= 1, f"{key}.context_length", self.context_length, "at least 1")
+        require(self.wide_longest >= 1, f"{key}.wide_longest", self.wide_longest, "at least 1")
+        require(self.wide_size >= 1, f"{key}.wide_size", self.wide_size, "at least 1")
+        require_fraction(self.wide_dropout, f"{key}.wide_dropout")
+        found = self.wide_found
+        require(found is None or found >= 0, f"{key}.wide_found", found, "null, or a number that training found")
         require(
             not self.embedding.freeze or self.embedding.path is not None,
             f"{key}.embedding.freeze",

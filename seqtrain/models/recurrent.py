@@ -11,7 +11,14 @@ from seqtrain.errors import ConfigError
 from seqtrain.layers.cells import CandidateGRUCell, CellLayer, CoupledGRUCell, GRUCell
 from seqtrain.layers.initialisation import initialise
 from seqtrain.layers.recurrence import RecurrentStack
-from seqtrain.models.sequence import SequenceModel, build_attention, build_embedding, build_pooling, dropout_rate
+from seqtrain.models.sequence import (
+    SequenceModel,
+    build_attention,
+    build_embedding,
+    build_pooling,
+    build_wide,
+    dropout_rate,
+)
 
 
 def make_layer(config: RecurrentConfig, input_size: int, hidden_size: int) -> nn.Module:
@@ -96,5 +103,6 @@ class RecurrentModel(SequenceModel):
             input_attention=before,
             output_attention=after,
             attend_inputs=attend_inputs,
+            wide=build_wide(config, spec),
             causal=causal,
         )

@@ -3,7 +3,7 @@
 from seqtrain.config.model import SelfAttentionConfig
 from seqtrain.data.spec import DataSpec
 from seqtrain.layers.self_attention import SelfAttentionStack
-from seqtrain.models.sequence import SequenceModel, build_embedding, build_pooling, dropout_rate
+from seqtrain.models.sequence import SequenceModel, build_embedding, build_pooling, build_wide, dropout_rate
 
 
 class SelfAttentionModel(SequenceModel):
@@ -31,5 +31,6 @@ class SelfAttentionModel(SequenceModel):
             encoder,
             build_pooling(config, encoder.output_size, bidirectional=False, pooled=pooled),
             dropout,
+            wide=build_wide(config, spec),
             causal=causal,
         )

@@ -8,7 +8,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from seqtrain.config.model import AttentionConfig, Channels, Score, SequenceConfig
+from seqtrain.config.base import Targets
+from seqtrain.config.model import AttentionConfig, Channels, Score, SequenceConfig, Wide
 from seqtrain.data.base import Batch
 from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
@@ -16,6 +17,7 @@ from seqtrain.layers.attention import AdditiveAttention, Attention, AttentionBlo
 from seqtrain.layers.dropout import Dropout, LockedDropout, WordDropout
 from seqtrain.layers.masks import causal_window, real_steps
 from seqtrain.layers.memory import append_steps
+from seqtrain.layers.ngrams import NgramBag
 from seqtrain.layers.pooling import Pooling, StepwisePooling
 from seqtrain.layers.products import Linear
 from seqtrain.layers.recurrence import RecurrentStack
@@ -39,6 +41,7 @@ class SequenceModel(nn.Module):
         input_attention: attention of the vectors over themselves, before the encoder.
         output_attention: attention of the states over themselves or over the vectors.
         attend_inputs: the memory of the output attention is the vectors, else the states.
+        wide: scores of the classes from the tokens, which are joined to the features of a row.
         causal: no feature depends on a later step, and the state can be carried from segment to segment. A sequence cut
             into segments then has the same features as the whole sequence.
     """
@@ -58,6 +61,7 @@ class SequenceModel(nn.Module):
         input_attention: AttentionBlock | None = None,
         output_attention: AttentionBlock | None = None,
         attend_inputs: bool = False,
+        wide: NgramBag | None = None,
         causal: bool = False,
     ):
         super().__init__()
@@ -81,7 +85,8 @@ class SequenceModel(nn.Module):
         # With `last` only one state is used: it is pooled first and is then the only query.
         self.pools_first = isinstance(pooling, Pooling) and pooling.kind == "last" and output_attention is not None
         last = (output_attention if self.pools_first else pooling) or output_attention or encoder
-        self.output_size = int(last.output_size)
+        self.wide = wide
+        self.output_size = int(last.output_size) + (0 if wide is None else wide.num_classes)
 
     def forward(self, batch: Batch, state: Any = None) -> tuple[Tensor, Any]:
         """Run over a batch.
@@ -114,7 +119,7 @@ class SequenceModel(nn.Module):
         if self.pools_first:
             query = cast(Pooling, self.pooling)(states, lengths)[:, None]
             features = cast(AttentionBlock, self.output_attention)(query, attended, mask).squeeze(1)
-            return self.apply_output_dropout(features), after
+            return self.finished(features, batch), after
         if self.output_attention is not None:
             states = self.output_attention(states, recall("attended", attended), mask)
         if self.pooling is None:
@@ -123,7 +128,12 @@ class SequenceModel(nn.Module):
             features = self.pooling(states, recall("pooled", states), mask)
         else:
             features = self.pooling(states, lengths)
-        return self.apply_output_dropout(features), after
+        return self.finished(features, batch), after
+
+    def finished(self, features: Tensor, batch: Batch) -> Tensor:
+        """The features after their dropout, joined by the scores of the wide part, if there is one."""
+        dropped = self.apply_output_dropout(features)
+        return dropped if self.wide is None else torch.cat([dropped, self.wide(batch.inputs, batch.lengths)], dim=-1)
 
     def apply_output_dropout(self, features: Tensor) -> Tensor:
         """Apply dropout to the features and, in training, set ``penalty``."""
@@ -197,6 +207,26 @@ def build_embedding(config: SequenceConfig, spec: DataSpec) -> nn.Embedding | Li
         nn.init.zeros_(embedding.weight.data[spec.pad_id])
     embedding.weight.requires_grad_(not config.embedding.freeze)
     return embedding
+
+
+def build_wide(config: SequenceConfig, spec: DataSpec) -> NgramBag | None:
+    """The wide part that a config describes, still empty, or None without one.
+
+    Raises:
+        ConfigError: if the inputs are not tokens.
+    """
+    if config.wide is Wide.none:
+        return None
+    if spec.vocab_size is None:
+        raise ConfigError(f"model.wide={config.wide.value}: reads tokens, and this data has numbers; use none")
+    return NgramBag(
+        spec.vocab_size,
+        config.wide_longest,
+        config.wide_size if config.wide_found is None else config.wide_found,
+        len(spec.class_names),
+        exclusive=spec.targets == Targets.sequence_class,
+        dropout=config.wide_dropout,
+    )
 
 
 def dropout_rate(config: SequenceConfig, spec: DataSpec) -> float:

@@ -193,8 +193,13 @@ class Task(ABC):
 
 
 def linear_head(model: nn.Module, output_size: int) -> nn.Linear:
-    """A linear layer from the features of a model to outputs, with Xavier-uniform weights and zero biases."""
+    """A linear layer from the features of a model to outputs, with Xavier-uniform weights and zero biases.
+
+    If the model has a wide part, its last features are a score of each output, and the layer adds them at first.
+    """
     head = nn.Linear(cast(int, model.output_size), output_size)
     nn.init.xavier_uniform_(head.weight)
     nn.init.zeros_(head.bias)
+    if getattr(model, "wide", None) is not None:
+        nn.init.eye_(head.weight[:, -output_size:])
     return head

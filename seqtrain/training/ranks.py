@@ -84,7 +84,8 @@ class Ranks:
 
     def parallel(self, module: nn.Module) -> nn.Module:
         """The module, wrapped so that its gradients are the mean over all processes."""
-        return module if self.size == 1 else DistributedDataParallel(module)
+        # Buffers are the same everywhere from the start, and no step changes them.
+        return module if self.size == 1 else DistributedDataParallel(module, broadcast_buffers=False)
 
 
 SOLO = Ranks()
