@@ -153,7 +153,7 @@ def test_names_from_files_are_printed_with_escapes(seqtrain: Run, tmp_path: Path
     (tmp_path / "test.csv").write_text(rows + "other,c\x1b[2J\n")
     result = seqtrain("data=text_files", f"data.path={tmp_path}", "device=cpu")
     assert "\x1b" not in result.stderr
-    assert result.returncode == 1 and "no row of class c\\x1b[2J, which another split has" in result.stderr
+    assert result.returncode == 1 and "label 'c\\x1b[2J' (1 rows) is not one of the classes" in result.stderr
 
 
 def test_config_errors_leave_nothing_behind(seqtrain: Run, tmp_path: Path) -> None:

@@ -60,7 +60,10 @@ def test_every_field_is_documented(group: str) -> None:
     ("override", "message"),
     [
         ("+trainer.epoch=3", "trainer.epoch: no such key in trainer; did you mean epochs?"),
-        ("++model.hidden_sise=3", "model.hidden_sise: no such key in model; did you mean hidden_size or hidden_sizes?"),
+        (
+            "++model.hidden_sise=3",
+            "model.hidden_sise: no such key in model; did you mean hidden_size or hidden_sizes or wide_size?",
+        ),
         ("+sed=3", "sed: no such key; did you mean seed?"),
         ("model.dropout=1.5", "model.dropout=1.5: must be in [0, 1)"),
         ("model.num_layers=0", "model.num_layers=0: must be at least 1"),
