@@ -18,7 +18,6 @@ from seqtrain.cli.arguments import (
     whole_number,
 )
 from seqtrain.cli.composing import several_processes
-from seqtrain.commands.finished import show_finished
 from seqtrain.commands.memory import within_memory
 from seqtrain.console import results_are_files
 from seqtrain.errors import ConfigError, RunError
@@ -39,6 +38,8 @@ def resume(arguments: Sequence[str]) -> None:
     literal, overrides = split_arguments(arguments, "resume")
     run = RunDirectory.open(literal["resume"], "resume")
     saved, config = run_config(run, overrides)
+    from seqtrain.commands.finished import show_finished
+
     if not several_processes() and show_finished(saved, config, run):
         return
     if several_processes():

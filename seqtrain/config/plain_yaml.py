@@ -1,6 +1,7 @@
 """Saved YAML, read so that no content of the file can exhaust the process, and told if it was changed."""
 
 import logging
+import re
 import zlib
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,8 @@ MOST_BYTES = 1 << 22
 """Largest size: 4 MiB. A saved configuration has 2 KB."""
 MOST_NESTED = 50
 """Deepest nesting. The C loader crashes at some 50,000."""
+SUSPECT = re.compile(r"[&*]|\[(?!\])|\{(?!\})|([-?] ){9}|^ {60}", re.MULTILINE)
+"""What a text has that has anchors, or is nested more than ``MOST_NESTED`` deep. Saved configurations rarely do."""
 CHECKSUM = "# crc32: "
 
 log = logging.getLogger(__name__)
@@ -42,6 +45,16 @@ def plain_yaml(path: Path) -> str:
         yaml.YAMLError: if it is not valid YAML.
     """
     text = read_regular(path, MOST_BYTES).decode()
+    if SUSPECT.search(text):  # to parse all events takes as long as to load the file
+        refuse_nesting(text)
+    body, found, _ = text.rpartition(CHECKSUM)  # earlier versions wrote none
+    if found and text != with_checksum(body):
+        warn_of_changes(path)
+    return text
+
+
+def refuse_nesting(text: str) -> None:
+    """Raise ValueError for YAML that is nested too deeply, or has anchors or aliases."""
     depth = 0
     for event in yaml.parse(text, Loader=LOADER):
         if getattr(event, "anchor", None) is not None:
@@ -49,7 +62,3 @@ def plain_yaml(path: Path) -> str:
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
         if depth > MOST_NESTED:
             raise ValueError(f"it is nested more than {MOST_NESTED} deep")
-    body, found, _ = text.rpartition(CHECKSUM)  # earlier versions wrote none
-    if found and text != with_checksum(body):
-        warn_of_changes(path)
-    return text
