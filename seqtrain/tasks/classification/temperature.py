@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from seqtrain.errors import RunError
 from seqtrain.runs.directory import RunDirectory
-from seqtrain.runs.json_files import read_record, write_json
+from seqtrain.runs.json_files import write_json
+from seqtrain.tasks.artifacts import read_artifact
 
 FILE = "temperature.json"
 LARGEST = 100.0
@@ -95,11 +96,7 @@ def load(run: RunDirectory, step: int) -> Temperature:
         RunError: if the file is missing or damaged, or belongs to another checkpoint.
     """
     path, remedy = run.path / FILE, f"fit the temperature again by seqtrain resume={run.path}"
-    if not path.exists():
-        raise RunError(f"{path}: is missing, and task.temperature=true needs it; {remedy}")
-    saved = read_record(SavedTemperature, path, remedy=remedy)
-    if saved.step != step:
-        raise RunError(f"{path}: does not belong to checkpoints/best.pt, of step {step}; {remedy}")
+    saved = read_artifact(SavedTemperature, path, step, remedy, needed="task.temperature=true")
     if not 1 / LARGEST <= saved.temperature.value <= LARGEST:
         raise RunError(f"{path}: temperature.value: {saved.temperature.value:g} is no temperature; {remedy}")
     return saved.temperature

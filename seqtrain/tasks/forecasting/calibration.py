@@ -14,7 +14,8 @@ from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.data.spec import DataSpec
 from seqtrain.errors import DataError, RunError
 from seqtrain.runs.directory import RunDirectory
-from seqtrain.runs.json_files import read_record, write_json
+from seqtrain.runs.json_files import write_json
+from seqtrain.tasks.artifacts import foreign, read_artifact
 from seqtrain.tasks.base import Evaluation
 from seqtrain.tasks.forecasting.conformal import Conformal, fewest_windows
 from seqtrain.tasks.forecasting.distribution import Distribution
@@ -100,15 +101,12 @@ def load(level: float, loss: ForecastLoss, spec: DataSpec, run: RunDirectory, st
         RunError: if the file is missing or damaged, or belongs to another level, checkpoint or dataset.
     """
     path, remedy = run.conformal_path, f"calibrate the run again by seqtrain resume={run.path}"
-    if not path.exists():
-        raise RunError(f"{path}: is missing, and task.conformal={level:g} needs it; {remedy}")
-    saved = read_record(SavedConformal, path, remedy=remedy)
+    saved = read_artifact(SavedConformal, path, step, remedy, needed=f"task.conformal={level:g}")
     try:
         margins = torch.tensor(saved.margins, dtype=torch.float64)
     except ValueError as error:  # rows of different lengths
         raise RunError(f"{path}: margins: {error}; {remedy}") from error
     conformal = Conformal(saved.level, margins, saved.windows)
-    belongs = (saved.level, saved.loss, saved.step) == (level, loss.value, step)
-    if not belongs or margins.shape != (spec.horizon, spec.num_targets):
-        raise RunError(f"{path}: does not belong to checkpoints/best.pt, of step {step}; {remedy}")
+    if (saved.level, saved.loss) != (level, loss.value) or margins.shape != (spec.horizon, spec.num_targets):
+        raise foreign(path, step, remedy)
     return conformal

@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from seqtrain.errors import RunError
 from seqtrain.runs.directory import RunDirectory
-from seqtrain.runs.json_files import read_record, write_json
+from seqtrain.runs.json_files import write_json
+from seqtrain.tasks.artifacts import foreign, read_artifact
 
 FILE = "thresholds.json"
 
@@ -34,9 +34,7 @@ def load(class_names: list[str], run: RunDirectory, step: int) -> np.ndarray:
         RunError: if the file is missing or damaged, or belongs to another checkpoint or other classes.
     """
     path, remedy = run.path / FILE, f"choose thresholds again by seqtrain resume={run.path}"
-    if not path.exists():
-        raise RunError(f"{path}: is missing; {remedy}")
-    saved = read_record(Thresholds, path, remedy=remedy)
-    if saved.step != step or set(saved.thresholds) != set(class_names):
-        raise RunError(f"{path}: does not belong to checkpoints/best.pt, of step {step}; {remedy}")
+    saved = read_artifact(Thresholds, path, step, remedy)
+    if set(saved.thresholds) != set(class_names):
+        raise foreign(path, step, remedy)
     return np.array([saved.thresholds[name] for name in class_names])
