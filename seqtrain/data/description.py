@@ -25,7 +25,6 @@ class DataDescription:
     """What the folds of one experiment share, see ``Dataset``."""
     labels_as: str | None = None
     """How the labels of texts were read, see ``Vocabulary``."""
-
     tokenizer_crc32: int | None = None
     """Checksum of the tokenizer.json beside it, if the inputs are tokens."""
 

@@ -4,6 +4,7 @@ Shapes: N rows, C classes.
 """
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
@@ -63,6 +64,15 @@ def dealt(order: np.ndarray, folds: int, holders: Iterable[np.ndarray]) -> np.nd
         if len(rows) and (fold_of[rows] == fold_of[rows[0]]).all():
             fold_of[rows[0]] = NONE
     return fold_of
+
+
+def refuse_validation(folds: int | None, origin: str | Path) -> None:
+    """Raise DataError if there are folds, for data that has a validation split of its own, from ``origin``."""
+    if folds is not None:
+        raise DataError(
+            f"data.folds={folds}: {origin} is validation, and a fold of train cannot be it too; give "
+            "data.validation_split=null to leave that file out"
+        )
 
 
 def cut_fold(fold_of: np.ndarray, fold: int) -> tuple[np.ndarray, np.ndarray]:

@@ -20,7 +20,7 @@ from seqtrain.config.data import TaggingFilesConfig, Truncate
 from seqtrain.data.base import Batch
 from seqtrain.data.cache import digest
 from seqtrain.data.description import DataDescription
-from seqtrain.data.folds import cut_fold, fold_note, set_folds
+from seqtrain.data.folds import cut_fold, fold_note, refuse_validation, set_folds
 from seqtrain.data.locate import SPLITS
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
@@ -82,11 +82,8 @@ class TaggingFiles(BucketedDataset):
         if len(set(layouts.values())) == 1:
             layouts = {"every split": next(iter(layouts.values()))}
         self.notes.append("; ".join(f"{split}: {layout}" for split, layout in layouts.items()))
-        if config.folds is not None and "validation" in splits and trained is None:
-            raise DataError(
-                f"data.folds={config.folds}: {splits['validation'].origin} is validation, and a fold of train cannot "
-                "be it too; give data.validation_split=null to leave that file out"
-            )
+        if "validation" in splits and trained is None:
+            refuse_validation(config.folds, splits["validation"].origin)
         self.sentences = self.finish(splits)
         if trained is None:
             self.vocabulary = self.learn_vocabulary(self.sentences["train"].tokens)

@@ -20,7 +20,7 @@ from seqtrain.config.tables import SEPARATORS
 from seqtrain.data.base import Batch
 from seqtrain.data.cache import cached, digest, opened
 from seqtrain.data.digests import CheckedArray, mapped
-from seqtrain.data.folds import class_folds, cut_fold, fold_note, set_folds
+from seqtrain.data.folds import class_folds, cut_fold, fold_note, refuse_validation, set_folds
 from seqtrain.data.locate import SPLITS
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
@@ -188,11 +188,8 @@ class TextClassification(BucketedDataset):
         if "train" not in splits:
             return splits, classes, notes
         check_classes(splits, classes, origin_of(raw["train"]), notes)
-        if self.config.folds is not None and "validation" in splits and trained is None:
-            raise DataError(
-                f"data.folds={self.config.folds}: {origin_of(raw['validation'])} is validation, and a fold of train "
-                "cannot be it too; give data.validation_split=null to leave that file out"
-            )
+        if "validation" in splits and trained is None:
+            refuse_validation(self.config.folds, origin_of(raw["validation"]))
         for split in ("test", "validation") if len(splits) == 1 else ("validation",):
             if split not in splits and (parts := self.parts(splits["train"].labels, split, notes)):
                 stay, apart = parts
