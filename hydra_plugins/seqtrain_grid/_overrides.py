@@ -14,7 +14,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Glob, Override, OverrideType, Quote, QuotedString
 from hydra.errors import HydraException
 
-from seqtrain.config.loading import escaped
+from seqtrain.config.loading import literal_text
 from seqtrain.paths import expanded
 
 GROUPS = {
@@ -52,7 +52,7 @@ CODE = "may run code, or write outside of the sweep"
 
 def literal(text: str) -> str:
     """A text as the value of an override that means this text and nothing else."""
-    return QuotedString(escaped(text), Quote.single).with_quotes()
+    return QuotedString(literal_text(text), Quote.single).with_quotes()
 
 
 def refusal(argument: Any, directory: Path) -> str | None:

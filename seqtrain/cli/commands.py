@@ -38,14 +38,14 @@ def resume(arguments: Sequence[str]) -> None:
     literal, overrides = split_arguments(arguments, "resume")
     run = RunDirectory.open(literal["resume"], "resume")
     saved, config = run_config(run, overrides)
-    from seqtrain.commands.finished import show_finished
-
-    if not several_processes() and show_finished(saved, config, run):
-        return
     if several_processes():
         from seqtrain.commands.distributed import resume_distributed
 
         resume_distributed(saved, config, run)
+        return
+    from seqtrain.commands.finished import show_finished
+
+    if show_finished(saved, config, run):
         return
     with run.locked():
         from seqtrain.commands.train import resume

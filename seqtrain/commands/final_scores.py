@@ -19,7 +19,7 @@ from seqtrain.training.observers import write_final_events
 log = logging.getLogger(__name__)
 
 
-def test_scalars(scores: dict[str, Evaluation]) -> dict[str, float]:
+def scalars_on_test(scores: dict[str, Evaluation]) -> dict[str, float]:
     """The scores on test by their tags; none if there is no test split."""
     return {f"test/{metric}": value for metric, value in scores["test"].metrics.items()} if "test" in scores else {}
 
@@ -93,7 +93,7 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
     figures = {}
     if config.trainer.figures:
         figures = built.task.final_figures(built.model, built.head, data, built.device, scores, baselines)
-    write_final_events(run.path, test_scalars(scores), progress.step, figures, step)
+    write_final_events(run.path, scalars_on_test(scores), progress.step, figures, step)
 
 
 def compared(session: Session, baselines: dict[str, dict[str, Evaluation]]) -> dict[str, list[float]]:

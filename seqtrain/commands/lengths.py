@@ -36,7 +36,6 @@ def settle_length(saved: Config, session: Session) -> None:
     """
     trainer, progress, options = session.trainer, session.trainer.progress, session.config.trainer
     changed = set(differences(saved, session.config))
-    planned = trainer.length(saved.trainer)
     if changed.isdisjoint((*STEPS, "trainer.patience")):
         return
     if trainer.total_steps < progress.step:
@@ -52,7 +51,7 @@ def settle_length(saved: Config, session: Session) -> None:
                 f"trainer.patience={options.patience}: {session.run.path} has made up to {max(waits)} evaluations in a "
                 "row without a better score; give at least as many, or train again"
             )
-    if trainer.total_steps == progress.step != planned and not trainer.at_evaluation:
+    if trainer.total_steps == progress.step != trainer.length(saved.trainer) and not trainer.at_evaluation:
         progress.evaluation_due = True
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from seqtrain.commands.build import Built
 from seqtrain.commands.debug import SHORT_RUNS, simplify
-from seqtrain.commands.final_scores import report, score, test_scalars
+from seqtrain.commands.final_scores import report, scalars_on_test, score
 from seqtrain.commands.finished import show_results
 from seqtrain.commands.lengths import check_schedule, settle_length
 from seqtrain.commands.memory import within_memory
@@ -132,7 +132,7 @@ def fit(session: Session, in_study: bool = True) -> float:
         if ranks.first:
             board.end_session()
             if "test" in scores:
-                lines.scalars(trainer.progress.step, test_scalars(scores))
+                lines.scalars(trainer.progress.step, scalars_on_test(scores))
     except BaseException:
         for observer in trainer.observers:
             with suppress(RunError):  # the first error says more

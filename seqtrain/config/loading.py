@@ -110,26 +110,26 @@ def explain(error: OmegaConfBaseException) -> ConfigError:
 
 def to_yaml(config: Config) -> str:
     """The whole configuration as YAML, with its checksum in a comment; ``from_yaml`` reads it back."""
-    return with_checksum(OmegaConf.to_yaml(OmegaConf.structured(with_escapes(config))))
+    return with_checksum(OmegaConf.to_yaml(OmegaConf.structured(with_literal_texts(config))))
 
 
-def with_escapes(value: Any) -> Any:
+def with_literal_texts(value: Any) -> Any:
     """A copy of a configuration, or of a part of it, whose texts OmegaConf takes for themselves."""
     if isinstance(value, str):
-        return escaped(value)
+        return literal_text(value)
     if isinstance(value, list):
-        return [with_escapes(item) for item in value]
+        return [with_literal_texts(item) for item in value]
     if isinstance(value, dict):
-        return {key: with_escapes(item) for key, item in value.items()}
+        return {key: with_literal_texts(item) for key, item in value.items()}
     if not is_dataclass(value):
         return value
     result = copy(value)
     for f in fields(value):
-        setattr(result, f.name, with_escapes(getattr(value, f.name)))
+        setattr(result, f.name, with_literal_texts(getattr(value, f.name)))
     return result
 
 
-def escaped(text: str) -> str:
+def literal_text(text: str) -> str:
     """A text as OmegaConf writes it: ``${`` becomes ``\\${``, and each backslash before it two."""
     return re.sub(r"(\\*)\$\{", lambda found: 2 * found[1] + r"\${", text)
 

@@ -162,10 +162,6 @@ class NgramBag(nn.Module):
         self.register_buffer("ratios", torch.zeros(size + 1, num_scores))
         self.changes = nn.Embedding(size + 1, num_scores, _weight=torch.zeros(size + 1, num_scores))
 
-    def row_keys(self, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """Keys of the n-grams of each row; see ``ngram_keys``."""
-        return ngram_keys(tokens, lengths, self.vocab_size, self.longest)
-
     @torch.no_grad()
     def fill(self, keys: Tensor, ratios: Tensor) -> None:
         """Set the n-grams of the table, and their ratios.
@@ -179,7 +175,7 @@ class NgramBag(nn.Module):
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """Scores (B, C), float32, of rows of tokens (B, T) with ``lengths`` (B,) real ones."""
-        found = self.row_keys(tokens, lengths)
+        found = ngram_keys(tokens, lengths, self.vocab_size, self.longest)
         slots = torch.searchsorted(self.keys, found)
         slots = torch.where(self.keys[slots] == found, slots, len(self.keys) - 1)
         weights = self.ratios[slots] * (1 + PACE * self.changes(slots))

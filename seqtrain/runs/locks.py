@@ -1,8 +1,8 @@
 """Locks of run and sweep directories."""
 
-import fcntl
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -35,10 +35,16 @@ def holding_lock(directory: Path, refusal: Callable[[], str]) -> Iterator[None]:
 
 def is_locked(directory: Path) -> bool:
     """Whether a process holds the lock of a run or sweep directory."""
+    path = directory / ".lock"
     try:
-        with open_regular(directory / ".lock") as file:  # not FileLock, which creates the file or writes to it
+        if sys.platform == "win32":  # has no other way to ask
+            with FileLock(path, timeout=0) if path.exists() else nullcontext():
+                return False
+        import fcntl
+
+        with open_regular(path) as file:  # not FileLock, which creates the file or writes to it
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+    except (BlockingIOError, Timeout):
         return True
     except OSError:  # no such file, or for example another user's: unknown
         return False

@@ -144,16 +144,20 @@ class JsonLines:
         """Values of the last step to keep, by tag."""
         with writing(path, path.parent):
             if keep_until is not None and path.exists():
-                with replacing(path) as temporary, temporary.open("wb") as file:
-                    for line in raw_lines(path):
-                        entry = parse(line)
-                        if entry is not None and keeps(entry, keep_until, evaluation_due):
-                            file.write(line.rstrip() + b"\n")
-                            if entry[0] == keep_until:
-                                self.at_last_step |= {
-                                    tag: value for tag, value in entry[1].items() if value is not None
-                                }
+                self.cut(keep_until, evaluation_due)
             self.file = open_to_append(path)
+
+    def cut(self, last_step: int, evaluation_due: bool) -> None:
+        """Remove from the file what a run that goes on from a step will log again."""
+        with replacing(self.path) as temporary, temporary.open("wb") as file:
+            for line in raw_lines(self.path):
+                entry = parse(line)
+                if entry is None or not keeps(entry, last_step, evaluation_due):
+                    continue
+                file.write(line.rstrip() + b"\n")
+                step, values = entry
+                if step == last_step:
+                    self.at_last_step |= {tag: value for tag, value in values.items() if value is not None}
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         finite = {tag: value if math.isfinite(value) else None for tag, value in values.items()}
