@@ -252,6 +252,7 @@ def test_what_is_no_sweep(seqtrain: Command, tmp_path: Path) -> None:
         ("sweep", "empty"): "is not the directory of a sweep",
         ("sweep", "empty", "watch=often"): "watch=often: must be true or false",
         ("sweep.resume=empty",): "sweep.resume=empty: is not the directory of a sweep",
+        ("-m", "++sweep.resume=empty"): "sweep.resume=empty: is not the directory of a sweep",
         ("sweep.resume=empty", "hydra.sweep.dir=s"): "hydra.sweep.dir: leave it out",
         ("-m", "hydra/launcher=none"): "hydra/launcher=none: no such option",
     }.items():

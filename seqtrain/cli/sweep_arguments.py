@@ -18,7 +18,7 @@ def sweep_arguments(arguments: Sequence[str]) -> list[str]:
         ConfigError: if ``hydra.sweep.dir`` stands beside it.
         RunError: if the directory is not that of a sweep, or its command has what could do harm.
     """
-    given = [argument for argument in arguments if argument.startswith("sweep.resume=")]
+    given = [argument for argument in arguments if "=" in argument and key_of(argument) == "sweep.resume"]
     text = given[-1].partition("=")[2] if given else ""
     if text in ("", "null"):
         return list(arguments)
