@@ -12,7 +12,8 @@ import torch
 from seqtrain.commands.build import Built, load_trained
 from seqtrain.config.base import require
 from seqtrain.config.root import Config
-from seqtrain.data.corpus.tokenizers import CorpusTokenizer, load_run_tokenizer
+from seqtrain.data.corpus.loading import load_run_tokenizer
+from seqtrain.data.corpus.tokenizers import CorpusTokenizer
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.language.generation import continuations

@@ -28,8 +28,39 @@ class StatePolicy(Enum):
 
 
 @dataclass
-class CorpusConfig(DataConfig):
-    """Running text, cut into rows that are read from left to right and continue from batch to batch."""
+class SegmentConfig(DataConfig):
+    """Text cut into rows that are read from left to right and continue from batch to batch."""
+
+    path: str | None = option(None, Affects.source)
+    """A file, or a folder with one file or folder per split."""
+    batch_size: int = option(20, Affects.batches)
+    """Rows that train is cut into; each row continues from batch to batch."""
+    bptt_len: int = option(35, Affects.batches)
+    """Length of a training segment (steps); gradients do not flow back beyond it."""
+    bptt_jitter: bool = option(False, Affects.batches)
+    """Draw the length of each segment at random, as AWD-LSTM does, and scale the learning rate with it."""
+    state: StatePolicy = option(StatePolicy.carry, Affects.batches)
+    """``carry`` the state through the whole text, or reset it at each document (``reset_document``) or each segment
+    (``reset_batch``)."""
+    eval_batch_size: int = option(16, Affects.speed)
+    """Rows that validation and test are cut into. Changes only speed, provided that ``eval_warmup`` is long enough."""
+    eval_warmup: int = option(400, Affects.batches)
+    """Steps that a row of evaluation reads without scoring, before its first scored step, to build up its state."""
+
+    def for_model(self, model: ModelConfig) -> Self:
+        """These options with ``eval_warmup`` at least as long as the model's attention looks back."""
+        return replace(self, eval_warmup=max(self.eval_warmup, model.attention_reach()))
+
+    def check(self, key: str) -> None:
+        super().check(key)
+        for name in ("batch_size", "bptt_len", "eval_batch_size"):
+            require(getattr(self, name) >= 1, f"{key}.{name}", getattr(self, name), "at least 1")
+        require(self.eval_warmup >= 0, f"{key}.eval_warmup", self.eval_warmup, "at least 0")
+
+
+@dataclass
+class CorpusConfig(SegmentConfig):
+    """Running text from files, from the hub or from Python's standard library."""
 
     path: str | None = option(None, Affects.source)
     """A text file, or a folder with one text file or folder per split (train, valid or validation, test)."""
@@ -54,34 +85,15 @@ class CorpusConfig(DataConfig):
     min_count: int = 1
     """Words and characters seen fewer times in train are unknown, and ``bpe`` does not merge rarer pairs (tokens)."""
 
-    batch_size: int = option(20, Affects.batches)
-    """Rows that train is cut into; each row continues from batch to batch."""
-    bptt_len: int = option(35, Affects.batches)
-    """Length of a training segment (steps); gradients do not flow back beyond it."""
-    bptt_jitter: bool = option(False, Affects.batches)
-    """Draw the length of each segment at random, as AWD-LSTM does, and scale the learning rate with it."""
-    state: StatePolicy = option(StatePolicy.carry, Affects.batches)
-    """``carry`` the state through the whole text, or reset it at each document (``reset_document``) or each segment
-    (``reset_batch``)."""
-    eval_batch_size: int = option(16, Affects.speed)
-    """Rows that validation and test are cut into. Changes only speed, provided that ``eval_warmup`` is long enough."""
-    eval_warmup: int = option(400, Affects.batches)
-    """Steps that a row of evaluation reads without scoring, before its first scored step, to build up its state."""
-
-    def for_model(self, model: ModelConfig) -> Self:
-        """These options with ``eval_warmup`` at least as long as the model's attention looks back."""
-        return replace(self, eval_warmup=max(self.eval_warmup, model.attention_reach()))
-
     def check(self, key: str) -> None:
+        super().check(key)
         require(0 < self.validation_size < 1, f"{key}.validation_size", self.validation_size, "above 0 and below 1")
         require(0 <= self.test_size < 1 - self.validation_size, f"{key}.test_size", self.test_size,
                 f"at least 0 and below 1 - {key}.validation_size")  # fmt: skip
         least = 257 if self.tokenizer is TokenKind.bpe else 2
         require(self.vocab_size is None or self.vocab_size >= least, f"{key}.vocab_size", self.vocab_size,
                 f"null, or at least {least}")  # fmt: skip
-        for name in ("min_count", "batch_size", "bptt_len", "eval_batch_size"):
-            require(getattr(self, name) >= 1, f"{key}.{name}", getattr(self, name), "at least 1")
-        require(self.eval_warmup >= 0, f"{key}.eval_warmup", self.eval_warmup, "at least 0")
+        require(self.min_count >= 1, f"{key}.min_count", self.min_count, "at least 1")
 
 
 @dataclass

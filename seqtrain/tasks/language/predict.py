@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from seqtrain.config.corpus import CorpusConfig
+from seqtrain.config.corpus import SegmentConfig
 from seqtrain.data.base import Batch
 from seqtrain.data.corpus.dataset import RunningText, segments_of
-from seqtrain.data.corpus.tokenizers import load_run_tokenizer
+from seqtrain.data.corpus.loading import load_run_tokenizer
 from seqtrain.errors import DataError
 from seqtrain.paths import expanded, not_a_file, read_stdin
 from seqtrain.tasks.predicting import Predictor, Trained
@@ -43,7 +43,7 @@ class TextPredictor(Predictor):
 
     def __init__(self, trained: Trained):
         super().__init__(trained)
-        self.options = cast(CorpusConfig, self.data).for_model(self.config.model)
+        self.options = cast(SegmentConfig, self.data).for_model(self.config.model)
         self.tokenizer = load_run_tokenizer(trained.run.tokenizer_path)
 
     def predict(self, inputs: Sequence[str]) -> list[TextPrediction]:
