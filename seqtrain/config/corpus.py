@@ -8,6 +8,7 @@ from omegaconf import MISSING
 
 from seqtrain.config.base import DataConfig, ModelConfig, require
 from seqtrain.config.options import Affects, option
+from seqtrain.config.text import TextConfig
 
 
 class TokenKind(Enum):
@@ -118,3 +119,62 @@ class TextCorpusConfig(CorpusConfig):
 @dataclass
 class LibraryCorpusConfig(CorpusConfig):
     """The source code of the installed Python's standard library, split by file."""
+
+
+@dataclass
+class DocumentsConfig(SegmentConfig, TextConfig):
+    """Texts that are read one after the other, apart from each other; labels that they may have are not read."""
+
+    train_splits: list[str] = option(["train"], Affects.rows)
+    """Names of the source's splits that are read as train, one after the other. A single file is train."""
+    validation_split: str | None = option(None, Affects.rows)
+    """Name of the source's split to use as validation; null takes a part of train."""
+    test_split: str | None = option(None, Affects.rows)
+    """Name of the source's split to use as test; null takes ``test_size``."""
+    validation_size: float = option(0.05, Affects.rows)
+    """Part of train to use as validation, at random: a fraction below 1, or a number of documents."""
+    test_size: float = option(0.0, Affects.rows)
+    """Part of train to use as test, at random: a fraction below 1, or a number of documents; 0 for no test split."""
+    split_seed: int = option(0, Affects.rows)
+    """Seed for choosing the documents of validation and test. Independent of ``seed``."""
+    reverse: bool = False
+    """Reverse the tokens within each document, for a model that reads from the end of a text to its beginning."""
+    state: StatePolicy = option(StatePolicy.reset_document, Affects.batches)
+    """``reset_document``: nothing is carried from one document to the next. ``carry`` the state through all of them, or
+    reset it at each segment (``reset_batch``)."""
+
+    def split_names(self) -> list[str]:
+        """The source's names of the splits that are read, those of train first."""
+        return [*self.train_splits, *(name for name in (self.validation_split, self.test_split) if name is not None)]
+
+    def check(self, key: str) -> None:
+        super().check(key)
+        names = self.split_names()
+        require(len(self.train_splits) > 0, f"{key}.train_splits", self.train_splits, "at least one name")
+        require(len(set(names)) == len(names), f"{key}.train_splits, validation_split and test_split", names,
+                "different")  # fmt: skip
+        require("test" not in self.train_splits, f"{key}.train_splits", self.train_splits,
+                "without test, on which nothing is trained")  # fmt: skip
+        require(self.validation_size > 0, f"{key}.validation_size", self.validation_size, "above 0")
+        require(self.test_size >= 0, f"{key}.test_size", self.test_size, "at least 0")
+        require(0 <= self.split_seed < 2**32, f"{key}.split_seed", self.split_seed, "in [0, 2**32)")
+        require(self.vocab_size >= 4, f"{key}.vocab_size", self.vocab_size, "at least 4")
+
+
+@dataclass
+class TextDocumentsConfig(DocumentsConfig):
+    """Your own documents: the file or folder of files at ``path``."""
+
+
+@dataclass
+class PublicDocumentsConfig(DocumentsConfig):
+    """Public documents, read from ``path``, else from a folder of $SEQTRAIN_DATA_DIR, else from the hub."""
+
+    folder: str = option(MISSING, Affects.source)
+    """Folder of the documents under $SEQTRAIN_DATA_DIR."""
+    hub: str = option(MISSING, Affects.source)
+    """Name of the dataset on the hub."""
+    hub_subset: str | None = option(None, Affects.source)
+    """Configuration (subset) of the dataset on the hub, if it has several."""
+    revision: str | None = option(None, Affects.source)
+    """Revision of the dataset on the hub; null takes the newest at the time of the first preparation."""

@@ -214,6 +214,17 @@ class RunningText(Dataset):
         names = self.token_names()
         return batch, [[names[token] for token in row] for row in batch.inputs.tolist()]
 
+    @classmethod
+    def tokens_of(cls, config: SegmentConfig, tokenizer: CorpusTokenizer, text: str) -> np.ndarray:
+        """The tokens of a new text in the order in which a model reads them, (N,).
+
+        Args:
+            config: the options of the run.
+            tokenizer: that of the run.
+            text: the text.
+        """
+        return tokenizer.encode(text)
+
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of tokens."""
         return self.tokenizer.decode(tokens)

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from seqtrain.config.corpus import TokenKind
+from seqtrain.data.corpus.document_tokenizer import DocumentTokenizer
 from seqtrain.data.corpus.tokenizers import BpeTokenizer, ByteTokenizer, CharTokenizer, CorpusTokenizer, WordTokenizer
 from seqtrain.data.run_tokenizer import REMEDY, check_size
-from seqtrain.data.vocabulary import UNKNOWN
+from seqtrain.data.vocabulary import END, UNKNOWN
 from seqtrain.errors import RunError
 
 
@@ -23,7 +24,9 @@ def load_tokenizer(path: Path) -> CorpusTokenizer:
         if "model" in content:
             from tokenizers import Tokenizer
 
-            return BpeTokenizer(Tokenizer.from_str(text))
+            library = Tokenizer.from_str(text)
+            ends = any(token["content"] == END for token in content["added_tokens"])
+            return DocumentTokenizer(library) if ends else BpeTokenizer(library)
         match TokenKind(content["kind"]):
             case TokenKind.word:
                 return WordTokenizer(*vocabulary(content))

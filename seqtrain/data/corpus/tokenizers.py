@@ -32,6 +32,8 @@ class CorpusTokenizer(ABC):
     vocab_size: int
     unknown: int | None = None
     """Token for everything that the vocabulary lacks; None if there is no such token."""
+    end: int | None = None
+    """Token that ends each document; None if there is no such token."""
 
     @abstractmethod
     def names(self) -> list[str]:

@@ -10,6 +10,7 @@ from seqtrain.config.text import Tokenizer as Kind
 from seqtrain.data.vocabulary import PAD, UNKNOWN
 
 WORD = r"\w+(?:'\w+)*|[^\w\s]"  # letters and digits with inner apostrophes, or one punctuation mark
+CHARACTER = r"[\s\S]"
 CHUNK = 2_000  # number of texts tokenised at a time, by all cores
 
 
@@ -42,7 +43,7 @@ def train_tokenizer(config: TextConfig, texts: Iterable[str], special: Sequence[
         tokenizer.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), **learn)
     else:
-        pattern = WORD if config.tokenizer is Kind.word else r"[\s\S]"
+        pattern = WORD if config.tokenizer is Kind.word else CHARACTER
         tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
         tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), behavior="removed", invert=True)
         trainer = trainers.WordLevelTrainer(**learn)
