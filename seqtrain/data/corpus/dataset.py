@@ -71,18 +71,27 @@ class RunningText(Dataset):
         seed: seed of the lengths of segments, if they are random.
         trained: directory of a run, whose tokenizer is used; None learns one from train.
         single_split: take all text at ``data.path`` as one split, ``test``.
+        tokenizer_of: directory of a run, of which the tokenizer alone is used.
 
     Raises:
         DataError: if the text cannot be found, read or used, or is too short for ``batch_size`` rows.
     """
 
+    tokenizes = "running text"
     targets = Targets.next_token
-
     config: SegmentConfig
 
-    def __init__(self, config: SegmentConfig, seed: int, trained: Path | None = None, single_split: bool = False):
+    def __init__(
+        self,
+        config: SegmentConfig,
+        seed: int,
+        trained: Path | None = None,
+        single_split: bool = False,
+        tokenizer_of: Path | None = None,
+    ):
         self.config, self.seed = config, seed
-        self.prepared = PreparedCorpus(self.prepare(trained / "tokenizer.json" if trained else None, single_split))
+        given = trained or tokenizer_of
+        self.prepared = PreparedCorpus(self.prepare(given / "tokenizer.json" if given else None, single_split))
         meta = self.prepared.meta
         self.fingerprint: str = meta["fingerprint"]
         self.notes = [*self.file_notes(), *meta["notes"]]

@@ -189,6 +189,10 @@ class PreparedCorpus:
         """Positions at which documents begin in a split, memory-mapped, (D,), int64, ascending from 0."""
         return np.asarray(mapped(self.directory / f"{split}.documents.npy"))
 
+    def digests(self, split: str) -> np.ndarray:
+        """Digests of the documents of a split, (D,), uint64, where the text is a corpus of documents."""
+        return np.asarray(mapped(self.directory / f"{split}.digests.npy"))
+
     @functools.cached_property
     def tokenizer(self) -> CorpusTokenizer:
         """The tokenizer that produced the tokens."""
