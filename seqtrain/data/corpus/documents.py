@@ -31,7 +31,7 @@ def find_documents(config: DocumentsConfig) -> tuple[str, dict[str, Texts]]:
     if files is None:
         assert isinstance(config, PublicDocumentsConfig)
         return config.hub, by_split(config, hub_documents(config))
-    readers = {name: partial(read_documents, paths, config) for name, paths in files.items()}
+    readers: dict[str, Texts] = {name: partial(read_documents, paths, config) for name, paths in files.items()}
     return config.path or str(documents_path(config)), by_split(config, readers)
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,9 +47,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def corpus(path: Path, trained: Path | None = None, **options: object) -> Documents:
-    defaults = {"batch_size": 4, "bptt_len": 10, "eval_warmup": 40, "min_count": 1}
-    config = TextDocumentsConfig(name="text_documents", path=str(path), **(defaults | options))  # type: ignore[arg-type]
+def corpus(path: Path, trained: Path | None = None, **options: Any) -> Documents:
+    defaults: dict[str, Any] = {"batch_size": 4, "bptt_len": 10, "eval_warmup": 40, "min_count": 1}
+    config = TextDocumentsConfig(name="text_documents", path=str(path), **(defaults | options))
     config.check("data")
     return Documents(config, 0, trained)
 
@@ -117,7 +118,7 @@ def test_tokens_are_those_of_a_text_classifier(folder: Path, kind: Tokenizer, re
     spec = {"targets": "class", "vocab_size": data.spec.vocab_size, "class_names": ["0", "1"]}
     (folder / "data.json").write_text(json.dumps(data.describe() | {"spec": spec, "labels_as": None}))
     classifier = TextFiles(TextFilesConfig(name="text_files", path=str(folder)), 0, trained=folder)
-    whole = {}
+    whole: dict[int, np.ndarray] = {}
     for split in ("train", "validation"):
         table = classifier.tokens[split]
         rows = np.split(np.asarray(table.tokens), np.asarray(table.offsets)[1:-1])
@@ -216,20 +217,21 @@ def test_layouts_of_text_files(tmp_path: Path) -> None:
         ({"min_count": 0}, "min_count=0: must be at least 1"),
     ],
 )
-def test_wrong_options(tmp_path: Path, options: dict[str, object], message: str) -> None:
+def test_wrong_options(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         corpus(tmp_path, **options)
 
 
 def test_what_cannot_be_read_is_named(folder: Path) -> None:
-    for options, message in (
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"train_splits": ["train", "more"]}, r"has no split 'more' \(data\.train_splits\); its splits: train"),
         ({"validation_split": "held"}, r"has no split 'held' \(data\.validation_split\)"),
         ({"text_column": "body"}, r"has no column 'body' \(data\.text_column\); its columns: text, label"),
         ({"validation_size": 60}, r"data\.validation_size=60: sets all of the 60 different documents of train apart"),
         ({"validation_size": 0.001}, r"data\.validation_size=0\.001: sets none of the 60"),
         ({"batch_size": 500}, "too few for data.batch_size=500 rows"),
-    ):
+    ]
+    for options, message in cases:
         with pytest.raises(DataError, match=message):
             corpus(folder, **options)
     (folder / "empty.jsonl").write_text('{"text": " "}\n{"text": null}\n')
