@@ -48,8 +48,9 @@ def test_the_header_of_an_experiment(composed: Compose, experiment: str) -> None
     text = (EXPERIMENTS / f"{experiment}.yaml").read_text()
     first, second, *_ = lines = text.splitlines()
     assert first == "# @package _global_" and second.startswith("# ") and not second.startswith("#   ")
-    header = [line for line in lines if line.startswith("#   ")]
-    commands = [command for line in header for command in of_line(re.sub(r"<[^>]*>", "x", line[4:]))]
+    header = "\n".join(line[4:] for line in lines if line.startswith("#   ")).replace("\\\n", " ")
+    typed = [line for line in header.splitlines() if re.match(r"(SEQTRAIN_DATA_DIR=\S+ )?seqtrain ", line)]
+    commands = [command for line in typed for command in of_line(re.sub(r"<[^>]*>", "x", line))]
     own = [command for command in commands if f"+experiment={experiment}" in command.overrides]
     assert own, f"{experiment}.yaml: no line '#   seqtrain +experiment={experiment}' in its header"
     for command in commands:
