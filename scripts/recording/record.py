@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from seqtrain.atomic import replacing
 from seqtrain.errors import UserError
 from seqtrain.runs.json_files import as_record
 
@@ -189,7 +190,8 @@ class Record:
 
     def write(self, path: Path) -> None:
         """Write the file."""
-        path.write_text(self.text(), encoding="utf-8")
+        with replacing(path) as temporary:
+            temporary.write_text(self.text(), encoding="utf-8")
 
     def text(self) -> str:
         """The content of the file."""

@@ -186,7 +186,8 @@ def this_machine() -> str:
     if torch.cuda.is_available():
         return str(torch.cuda.get_device_name())
     vectors = {"AVX512": "AVX-512", "AVX2": "AVX2"}.get(torch.backends.cpu.get_cpu_capability(), "no AVX2")
-    return f"{processor()} ({vectors}), threads: {os.environ.get('OMP_NUM_THREADS') or num_cores()}"
+    threads = int(os.environ.get("OMP_NUM_THREADS") or num_cores())
+    return f"{processor()} ({vectors}), {threads} thread{'s' if threads > 1 else ''}"
 
 
 def rounded(value: float) -> float:
