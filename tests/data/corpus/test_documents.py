@@ -11,14 +11,15 @@ import torch
 from torch import Tensor
 
 from seqtrain.commands.build import build_data, build_model
-from seqtrain.config.corpus import PublicDocumentsConfig, StatePolicy, TextDocumentsConfig
-from seqtrain.config.data import TextFilesConfig
+from seqtrain.config.corpus import DocstringDocumentsConfig, PublicDocumentsConfig, StatePolicy, TextDocumentsConfig
+from seqtrain.config.data import DocstringsConfig, TextFilesConfig
 from seqtrain.config.root import Config
 from seqtrain.config.text import Tokenizer
 from seqtrain.data.corpus.dataset import SegmentBatch, segments_of
 from seqtrain.data.corpus.document_dataset import Documents
 from seqtrain.data.corpus.document_tokenizer import DocumentTokenizer
 from seqtrain.data.row_digests import text_digests
+from seqtrain.data.text import docstrings
 from seqtrain.data.text.files import TextFiles
 from seqtrain.errors import ConfigError, DataError, RunError
 
@@ -274,3 +275,20 @@ def test_lengths_of_tokens(folder: Path, kind: str, characters: int, decoded: st
     assert counts[tokens].sum() == num_bytes[tokens].sum() == characters
     assert not counts[[0, END]].any()
     assert tokenizer.decode(tokens) == decoded and tokenizer.unknown_parts("the <end> zebra") == unknown
+
+
+def test_docstrings_of_train_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train and validation are what the classifier trains on and validates with; test is its test."""
+    rows = [f"{text} {i}" for i, text in enumerate(texts(330, 4))], [f"chapter {i % 3 % 2}" for i in range(330)]
+    monkeypatch.setattr(docstrings, "read_docstrings", lambda: rows)
+    monkeypatch.setattr(docstrings, "library_sources", lambda folder: [])  # another cache entry than the real one's
+    config = DocstringDocumentsConfig(name="docstring_documents", kind="docstring_documents", tokenizer=Tokenizer.char)
+    data = Documents(config, 0)
+    classifier = docstrings.Docstrings(DocstringsConfig(name="docstrings", kind="docstrings"), 0).labelled_split
+    wanted = {split: set(text_digests(classifier(split)[0]).tolist()) for split in ("train", "validation", "test")}
+    got = {split: set(data.row_digests(split).tolist()) for split in data.sizes}  # type: ignore[union-attr]
+    assert got["test"] == wanted["test"]
+    assert got["train"] | got["validation"] == wanted["train"] | wanted["validation"]
+    config.path = "new.txt"
+    with pytest.raises(ConfigError, match="data.path='new.txt': must be null: these documents are the machine's own"):
+        Documents(config, 0)
