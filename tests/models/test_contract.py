@@ -29,7 +29,7 @@ Compose = Callable[..., Config]
 MODELS = models_for(Targets.sequence_class)
 VARIANTS = [
     *(f"model={name}" for name in MODELS),
-    *(f"model=gru model.pooling={pooling}" for pooling in ("mean", "max", "attention_max")),
+    *(f"model=gru model.pooling={pooling}" for pooling in ("mean", "max", "attention_max", "concat")),
     "model=lstm model.num_layers=2 model.layer_norm=true model.residual=true model.locked_dropout=true",
     "model=rnn model.nonlinearity=relu model.recurrent_init=uniform",
     "model=gru model.reset_after=false model.chrono_init=50",
@@ -45,6 +45,9 @@ VARIANTS = [
     "model=lstm model.input_attention.score=multihead model.input_attention.num_heads=2",
     "model=bahdanau_attn model.pooling=max model.output_attention.memory=inputs",
     "model=self_attn model.qkv_tanh=true model.pooling=last",
+    "model=self_attn model.pooling=concat",
+    "model=bahdanau_attn model.pooling=concat",
+    "model=lstm model.bidirectional=false model.pooling=concat",
 ]
 SPEC = DataSpec(targets="class", vocab_size=50, pad_id=0, class_names=["a", "b", "c"], class_counts=[5, 5, 5])
 LENGTHS = [9, 4, 1, 7]
