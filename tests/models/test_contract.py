@@ -21,6 +21,7 @@ from seqtrain.kernels.machine import bf16_lstm
 from seqtrain.layers.attention import AdditiveAttention, Attention, recorded_weights
 from seqtrain.layers.cells import CandidateGRUCell, CellLayer, CoupledGRUCell
 from seqtrain.layers.masks import real_steps
+from seqtrain.training.depth import DepthGroup, depth_groups
 from seqtrain.training.device import seed_everything
 from tests.configs import models_for
 
@@ -130,6 +131,25 @@ def test_a_gradient_reaches_every_parameter(config: Config) -> None:
         # A GRU's reset gate scales zeros at the first step, so one step alone would not reach it; these rows have more.
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
         assert torch.isfinite(parameter.grad).all(), name
+
+
+def test_frozen_parts_change_no_other_gradient(config: Config) -> None:
+    """Each part alone, below and above parts without gradients, has the gradients that it has among all."""
+    built = build(config)
+    train_without_dropout(built.model)
+    batch = batch_of(tokens())
+    groups = depth_groups(built.model, built.head)
+
+    def gradients(training: list[DepthGroup]) -> list[Tensor]:
+        for group in groups:
+            group.let_train(group in training)
+        loss = built.task.loss(built.head, built.model(batch)[0], batch)
+        return list(torch.autograd.grad(loss, [p for group in training for p in group.parameters]))
+
+    whole = iter(gradients(groups))
+    for group in groups:
+        for gradient in gradients([group]):
+            torch.testing.assert_close(gradient, next(whole), atol=1e-6, rtol=1e-5)
 
 
 def test_padding_has_no_embedding_and_no_gradient(config: Config) -> None:
