@@ -153,7 +153,7 @@ def read_statistic(run: Run, metric: str) -> tuple[Statistic, bytes]:
     Raises:
         RunError: if the predictions cannot be used, or do not reproduce the score that the run reported.
     """
-    with run.predictions() as outputs:
+    with run.predictions("test") as outputs:
         task = statistics_of(run.task)
         make = task.metrics[metric].statistic
         assert make is not None

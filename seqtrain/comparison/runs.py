@@ -37,7 +37,7 @@ Scores = dict[str, dict[str, float]]
 """Split -> metric -> value."""
 
 MOST_BYTES_A_ROW = 1 << 20
-"""Of stored outputs: 1 MiB for each row of test."""
+"""Of stored outputs: 1 MiB for each row of the split."""
 
 
 @dataclass(frozen=True)
@@ -86,16 +86,16 @@ class Run:
         return self.options["task.kind"]
 
     @contextmanager
-    def predictions(self) -> Iterator[Mapping[str, np.ndarray]]:
-        """Its stored outputs on test; each array is read on access.
+    def predictions(self, split: str) -> Iterator[Mapping[str, np.ndarray]]:
+        """Its stored outputs on test or validation; each array is read on access.
 
         Raises:
             RunError: if the file or an array is missing or cannot be read or used; also raised inside the ``with``
                 block.
         """
-        path = RunDirectory(self.path).predictions_path
+        path = RunDirectory(self.path).predictions_of(split)
         try:
-            with open_regular(path, MOST_BYTES_A_ROW * max(self.data.sizes.get("test", 0), 1)) as file:
+            with open_regular(path, MOST_BYTES_A_ROW * max(self.data.sizes.get(split, 0), 1)) as file:
                 refuse_compressed(file)
                 with np.load(file, allow_pickle=False) as outputs, np.errstate(all="ignore"):
                     yield Numbers(outputs)

@@ -10,7 +10,7 @@ conformal.json      (forecasts with task.conformal) interval margins of the best
 checkpoints/        best.pt, last.pt, and previous.pt, which is older than last.pt
 metrics.jsonl       every logged scalar, one line per step
 results.json        the final table: the model and the baselines on each split
-predictions/        outputs on the test split, row by row
+predictions/        outputs on validation and test, row by row
 events.out.*        for TensorBoard; events.out.tfevents.final has the scores on test
 """
 
@@ -151,7 +151,12 @@ class RunDirectory:
 
     @property
     def predictions_path(self) -> Path:
-        return self.path / "predictions" / "test.npz"
+        """Outputs on test."""
+        return self.predictions_of("test")
+
+    def predictions_of(self, split: str) -> Path:
+        """Path of the stored outputs on a split, validation or test; runs of earlier versions have those on test."""
+        return self.path / "predictions" / f"{split}.npz"
 
     def checkpoint_path(self, which: str) -> Path:
         """Path of the checkpoint ``best``, ``last`` or ``previous`` (the one before ``last``)."""
