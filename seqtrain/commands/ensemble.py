@@ -3,59 +3,34 @@
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from seqtrain.commands.build import build_task
+from seqtrain.commands.candidates import Candidate, labels, read_candidates
 from seqtrain.commands.ensemble_table import Scored, ensemble_table
 from seqtrain.commands.final_scores import as_results, write_outputs
 from seqtrain.commands.members import STEP, LoadedMember, averaged_parts, config_of_ensemble, rows_of
 from seqtrain.comparison.baselines import against_baselines
 from seqtrain.comparison.bootstrap import RESAMPLES
-from seqtrain.comparison.grouping import comparable, configuration, differing, distinguishing, label, short_names
+from seqtrain.comparison.grouping import differing
 from seqtrain.comparison.metrics import metric_of
-from seqtrain.comparison.runs import Run, read_runs
 from seqtrain.config import loading
 from seqtrain.config.root import Config
 from seqtrain.data.base import Dataset
-from seqtrain.errors import RunError
 from seqtrain.paths import expanded
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.ensemble import Ensemble, members_of
 from seqtrain.runs.json_files import write_json
-from seqtrain.runs.records import Results
 from seqtrain.tasks.base import Evaluation, Task
 from seqtrain.tasks.statistics import Outputs
 
 log = logging.getLogger(__name__)
 
 SPLITS = ("validation", "test")
-
-
-@dataclass
-class Candidate:
-    """A finished run that may become a member of an ensemble."""
-
-    run: Run
-    member: LoadedMember
-    results: Results
-    label: str = ""
-    """What distinguishes it from the others, its seed and fold included."""
-
-    def outputs(self, split: str, names: Sequence[str]) -> Outputs:
-        """Its outputs on a split: the stored ones or, where an earlier version stored too little, evaluated again."""
-        try:
-            with self.run.predictions(split) as stored:
-                found = dict(stored)
-        except RunError:
-            found = {}
-        if not {"rows", *names} <= found.keys():
-            log.info("%s: its outputs on %s are not stored; evaluating it ...", self.run.path, split)
-            return self.member.evaluated(split)
-        return found
 
 
 def ensemble(directories: Sequence[str], *, output: str | None = None) -> RunDirectory:
@@ -72,7 +47,7 @@ def ensemble(directories: Sequence[str], *, output: str | None = None) -> RunDir
         ConfigError: if a directory does not exist.
         RunError: if there are fewer than two finished runs, they do not fit together, or the output holds a run.
     """
-    candidates = read_candidates(directories)
+    candidates = read_candidates(directories, least=2)
     first = candidates[0]
     config = config_of_ensemble(first.member.config, len(candidates), first.run.fold is not None)
     task = build_task(config, first.run.data.spec)
@@ -83,61 +58,6 @@ def ensemble(directories: Sequence[str], *, output: str | None = None) -> RunDir
         write(run, config, task, candidates)
     log.info("ensemble: %s", run.path)
     return run
-
-
-def read_candidates(directories: Sequence[str]) -> list[Candidate]:
-    """The finished runs in directories; raises RunError unless they may be members of one ensemble."""
-    finished, unfinished, damaged = read_runs(directories)
-    for line in [*damaged, *(f"{each.path}: is {each.state}, and no member" for each in unfinished)]:
-        log.warning("%s", line)
-    given = {expanded(directory).resolve() for directory in directories}
-    runs = []
-    for run in finished:
-        if run.is_ensemble and run.path.resolve() in given:
-            raise RunError(f"{run.path}: is an ensemble itself; give its members")
-        if not run.is_ensemble:
-            runs.append(run)
-    if len(runs) < 2:
-        raise RunError(f"{', '.join(directories)}: an ensemble needs two finished runs, and there are {len(runs)}")
-    check_alike(runs)
-    candidates = []
-    for run in runs:
-        directory = RunDirectory.open(str(run.path))
-        results = Results.read(directory.results_path)
-        own = loading.to_config(loading.from_yaml(directory.config_path))
-        candidates.append(Candidate(run, LoadedMember(own, directory, results.best_step), results))
-    for each, name in zip(candidates, labels(runs, repeated=True), strict=True):
-        each.label = name
-    return candidates
-
-
-def labels(runs: Sequence[Run], repeated: bool) -> list[str]:
-    """What distinguishes each run from the others; ``repeated``: also its seed and its fold."""
-    options: list[dict[str, Any]] = []
-    for run in runs:
-        of_run = {"seed": run.seed} | ({} if run.fold is None else {"data.fold": run.fold}) if repeated else {}
-        options.append(configuration(run) | of_run)
-    names = short_names(distinguishing(options))
-    return [label(each, names) for each in options]
-
-
-def check_alike(runs: Sequence[Run]) -> None:
-    """Raise RunError, which names what differs, unless runs have the same data, task and targets."""
-    first, *others = [facts_of(run) for run in runs]
-    for run, facts in zip(runs[1:], others, strict=True):
-        if keys := [key for key in first | facts if first.get(key) != facts.get(key)]:
-            named = ", ".join(f"{key} ({first.get(key, 'none')} and {facts.get(key, 'none')})" for key in keys)
-            raise RunError(f"{run.path}: differs from {runs[0].path} in {named}; members must have these in common")
-
-
-def facts_of(run: Run) -> dict[str, str]:
-    """What the members of an ensemble must have in common: name -> value in words."""
-    spec = run.data.spec
-    facts = comparable(run)
-    for name, value in (("classes", spec.class_names), ("targets", spec.target_names), ("horizon", spec.horizon)):
-        facts |= {name: str(value)} if value else {}
-    tokens = run.data.tokenizer_crc32
-    return facts | ({"vocabulary": f"checksum {tokens}"} if run.task == "language_modelling" else {})
 
 
 def write(run: RunDirectory, config: Config, task: Task, candidates: Sequence[Candidate]) -> None:

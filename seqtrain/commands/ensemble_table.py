@@ -49,7 +49,11 @@ def ensemble_table(
             cells.append(interval(value, [factor * end for end in each.better]) if each.better else "-")
         columns.append(cells)
     names = ["", config.model.name, *(each.name for each in members)]
-    lines = [f"{split} of {size:,} {statistics_of(kind).unit}", "", *align_columns(list(zip(names, *columns, strict=True)))]
+    lines = [
+        f"{split} of {size:,} {statistics_of(kind).unit}",
+        "",
+        *align_columns(list(zip(names, *columns, strict=True))),
+    ]
     better = "more" if task.maximize else "less"
     lines += ["", f"Of {monitor} {better} is better; the lead is that of the ensemble." if paired else ""]
     if paired:
