@@ -62,8 +62,9 @@ def read_candidates(directories: Sequence[str], least: int) -> list[Candidate]:
         results = Results.read(directory.results_path)
         own = loading.to_config(loading.from_yaml(directory.config_path))
         candidates.append(Candidate(run, LoadedMember(own, directory, results.best_step), results))
-    for each, name in zip(candidates, labels(runs, repeated=True), strict=True):
-        each.label = name
+    names = labels(runs, repeated=True)
+    for each, name in zip(candidates, names, strict=True):
+        each.label = name if names.count(name) == 1 else f"{name} ({each.run.path.name})"
     return candidates
 
 

@@ -81,7 +81,7 @@ def write(run: RunDirectory, config: Config, task: Task, candidates: Sequence[Ca
     scores: dict[str, Evaluation] = {}
     tables = []
     by_run = {id(each.member): each for each in candidates}
-    names = [*task.averages] or ["forecasts"]
+    names = [*task.averages]
     for split in SPLITS:
         if not all(split in each.run.scores for each in candidates):
             continue
@@ -141,7 +141,7 @@ def write_results(
     seconds = [each.run.seconds for each in candidates]
     best: dict[str, float | None] = {"step": STEP}
     if "validation" in scores:
-        best = {f"val/{monitor}": scores["validation"].metrics[monitor]} | best
+        best[f"val/{monitor}"] = scores["validation"].metrics[monitor]
     known = [value for value in seconds if value is not None]
     total = round(float(np.sum(known)), 1) if len(known) == len(seconds) else None
     run.update_status(monitor=f"val/{monitor}", maximize=task.maximize, best=best, seconds=total)

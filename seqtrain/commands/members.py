@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -119,7 +119,7 @@ def averaged_parts(
     Raises:
         RunError: if members have other rows than the others, or the task has no ensembles.
     """
-    if not task.averages and type(task).averaged is Task.averaged:
+    if not task.averages:
         raise RunError(f"{members[0].run.path}: task={members[0].config.task.name} has no ensembles")
     groups: dict[int | None, list[LoadedMember]] = {}
     for member in members:
@@ -127,7 +127,7 @@ def averaged_parts(
         groups.setdefault(member.fold if of_fold else None, []).append(member)
     if split == "train" and len(groups) > 1:
         raise ConfigError("split=train: the members are of several folds, and have no train split in common")
-    parts = []
+    parts: list[tuple[Outputs, Dataset | None]] = []
     for _, group in sorted(groups.items(), key=lambda item: item[0] or 0):
         outputs = [outputs_of(member) for member in group]
         check_same_rows(group, outputs, split)
@@ -195,6 +195,8 @@ def config_of_ensemble(first: Config, count: int, folds: bool) -> Config:
     """
     config = deepcopy(first)
     config.model.name = f"ensemble_of_{count}"
-    off = {"temperature": False} | ({"conformal": None} if folds else {})
-    config.task = replace(config.task, **{key: value for key, value in off.items() if hasattr(config.task, key)})
+    off: dict[str, Any] = {"temperature": False} | ({"conformal": None} if folds else {})
+    for key, value in off.items():
+        if hasattr(config.task, key):
+            setattr(config.task, key, value)
     return config

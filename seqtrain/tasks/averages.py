@@ -1,6 +1,7 @@
 """Averages of the outputs of several models for the same rows, as ensembles take them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,7 @@ def log_mean_exp(values: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]
     return total - np.log(len(values))
 
 
-def averaged(outputs: Sequence[Outputs], averages: Mapping[str, Average]) -> dict[str, NDArray[np.generic]]:
+def averaged(outputs: Sequence[Outputs], averages: Mapping[str, Average]) -> dict[str, NDArray[Any]]:
     """The outputs of the first model with the average of all in place of those that ``averages`` names.
 
     Outputs that follow from averaged ones, such as the predicted class, are then still those of the first model.
@@ -32,6 +33,6 @@ def averaged(outputs: Sequence[Outputs], averages: Mapping[str, Average]) -> dic
     return dict(outputs[0]) | together
 
 
-def joined(parts: Sequence[Outputs]) -> dict[str, NDArray[np.generic]]:
+def joined(parts: Sequence[Outputs]) -> dict[str, NDArray[Any]]:
     """The outputs for the rows of several parts, one part after the other."""
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

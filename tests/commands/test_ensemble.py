@@ -267,8 +267,9 @@ def test_every_task(composed: Compose, tmp_path: Path, kind: str) -> None:
             assert results[0].log_probabilities == pytest.approx(mean)
     else:
         forecast = pool.predict(str(source))[0].values["sold"]
-        single = [seqtrain.load(tmp_path / f"runs/{seed}").predict(str(source))[0].values["sold"] for seed in (0, 1)]
-        np.testing.assert_allclose(forecast["forecast"], (single[0]["forecast"] + single[1]["forecast"]) / 2, rtol=1e-4)
+        first, other = (seqtrain.load(tmp_path / f"runs/{seed}").predict(str(source))[0] for seed in (0, 1))
+        points = [each.values["sold"]["forecast"] for each in (first, other)]
+        np.testing.assert_allclose(forecast["forecast"], np.mean(points, axis=0), rtol=1e-4)
         assert ("lower" in forecast) == (kind != "quantiles")
         config = to_config(from_yaml(run.config_path))
         predict(config, config, run, str(source), str(tmp_path / "out.csv"))

@@ -5,6 +5,7 @@ Shapes: N rows, C classes.
 
 import warnings
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ def unlikely_rows(probabilities: NDArray[np.floating], labels: NDArray[np.intege
     return found
 
 
-def suspects(probabilities: NDArray[np.floating], targets: NDArray[np.generic]) -> list[Suspect]:
+def suspects(probabilities: NDArray[np.floating], targets: NDArray[Any]) -> list[Suspect]:
     """The rows whose given label is unlikely, the least likely first.
 
     Of rows with sets of labels each class is judged on its own, as whether it applies.
@@ -88,6 +89,6 @@ def suspects(probabilities: NDArray[np.floating], targets: NDArray[np.generic]) 
     for number, (of_class, applies) in enumerate(zip(probabilities.T, targets.T, strict=True)):
         both = np.stack([1 - of_class, of_class], axis=1)
         for place in unlikely_rows(both, applies.astype(np.int64)).tolist():
-            given = float(both[place, int(applies[place])])
-            found.append(Suspect(place, number, number, given, 1 - given))
+            probability = float(both[place, int(applies[place])])
+            found.append(Suspect(place, number, number, probability, 1 - probability))
     return sorted(found, key=lambda suspect: suspect.given_probability)

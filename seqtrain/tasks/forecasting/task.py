@@ -21,7 +21,7 @@ from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import recorded_weights
 from seqtrain.runs.directory import RunDirectory
-from seqtrain.tasks.averages import averaged
+from seqtrain.tasks.averages import averaged, mean
 from seqtrain.tasks.base import Evaluation, Meter, Task
 from seqtrain.tasks.forecasting.calibration import calibrate, check_windows, load, save, with_intervals
 from seqtrain.tasks.forecasting.comparison import error_figures, score_baselines
@@ -64,6 +64,7 @@ class Forecasting(Task):
     pooled = True
     monitor = "mse"
     maximize = False
+    averages = {"forecasts": mean}
     scores_need_data = True
     shown = (
         *("mse", "mae", "original_mse", "original_mae", "smape", "mase", "rmsse", "crps", "coverage"),
