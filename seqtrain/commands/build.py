@@ -12,6 +12,7 @@ from seqtrain.config.base import Targets
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.model import SequenceConfig, Wide
 from seqtrain.config.root import Config
+from seqtrain.config.task import RegularisedConfig
 from seqtrain.config.trainer import Precision
 from seqtrain.data.base import Dataset
 from seqtrain.data.description import DataDescription
@@ -20,6 +21,7 @@ from seqtrain.errors import ConfigError, RunError
 from seqtrain.models.pretrained import check_vectors
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.base import Task
+from seqtrain.training.adversarial import check_embeds
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.device import has_bf16, prepare_device
 
@@ -120,7 +122,9 @@ def check_model(config: Config) -> None:
         check_targets(config, targets)
     task.check_model(config.task, config.model)
     model_class = registry.find("model", config.model.kind).load()
-    model_class.from_config(config.model, task.stub_spec(config.data), causal=task.causal, pooled=task.pooled)
+    model = model_class.from_config(config.model, task.stub_spec(config.data), causal=task.causal, pooled=task.pooled)
+    if isinstance(config.task, RegularisedConfig) and config.task.adversarial:
+        check_embeds(model, f"task.adversarial={config.task.adversarial}")
     if isinstance(config.model, SequenceConfig) and config.model.embedding.path is not None:
         check_vectors(config.model.embedding.path, config.model.embedding.embed_dim)
 

@@ -1,5 +1,6 @@
 """Options of the tasks."""
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -19,7 +20,24 @@ def check_weights(weights: Any, key: str) -> None:
 
 
 @dataclass
-class ClassificationConfig(TaskConfig):
+class RegularisedConfig(TaskConfig):
+    """Regularisers for tasks with classes, which train on further outputs than those of the rows as they are."""
+
+    adversarial: float = 0.0
+    """Weight in the loss of the loss of rows whose embedded tokens are moved to where it rises fastest (adversarial
+    training); 0 for none. A step takes twice the time."""
+    adversarial_epsilon: float = 5.0
+    """Length of this move for a whole row, in units of the root mean square of the row's embedded tokens."""
+
+    def check(self, key: str) -> None:
+        require(0 <= self.adversarial < math.inf, f"{key}.adversarial", self.adversarial, "at least 0, and finite")
+        for name in ("adversarial_epsilon",):
+            value = getattr(self, name)
+            require(0 < value < math.inf, f"{key}.{name}", value, "above 0, and finite")
+
+
+@dataclass
+class ClassificationConfig(RegularisedConfig):
     """One label per sequence."""
 
     class_weights: Any = "none"
@@ -32,12 +50,13 @@ class ClassificationConfig(TaskConfig):
     of correct predictions better; predictions stay the same."""
 
     def check(self, key: str) -> None:
+        super().check(key)
         check_weights(self.class_weights, key)
         require(0 <= self.label_smoothing < 1, f"{key}.label_smoothing", self.label_smoothing, "in [0, 1)")
 
 
 @dataclass
-class MultilabelConfig(TaskConfig):
+class MultilabelConfig(RegularisedConfig):
     """A set of labels per sequence, which may be empty."""
 
     class_weights: Any = "none"
@@ -47,6 +66,7 @@ class MultilabelConfig(TaskConfig):
     """Share of each target, 0 or 1, that the training loss replaces by one half."""
 
     def check(self, key: str) -> None:
+        super().check(key)
         check_weights(self.class_weights, key)
         require(0 <= self.label_smoothing < 1, f"{key}.label_smoothing", self.label_smoothing, "in [0, 1)")
 

@@ -102,7 +102,7 @@ class SequenceModel(nn.Module):
         return self.encode(self.embed(batch.inputs), batch, state)
 
     def encode(self, inputs: Tensor, batch: Batch, state: Any = None) -> tuple[Tensor, Any]:
-        """Run over the embedded inputs of a batch, (B, T, D); the other arguments and the results are those of a call."""
+        """Run over the embedded inputs of a batch, (B, T, D); arguments and results are otherwise those of a call."""
         lengths = batch.lengths
         before: dict[str, Any] = state or {}
         after: dict[str, Any] = {}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.config.base import DataConfig, ModelConfig, TaskConfig
+from seqtrain.config.task import RegularisedConfig
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.spec import DataSpec
 from seqtrain.runs.directory import RunDirectory
@@ -82,6 +83,8 @@ class Task(ABC):
     """Whether a higher value of ``monitor`` is better."""
     shown: ClassVar[tuple[str, ...]]
     """Metrics of the final table, in order."""
+    regularisers: RegularisedConfig | None = None
+    """Options of the regularisers that need further outputs than those of a batch; None for a task without them."""
     predictor: ClassVar[str | None] = None
     """The ``Predictor`` of the task as ``module:Class``; None if there is none."""
 

@@ -4,7 +4,7 @@ import math
 import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -167,10 +167,11 @@ class Trainer:
         total = self.ranks.sum(torch.stack([self.task.count(batch) * batch.weight for batch in moved]).sum())
         total += total == 0  # no targets, for example since all are missing: the loss is 0
         loss, before = torch.zeros((), device=self.device), progress.state
-        for number, batch in enumerate(moved, 1):
-            with self.ranks.gradient_sync(self.parallel, enabled=number == len(moved)):
+        turns = list(product(moved, self.objective.turns))
+        for number, (batch, turn) in enumerate(turns, 1):
+            with self.ranks.gradient_sync(self.parallel, enabled=number == len(turns)):
                 with autocast(self.device, self.config.precision):
-                    part, penalised, state = self.parallel(batch, progress.state)
+                    part, penalised, state = self.parallel(batch, progress.state, turn)
                 loss += part.detach() * batch.weight / total
                 (penalised * (batch.weight * self.ranks.size / total)).backward()  # DDP averages over processes
             progress.state = map_tensors(state, Tensor.detach) if self.task.carries_state else None

@@ -87,7 +87,7 @@ class Classification(Task):
     predictor = "seqtrain.tasks.classification.predict:ClassPredictor"
 
     def __init__(self, config: ClassificationConfig, spec: DataSpec):
-        self.class_names = spec.class_names
+        self.class_names, self.regularisers = spec.class_names, config
         self.label_smoothing = config.label_smoothing
         self.wants_temperature = config.temperature
         self.scaling: Temperature | None = None

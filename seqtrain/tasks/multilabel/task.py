@@ -80,6 +80,7 @@ class MultilabelClassification(Task):
 
     def __init__(self, config: MultilabelConfig, spec: DataSpec):
         self.class_names, self.label_smoothing = spec.class_names, config.label_smoothing
+        self.regularisers = config
         counts = torch.tensor(spec.class_counts, dtype=torch.float)
         assert spec.num_rows is not None  # data with sets of labels says so
         balanced = (spec.num_rows - counts).clamp(min=1) / counts.clamp(min=1)
