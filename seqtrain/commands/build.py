@@ -21,9 +21,9 @@ from seqtrain.errors import ConfigError, RunError
 from seqtrain.models.pretrained import check_vectors
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.base import Task
-from seqtrain.training.adversarial import check_embeds
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.device import has_bf16, prepare_device
+from seqtrain.training.moves import check_embeds
 
 log = logging.getLogger(__name__)
 
@@ -110,6 +110,22 @@ def check_wide(config: Config, wanted: str) -> None:
         )
 
 
+def check_regularisers(config: Config, model: nn.Module) -> None:
+    """Raise ConfigError if a regulariser lacks what it needs of the model or of the data, or data the regulariser."""
+    weight = 0.0
+    if isinstance(config.task, RegularisedConfig):
+        weight = config.task.virtual_adversarial
+        for name in ("adversarial", "virtual_adversarial"):
+            if getattr(config.task, name):
+                check_embeds(model, f"task.{name}={getattr(config.task, name)}")
+    unlabelled = getattr(config.data, "unlabelled", None)
+    if unlabelled is not None and not weight:
+        raise ConfigError(
+            f"data.unlabelled={unlabelled}: only task.virtual_adversarial learns from texts without labels; set it "
+            "above 0, for example to 1, or remove data.unlabelled"
+        )
+
+
 def check_model(config: Config) -> None:
     """Raise ConfigError if the model cannot be built for its task, or the task does not fit the data.
 
@@ -123,8 +139,7 @@ def check_model(config: Config) -> None:
     task.check_model(config.task, config.model)
     model_class = registry.find("model", config.model.kind).load()
     model = model_class.from_config(config.model, task.stub_spec(config.data), causal=task.causal, pooled=task.pooled)
-    if isinstance(config.task, RegularisedConfig) and config.task.adversarial:
-        check_embeds(model, f"task.adversarial={config.task.adversarial}")
+    check_regularisers(config, model)
     if isinstance(config.model, SequenceConfig) and config.model.embedding.path is not None:
         check_vectors(config.model.embedding.path, config.model.embedding.embed_dim)
 

@@ -28,12 +28,34 @@ class RegularisedConfig(TaskConfig):
     training); 0 for none. A step takes twice the time."""
     adversarial_epsilon: float = 5.0
     """Length of this move for a whole row, in units of the root mean square of the row's embedded tokens."""
+    virtual_adversarial: float = 0.0
+    """Weight in the loss of how much predictions change if embedded tokens are moved to where they change fastest
+    (virtual adversarial training); 0 for none. It needs no labels, see ``data.unlabelled``. A step takes three times
+    the time, and with unlabelled texts five times."""
+    virtual_adversarial_epsilon: float = 5.0
+    """Length of this move for a whole row, in units of the root mean square of the row's embedded tokens."""
+
+    rdrop: float = 0.0
+    """Weight in the loss of how much the predictions of two passes with other dropout masks differ (R-Drop); 0 for one
+    pass. A step takes twice the time."""
+    mixup: float = 0.0
+    """Parameter of the beta distribution by which the features of two rows, and their targets, are mixed (mixup); 0 for
+    none."""
+
+    def any(self) -> bool:
+        """Whether a regulariser is on."""
+        return any((self.adversarial, self.virtual_adversarial, self.rdrop, self.mixup))
 
     def check(self, key: str) -> None:
-        require(0 <= self.adversarial < math.inf, f"{key}.adversarial", self.adversarial, "at least 0, and finite")
-        for name in ("adversarial_epsilon",):
+        for name in ("adversarial", "virtual_adversarial", "rdrop", "mixup"):
+            value = getattr(self, name)
+            require(0 <= value < math.inf, f"{key}.{name}", value, "at least 0, and finite")
+        for name in ("adversarial_epsilon", "virtual_adversarial_epsilon"):
             value = getattr(self, name)
             require(0 < value < math.inf, f"{key}.{name}", value, "above 0, and finite")
+        for name in ("adversarial", "rdrop"):  # they need the loss of rows that are not mixed
+            other = getattr(self, name)
+            require(not (self.mixup and other), f"{key}.mixup", self.mixup, f"0 with {key}.{name}={other}")
 
 
 @dataclass

@@ -108,6 +108,18 @@ class Task(ABC):
     def count(self, batch: Batch) -> Tensor:
         """The number (or weight) of targets in a batch, by which the loss is divided."""
 
+    def divergence(self, expected: Tensor, outputs: Tensor) -> Tensor:
+        """How far the predictions of ``outputs`` are from those of ``expected``: the KL divergence in nats of each row.
+
+        Args:
+            expected: float32 outputs of the head.
+            outputs: the same of another pass.
+
+        Returns:
+            (B,); its mean times ``count`` is comparable to the summed loss.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no regularisers")
+
     @abstractmethod
     def meter(self, head: nn.Module) -> Meter:
         """A new, empty meter."""

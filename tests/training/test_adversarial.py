@@ -6,54 +6,20 @@ from typing import cast
 
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import nn
 
 from seqtrain.commands.build import build_data, build_model
 from seqtrain.commands.check_resume import check_resume
 from seqtrain.config.root import Config
-from seqtrain.data.base import Batch
 from seqtrain.errors import ConfigError
 from seqtrain.models.sequence import SequenceModel
 from seqtrain.runs.directory import RunDirectory
-from seqtrain.training.adversarial import Adversary, root_mean_square, unit
-from seqtrain.training.device import seed_everything
+from seqtrain.training.adversarial import Adversary
+from seqtrain.training.moves import root_mean_square, unit
 from seqtrain.training.trainer import Trainer
+from tests.objectives import MULTILABEL, NO_DROPOUT, PLAIN, gradients, make, moved, summed_loss
 
 Compose = Callable[..., Config]
-
-PLAIN = ["trainer.optimizer=sgd", "trainer.max_grad_norm=null", "data.batch_size=8", "trainer.warmup_steps=0"]
-NO_DROPOUT = ["model.dropout=0", "model.embedding.dropout=0"]
-MULTILABEL = ["task=multilabel", "data.label_separator=pipe"]
-
-
-def make(config: Config, folder: Path) -> Trainer:
-    seed_everything(config.seed)
-    data = build_data(config)
-    built = build_model(config, data.spec)
-    run = RunDirectory.claim(folder, exact=True)
-    return Trainer(config.trainer, built.model, built.head, built.task, data, run, built.device)
-
-
-def gradients(trainer: Trainer) -> dict[str, Tensor]:
-    named = trainer.objective.named_parameters()
-    return {name: p.grad.clone() for name, p in named if p.grad is not None}
-
-
-def summed_loss(task: str, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
-    logits = head(features)
-    if task == "multilabel":
-        return F.binary_cross_entropy_with_logits(logits, batch.targets.float(), reduction="sum")
-    return F.cross_entropy(logits, batch.targets, reduction="sum")
-
-
-def moved(e: Tensor, g: Tensor, epsilon: float, lengths: Tensor) -> Tensor:
-    """e + epsilon rms(e) g / ||g||, row by row."""
-    rows = []
-    for row, gradient, length in zip(e, g, lengths.tolist(), strict=True):
-        scale = row[:length].square().mean().sqrt()
-        rows.append(row + epsilon * scale * gradient / gradient.norm())
-    return torch.stack(rows)
 
 
 @pytest.mark.parametrize(
@@ -182,6 +148,8 @@ def test_a_frozen_embedding_is_moved_too(small: Compose, tmp_path: Path) -> None
     [
         (["task.adversarial=-1"], r"^task\.adversarial=-1\.0: must be at least 0, and finite$"),
         (["task.adversarial_epsilon=0"], r"^task\.adversarial_epsilon=0\.0: must be above 0, and finite$"),
+        (["task.virtual_adversarial=.inf"], r"^task\.virtual_adversarial=inf: must be at least 0, and finite$"),
+        (["task.mixup=0.2", "task.rdrop=1"], r"^task\.mixup=0\.2: must be 0 with task\.rdrop=1\.0$"),
     ],
 )
 def test_values_out_of_range(small: Compose, options: list[str], message: str) -> None:

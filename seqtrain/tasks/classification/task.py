@@ -106,6 +106,10 @@ class Classification(Task):
     def count(self, batch: Batch) -> Tensor:
         return self.class_weights.to(batch.targets.device)[batch.targets].sum()
 
+    def divergence(self, expected: Tensor, outputs: Tensor) -> Tensor:
+        log_expected, log_found = expected.log_softmax(-1), outputs.log_softmax(-1)
+        return F.kl_div(log_found, log_expected, reduction="none", log_target=True).sum(-1)
+
     def meter(self, head: nn.Module) -> Meter:
         return ClassificationMeter(head, self.scaling)
 
