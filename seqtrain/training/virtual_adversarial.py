@@ -24,8 +24,9 @@ class VirtualAdversary:
     """Moves the embedded tokens of a batch to where the prediction changes fastest, and penalises the change.
 
     With e the embedded tokens of a row after their dropout, p(e) the prediction, and d normal noise on its real tokens,
+    scaled to the norm xi rms(e),
 
-        g = gradient of KL(p(e) || p(e + xi rms(e) d / ||d||)) for d,
+        g = gradient of KL(p(e) || p(e + d)) for d,
         r = epsilon rms(e) g / ||g||,
         loss = L + virtual_adversarial * mean over rows of KL(p(e) || p(e + r)),
 

@@ -148,7 +148,7 @@ def test_a_frozen_embedding_is_moved_too(small: Compose, tmp_path: Path) -> None
     [
         (["task.adversarial=-1"], r"^task\.adversarial=-1\.0: must be at least 0, and finite$"),
         (["task.adversarial_epsilon=0"], r"^task\.adversarial_epsilon=0\.0: must be above 0, and finite$"),
-        (["task.virtual_adversarial=.inf"], r"^task\.virtual_adversarial=inf: must be at least 0, and finite$"),
+        (["task.virtual_adversarial=inf"], r"^task\.virtual_adversarial=inf: must be at least 0, and finite$"),
         (["task.mixup=0.2", "task.rdrop=1"], r"^task\.mixup=0\.2: must be 0 with task\.rdrop=1\.0$"),
     ],
 )

@@ -44,10 +44,9 @@ def test_the_gradient_of_a_step(
         e = model.embedding(part.inputs)
         p = head(model.encode(e, part)[0]).detach()
         d = torch.randn(e.shape) * (torch.arange(e.shape[1]) < part.lengths[:, None])[..., None]
-        d.requires_grad_()
-        near = moved(e.detach(), d.double(), 0.1, part.lengths)
-        (g,) = torch.autograd.grad(divergence(task, p, head(model.encode(near, part)[0])).sum(), d)
-        far = moved(e, g.double(), epsilon, part.lengths)
+        near = moved(e.detach(), d.double(), 0.1, part.lengths).requires_grad_()
+        (g,) = torch.autograd.grad(divergence(task, p, head(model.encode(near, part)[0])).sum(), near)
+        far = moved(e, g, epsilon, part.lengths)
         values.append(divergence(task, p, head(model.encode(far, part)[0])))
     loss, _, _ = objective(batch, None)
     count = batch.targets.numel()
@@ -56,14 +55,14 @@ def test_the_gradient_of_a_step(
     whole = joined_batch(batch, rows[1]) if unlabelled else batch
     torch.manual_seed(3)
     part = trainer.objective(whole, None, Turn.virtual)[1]
-    assert part.item() == pytest.approx((weight * count * wanted_part).item(), rel=1e-2) and part > 0
+    assert part.item() == pytest.approx((weight * count * wanted_part).item(), rel=1e-3) and part > 0
     torch.manual_seed(3)
     trainer.train_step([whole])
     wanted, found = gradients(reference), gradients(trainer)
     assert wanted.keys() == found.keys()
     for name, gradient in wanted.items():
         error = (found[name] - gradient).norm() / gradient.norm()
-        assert error < 0.01, (name, error)
+        assert error < 3e-3, (name, error)
     assert all(p.requires_grad for p in trainer.parameters)
 
 
