@@ -9,6 +9,7 @@ from torch import nn
 
 from seqtrain.config import registry
 from seqtrain.config.base import Targets
+from seqtrain.config.data import TextClassificationConfig
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.model import SequenceConfig, Wide
 from seqtrain.config.root import Config
@@ -17,6 +18,7 @@ from seqtrain.config.trainer import Precision
 from seqtrain.data.base import Dataset
 from seqtrain.data.description import DataDescription
 from seqtrain.data.spec import DataSpec
+from seqtrain.data.text.unlabelled import find_unlabelled
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.models.pretrained import check_vectors
 from seqtrain.runs.directory import RunDirectory
@@ -111,19 +113,26 @@ def check_wide(config: Config, wanted: str) -> None:
 
 
 def check_regularisers(config: Config, model: nn.Module) -> None:
-    """Raise ConfigError if a regulariser lacks what it needs of the model or of the data, or data the regulariser."""
+    """Check that a model has what the task's regularisers need, and that there is ``data.unlabelled``, if it is given.
+
+    Raises:
+        ConfigError: if the model embeds no tokens, or no regulariser learns from ``data.unlabelled``.
+        DataError: if there is no such split, file or folder.
+    """
     weight = 0.0
     if isinstance(config.task, RegularisedConfig):
         weight = config.task.virtual_adversarial
         for name in ("adversarial", "virtual_adversarial"):
             if getattr(config.task, name):
                 check_embeds(model, f"task.{name}={getattr(config.task, name)}")
-    unlabelled = getattr(config.data, "unlabelled", None)
-    if unlabelled is not None and not weight:
+    if not isinstance(config.data, TextClassificationConfig) or config.data.unlabelled is None:
+        return
+    if not weight:
         raise ConfigError(
-            f"data.unlabelled={unlabelled}: only task.virtual_adversarial learns from texts without labels; set it "
-            "above 0, for example to 1, or remove data.unlabelled"
+            f"data.unlabelled={config.data.unlabelled}: only task.virtual_adversarial learns from texts without "
+            "labels; set it above 0, for example to 1, or remove data.unlabelled"
         )
+    find_unlabelled(config.data)
 
 
 def check_model(config: Config) -> None:

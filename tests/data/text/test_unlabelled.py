@@ -155,3 +155,5 @@ def test_what_cannot_be(small: Compose, folder: Path, tmp_path: Path, options: l
 def test_contradictions_are_found_before_data_is_read(small: Compose, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="only task.virtual_adversarial"):
         check_model(small(f"data.path={tmp_path / 'missing'}", "data.unlabelled=unsup"))
+    with pytest.raises(DataError, match=r"^data\.unlabelled=unsup: is no split of"):
+        check_model(small(f"data.path={tmp_path}", "data.unlabelled=unsup", VAT))
