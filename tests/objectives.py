@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqtrain.commands.build import build_data, build_model
+from seqtrain.commands.wide import fill_wide, find_ngrams
 from seqtrain.config.root import Config
 from seqtrain.data.base import Batch
 from seqtrain.runs.directory import RunDirectory
@@ -14,14 +15,16 @@ from seqtrain.training.device import seed_everything
 from seqtrain.training.trainer import Trainer
 
 PLAIN = ["trainer.optimizer=sgd", "trainer.max_grad_norm=null", "data.batch_size=8", "trainer.warmup_steps=0"]
-NO_DROPOUT = ["model.dropout=0", "model.embedding.dropout=0"]
+NO_DROPOUT = ["model.dropout=0", "model.embedding.dropout=0", "model.wide_dropout=0", "model.wide_row_dropout=0"]
 MULTILABEL = ["task=multilabel", "data.label_separator=pipe"]
 
 
 def make(config: Config, folder: Path) -> Trainer:
     seed_everything(config.seed)
     data = build_data(config)
+    ngrams = find_ngrams(config, data)
     built = build_model(config, data.spec)
+    fill_wide(built, data, ngrams)
     run = RunDirectory.claim(folder, exact=True)
     return Trainer(config.trainer, built.model, built.head, built.task, data, run, built.device)
 
