@@ -105,7 +105,8 @@ def test_no_regulariser_is_left(composed: Compose) -> None:
     own = ["task.adversarial=1", "task.virtual_adversarial=1", "task.rdrop=1", "data.unlabelled=more.csv"]
     for name in ("gru_attn", "self_attn", "linear", "segrnn", "gru_seq2seq_attn"):
         data = own if "_attn" in name and "seq2seq" not in name else ["data=sine"]
-        config = composed(f"model={name}", *data, "debug=overfit", "trainer.weight_decay=0.1", "trainer.average=ema")
+        config = composed(f"model={name}", *data, "debug=overfit", "trainer.weight_decay=0.1", "trainer.average=ema",
+                          "trainer.unfreeze=1")  # fmt: skip
         assert config.trainer.weight_decay == 0.1
         simplify(config, SOLO)
         flat = flattened(config)
@@ -115,6 +116,7 @@ def test_no_regulariser_is_left(composed: Compose) -> None:
         assert all(not flat[key] for key in flat if key.rpartition(".")[2] in REGULARISERS)
         assert not flat.get("data.unlabelled")
         assert config.trainer.average.value == "none" and config.trainer.schedule.value == "constant"
+        assert config.trainer.unfreeze is None
     for mode in ("overfit", "profile"):
         with pytest.raises(ConfigError, match=f"debug='{mode}': must be in one process"):
             simplify(composed(f"debug={mode}"), Ranks(0, 2))
