@@ -9,19 +9,23 @@ from torch import nn
 
 from seqtrain.config import registry
 from seqtrain.config.base import Targets
+from seqtrain.config.data import TextClassificationConfig
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.model import SequenceConfig, Wide
 from seqtrain.config.root import Config
+from seqtrain.config.task import RegularisedConfig
 from seqtrain.config.trainer import Precision
 from seqtrain.data.base import Dataset
 from seqtrain.data.description import DataDescription
 from seqtrain.data.spec import DataSpec
+from seqtrain.data.text.unlabelled import find_unlabelled
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.models.pretrained import check_vectors
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.base import Task
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.device import has_bf16, prepare_device
+from seqtrain.training.moves import check_embeds
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +112,29 @@ def check_wide(config: Config, wanted: str) -> None:
         )
 
 
+def check_regularisers(config: Config, model: nn.Module) -> None:
+    """Check that a model has what the task's regularisers need, and that there is ``data.unlabelled``, if it is given.
+
+    Raises:
+        ConfigError: if the model embeds no tokens, or no regulariser learns from ``data.unlabelled``.
+        DataError: if there is no such split, file or folder.
+    """
+    weight = 0.0
+    if isinstance(config.task, RegularisedConfig):
+        weight = config.task.virtual_adversarial
+        for name in ("adversarial", "virtual_adversarial"):
+            if getattr(config.task, name):
+                check_embeds(model, f"task.{name}={getattr(config.task, name)}")
+    if not isinstance(config.data, TextClassificationConfig) or config.data.unlabelled is None:
+        return
+    if not weight:
+        raise ConfigError(
+            f"data.unlabelled={config.data.unlabelled}: only task.virtual_adversarial learns from texts without "
+            "labels; set it above 0, for example to 1, or remove data.unlabelled"
+        )
+    find_unlabelled(config.data)
+
+
 def check_model(config: Config) -> None:
     """Raise ConfigError if the model cannot be built for its task, or the task does not fit the data.
 
@@ -120,7 +147,8 @@ def check_model(config: Config) -> None:
         check_targets(config, targets)
     task.check_model(config.task, config.model)
     model_class = registry.find("model", config.model.kind).load()
-    model_class.from_config(config.model, task.stub_spec(config.data), causal=task.causal, pooled=task.pooled)
+    model = model_class.from_config(config.model, task.stub_spec(config.data), causal=task.causal, pooled=task.pooled)
+    check_regularisers(config, model)
     if isinstance(config.model, SequenceConfig) and config.model.embedding.path is not None:
         check_vectors(config.model.embedding.path, config.model.embedding.embed_dim)
 

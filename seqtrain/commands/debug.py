@@ -12,6 +12,7 @@ from torch.profiler import profile as recording
 
 from seqtrain.commands.session import Session
 from seqtrain.config.base import require
+from seqtrain.config.data import TextClassificationConfig
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Average, Schedule
@@ -31,6 +32,7 @@ ROWS_SHOWN = 15
 REGULARISERS = {
     *("dropout", "output_dropout", "word_dropout", "weight_drop", "weight_decay", "label_smoothing"),
     *("activation_penalty", "change_penalty", "rare_dropout", "wide_dropout", "wide_row_dropout"),
+    *("adversarial", "virtual_adversarial", "rdrop", "mixup"),
 }
 
 
@@ -53,6 +55,8 @@ def simplify(config: Config, ranks: Ranks) -> None:
         trainer.unfreeze = None
         for node in (config.data, config.model, config.task, trainer):
             disable_regularisers(node)
+        if isinstance(config.data, TextClassificationConfig):
+            config.data.unlabelled = None
     else:
         trainer.max_steps, trainer.unfreeze = WAIT + WARMUP + config.debug.steps, None
 

@@ -51,6 +51,7 @@ def start(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
     check_ranks(config, ranks)
     seed_everything(config.seed)
     data = build_data(config)
+    data.prepare_training()
     build_task(config, data.spec).check_data(data)
     for note in data.notes:
         log.info(note)
@@ -78,7 +79,9 @@ def resume_from_checkpoint(config: Config, run: RunDirectory, ranks: Ranks) -> S
     """
     prepare_determinism(config.trainer.deterministic)
     data = build_data(config, trained=run.path)
-    if data.fingerprint != DataDescription.read(run.data_path).fingerprint:
+    described = DataDescription.read(run.data_path)
+    data.prepare_training()
+    if (data.fingerprint, data.training_fingerprint) != (described.fingerprint, described.training_fingerprint):
         raise RunError(f"{run.path}: the data has changed since this run started (different fingerprint); train again")
     build_task(config, data.spec).check_data(data)
     built = build_model(config, data.spec)

@@ -73,6 +73,12 @@ class TextClassificationConfig(TextConfig):
     rare_dropout: float = option(0.0, Affects.batches)
     """Dropout of rare tokens in training: each token becomes ``<unk>`` with probability a / (a + n), where a is this
     number and n how often train has the token."""
+    unlabelled: str | None = option(None, Affects.batches)
+    """Texts without labels, which ``task.virtual_adversarial`` learns from: the name of a split of the source, a file,
+    or a folder of files."""
+    unlabelled_batch_size: int | None = option(None, Affects.batches)
+    """Unlabelled texts that join a training batch; null for as many as a batch has by ``batch_size`` or
+    ``batch_tokens``."""
 
     def check(self, key: str) -> None:
         super().check(key)
@@ -88,6 +94,8 @@ class TextClassificationConfig(TextConfig):
         check_folds(self.folds, self.fold, key)
         require(self.max_length >= 1, f"{key}.max_length", self.max_length, "at least 1")
         require(self.batch_size >= 1, f"{key}.batch_size", self.batch_size, "at least 1")
+        joining = self.unlabelled_batch_size
+        require(joining is None or joining >= 1, f"{key}.unlabelled_batch_size", joining, "at least 1, or null")
         for name in ("batch_tokens", "eval_batch_tokens"):
             value = getattr(self, name)
             require(value is None or value >= self.max_length, f"{key}.{name}", value,

@@ -1,5 +1,6 @@
 """Options of the tasks."""
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -19,7 +20,46 @@ def check_weights(weights: Any, key: str) -> None:
 
 
 @dataclass
-class ClassificationConfig(TaskConfig):
+class RegularisedConfig(TaskConfig):
+    """Regularisers for tasks with classes, which train on further outputs than those of the rows as they are."""
+
+    adversarial: float = 0.0
+    """Weight in the loss of the loss of rows whose embedded tokens are moved to where it rises fastest (adversarial
+    training); 0 for none. A step takes twice the time."""
+    adversarial_epsilon: float = 5.0
+    """Length of this move for a whole row, in units of the root mean square of the row's embedded tokens."""
+    virtual_adversarial: float = 0.0
+    """Weight in the loss of how much predictions change if embedded tokens are moved to where they change fastest
+    (virtual adversarial training); 0 for none. It needs no labels, see ``data.unlabelled``. A step takes three times
+    the time, and with unlabelled texts five times."""
+    virtual_adversarial_epsilon: float = 5.0
+    """Length of this move for a whole row, in units of the root mean square of the row's embedded tokens."""
+
+    rdrop: float = 0.0
+    """Weight in the loss of how much the predictions of two passes with other dropout masks differ (R-Drop); 0 for one
+    pass. A step takes twice the time."""
+    mixup: float = 0.0
+    """Parameter of the beta distribution by which the features of two rows, and their targets, are mixed (mixup); 0 for
+    none."""
+
+    def any(self) -> bool:
+        """Whether a regulariser is on."""
+        return any((self.adversarial, self.virtual_adversarial, self.rdrop, self.mixup))
+
+    def check(self, key: str) -> None:
+        for name in ("adversarial", "virtual_adversarial", "rdrop", "mixup"):
+            value = getattr(self, name)
+            require(0 <= value < math.inf, f"{key}.{name}", value, "at least 0, and finite")
+        for name in ("adversarial_epsilon", "virtual_adversarial_epsilon"):
+            value = getattr(self, name)
+            require(0 < value < math.inf, f"{key}.{name}", value, "above 0, and finite")
+        for name in ("adversarial", "rdrop"):  # they need the loss of rows that are not mixed
+            other = getattr(self, name)
+            require(not (self.mixup and other), f"{key}.mixup", self.mixup, f"0 with {key}.{name}={other}")
+
+
+@dataclass
+class ClassificationConfig(RegularisedConfig):
     """One label per sequence."""
 
     class_weights: Any = "none"
@@ -32,12 +72,13 @@ class ClassificationConfig(TaskConfig):
     of correct predictions better; predictions stay the same."""
 
     def check(self, key: str) -> None:
+        super().check(key)
         check_weights(self.class_weights, key)
         require(0 <= self.label_smoothing < 1, f"{key}.label_smoothing", self.label_smoothing, "in [0, 1)")
 
 
 @dataclass
-class MultilabelConfig(TaskConfig):
+class MultilabelConfig(RegularisedConfig):
     """A set of labels per sequence, which may be empty."""
 
     class_weights: Any = "none"
@@ -47,6 +88,7 @@ class MultilabelConfig(TaskConfig):
     """Share of each target, 0 or 1, that the training loss replaces by one half."""
 
     def check(self, key: str) -> None:
+        super().check(key)
         check_weights(self.class_weights, key)
         require(0 <= self.label_smoothing < 1, f"{key}.label_smoothing", self.label_smoothing, "in [0, 1)")
 

@@ -72,6 +72,8 @@ class Dataset(ABC):
     """Digest of the contents of all splits; runs with equal fingerprints can be compared."""
     folds_of: str = ""
     """With ``data.folds``, a digest of all splits together and of the folds, the same for every fold; else empty."""
+    training_fingerprint: str = ""
+    """Digest of what training reads besides the splits; empty if nothing. Set by ``prepare_training``."""
     notes: list[str]
     """Remarks for the user on how the data was read, one line each."""
     sizes: dict[str, int]
@@ -80,6 +82,13 @@ class Dataset(ABC):
     """How scores are computed, if there is more than one way; else empty."""
     known_scores: Mapping[str, dict[str, float]] = MappingProxyType({})
     """Scores known from theory: method -> metric -> value."""
+
+    def prepare_training(self) -> None:  # noqa: B027
+        """Prepare what training alone reads, such as texts without labels; a trained model is scored without it.
+
+        Raises:
+            DataError: if it cannot be found, read or used.
+        """
 
     @abstractmethod
     def num_batches(self, epoch: int) -> int:
@@ -140,7 +149,7 @@ class Dataset(ABC):
         """Write what prediction needs besides the weights (a tokenizer, a scaler) into the directory of a run."""
 
     def describe(self) -> dict[str, Any]:
-        """The contents of data.json: spec, fingerprint, sizes, notes, scoring and, of a fold, ``folds_of``."""
+        """The contents of data.json: spec, fingerprint, sizes, notes, scoring, and what not all data have."""
         described = {
             "spec": asdict(self.spec),
             "fingerprint": self.fingerprint,
@@ -148,4 +157,5 @@ class Dataset(ABC):
             "notes": self.notes,
             "scoring": self.scoring,
         }
-        return described | ({"folds_of": self.folds_of} if self.folds_of else {})
+        further = {"folds_of": self.folds_of, "training_fingerprint": self.training_fingerprint}
+        return described | {name: value for name, value in further.items() if value}

@@ -23,6 +23,8 @@ class DataDescription:
     """How scores are computed, if there is more than one way."""
     folds_of: str = ""
     """What the folds of one experiment share, see ``Dataset``."""
+    training_fingerprint: str = ""
+    """Digest of what training reads besides the splits, see ``Dataset``."""
     labels_as: str | None = None
     """How the labels of texts were read, see ``Vocabulary``."""
     tokenizer_crc32: int | None = None

@@ -99,6 +99,10 @@ class SequenceModel(nn.Module):
             Features (B, output_size), or (B, T, output_size) without pooling; and the state after step T, a dict of the
             encoder's state and of the past steps that attention may see.
         """
+        return self.encode(self.embed(batch.inputs), batch, state)
+
+    def encode(self, inputs: Tensor, batch: Batch, state: Any = None) -> tuple[Tensor, Any]:
+        """Run over the embedded inputs of a batch, (B, T, D); arguments and results are otherwise those of a call."""
         lengths = batch.lengths
         before: dict[str, Any] = state or {}
         after: dict[str, Any] = {}
@@ -108,7 +112,6 @@ class SequenceModel(nn.Module):
             memory, after[name] = append_steps(before.get(name), steps, keep)
             return memory
 
-        inputs = self.embed(batch.inputs)
         if self.input_attention is not None:
             inputs = self.input_attention(inputs, recall("embedded", inputs), mask)
         if isinstance(self.encoder, RecurrentStack):

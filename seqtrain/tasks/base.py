@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.config.base import DataConfig, ModelConfig, TaskConfig
+from seqtrain.config.task import RegularisedConfig
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.spec import DataSpec
 from seqtrain.runs.directory import RunDirectory
@@ -84,6 +85,8 @@ class Task(ABC):
     """Whether a higher value of ``monitor`` is better."""
     shown: ClassVar[tuple[str, ...]]
     """Metrics of the final table, in order."""
+    regularisers: RegularisedConfig | None = None
+    """Options of the regularisers that need further outputs than those of a batch; None for a task without them."""
     averages: ClassVar[Mapping[str, Average]] = {}
     """How an ensemble averages outputs, by name; empty if the task has no ensembles."""
     scores_need_data: ClassVar[bool] = False
@@ -110,6 +113,18 @@ class Task(ABC):
     @abstractmethod
     def count(self, batch: Batch) -> Tensor:
         """The number (or weight) of targets in a batch, by which the loss is divided."""
+
+    def divergence(self, expected: Tensor, outputs: Tensor) -> Tensor:
+        """How far the predictions of ``outputs`` are from those of ``expected``: the KL divergence in nats of each row.
+
+        Args:
+            expected: float32 outputs of the head.
+            outputs: the same of another pass.
+
+        Returns:
+            (B,); its mean times ``count`` is comparable to the summed loss.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no regularisers")
 
     @abstractmethod
     def meter(self, head: nn.Module) -> Meter:

@@ -15,6 +15,8 @@ class StepSums:
 
     loss: float = 0.0
     """Sum over the steps of this process's share of the mean loss, times the step's weight."""
+    regularisation: float = 0.0
+    """The same sum of what regularisers and penalties add to the loss, if the task has regularisers."""
     weight: float = 0.0
     """Sum of the steps' weights: what their summed losses were divided by, over all processes."""
     grad_norm: float = 0.0
@@ -25,9 +27,10 @@ class StepSums:
     seconds: float = 0.0
     """Time spent on these steps before the last checkpoint."""
 
-    def add(self, loss: float, weight: float, grad_norm: float, group: list[Batch]) -> None:
+    def add(self, loss: float, regularisation: float, weight: float, grad_norm: float, group: list[Batch]) -> None:
         """Add a step."""
         self.loss += loss * weight
+        self.regularisation += regularisation * weight
         self.weight += weight
         self.grad_norm = max(self.grad_norm, grad_norm)
         self.tokens += sum(batch.num_tokens for batch in group)
@@ -35,10 +38,11 @@ class StepSums:
 
     def entry(self, started: float, ranks: Ranks) -> dict[str, float]:
         """The log entry of all processes; ``started`` is when the sums started, on the monotonic clock."""
-        sums = torch.tensor([self.loss, self.tokens, self.places], dtype=torch.double)
-        loss, tokens, places = ranks.sum(sums).tolist()
+        sums = torch.tensor([self.loss, self.tokens, self.places, self.regularisation], dtype=torch.double)
+        loss, tokens, places, regularisation = ranks.sum(sums).tolist()
         return {
             "train/loss": loss / self.weight,
+            **({"train/regularisation": regularisation / self.weight} if regularisation else {}),
             "train/grad_norm": self.grad_norm,
             "train/tokens_per_second": tokens / (time.monotonic() - started),
             "train/padding_waste": 1 - tokens / places,

@@ -4,7 +4,7 @@ import math
 import signal
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
@@ -188,17 +188,21 @@ class Trainer:
         total = self.ranks.sum(torch.stack([self.task.count(batch) * batch.weight for batch in moved]).sum())
         total += total == 0  # no targets, for example since all are missing: the loss is 0
         loss, before = torch.zeros((), device=self.device), progress.state
-        for number, batch in enumerate(moved, 1):
-            with self.ranks.gradient_sync(self.parallel, enabled=number == len(moved)):
+        regularisation = torch.zeros((), device=self.device)
+        turns = list(product(moved, self.objective.turns))
+        for number, (batch, turn) in enumerate(turns, 1):
+            with self.ranks.gradient_sync(self.parallel, enabled=number == len(turns)):
                 with autocast(self.device, self.config.precision):
-                    part, penalised, state = self.parallel(batch, progress.state)
+                    part, penalised, state = self.parallel(batch, progress.state, turn)
                 loss += part.detach() * batch.weight / total
+                if self.objective.regularised:
+                    regularisation += (penalised - part).detach() * batch.weight / total
                 (penalised * (batch.weight * self.ranks.size / total)).backward()  # DDP averages over processes
             progress.state = map_tensors(state, Tensor.detach) if self.task.carries_state else None
         limit = math.inf if self.config.max_grad_norm is None else self.config.max_grad_norm
         norm = nn.utils.clip_grad_norm_(self.parameters, limit)
         # This is the only wait for the device in a step.
-        mean_loss, grad_norm, weight = torch.stack([loss, norm, total]).tolist()
+        mean_loss, grad_norm, weight, extra = torch.stack([loss, norm, total, regularisation]).tolist()
         if not math.isfinite(mean_loss + grad_norm):
             path = self.run.path / ("nonfinite.pt" if self.ranks.first else f"nonfinite-{self.ranks.rank}.pt")
             weights = self.weights(self.model, self.head)
@@ -207,7 +211,7 @@ class Trainer:
         self.averaging.update()
         progress.losses.add(mean_loss * self.ranks.size, progress.step)
         progress.step += 1
-        progress.sums.add(mean_loss, weight, grad_norm, moved)
+        progress.sums.add(mean_loss, extra, weight, grad_norm, moved)
 
     def advance(self, num_batches: int) -> None:
         """Advance the position in the epoch after a step, and determine whether an evaluation is due."""

@@ -101,9 +101,10 @@ def test_when_a_loss_counts_as_learned() -> None:
 
 
 def test_no_regulariser_is_left(composed: Compose) -> None:
-    """Every option of every kind of model whose name says that it regularises."""
+    """Every option of every kind of model whose name says that it regularises, and those of a task with classes."""
+    own = ["task.adversarial=1", "task.virtual_adversarial=1", "task.rdrop=1", "data.unlabelled=more.csv"]
     for name in ("gru_attn", "self_attn", "linear", "segrnn", "gru_seq2seq_attn"):
-        data = [] if "_attn" in name and "seq2seq" not in name else ["data=sine"]
+        data = own if "_attn" in name and "seq2seq" not in name else ["data=sine"]
         config = composed(f"model={name}", *data, "debug=overfit", "trainer.weight_decay=0.1", "trainer.average=ema",
                           "trainer.unfreeze=1")  # fmt: skip
         assert config.trainer.weight_decay == 0.1
@@ -113,6 +114,7 @@ def test_no_regulariser_is_left(composed: Compose) -> None:
             key for key in flat if key.rpartition(".")[2] in REGULARISERS | {"locked_dropout"}
         }
         assert all(not flat[key] for key in flat if key.rpartition(".")[2] in REGULARISERS)
+        assert not flat.get("data.unlabelled")
         assert config.trainer.average.value == "none" and config.trainer.schedule.value == "constant"
         assert config.trainer.unfreeze is None
     for mode in ("overfit", "profile"):

@@ -44,6 +44,7 @@ from seqtrain.data.text.labelled import (
 )
 from seqtrain.data.text.labels import LabelledTexts, Labels, RawTexts, one_label, stratified_split
 from seqtrain.data.text.trained import Vocabulary
+from seqtrain.data.text.unlabelled import UnlabelledTexts, joined_batch
 from seqtrain.data.vocabulary import PAD, UNKNOWN
 from seqtrain.errors import DataError
 from seqtrain.paths import expanded
@@ -72,6 +73,8 @@ class TextClassification(BucketedDataset):
     targets = Targets.sequence_class
     other_targets: ClassVar[tuple[str, ...]] = (Targets.sequence_labels,)
     config: TextClassificationConfig
+    unlabelled: UnlabelledTexts | None = None
+    """Texts without labels that join the training batches; ``prepare_training`` sets it."""
 
     def __init__(
         self,
@@ -244,7 +247,19 @@ class TextClassification(BucketedDataset):
         targets = torch.from_numpy(self.labels[split][rows])
         return Batch(inputs, targets, lengths, rows, num_tokens=int(lengths.sum()))
 
+    def prepare_training(self) -> None:
+        if self.config.unlabelled is None:
+            return
+        self.unlabelled = UnlabelledTexts.prepared(self)
+        self.training_fingerprint = self.unlabelled.fingerprint
+        self.notes += self.unlabelled.notes
+
     def train_batches(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Training batches of an epoch, each joined by a batch of ``data.unlabelled``, if there are such texts."""
+        batches = self.labelled_batches(epoch, start)
+        return batches if self.unlabelled is None else map(joined_batch, batches, self.unlabelled.batches(epoch, start))
+
+    def labelled_batches(self, epoch: int, start: int) -> Iterator[Batch]:
         """Training batches of an epoch, in which rare tokens are dropped if ``data.rare_dropout`` is above 0.
 
         What is dropped depends on seed, epoch and position only, as the order does.

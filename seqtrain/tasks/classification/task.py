@@ -91,7 +91,7 @@ class Classification(Task):
     predictor = "seqtrain.tasks.classification.predict:ClassPredictor"
 
     def __init__(self, config: ClassificationConfig, spec: DataSpec):
-        self.class_names = spec.class_names
+        self.class_names, self.regularisers = spec.class_names, config
         self.label_smoothing = config.label_smoothing
         self.wants_temperature = config.temperature
         self.scaling: Temperature | None = None
@@ -109,6 +109,10 @@ class Classification(Task):
 
     def count(self, batch: Batch) -> Tensor:
         return self.class_weights.to(batch.targets.device)[batch.targets].sum()
+
+    def divergence(self, expected: Tensor, outputs: Tensor) -> Tensor:
+        log_expected, log_found = expected.log_softmax(-1), outputs.log_softmax(-1)
+        return F.kl_div(log_found, log_expected, reduction="none", log_target=True).sum(-1)
 
     def meter(self, head: nn.Module) -> Meter:
         return ClassificationMeter(head, self.scaling)

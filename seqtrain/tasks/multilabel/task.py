@@ -84,6 +84,7 @@ class MultilabelClassification(Task):
 
     def __init__(self, config: MultilabelConfig, spec: DataSpec):
         self.class_names, self.label_smoothing = spec.class_names, config.label_smoothing
+        self.regularisers = config
         counts = torch.tensor(spec.class_counts, dtype=torch.float)
         assert spec.num_rows is not None  # data with sets of labels says so
         balanced = (spec.num_rows - counts).clamp(min=1) / counts.clamp(min=1)
@@ -102,6 +103,12 @@ class MultilabelClassification(Task):
 
     def count(self, batch: Batch) -> Tensor:
         return torch.tensor(float(batch.targets.numel()), device=batch.targets.device)
+
+    def divergence(self, expected: Tensor, outputs: Tensor) -> Tensor:
+        """The mean over the classes, as in the loss."""
+        sides = [(F.logsigmoid(sign * expected), F.logsigmoid(sign * outputs)) for sign in (1, -1)]
+        parts = [F.kl_div(found, wanted, reduction="none", log_target=True) for wanted, found in sides]
+        return (parts[0] + parts[1]).mean(-1)
 
     def meter(self, head: nn.Module) -> Meter:
         return MultilabelMeter(head, self.thresholds, self.class_names)
