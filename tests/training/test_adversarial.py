@@ -124,7 +124,9 @@ def test_a_row_of_dropped_tokens_has_finite_gradients() -> None:
     assert e.grad is not None and torch.equal(e.grad, torch.zeros(1, 3, 2))
 
 
-@pytest.mark.parametrize("options", [[], ["trainer.precision=bf16"], ["trainer.accumulate=2", "model.weight_drop=0.2"]])
+@pytest.mark.parametrize(
+    "options", [["trainer.precision=bf16"], ["trainer.accumulate=2", "model.weight_drop=0.2", "trainer.unfreeze=0.1"]]
+)
 def test_resuming_is_exact(small: Compose, tmp_path: Path, options: list[str]) -> None:
     check_resume(small("model=gru_attn", "task.adversarial=1", *options), 3, tmp_path)
 
