@@ -140,8 +140,7 @@ def find_unlabelled(config: TextClassificationConfig) -> list[Path]:
     source = find_path(config, "", public.folder if public else None) if public or config.path else None
     if source is not None and source.is_dir():
         try:
-            split = replace(config, train_split=name, validation_split=None, test_split=None)
-            return split_files(source, split, SUFFIXES, [], public.hub_subset if public else None)["train"]
+            return split_files(source, {name: name}, SUFFIXES, [], public.hub_subset if public else None)[name]
         except DataError:
             pass  # it may be a path
     path = expanded(name, "data.unlabelled")
