@@ -1,8 +1,9 @@
 """The interface of a task: a head over features, a loss, metrics, figures, baselines and calibration."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
@@ -82,6 +83,8 @@ class Task(ABC):
     """Whether a higher value of ``monitor`` is better."""
     shown: ClassVar[tuple[str, ...]]
     """Metrics of the final table, in order."""
+    separate_in_head: ClassVar[tuple[str, ...]] = ()
+    """Parts of the head, by name, that a run can take of another one without the rest."""
     predictor: ClassVar[str | None] = None
     """The ``Predictor`` of the task as ``module:Class``; None if there is none."""
 
@@ -148,6 +151,20 @@ class Task(ABC):
             baselines: the result of ``scored_baselines``; empty if baselines are switched off.
         """
         return {}
+
+    def unlike_in_head(self, config: TaskConfig, spec: DataSpec, run: Path, data: Dataset) -> Collection[str] | None:
+        """What of the head means something else in another run of this kind of task.
+
+        Args:
+            config: the options of the task there.
+            spec: the spec of the data there.
+            run: directory of that run.
+            data: the dataset here.
+
+        Returns:
+            Parts of the head, by name; None for all of it.
+        """
+        return () if spec.class_names == data.spec.class_names else None
 
     @classmethod
     def stub_spec(cls, data: DataConfig) -> DataSpec:
