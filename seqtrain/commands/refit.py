@@ -98,7 +98,7 @@ def refits(
             yield Fit(ready(config, run, built), part, "test", part.windows["test"].every(stride), step)
 
 
-def fitted(config: Config, data: ForecastingData, folder: Path, sources: Sequence[Source]) -> tuple[Built, int]:
+def fitted(config: Config, data: ForecastingData, folder: Path, sources: Sequence[Source] = ()) -> tuple[Built, int]:
     """A model trained on a dataset, with the weights of its best checkpoint, calibrated, and the checkpoint's step."""
     run = RunDirectory.claim(folder, exact=True)
     seed_everything(config.seed)

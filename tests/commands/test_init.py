@@ -3,7 +3,8 @@
 import csv
 import json
 import shutil
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from seqtrain.commands.session import Session, start
 from seqtrain.commands.train import resume, train
 from seqtrain.comparison.report import build_report
 from seqtrain.config.root import Config
+from seqtrain.data.base import Batch
 from seqtrain.data.description import DataDescription
 from seqtrain.errors import ConfigError, DataError, Interrupted, RunError
 from seqtrain.runs.directory import RunDirectory
@@ -33,9 +35,9 @@ Weights = dict[str, Tensor]
 
 QUICK = ["device=cpu", "trainer.max_steps=2", "trainer.warmup_steps=0", "trainer.figures=false",
          "trainer.baselines=false"]  # fmt: skip
-SMALL = ["model.hidden_size=6", "model.embedding.embed_dim=5", *QUICK]
+SMALL = ["model.kernel=torch", "model.hidden_size=6", "model.embedding.embed_dim=5", *QUICK]
 TEXTS = ["data=text_files", "data.min_count=1", "data.vocab_size=60", *SMALL]
-SERIES = ["data=sine", "data.length=400", "data.lookback=24", "data.horizon=6", "model.hidden_size=6",
+SERIES = ["data=sine", "data.length=400", "data.lookback=24", "data.horizon=6", "model.kernel=torch", "model.hidden_size=6",
           "model.embedding.embed_dim=5", *QUICK]  # fmt: skip
 
 
@@ -153,24 +155,23 @@ def test_a_run_is_trained_resumed_scored_and_compared(
                       "trainer.eval_every=2")  # fmt: skip
     whole = trained(config, tmp_path / "whole")
     stopped = RunDirectory.claim(tmp_path / "stopped", exact=True)
-    evaluate_once = Trainer.evaluate
+    step = Trainer.train_step
 
-    def stop(self: Trainer) -> None:
-        evaluate_once(self)
-        if self.progress.step == 2:
-            self.save()
-            raise Interrupted(2)
+    def stop(self: Trainer, group: Sequence[Batch]) -> None:
+        if self.progress.step == 2:  # after an evaluation, which saves
+            raise Interrupted(signal.SIGTERM)
+        step(self, group)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "evaluate", stop)
+        patch.setattr(Trainer, "train_step", stop)
         with pytest.raises(Interrupted):
             train(config, stopped)
     shutil.rmtree(origin)
     resume(config, config, stopped)
     for one, other in zip(best(whole), best(stopped.path), strict=True):
         assert all(torch.equal(one[name], other[name]) for name in one)
-    assert Results.read(stopped.results_path).remarks["init"].startswith("1,")
-    assert seqtrain.load(whole, device="cpu").predict(["a great film"])[0] in ("five", "one")  # type: ignore[attr-defined]
+    assert Results.read(stopped.results_path).remarks["init"].startswith("776 of 802 parameters from gru_attn")
+    assert seqtrain.load(whole, device="cpu").predict(["a great film"])[0] in ("five", "one")
     scores = evaluate(config, config, stopped)
     assert scores["accuracy"] == Results.read(stopped.results_path).scores["gru_attn"]["test"]["accuracy"]
     plain = trained(composed(*TEXTS, f"data.path={stars}", "model=gru_attn", "trainer.max_steps=4",
