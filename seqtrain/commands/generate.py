@@ -5,14 +5,16 @@ import time
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from seqtrain.commands.build import Built, load_trained
 from seqtrain.config.base import require
+from seqtrain.config.corpus import DocumentsConfig, SegmentConfig, StatePolicy
 from seqtrain.config.root import Config
-from seqtrain.data.corpus.tokenizers import CorpusTokenizer, load_run_tokenizer
+from seqtrain.data.corpus.loading import load_run_tokenizer
+from seqtrain.data.corpus.tokenizers import CorpusTokenizer
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.language.generation import continuations
@@ -34,7 +36,7 @@ class Generation:
     """Options of text generation."""
 
     prompt: str | None = None
-    """Text to continue; None starts at the beginning of a line."""
+    """Text to continue; None starts at the beginning of a line, or of a document."""
     max_tokens: int = 200
     """Largest length of a sample (tokens)."""
     num_samples: int = 1
@@ -84,7 +86,8 @@ def generate(config: Config, run: RunDirectory, wanted: Generation, *, checkpoin
     started = time.monotonic()
     generator = torch.Generator(built.device).manual_seed(wanted.seed)
     prompts = torch.tensor([prompt] * wanted.num_samples, device=built.device)
-    steps = continuations(built.model, built.head, prompts, wanted.sampling, generator)
+    apart = not given and tokenizer.end is not None and cast(SegmentConfig, config.data).state is not StatePolicy.carry
+    steps = continuations(built.model, built.head, prompts, wanted.sampling, generator, apart=apart)
     samples = [Sample(tokenizer, prompt, wanted.stop) for _ in range(wanted.num_samples)]
     if wanted.stream:
         print(given, end="", flush=True)
@@ -111,6 +114,8 @@ def generate(config: Config, run: RunDirectory, wanted: Generation, *, checkpoin
 class Sample:
     """A text that grows token by token. Text is returned once its characters are complete and no stop string can start.
 
+    It ends before a stop string, and at the end of a document.
+
     Args:
         tokenizer: decodes the tokens.
         prompt: tokens before the text.
@@ -123,17 +128,21 @@ class Sample:
         self.stop = StopStrings(stop)
         self.text = ""
         self.num_tokens = 0
+        self.ended = False
 
     @property
     def finished(self) -> bool:
-        """Whether a stop string was found."""
-        return self.stop.stopped
+        """Whether a stop string was found, or the document has ended."""
+        return self.ended or self.stop.stopped
 
     def add(self, token: int) -> str:
         """Add a token, and return the text that can be shown now."""
         if self.finished:
             return ""
         self.num_tokens += 1
+        if token == self.tokenizer.end:
+            self.ended = True
+            return ""
         self.pending.append(token)
         # Spaces between words and characters of several tokens decode correctly only after the preceding tokens.
         before = self.tokenizer.decode(self.shown)
@@ -161,6 +170,11 @@ def load_language_model(
     """Model and tokenizer of a run; raises RunError, which names ``command``, if it is not a language model."""
     if config.task.kind != "language_modelling":
         raise RunError(f"run={run.path}: {command} is for language models, and its task is {config.task.name}")
+    if isinstance(config.data, DocumentsConfig) and config.data.reverse:
+        raise RunError(
+            f"run={run.path}: {command} continues a text at its end, and this model reads texts backwards "
+            "(data.reverse=true); train one with data.reverse=false"
+        )
     built, _ = load_trained(config, run, checkpoint)
     assert isinstance(built.task, LanguageModelling)
     return built, load_run_tokenizer(run.tokenizer_path)
@@ -189,5 +203,7 @@ def encode_prompt(tokenizer: CorpusTokenizer, prompt: str) -> list[int]:
 
 
 def beginning(tokenizer: CorpusTokenizer) -> list[int]:
-    """Tokens to start from without a prompt: a line end or, if the vocabulary has none, its first token."""
+    """Tokens to start from without a prompt: <end>, a line end or, if the vocabulary has neither, its first token."""
+    if tokenizer.end is not None:
+        return [tokenizer.end]
     return [0] if tokenizer.unknown_parts("\n") else tokenizer.encode("\n").tolist()

@@ -8,6 +8,7 @@ from omegaconf import MISSING
 
 from seqtrain.config.base import DataConfig, ModelConfig, require
 from seqtrain.config.options import Affects, option
+from seqtrain.config.text import TextConfig
 
 
 class TokenKind(Enum):
@@ -28,8 +29,39 @@ class StatePolicy(Enum):
 
 
 @dataclass
-class CorpusConfig(DataConfig):
-    """Running text, cut into rows that are read from left to right and continue from batch to batch."""
+class SegmentConfig(DataConfig):
+    """Text cut into rows that are read from left to right and continue from batch to batch."""
+
+    path: str | None = option(None, Affects.source)
+    """A file, or a folder with one file or folder per split."""
+    batch_size: int = option(20, Affects.batches)
+    """Rows that train is cut into; each row continues from batch to batch."""
+    bptt_len: int = option(35, Affects.batches)
+    """Length of a training segment (steps); gradients do not flow back beyond it."""
+    bptt_jitter: bool = option(False, Affects.batches)
+    """Draw the length of each segment at random, as AWD-LSTM does, and scale the learning rate with it."""
+    state: StatePolicy = option(StatePolicy.carry, Affects.batches)
+    """``carry`` the state through the whole text, or reset it at each document (``reset_document``) or each segment
+    (``reset_batch``)."""
+    eval_batch_size: int = option(16, Affects.speed)
+    """Rows that validation and test are cut into. Changes only speed, provided that ``eval_warmup`` is long enough."""
+    eval_warmup: int = option(400, Affects.batches)
+    """Steps that a row of evaluation reads without scoring, before its first scored step, to build up its state."""
+
+    def for_model(self, model: ModelConfig) -> Self:
+        """These options with ``eval_warmup`` at least as long as the model's attention looks back."""
+        return replace(self, eval_warmup=max(self.eval_warmup, model.attention_reach()))
+
+    def check(self, key: str) -> None:
+        super().check(key)
+        for name in ("batch_size", "bptt_len", "eval_batch_size"):
+            require(getattr(self, name) >= 1, f"{key}.{name}", getattr(self, name), "at least 1")
+        require(self.eval_warmup >= 0, f"{key}.eval_warmup", self.eval_warmup, "at least 0")
+
+
+@dataclass
+class CorpusConfig(SegmentConfig):
+    """Running text from files, from the hub or from Python's standard library."""
 
     path: str | None = option(None, Affects.source)
     """A text file, or a folder with one text file or folder per split (train, valid or validation, test)."""
@@ -54,34 +86,15 @@ class CorpusConfig(DataConfig):
     min_count: int = 1
     """Words and characters seen fewer times in train are unknown, and ``bpe`` does not merge rarer pairs (tokens)."""
 
-    batch_size: int = option(20, Affects.batches)
-    """Rows that train is cut into; each row continues from batch to batch."""
-    bptt_len: int = option(35, Affects.batches)
-    """Length of a training segment (steps); gradients do not flow back beyond it."""
-    bptt_jitter: bool = option(False, Affects.batches)
-    """Draw the length of each segment at random, as AWD-LSTM does, and scale the learning rate with it."""
-    state: StatePolicy = option(StatePolicy.carry, Affects.batches)
-    """``carry`` the state through the whole text, or reset it at each document (``reset_document``) or each segment
-    (``reset_batch``)."""
-    eval_batch_size: int = option(16, Affects.speed)
-    """Rows that validation and test are cut into. Changes only speed, provided that ``eval_warmup`` is long enough."""
-    eval_warmup: int = option(400, Affects.batches)
-    """Steps that a row of evaluation reads without scoring, before its first scored step, to build up its state."""
-
-    def for_model(self, model: ModelConfig) -> Self:
-        """These options with ``eval_warmup`` at least as long as the model's attention looks back."""
-        return replace(self, eval_warmup=max(self.eval_warmup, model.attention_reach()))
-
     def check(self, key: str) -> None:
+        super().check(key)
         require(0 < self.validation_size < 1, f"{key}.validation_size", self.validation_size, "above 0 and below 1")
         require(0 <= self.test_size < 1 - self.validation_size, f"{key}.test_size", self.test_size,
                 f"at least 0 and below 1 - {key}.validation_size")  # fmt: skip
         least = 257 if self.tokenizer is TokenKind.bpe else 2
         require(self.vocab_size is None or self.vocab_size >= least, f"{key}.vocab_size", self.vocab_size,
                 f"null, or at least {least}")  # fmt: skip
-        for name in ("min_count", "batch_size", "bptt_len", "eval_batch_size"):
-            require(getattr(self, name) >= 1, f"{key}.{name}", getattr(self, name), "at least 1")
-        require(self.eval_warmup >= 0, f"{key}.eval_warmup", self.eval_warmup, "at least 0")
+        require(self.min_count >= 1, f"{key}.min_count", self.min_count, "at least 1")
 
 
 @dataclass
@@ -106,3 +119,62 @@ class TextCorpusConfig(CorpusConfig):
 @dataclass
 class LibraryCorpusConfig(CorpusConfig):
     """The source code of the installed Python's standard library, split by file."""
+
+
+@dataclass
+class DocumentsConfig(SegmentConfig, TextConfig):
+    """Texts that are read one after the other, apart from each other; labels that they may have are not read."""
+
+    train_splits: list[str] = option(["train"], Affects.rows)
+    """Names of the source's splits that are read as train, one after the other. A single file is train."""
+    validation_split: str | None = option(None, Affects.rows)
+    """Name of the source's split to use as validation; null takes a part of train."""
+    test_split: str | None = option(None, Affects.rows)
+    """Name of the source's split to use as test; null takes ``test_size``."""
+    validation_size: float = option(0.05, Affects.rows)
+    """Part of train to use as validation, at random: a fraction below 1, or a number of documents."""
+    test_size: float = option(0.0, Affects.rows)
+    """Part of train to use as test, at random: a fraction below 1, or a number of documents; 0 for no test split."""
+    split_seed: int = option(0, Affects.rows)
+    """Seed for choosing the documents of validation and test. Independent of ``seed``."""
+    reverse: bool = False
+    """Reverse the tokens within each document, for a model that reads from the end of a text to its beginning."""
+    state: StatePolicy = option(StatePolicy.reset_document, Affects.batches)
+    """``reset_document``: nothing is carried from one document to the next. ``carry`` the state through all of them, or
+    reset it at each segment (``reset_batch``)."""
+
+    def split_names(self) -> list[str]:
+        """The source's names of the splits that are read, those of train first."""
+        return [*self.train_splits, *(name for name in (self.validation_split, self.test_split) if name is not None)]
+
+    def check(self, key: str) -> None:
+        super().check(key)
+        names = self.split_names()
+        require(len(self.train_splits) > 0, f"{key}.train_splits", self.train_splits, "at least one name")
+        require(len(set(names)) == len(names), f"{key}.train_splits, validation_split and test_split", names,
+                "different")  # fmt: skip
+        require("test" not in self.train_splits, f"{key}.train_splits", self.train_splits,
+                "without test, on which nothing is trained")  # fmt: skip
+        require(self.validation_size > 0, f"{key}.validation_size", self.validation_size, "above 0")
+        require(self.test_size >= 0, f"{key}.test_size", self.test_size, "at least 0")
+        require(0 <= self.split_seed < 2**32, f"{key}.split_seed", self.split_seed, "in [0, 2**32)")
+        require(self.vocab_size >= 4, f"{key}.vocab_size", self.vocab_size, "at least 4")
+
+
+@dataclass
+class TextDocumentsConfig(DocumentsConfig):
+    """Your own documents: the file or folder of files at ``path``."""
+
+
+@dataclass
+class PublicDocumentsConfig(DocumentsConfig):
+    """Public documents, read from ``path``, else from a folder of $SEQTRAIN_DATA_DIR, else from the hub."""
+
+    folder: str = option(MISSING, Affects.source)
+    """Folder of the documents under $SEQTRAIN_DATA_DIR."""
+    hub: str = option(MISSING, Affects.source)
+    """Name of the dataset on the hub."""
+    hub_subset: str | None = option(None, Affects.source)
+    """Configuration (subset) of the dataset on the hub, if it has several."""
+    revision: str | None = option(None, Affects.source)
+    """Revision of the dataset on the hub; null takes the newest at the time of the first preparation."""

@@ -8,15 +8,7 @@ from omegaconf import MISSING
 
 from seqtrain.config.base import DataConfig, require
 from seqtrain.config.options import Affects, option
-from seqtrain.config.tables import TableConfig
-
-
-class Tokenizer(Enum):
-    """How a text is split into tokens."""
-
-    word = "word"
-    bpe = "bpe"
-    char = "char"
+from seqtrain.config.text import TextConfig
 
 
 class Truncate(Enum):
@@ -44,13 +36,9 @@ def check_folds(folds: int | None, fold: int, key: str) -> None:
 
 
 @dataclass
-class TextClassificationConfig(TableConfig):
+class TextClassificationConfig(TextConfig):
     """Texts with a label each, or with several; the base of all kinds of text classification."""
 
-    path: str | None = option(None, Affects.source)
-    """A file (all its rows), or a folder with one file or folder per split."""
-    text_column: str = option("text", Affects.rows)
-    """Column that holds the text."""
     label_column: str = option("label", Affects.rows)
     """Column that holds the label, or with ``task=multilabel`` the labels: names of classes, or their numbers."""
     label_separator: str | None = option(None, Affects.rows)
@@ -81,18 +69,6 @@ class TextClassificationConfig(TableConfig):
     fold: int = option(0, Affects.rows)
     """Which of the ``folds`` is validation, counted from 0."""
 
-    tokenizer: Tokenizer = Tokenizer.word
-    """``word`` (runs of letters and digits, single punctuation marks), ``bpe`` (byte-level byte-pair encoding) or
-    ``char``."""
-    vocab_size: int = 30_000
-    """Largest size of the vocabulary, special tokens included; it is learned from train only."""
-    min_count: int = 2
-    """Words, pairs and characters seen fewer times in train are unknown (tokens)."""
-    lowercase: bool = True
-    """Lowercase texts before tokenising."""
-    html_breaks: bool = False
-    """Read ``<br />`` as a space."""
-
     max_length: int = option(400, Affects.batches)
     """Longer texts are truncated to this length (tokens)."""
     truncate: Truncate = option(Truncate.head, Affects.batches)
@@ -119,8 +95,6 @@ class TextClassificationConfig(TableConfig):
         )
         require(0 <= self.split_seed < 2**32, f"{key}.split_seed", self.split_seed, "in [0, 2**32)")
         check_folds(self.folds, self.fold, key)
-        require(self.vocab_size >= 3, f"{key}.vocab_size", self.vocab_size, "at least 3")
-        require(self.min_count >= 1, f"{key}.min_count", self.min_count, "at least 1")
         require(self.max_length >= 1, f"{key}.max_length", self.max_length, "at least 1")
         require(self.batch_size >= 1, f"{key}.batch_size", self.batch_size, "at least 1")
         for name in ("batch_tokens", "eval_batch_tokens"):

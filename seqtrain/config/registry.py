@@ -105,6 +105,8 @@ register("data", "tagging_files", data.TaggingFilesConfig, "seqtrain.data.tags.d
 register("data", "public_corpus", corpus.PublicCorpusConfig, "seqtrain.data.corpus.dataset:RunningText")
 register("data", "text_corpus", corpus.TextCorpusConfig, "seqtrain.data.corpus.dataset:RunningText")
 register("data", "library_corpus", corpus.LibraryCorpusConfig, "seqtrain.data.corpus.dataset:RunningText")
+register("data", "text_documents", corpus.TextDocumentsConfig, "seqtrain.data.corpus.document_dataset:Documents")
+register("data", "public_documents", corpus.PublicDocumentsConfig, "seqtrain.data.corpus.document_dataset:Documents")
 register("data", "public_series", series.PublicSeriesConfig, "seqtrain.data.series.dataset:ForecastingData")
 register("data", "series_files", series.SeriesFilesConfig, "seqtrain.data.series.dataset:ForecastingData")
 register("data", "generated_series", series.GeneratedSeriesConfig, "seqtrain.data.series.dataset:ForecastingData")

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import Protocol
@@ -75,12 +75,12 @@ def names_of(split: str, name: str) -> list[str]:
 
     The usual ones count only if the given name is one of them.
     """
-    usual = SPLIT_NAMES[split]
+    usual = SPLIT_NAMES.get(split, ())
     return [name, *(other for other in usual if other != name)] if name in usual else [name]
 
 
 def split_files(
-    folder: Path, config: NamesSplits, suffixes: Iterable[str], notes: list[str], subset: str | None = None
+    folder: Path, wanted: Mapping[str, str], suffixes: Iterable[str], notes: list[str], subset: str | None = None
 ) -> dict[str, list[Path]]:
     """Files of each split in a folder; hidden files are passed over, and names may be in upper case.
 
@@ -90,7 +90,7 @@ def split_files(
 
     Args:
         folder: the folder.
-        config: names of the splits.
+        wanted: the source's name of each split.
         suffixes: types of the files, see ``file_type``.
         notes: receives which files make up each split, and which belong to none.
         subset: name of a folder of the wanted subset, if the source has several.
@@ -105,16 +105,14 @@ def split_files(
     inner = folder / subset if subset and (folder / subset).is_dir() else folder
     files = top if inner == folder else visible_files(inner, suffixes)
     found = {}
-    for split, name in wanted_splits(config).items():
+    for split, name in wanted.items():
         paths = next((paths for called in names_of(split, name) if (paths := named(top, files, called))), [])
         if paths:
             found[split] = paths
     if not found:
-        names = " or ".join(repr(name) for name in wanted_splits(config).values())
-        types = tuple(suffixes)
-        raise DataError(
-            f"{folder}: has no file of split {names} (such as {config.train_split}{types[0]}; {', '.join(types)})"
-        )
+        names = " or ".join(repr(name) for name in wanted.values())
+        types, first = tuple(suffixes), next(iter(wanted.values()))
+        raise DataError(f"{folder}: has no file of split {names} (such as {first}{types[0]}; {', '.join(types)})")
     notes.append(described(found, files))
     return found
 

@@ -5,6 +5,8 @@ from collections.abc import Container
 
 PAD, UNKNOWN = "<pad>", "<unk>"
 """Padding, and what stands for a word that a vocabulary lacks."""
+END = "<end>"
+"""What ends a document of a corpus of documents."""
 
 
 def by_frequency(counts: Counter[str], min_count: int, special: Container[str]) -> list[str]:

@@ -5,7 +5,7 @@ import pytest
 
 from seqtrain.config.corpus import PublicCorpusConfig, TextCorpusConfig
 from seqtrain.config.data import TextFilesConfig
-from seqtrain.data.locate import find_path, split_files
+from seqtrain.data.locate import find_path, split_files, wanted_splits
 from seqtrain.data.tables.files import SUFFIXES
 from seqtrain.errors import DataError
 
@@ -38,7 +38,7 @@ def found(folder: Path, *names: str, subset: str | None = None, **splits: str | 
     for name in names:
         (folder / name).parent.mkdir(exist_ok=True, parents=True)
         (folder / name).write_text("x")
-    files = split_files(folder, replace(CONFIG, **splits), SUFFIXES, [], subset)  # type: ignore[arg-type]
+    files = split_files(folder, wanted_splits(replace(CONFIG, **splits)), SUFFIXES, [], subset)  # type: ignore[arg-type]
     return {split: [str(path.relative_to(folder)) for path in paths] for split, paths in files.items()}
 
 
@@ -86,7 +86,7 @@ def test_hidden_files_are_passed_over_and_others_named(tmp_path: Path) -> None:
         "notes.txt",
     )
     notes: list[str] = []
-    files = split_files(tmp_path, CONFIG, SUFFIXES, notes)
+    files = split_files(tmp_path, wanted_splits(CONFIG), SUFFIXES, notes)
     assert [path.name for path in files["train"]] == ["a.csv"]
     assert notes == ["files of train: a.csv; files of no split, not read: train-old.csv"]
     assert found(tmp_path / "two", "train-clean.csv", "train-clean-backup.csv")["train"] == [

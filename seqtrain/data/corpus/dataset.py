@@ -19,7 +19,13 @@ from torch import Tensor
 
 from seqtrain.atomic import replacing
 from seqtrain.config.base import Targets, require
-from seqtrain.config.corpus import CorpusConfig, LibraryCorpusConfig, StatePolicy, TextCorpusConfig
+from seqtrain.config.corpus import (
+    CorpusConfig,
+    LibraryCorpusConfig,
+    SegmentConfig,
+    StatePolicy,
+    TextCorpusConfig,
+)
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.corpus.files import file_notes
 from seqtrain.data.corpus.prepared import PreparedCorpus, prepare
@@ -72,16 +78,14 @@ class RunningText(Dataset):
 
     targets = Targets.next_token
 
-    def __init__(self, config: CorpusConfig, seed: int, trained: Path | None = None, single_split: bool = False):
-        if config.path is not None and isinstance(config, LibraryCorpusConfig):
-            require(single_split, "data.path", config.path, "null: this text is the machine's own library")
-            config = TextCorpusConfig(**vars(config))
+    config: SegmentConfig
+
+    def __init__(self, config: SegmentConfig, seed: int, trained: Path | None = None, single_split: bool = False):
         self.config, self.seed = config, seed
-        self.prepared = PreparedCorpus(prepare(config, trained / "tokenizer.json" if trained else None, single_split))
+        self.prepared = PreparedCorpus(self.prepare(trained / "tokenizer.json" if trained else None, single_split))
         meta = self.prepared.meta
         self.fingerprint: str = meta["fingerprint"]
-        library = isinstance(config, LibraryCorpusConfig)
-        self.notes = [*([] if library else file_notes(config)), *meta["notes"]]
+        self.notes = [*self.file_notes(), *meta["notes"]]
         self.sizes: dict[str, int] = meta["sizes"]
         self.tokens = {split: self.prepared.tokens(split) for split in self.sizes}
         self.documents = {split: np.asarray(self.prepared.documents(split)) for split in self.sizes}
@@ -98,6 +102,20 @@ class RunningText(Dataset):
                 f"train has {self.sizes['train']:,} tokens: too few for data.batch_size={config.batch_size} rows of "
                 f"one segment of data.bptt_len={config.bptt_len}; lower one of them, or give more text"
             )
+
+    def prepare(self, tokenizer: Path | None, single_split: bool) -> Path:
+        """The directory of the tokens, as ``prepared.prepare`` writes it."""
+        config = self.config
+        assert isinstance(config, CorpusConfig)
+        if config.path is not None and isinstance(config, LibraryCorpusConfig):
+            require(single_split, "data.path", config.path, "null: this text is the machine's own library")
+            self.config = config = TextCorpusConfig(**vars(config))
+        return prepare(config, tokenizer, single_split)
+
+    def file_notes(self) -> list[str]:
+        """Remarks on which files make up each split. The prepared files do not know: names are not contents."""
+        assert isinstance(self.config, CorpusConfig)
+        return [] if isinstance(self.config, LibraryCorpusConfig) else file_notes(self.config)
 
     def num_batches(self, epoch: int) -> int:
         return len(self.cuts(epoch))
@@ -196,6 +214,17 @@ class RunningText(Dataset):
         names = self.token_names()
         return batch, [[names[token] for token in row] for row in batch.inputs.tolist()]
 
+    @classmethod
+    def tokens_of(cls, config: SegmentConfig, tokenizer: CorpusTokenizer, text: str) -> np.ndarray:
+        """The tokens of a new text in the order in which a model reads them, (N,).
+
+        Args:
+            config: the options of the run.
+            tokenizer: that of the run.
+            text: the text.
+        """
+        return tokenizer.encode(text)
+
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of tokens."""
         return self.tokenizer.decode(tokens)
@@ -221,7 +250,7 @@ class RunningText(Dataset):
         return self.tokenizer.token_lengths()
 
 
-def segments_of(tokens: np.ndarray, config: CorpusConfig) -> Iterator[SegmentBatch]:
+def segments_of(tokens: np.ndarray, config: SegmentConfig) -> Iterator[SegmentBatch]:
     """Segments of one row of tokens (N,), N at least 2: every token but the first is a target once.
 
     The state starts from zeros, and is reset at each segment if ``config.state`` says so.

@@ -5,7 +5,7 @@ import hashlib
 import json
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from seqtrain.config.corpus import CorpusConfig, TokenKind
 from seqtrain.config.options import preparing
 from seqtrain.data.cache import cached, digest, opened
+from seqtrain.data.corpus.loading import load_run_tokenizer, load_tokenizer
 from seqtrain.data.corpus.sources import Corpus, identity, open_corpus
 from seqtrain.data.corpus.stream import Chunk, Stream, end_lines
 from seqtrain.data.corpus.tokenizers import (
@@ -21,8 +22,6 @@ from seqtrain.data.corpus.tokenizers import (
     CorpusTokenizer,
     SymbolTokenizer,
     WordTokenizer,
-    load_run_tokenizer,
-    load_tokenizer,
 )
 from seqtrain.data.corpus.vocabulary import learn_tokenizer
 from seqtrain.data.digests import CheckedArray, mapped
@@ -45,20 +44,31 @@ def prepare(config: CorpusConfig, tokenizer: Path | None = None, single_split: b
         RunError: if the given tokenizer cannot be read, or does not fit its run.
     """
     assert tokenizer is not None or not single_split
-    key: dict[str, Any] = {
-        "format": FORMAT,
-        "source": identity(config),
-        "options": preparing(config),
-        "whole": single_split,
-    }
+    key = {"format": FORMAT, "source": identity(config), "options": preparing(config), "whole": single_split}
+    return tokenised(key, tokenizer, lambda given, directory: _build(config, given, single_split, directory))
+
+
+def tokenised(
+    key: dict[str, Any], tokenizer: Path | None, build: Callable[[CorpusTokenizer | None, Path], None]
+) -> Path:
+    """The cache directory of a text's tokens, written if it does not exist yet.
+
+    Args:
+        key: what its contents depend on, apart from a given tokenizer, as JSON.
+        tokenizer: tokenizer.json of a trained run; None learns one from train.
+        build: writes the tokens, by the given tokenizer or by one that it learns, into an empty directory.
+
+    Raises:
+        RunError: if the given tokenizer cannot be read, or does not fit its run.
+    """
     given = load_run_tokenizer(tokenizer) if tokenizer else None
     if tokenizer:
         content = tokenizer.read_text(encoding="utf-8")
         directory = opened("corpus", digest(key))
         if directory is not None and (directory / "tokenizer.json").read_text(encoding="utf-8") == content:
             return directory  # that of the training run
-        key["tokenizer"] = content
-    return cached("corpus", digest(key), functools.partial(_build, config, given, single_split))
+        key = key | {"tokenizer": content}
+    return cached("corpus", digest(key), functools.partial(build, given))
 
 
 def _build(config: CorpusConfig, given: CorpusTokenizer | None, single_split: bool, directory: Path) -> None:

@@ -7,14 +7,13 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import chain, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
 from seqtrain.config.corpus import TokenKind
-from seqtrain.data.run_tokenizer import REMEDY, check_size
 from seqtrain.data.vocabulary import UNKNOWN
-from seqtrain.errors import DataError, RunError
+from seqtrain.errors import DataError
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -33,6 +32,8 @@ class CorpusTokenizer(ABC):
     vocab_size: int
     unknown: int | None = None
     """Token for everything that the vocabulary lacks; None if there is no such token."""
+    end: int | None = None
+    """Token that ends each document; None if there is no such token."""
 
     @abstractmethod
     def names(self) -> list[str]:
@@ -231,50 +232,3 @@ def text_lengths(texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
     """Numbers of characters and UTF-8 bytes of each text, (V,) int64 each."""
     characters = np.array([len(text) for text in texts], dtype=np.int64)
     return characters, np.array([len(text.encode()) for text in texts], dtype=np.int64)
-
-
-def load_tokenizer(path: Path) -> CorpusTokenizer:
-    """Read a tokenizer.json that ``CorpusTokenizer.save`` wrote.
-
-    Raises:
-        RunError: if the file is missing or damaged.
-    """
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text)
-        if "model" in content:
-            from tokenizers import Tokenizer
-
-            return BpeTokenizer(Tokenizer.from_str(text))
-        match TokenKind(content["kind"]):
-            case TokenKind.word:
-                return WordTokenizer(*vocabulary(content))
-            case TokenKind.char:
-                return CharTokenizer(*vocabulary(content))
-            case TokenKind.byte:
-                return ByteTokenizer()
-        raise ValueError(f"no vocabulary of kind {content['kind']}")
-    except Exception as error:  # the library raises bare exceptions
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise RunError(f"{path}: cannot be read as a tokenizer ({reason}); {REMEDY}") from error
-
-
-def load_run_tokenizer(path: Path) -> CorpusTokenizer:
-    """Read the tokenizer.json of a run.
-
-    Raises:
-        RunError: if the file is missing or damaged, or has another number of tokens than the run's model.
-    """
-    tokenizer = load_tokenizer(path)
-    check_size(path, tokenizer.vocab_size)
-    return tokenizer
-
-
-def vocabulary(content: dict[str, Any]) -> tuple[list[str], int | None]:
-    """The tokens of a tokenizer.json, and which of them is <unk>; raises an exception if they are not valid."""
-    tokens, unknown = content["tokens"], content["unknown"]
-    if not all(isinstance(token, str) for token in tokens) or len(set(tokens)) < len(tokens):
-        raise ValueError("its tokens are not distinct strings")
-    if unknown is not None and tokens[unknown] != UNKNOWN:
-        raise ValueError(f"its token {unknown} is not {UNKNOWN}")
-    return tokens, unknown

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from seqtrain.config.data import TaggingFilesConfig
-from seqtrain.data.locate import own_path, split_files
+from seqtrain.data.locate import own_path, split_files, wanted_splits
 from seqtrain.data.tables.files import file_type, text_lines
 from seqtrain.data.tables.reading import read_table
 from seqtrain.data.tables.stored_names import stored_names
@@ -55,7 +55,7 @@ def find_files(config: TaggingFilesConfig, notes: list[str]) -> dict[str, list[P
         DataError: if there is no file, or a split is there in two formats.
     """
     path = own_path(config, f"a {', '.join(SUFFIXES)} file, or a folder")
-    return {"train": [path]} if path.is_file() else split_files(path, config, SUFFIXES, notes)
+    return {"train": [path]} if path.is_file() else split_files(path, wanted_splits(config), SUFFIXES, notes)
 
 
 def read_sentences(paths: list[Path], config: TaggingFilesConfig, notes: list[str]) -> Sentences:

@@ -1,8 +1,10 @@
 """Labelled texts from files: the files of each split, and their text and label columns."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from seqtrain.config.data import HubTextConfig, TextClassificationConfig
+from seqtrain.config.text import TextConfig
 from seqtrain.data.locate import file_digest, find_path, names_of, split_files, visible_files, wanted_splits
 from seqtrain.data.tables.files import BOM, SUFFIXES, decode, file_type
 from seqtrain.data.tables.reading import read_table
@@ -28,16 +30,17 @@ def find_files(config: TextClassificationConfig, notes: list[str]) -> dict[str, 
         if is_text(path):
             raise DataError(f"{path}: a txt file holds no labels; give {wanted}")
         return {"train": [path]}
-    return class_folders(path, config) or split_files(
-        path, config, SUFFIXES, notes, public.hub_subset if public else None
+    wanted_names = wanted_splits(config)
+    return class_folders(path, wanted_names) or split_files(
+        path, wanted_names, SUFFIXES, notes, public.hub_subset if public else None
     )
 
 
-def class_folders(folder: Path, config: TextClassificationConfig) -> dict[str, list[Path]]:
+def class_folders(folder: Path, wanted: Mapping[str, str]) -> dict[str, list[Path]]:
     """Files of each split in folders named after classes, ``train/<class>/*.txt`` or ``<class>/*.txt``; {} if none."""
     files = visible_files(folder, (".txt",))
     found = {}
-    for split, name in wanted_splits(config).items():
+    for split, name in wanted.items():
         names = names_of(split, name)
         paths = [path for path, parts in files.items() if len(parts) == 3 and parts[0].lower() in names]
         if paths:
@@ -92,7 +95,7 @@ def from_table(table: Table, config: TextClassificationConfig, notes: list[str])
     return RawTexts(texts, labels, table.origin, names, table.place)
 
 
-def texts_of(table: Table, name: str, config: TextClassificationConfig) -> list[str | None]:
+def texts_of(table: Table, name: str, config: TextConfig) -> list[str | None]:
     """Texts of a column; a number or truth value among texts is read as JSON writes it, and noted.
 
     Raises:

@@ -5,16 +5,22 @@ from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from seqtrain.config.data import TextClassificationConfig
-from seqtrain.config.data import Tokenizer as Kind
+from seqtrain.config.text import TextConfig
+from seqtrain.config.text import Tokenizer as Kind
 from seqtrain.data.vocabulary import PAD, UNKNOWN
 
 WORD = r"\w+(?:'\w+)*|[^\w\s]"  # letters and digits with inner apostrophes, or one punctuation mark
+CHARACTER = r"[\s\S]"
 CHUNK = 2_000  # number of texts tokenised at a time, by all cores
 
 
-def train_tokenizer(config: TextClassificationConfig, texts: Iterable[str]) -> Tokenizer:
+def train_tokenizer(config: TextConfig, texts: Iterable[str], special: Sequence[str] = ()) -> Tokenizer:
     """Learn a vocabulary from texts.
+
+    Args:
+        config: how texts are split, and which tokens are kept.
+        texts: the texts of train.
+        special: more special tokens, which follow padding and <unk>.
 
     Returns:
         A tokenizer whose token 0 is padding and token 1 is <unk>.
@@ -27,7 +33,7 @@ def train_tokenizer(config: TextClassificationConfig, texts: Iterable[str]) -> T
     learn: dict[str, Any] = {
         "vocab_size": config.vocab_size,
         "min_frequency": config.min_count,
-        "special_tokens": [PAD, UNKNOWN],
+        "special_tokens": [PAD, UNKNOWN, *special],
         "show_progress": False,
     }
     trainer: trainers.Trainer
@@ -37,7 +43,7 @@ def train_tokenizer(config: TextClassificationConfig, texts: Iterable[str]) -> T
         tokenizer.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), **learn)
     else:
-        pattern = WORD if config.tokenizer is Kind.word else r"[\s\S]"
+        pattern = WORD if config.tokenizer is Kind.word else CHARACTER
         tokenizer = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
         tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(pattern), behavior="removed", invert=True)
         trainer = trainers.WordLevelTrainer(**learn)

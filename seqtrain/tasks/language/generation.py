@@ -45,6 +45,7 @@ def continuations(
     prompts: Tensor,
     sampling: Sampling,
     generator: torch.Generator | None = None,
+    apart: bool = False,
 ) -> Generator[Tensor]:
     """Generate the tokens that follow texts, one step at a time, without end.
 
@@ -54,6 +55,7 @@ def continuations(
         prompts: tokens of the texts, (B, T), T at least 1.
         sampling: how tokens are chosen.
         generator: source of the draws, on the prompts' device.
+        apart: the state starts anew after the prompts, which then decide the first token only.
 
     Yields:
         The next token of each text, (B,).
@@ -73,4 +75,5 @@ def continuations(
         yield tokens
         if seen is not None:
             seen.scatter_(1, tokens[:, None], True)
-        features, state = read(model, tokens[:, None], state)
+        features, state = read(model, tokens[:, None], None if apart else state)
+        apart = False

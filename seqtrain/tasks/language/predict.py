@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
-from seqtrain.config.corpus import CorpusConfig
+from seqtrain.config import registry
+from seqtrain.config.corpus import SegmentConfig
 from seqtrain.data.base import Batch
 from seqtrain.data.corpus.dataset import RunningText, segments_of
-from seqtrain.data.corpus.tokenizers import load_run_tokenizer
+from seqtrain.data.corpus.loading import load_run_tokenizer
 from seqtrain.errors import DataError
 from seqtrain.paths import expanded, not_a_file, read_stdin
 from seqtrain.tasks.predicting import Predictor, Trained
@@ -43,7 +44,8 @@ class TextPredictor(Predictor):
 
     def __init__(self, trained: Trained):
         super().__init__(trained)
-        self.options = cast(CorpusConfig, self.data).for_model(self.config.model)
+        self.options = cast(SegmentConfig, self.data).for_model(self.config.model)
+        self.dataset: type[RunningText] = registry.find("data", self.data.kind).load()
         self.tokenizer = load_run_tokenizer(trained.run.tokenizer_path)
 
     def predict(self, inputs: Sequence[str]) -> list[TextPrediction]:
@@ -59,7 +61,7 @@ class TextPredictor(Predictor):
 
     def of_text(self, number: int, text: str) -> TextPrediction:
         """The tokens of a text and their log-probabilities."""
-        tokens = self.tokenizer.encode(text)
+        tokens = self.dataset.tokens_of(self.options, self.tokenizer, text)
         if len(tokens) < 2:
             raise DataError(f"text {number} has {len(tokens)} token(s), and a prediction needs two; give a longer text")
         batches: Iterator[Batch] = segments_of(tokens, self.options)
@@ -80,7 +82,7 @@ class TextPredictor(Predictor):
                 if wrong := not_a_file(path):
                     raise DataError(f"input={source}: {wrong}")
             options = replace(self.options, path=str(path))
-            data = RunningText(options, self.config.seed, self.trained.run.path, single_split=True)
+            data = self.dataset(options, self.config.seed, self.trained.run.path, single_split=True)
         result = self.trained.evaluate(data.eval_batches("test"))
         tokens, names = np.asarray(data.tokens["test"]), self.tokenizer.names()
         perplexity = result.metrics["perplexity"]

@@ -9,6 +9,7 @@ import pytest
 
 from seqtrain.config.corpus import CorpusConfig, TokenKind
 from seqtrain.data.corpus import vocabulary as corpus_vocabulary
+from seqtrain.data.corpus.loading import load_tokenizer
 from seqtrain.data.corpus.stream import Chunk
 from seqtrain.data.corpus.tokenizers import (
     PART,
@@ -16,7 +17,6 @@ from seqtrain.data.corpus.tokenizers import (
     CharTokenizer,
     CorpusTokenizer,
     WordTokenizer,
-    load_tokenizer,
 )
 from seqtrain.data.corpus.vocabulary import learn_tokenizer
 from seqtrain.errors import DataError, RunError

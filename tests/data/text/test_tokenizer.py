@@ -2,7 +2,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from seqtrain.config.data import TextClassificationConfig
-from seqtrain.config.data import Tokenizer as Kind
+from seqtrain.config.text import Tokenizer as Kind
 from seqtrain.data.text.tokenizer import encode, train_tokenizer
 
 TEXTS = ["The cat sat, the cat ate.", "A dog<br />barked; don't!", "the naïve CAT", "cat dog cat"]
