@@ -25,10 +25,13 @@ from seqtrain.config.corpus import (
     SegmentConfig,
     StatePolicy,
     TextCorpusConfig,
+    TokenKind,
 )
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.corpus.files import file_notes
+from seqtrain.data.corpus.passages import Passages
 from seqtrain.data.corpus.prepared import PreparedCorpus, prepare
+from seqtrain.data.corpus.sources import open_corpus
 from seqtrain.data.corpus.tokenizers import CorpusTokenizer
 from seqtrain.data.spec import DataSpec
 from seqtrain.errors import DataError
@@ -71,18 +74,29 @@ class RunningText(Dataset):
         seed: seed of the lengths of segments, if they are random.
         trained: directory of a run, whose tokenizer is used; None learns one from train.
         single_split: take all text at ``data.path`` as one split, ``test``.
+        tokenizer_of: directory of a run; the same as ``trained``, since nothing but the tokenizer is learned.
 
     Raises:
         DataError: if the text cannot be found, read or used, or is too short for ``batch_size`` rows.
     """
 
+    tokenizes = "running text"
+    digested = "passages"
     targets = Targets.next_token
 
     config: SegmentConfig
 
-    def __init__(self, config: SegmentConfig, seed: int, trained: Path | None = None, single_split: bool = False):
+    def __init__(
+        self,
+        config: SegmentConfig,
+        seed: int,
+        trained: Path | None = None,
+        single_split: bool = False,
+        tokenizer_of: Path | None = None,
+    ):
         self.config, self.seed = config, seed
-        self.prepared = PreparedCorpus(self.prepare(trained / "tokenizer.json" if trained else None, single_split))
+        given = trained or tokenizer_of
+        self.prepared = PreparedCorpus(self.prepare(given / "tokenizer.json" if given else None, single_split))
         meta = self.prepared.meta
         self.fingerprint: str = meta["fingerprint"]
         self.notes = [*self.file_notes(), *meta["notes"]]
@@ -205,6 +219,14 @@ class RunningText(Dataset):
     def source_rows(self, split: str) -> np.ndarray:
         """Positions of the targets in the split, (N - 1,)."""
         return np.arange(1, self.sizes[split])
+
+    def row_digests(self, split: str, read: bool = True) -> np.ndarray | None:
+        """Digests of the passages, see ``Passages``, or of documents; None if the text has no passage."""
+        digests = self.prepared.digests(split)
+        if digests is None and read and isinstance(self.config, CorpusConfig):
+            texts = open_corpus(self.config, self.tokenizer.kind is TokenKind.word).splits[split]
+            digests = Passages(chunk.text for chunk in texts()).digests
+        return digests if digests is not None and len(digests) else None
 
     def examples(self, split: str, count: int) -> tuple[Batch, list[list[str]]]:
         steps = min(EXAMPLE_STEPS, self.sizes[split] - 1)

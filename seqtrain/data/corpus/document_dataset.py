@@ -19,6 +19,9 @@ class Documents(RunningText):
     them, its first token is predicted from <end> alone, and <end> from the whole document.
     """
 
+    tokenizes = "texts"
+    digested = "documents"
+
     config: DocumentsConfig
 
     def prepare(self, tokenizer: Path | None, single_split: bool) -> Path:

@@ -20,10 +20,11 @@ from seqtrain.data.corpus.document_tokenizer import DocumentTokenizer
 from seqtrain.data.corpus.documents import Texts, find_documents, identity
 from seqtrain.data.corpus.prepared import tokenised
 from seqtrain.data.corpus.tokenizers import CorpusTokenizer
+from seqtrain.data.row_digests import digest_of, normalised
 from seqtrain.data.vocabulary import END
 from seqtrain.errors import DataError, RunError
 
-FORMAT = 1  # version of the prepared files; increase it when their format or contents change
+FORMAT = 2  # version of the prepared files; increase it when their format or contents change
 
 Documents = Callable[[], Iterator[str]]
 """The documents of a split, none of them empty; they can be read any number of times."""
@@ -106,12 +107,6 @@ def token_type(tokenizer: CorpusTokenizer) -> np.dtype:
     return np.dtype("<u2" if tokenizer.vocab_size <= 2**16 else "<u4")
 
 
-def text_digest(text: str) -> int:
-    """Digest of 8 bytes of a text without the blanks around it, by which equal documents are known."""
-    content = text.strip().encode("utf-8", "surrogatepass")
-    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
-
-
 @dataclass
 class Survey:
     """The documents of a split, and what one reading of them has shown."""
@@ -128,7 +123,7 @@ class Survey:
         notes: list[str] = []
         digests, empty = array("Q"), 0
         for part in texts(notes):
-            found = [text_digest(text) for text in part if is_document(text)]
+            found = [digest_of(normalised(text)) for text in part if text is not None and is_document(text)]
             digests.extend(found)
             empty += len(part) - len(found)
         if not digests:
