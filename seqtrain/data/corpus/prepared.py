@@ -69,7 +69,13 @@ def tokenised(
         if directory is not None and (directory / "tokenizer.json").read_text(encoding="utf-8") == content:
             return directory  # that of the training run
         key = key | {"tokenizer": content}
-    return cached("corpus", digest(key), functools.partial(build, given))
+
+    def build_with(directory: Path) -> None:
+        build(given, directory)
+        if tokenizer:  # as it is, so that a run which took it over finds the same entry when it is resumed
+            (directory / "tokenizer.json").write_text(content, encoding="utf-8")
+
+    return cached("corpus", digest(key), build_with)
 
 
 def _build(config: CorpusConfig, given: CorpusTokenizer | None, single_split: bool, directory: Path) -> None:

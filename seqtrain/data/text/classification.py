@@ -164,7 +164,8 @@ class TextClassification(BucketedDataset):
             arrays["digests"] = text_digests(part.texts)
             for name, array in arrays.items():
                 np.save(directory / f"{split}.{name}.npy", array)
-        tokenizer.save(str(directory / "tokenizer.json"))
+        text = self.given_tokenizer or tokenizer.to_str(pretty=True)
+        (directory / "tokenizer.json").write_text(text, encoding="utf-8")
         counted = next(iter(splits.values()))  # train, if there is one
         spec = DataSpec(
             targets=Targets.sequence_labels if self.multilabel else Targets.sequence_class,
