@@ -4,21 +4,17 @@ Shapes: B batch, T time, D features, H hidden.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx
 from torch.func import functional_call
 
 from seqtrain.layers.dropout import Dropout, LockedDropout, dropped_recurrent_weights
 from seqtrain.layers.fused import Fusible, State, can_fuse, cell_kernels, run_fused
-from seqtrain.layers.memory import map_tensors, zero_rows
+from seqtrain.layers.restarts import MoveSteps, Restarts
 
 MakeLayer = Callable[[int, int], nn.Module]  # (input_size, hidden_size) -> one direction of a layer
 RunLayer = Callable[[Tensor, State, Tensor | None], tuple[Tensor, State]]  # (x, state, lengths) -> (outputs, state)
-Restarts = list[tuple[int, Tensor]]  # a step before which the state of some rows is reset to zero, and the rows, (B,)
 
 
 def reversal_index(lengths: Tensor, num_steps: int) -> Tensor:
@@ -29,37 +25,11 @@ def reversal_index(lengths: Tensor, num_steps: int) -> Tensor:
         num_steps: T.
 
     Returns:
-        Index into the B * T steps of all rows, (B * T,).
+        Index into the B * T steps of all rows, (B, T).
     """
     step = torch.arange(num_steps, device=lengths.device)
     source = torch.where(step < lengths[:, None], lengths[:, None] - 1 - step, step)
-    return (source + torch.arange(len(lengths), device=lengths.device)[:, None] * num_steps).flatten()
-
-
-def find_restarts(restarts: Tensor | None) -> Restarts:
-    """Steps at which the mask ``restarts`` (B, T) resets any row, in order, with the rows."""
-    if restarts is None:
-        return []
-    return [(step, restarts[:, step]) for step in restarts.any(0).nonzero().flatten().tolist()]
-
-
-class PermuteSteps(torch.autograd.Function):
-    """Autograd function that reorders the steps of (B, T, D) by a permutation that is its own inverse.
-
-    The backward pass is then a gather too, which is faster than a scatter.
-    """
-
-    @staticmethod
-    def forward(ctx: FunctionCtx, x: Tensor, index: Tensor) -> Tensor:
-        """Steps of x in the order of index, (B, T, D)."""
-        ctx.save_for_backward(index)
-        return x.reshape(-1, x.shape[-1]).index_select(0, index).view(x.shape)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        """Gradient of x: the gradient of the output, reordered by the same index."""
-        (index,) = ctx.saved_tensors
-        return grad.reshape(-1, grad.shape[-1]).index_select(0, index).view(grad.shape), None
+    return source + torch.arange(len(lengths), device=lengths.device)[:, None] * num_steps
 
 
 class RecurrentLayer(Fusible):
@@ -103,7 +73,8 @@ class RecurrentLayer(Fusible):
             x: inputs, (B, T, D), padded on the right.
             lengths: real steps of each row, (B,).
             state: state before the first step; None means zeros.
-            restarts: steps at which rows restart from a zero state. The batch is run in pieces between them.
+            restarts: where rows restart from a zero state. The fused kernels run the pieces between them as rows of
+                their own; torch's layers run the steps between any two in turn.
 
         Returns:
             Outputs, (B, T, output_size), and the state after step T, which belongs to a row only if its length is T. A
@@ -113,21 +84,17 @@ class RecurrentLayer(Fusible):
             both = [self.forward_layer, self.backward_layer]
             return run_fused(both, [self.weights(layer) for layer in both], x, lengths)[0], None
         run = self.runner(self.forward_layer, x)
-        pieces = []
-        start = 0
-        for step, rows in restarts or []:
-            if step > start:
-                piece, state = run(x[:, start:step], state, (lengths - start).clamp(0, step - start))
-                pieces.append(piece)
-            state = map_tensors(state, partial(zero_rows, restarts=rows))
-            start = step
-        outputs, state = run(x[:, start:], state, (lengths - start).clamp(min=0))
-        outputs = torch.cat([*pieces, outputs], dim=1) if pieces else outputs
+        if restarts is not None and restarts.within and can_fuse(self.forward_layer, x, self.kernel):
+            pieces = restarts.pieces
+            outputs, state = run(pieces.cut(x), pieces.before(state), pieces.lengths)
+            outputs, state = pieces.joined(outputs), pieces.after(state)
+        else:
+            outputs, state = run_between(run, x, lengths, state, restarts)
         if self.backward_layer is None:
             return outputs, state
         reverse = reversal_index(lengths, x.shape[1])
-        backward, _ = self.runner(self.backward_layer, x)(PermuteSteps.apply(x, reverse), None, None)
-        return torch.cat([outputs, PermuteSteps.apply(backward, reverse)], dim=-1), None
+        backward, _ = self.runner(self.backward_layer, x)(MoveSteps.apply(x, reverse, reverse), None, None)
+        return torch.cat([outputs, MoveSteps.apply(backward, reverse, reverse)], dim=-1), None
 
     def kernels(self) -> list[str]:
         return cell_kernels(self.forward_layer, self.kernel)
@@ -146,6 +113,26 @@ class RecurrentLayer(Fusible):
         if not self.training or self.weight_drop == 0:
             return dict(layer.named_parameters())
         return dropped_recurrent_weights(layer, self.weight_drop)
+
+
+def run_between(
+    run: RunLayer, x: Tensor, lengths: Tensor, state: State, restarts: Restarts | None
+) -> tuple[Tensor, State]:
+    """Run one direction over x (B, T, D), in turn over the steps from each step at which any row restarts to the next.
+
+    Returns:
+        Outputs, (B, T, H), and the state after step T.
+    """
+    parts: list[Tensor] = []
+    start = 0
+    for step in [] if restarts is None else restarts.steps:
+        if step > start:
+            part, state = run(x[:, start:step], state, (lengths - start).clamp(0, step - start))
+            parts.append(part)
+        state = restarts.reset(state, step)
+        start = step
+    outputs, state = run(x[:, start:], state, (lengths - start).clamp(min=0))
+    return torch.cat([*parts, outputs], dim=1) if parts else outputs, state
 
 
 class RecurrentStack(nn.Module):
@@ -205,7 +192,7 @@ class RecurrentStack(nn.Module):
         Returns:
             Outputs of the last layer, (B, T, output_size), and the state of each layer after step T.
         """
-        steps = find_restarts(restarts)
+        steps = None if restarts is None else Restarts(restarts, lengths)
         after: list[State] = []
         for i, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             outputs, layer_state = layer(self.dropout(x) if i else x, lengths, state[i] if state else None, steps)

@@ -20,7 +20,7 @@ from seqtrain.data.corpus.document_tokenizer import DocumentTokenizer
 from seqtrain.data.corpus.documents import Texts, find_documents, identity
 from seqtrain.data.corpus.prepared import tokenised
 from seqtrain.data.corpus.tokenizers import CorpusTokenizer
-from seqtrain.data.row_digests import digest_of, normalised
+from seqtrain.data.row_digests import text_digests
 from seqtrain.data.vocabulary import END
 from seqtrain.errors import DataError, RunError
 
@@ -113,7 +113,7 @@ class Survey:
 
     documents: Documents
     digests: np.ndarray
-    """Digest of each document, (N,), uint64."""
+    """Digest of each document, (N,), uint64; equal for texts that differ in blanks and case only."""
     notes: list[str] = field(default_factory=list)
     """Remarks on how the texts were read."""
 
@@ -121,17 +121,16 @@ class Survey:
     def of(cls, split: str, texts: Texts, origin: str) -> "Survey":
         """Read a split once; raises DataError if it has no document."""
         notes: list[str] = []
-        digests, empty = array("Q"), 0
+        digests, rows = [np.empty(0, dtype=np.uint64)], 0
         for part in texts(notes):
-            found = [digest_of(normalised(text)) for text in part if text is not None and is_document(text)]
-            digests.extend(found)
-            empty += len(part) - len(found)
-        if not digests:
-            raise DataError(f"{origin}: {split} has no document: none of its {empty} rows has a text")
-        if empty:
+            digests.append(text_digests(text for text in part if text is not None and is_document(text)))
+            rows += len(part)
+        found = np.concatenate(digests)
+        if not len(found):
+            raise DataError(f"{origin}: {split} has no document: none of its {rows} rows has a text")
+        if empty := rows - len(found):
             notes.append(f"{split}: {empty:,} rows with empty text dropped")
-        documents = partial(present, texts)
-        return cls(documents, np.array(digests, dtype=np.uint64), notes)
+        return cls(partial(present, texts), found, notes)
 
     def select(self, kept: np.ndarray) -> "Survey":
         """The documents at which ``kept``, (N,), is true."""
