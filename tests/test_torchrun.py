@@ -28,7 +28,7 @@ CASES = {
     "classifier": [
         *("data=text_files", "data.path=reviews", "data.batch_size=5", "data.min_count=1", "data.vocab_size=100"),
         *("model=gru_attn", "model.hidden_size=6", "model.embedding.embed_dim=8", "data.validation_size=29"),
-        *("model.wide=ngrams", "model.wide_dropout=0"),
+        *("model.wide=ngrams", "model.wide_dropout=0", "model.wide_row_dropout=0"),
         *(
             "trainer.max_steps=40",
             "trainer.eval_every=20",

@@ -12,20 +12,26 @@ from typing import Any
 from benchmarking.turns import Case, Times, relative
 
 
+def processor() -> str:
+    """Name of the processor."""
+    if Path("/proc/cpuinfo").exists():
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return "an unknown processor"
+
+
 def machine(threads: int) -> str:
     """One line with the processor, the threads and the package versions."""
-    model = "an unknown processor"
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
     versions = []
     for package in ("torch", "numpy", "keras", "tensorflow-cpu", "tensorflow"):
         try:
             versions.append(f"{package} {importlib.metadata.version(package)}")
         except importlib.metadata.PackageNotFoundError:
             continue
-    return f"{model}, {os.cpu_count()} cores, {threads} threads; Python {platform.python_version()}, " + ", ".join(
-        versions
+    return (
+        f"{processor()}, {os.cpu_count()} cores, {threads} threads; Python {platform.python_version()}, "
+        + ", ".join(versions)
     )
 
 

@@ -30,7 +30,7 @@ WAIT, WARMUP = 5, 3  # steps before the recorded ones; the first steps allocate 
 ROWS_SHOWN = 15
 REGULARISERS = {
     *("dropout", "output_dropout", "word_dropout", "weight_drop", "weight_decay", "label_smoothing"),
-    *("activation_penalty", "change_penalty", "rare_dropout", "wide_dropout"),
+    *("activation_penalty", "change_penalty", "rare_dropout", "wide_dropout", "wide_row_dropout"),
 }
 
 

@@ -42,7 +42,7 @@ def find_ngrams(config: Config, data: Dataset) -> tuple[Tensor, Tensor] | None:
             f"less for a vocabulary of {vocab_size:,} tokens: n-grams are numbered in 63 bits")  # fmt: skip
 
     def rows() -> Iterator[tuple[Tensor, Tensor]]:
-        for batch in data.train_batches(0):
+        for batch in data.eval_batches("train"):  # in which no tokens are dropped
             keys = ngram_keys(batch.inputs, batch.lengths, vocab_size, longest)
             yield keys, membership(batch, num_classes)
 

@@ -210,6 +210,9 @@ class SequenceConfig(ModelConfig):
     """Largest number of n-grams of the wide part: those in the most training texts, and in two at least."""
     wide_dropout: float = 0.2
     """Dropout of single n-grams of a text in the wide part."""
+    wide_row_dropout: float = 0.5
+    """Share of the training texts from which the network learns without the wide part. The wide part fits train within
+    an epoch; beside it, the network would learn next to nothing."""
     wide_found: int | None = option(None, Affects.found)
     """Number of n-grams in the wide part's table; training sets it."""
     kernel: Kernel = Kernel.auto
@@ -235,7 +238,8 @@ class SequenceConfig(ModelConfig):
         require(self.context_length >= 1, f"{key}.context_length", self.context_length, "at least 1")
         require(self.wide_longest >= 1, f"{key}.wide_longest", self.wide_longest, "at least 1")
         require(self.wide_size >= 1, f"{key}.wide_size", self.wide_size, "at least 1")
-        require_fraction(self.wide_dropout, f"{key}.wide_dropout")
+        for name in ("wide_dropout", "wide_row_dropout"):
+            require_fraction(getattr(self, name), f"{key}.{name}")
         found = self.wide_found
         require(found is None or found >= 0, f"{key}.wide_found", found, "null, or a number that training found")
         require(

@@ -147,14 +147,26 @@ class NgramBag(nn.Module):
         num_classes: number C of classes.
         exclusive: a text has one class only.
         dropout: probability of dropping an n-gram of a text.
+        row_dropout: probability of scoring 0 for a whole text in training, so that the network beside it learns from
+            that text alone. Other texts are not scaled up for it.
     """
 
     keys: Tensor
     ratios: Tensor
 
-    def __init__(self, vocab_size: int, longest: int, size: int, num_classes: int, *, exclusive: bool, dropout: float):
+    def __init__(
+        self,
+        vocab_size: int,
+        longest: int,
+        size: int,
+        num_classes: int,
+        *,
+        exclusive: bool,
+        dropout: float,
+        row_dropout: float,
+    ):
         super().__init__()
-        self.vocab_size, self.longest, self.p = vocab_size, longest, dropout
+        self.vocab_size, self.longest, self.p, self.row_p = vocab_size, longest, dropout, row_dropout
         self.num_classes, self.halved = num_classes, exclusive and num_classes == 2
         num_scores = 1 if self.halved else num_classes
         # The last row is that of all n-grams that the table does not know: its ratios are 0.
@@ -182,4 +194,6 @@ class NgramBag(nn.Module):
         if self.training and self.p > 0:
             weights = weights * dropout_factors((*slots.shape, 1), self.p, weights)
         scores = weights.sum(1)
+        if self.training and self.row_p > 0:
+            scores = scores * (dropout_factors((len(scores), 1), self.row_p, scores) > 0)
         return torch.cat([-scores, scores], dim=1) / 2 if self.halved else scores

@@ -226,6 +226,7 @@ def build_wide(config: SequenceConfig, spec: DataSpec) -> NgramBag | None:
         len(spec.class_names),
         exclusive=spec.targets == Targets.sequence_class,
         dropout=config.wide_dropout,
+        row_dropout=config.wide_row_dropout,
     )
 
 

@@ -145,6 +145,7 @@ def test_other_tasks_refuse_it(composed: Compose, overrides: list[str], message:
         ("model.wide_longest=0", "model.wide_longest=0: must be at least 1"),
         ("model.wide_size=0", "model.wide_size=0: must be at least 1"),
         ("model.wide_dropout=1", r"model.wide_dropout=1.0: must be in \[0, 1\)"),
+        ("model.wide_row_dropout=1", r"model.wide_row_dropout=1.0: must be in \[0, 1\)"),
     ],
 )
 def test_wrong_values(composed: Compose, override: str, message: str) -> None:

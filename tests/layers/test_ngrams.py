@@ -128,7 +128,7 @@ def test_ratios_equal_those_from_the_counts_of_scikit_learn() -> None:
 
 
 def filled(
-    num_classes: int, *, exclusive: bool = True, dropout: float = 0.0
+    num_classes: int, *, exclusive: bool = True, dropout: float = 0.0, row_dropout: float = 0.0
 ) -> tuple[NgramBag, dict[int, list[float]]]:
     """A bag with ratios of a half of all n-grams, and these by key."""
     rows, _ = random_rows(seed=1)
@@ -137,7 +137,7 @@ def filled(
     ratios = torch.randn(len(known), num_classes)
     if exclusive and num_classes == 2:
         ratios[:, 0] = -ratios[:, 1]
-    bag = NgramBag(V, 3, len(known), num_classes, exclusive=exclusive, dropout=dropout)
+    bag = NgramBag(V, 3, len(known), num_classes, exclusive=exclusive, dropout=dropout, row_dropout=row_dropout)
     bag.fill(torch.tensor(known), ratios)
     return bag, dict(zip(known, ratios.tolist(), strict=True))
 
@@ -177,6 +177,19 @@ def test_the_gradient_of_a_change(num_classes: int) -> None:
         pull = (pull[1:] - pull[:1]) / 2 if num_classes == 2 else pull
         expected = torch.tensor(ratios[k])[-len(pull) :] * pull
         torch.testing.assert_close(gradient[slot], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_row_dropout_drops_all_of_a_text_and_scales_no_other() -> None:
+    bag, _ = filled(3, row_dropout=0.3)
+    rows, _ = random_rows(seed=2)
+    exact = bag.eval()(*padded(rows))
+    bag.train()
+    torch.manual_seed(0)
+    drawn = torch.stack([bag(*padded(rows)) for _ in range(400)])
+    dropped = (drawn == 0).all(2)
+    assert torch.equal(drawn, torch.where(dropped[..., None], 0, exact))
+    scored = (exact != 0).all(1)
+    assert dropped[:, scored].float().mean().item() == pytest.approx(0.3, abs=0.02)
 
 
 def test_dropout_drops_whole_ngrams_and_keeps_the_mean() -> None:
