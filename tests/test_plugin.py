@@ -152,7 +152,7 @@ def batch_of(rows: list[Tensor], extra_padding: int = 0) -> Batch:
     return Batch(inputs[:-1], torch.zeros(len(rows)), lengths, np.arange(len(rows)), int(lengths.sum()))
 
 
-@pytest.mark.parametrize("pooling", ["last", "mean", "attention_max"])
+@pytest.mark.parametrize("pooling", ["last", "mean", "attention_max", "concat"])
 @pytest.mark.parametrize(("causal", "pooled"), [(False, True), (False, False), (True, False)])
 def test_padding_and_the_future_never_change_a_step(own_model: Any, pooling: str, causal: bool, pooled: bool) -> None:
     torch.manual_seed(0)

@@ -37,6 +37,13 @@ CASES = {
             NO_WORDS_DROPPED,
         ),
     ],
+    # 20 steps an epoch, one part more every 5 steps: the pooling, two layers, and the embedding at step 20.
+    "unfreezing": [
+        *("data=text_files", "data.path=reviews", "data.min_count=1", "data.vocab_size=100"),
+        *("model=gru_attn", "model.hidden_size=6", "model.embedding.embed_dim=8", "model.num_layers=2"),
+        *("trainer.max_steps=24", "trainer.eval_every=12", "trainer.unfreeze=0.25", "trainer.layer_lr_decay=0.5"),
+        *("trainer.accumulate=2", "data.batch_size=7", "trainer.average=ema", NO_WORDS_DROPPED),
+    ],
     "language": [
         *("data=text_corpus", "data.path=corpus", "data.tokenizer=char", "data.batch_size=5", "data.bptt_len=16"),
         *("model=lstm", "model.hidden_size=12", "model.embedding.embed_dim=12", "data.document_start=' moon '"),

@@ -81,13 +81,15 @@ def evaluate(arguments: Sequence[str]) -> None:
     split is test where the data has one, else validation; of a file given as data.path all rows are scored.
     """
     literal, overrides = split_arguments(arguments, "run", split=None, checkpoint="best")
-    run = RunDirectory.open(literal["run"])
+    run = RunDirectory.open(literal["run"], ensembles=True)
     saved, config = run_config(run, overrides)
     from seqtrain.commands.evaluate import evaluate
+    from seqtrain.commands.members import evaluate_ensemble
 
     options = {key: literal[key] for key in ("split", "checkpoint")}
+    score = evaluate_ensemble if run.is_ensemble else evaluate
     with within_memory(config, trained=True):
-        evaluate(saved, config, run, other_data=gives(overrides, "data.path"), **options)
+        score(saved, config, run, other_data=gives(overrides, "data.path"), **options)
 
 
 def predict(arguments: Sequence[str]) -> None:
@@ -102,7 +104,7 @@ def predict(arguments: Sequence[str]) -> None:
     tagger a sentence a line, of series csv) and, as jsonl, stdout.
     """
     literal, overrides = split_arguments(arguments, "run", "input", output="-", checkpoint="best")
-    run = RunDirectory.open(literal["run"])
+    run = RunDirectory.open(literal["run"], ensembles=True)
     saved, config = run_config(run, overrides)
     from seqtrain.commands.predict import predict
 
@@ -179,14 +181,53 @@ def compare(arguments: Sequence[str]) -> None:
     name of the output (.txt, .md, .csv, .html).
     """
     values, directories = own_values(arguments, ["format", "output", "split", "metric"])
-    for argument in directories:
-        if argument.startswith("-") or ("=" in argument and not expanded(argument).exists()):
-            raise ConfigError(f"{argument}: expected a folder of runs, format=, output=, split= or metric=")
-    if not directories:
-        raise ConfigError("compare: name at least one folder of runs, as outputs")
+    check_directories("compare", directories, "format=, output=, split= or metric=")
     from seqtrain.commands.compare import compare
 
     compare(directories, **{key: given[-1] for key, given in values.items()})
+
+
+def ensemble(arguments: Sequence[str]) -> None:
+    """Average the outputs of runs, and score the average beside each of them.
+
+    seqtrain ensemble <run or folder> ... [output=<folder>]
+
+    A folder is searched for runs one and two levels deep. The runs must have the same data, task and classes. The table
+    has their scores on validation and test, with paired intervals. output, by default a new folder in outputs, is the
+    directory of a run that averages its members: eval, predict, compare and seqtrain.load take it.
+    """
+    values, directories = own_values(arguments, ["output"])
+    check_directories("ensemble", directories, "output=")
+    from seqtrain.commands.ensemble import ensemble
+
+    with within_memory():
+        ensemble(directories, **{key: given[-1] for key, given in values.items()})
+
+
+def label_errors(arguments: Sequence[str]) -> None:
+    """List rows whose given label is unlikely, by runs that were not trained on them.
+
+    seqtrain label-errors <run or folder> ... [output=<file>]
+
+    A folder is searched for runs one and two levels deep. Of the runs of all folds (data.folds) every row of train is
+    judged, of other runs the rows of validation. Probabilities of several runs for the same row are averaged. output,
+    csv, tsv, jsonl or parquet, gets all rows found, the least likely label first; the terminal shows the first ones.
+    """
+    values, directories = own_values(arguments, ["output"])
+    check_directories("label-errors", directories, "output=")
+    from seqtrain.commands.label_errors import label_errors
+
+    with within_memory():
+        label_errors(directories, **{key: given[-1] for key, given in values.items()})
+
+
+def check_directories(command: str, directories: Sequence[str], keys: str) -> None:
+    """Raise ConfigError unless a command was given folders of runs, and nothing but these and its keys."""
+    for argument in directories:
+        if argument.startswith("-") or ("=" in argument and not expanded(argument).exists()):
+            raise ConfigError(f"{argument}: expected a folder of runs, {keys}")
+    if not directories:
+        raise ConfigError(f"{command}: name at least one folder of runs, as outputs")
 
 
 LONGEST_PROMPT = 1 << 24  # bytes

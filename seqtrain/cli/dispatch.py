@@ -30,6 +30,8 @@ COMMANDS: dict[str, Callable[[Sequence[str]], Any]] = {
     "backtest": commands.backtest,
     "generate": commands.generate,
     "compare": commands.compare,
+    "ensemble": commands.ensemble,
+    "label-errors": commands.label_errors,
     "lr-find": lr_find,
     "check-resume": check_resume,
 }

@@ -50,10 +50,11 @@ def simplify(config: Config, ranks: Ranks) -> None:
         trainer.warmup_steps, trainer.eval_every = 0, None
     elif mode is DebugMode.overfit:
         trainer.schedule, trainer.warmup_steps, trainer.average = Schedule.constant, 0, Average.none
+        trainer.unfreeze = None
         for node in (config.data, config.model, config.task, trainer):
             disable_regularisers(node)
     else:
-        trainer.max_steps = WAIT + WARMUP + config.debug.steps
+        trainer.max_steps, trainer.unfreeze = WAIT + WARMUP + config.debug.steps, None
 
 
 def disable_regularisers(node: Any) -> None:

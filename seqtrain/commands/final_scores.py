@@ -11,6 +11,7 @@ from seqtrain.commands.session import Session
 from seqtrain.commands.taken import describe
 from seqtrain.comparison.baselines import against_baselines
 from seqtrain.comparison.metrics import metric_of
+from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import read_record, write_json
 from seqtrain.runs.records import Initial
 from seqtrain.tasks.base import Evaluation
@@ -27,7 +28,7 @@ def scalars_on_test(scores: dict[str, Evaluation]) -> dict[str, float]:
 
 
 def score(session: Session) -> dict[str, Evaluation]:
-    """Scores of the best checkpoint on validation and, if there is one, test; the outputs on test are saved."""
+    """Scores of the best checkpoint on validation and, if there is one, test; the outputs on both are saved."""
     run, data, built, ranks = session.run, session.data, session.built, session.trainer.ranks
     checkpoint = ranks.broadcast(lambda: load_checkpoint(run.checkpoint_path("best"), run.id, built.device))
     load_weights(built.model, built.head, checkpoint)
@@ -40,12 +41,17 @@ def score(session: Session) -> dict[str, Evaluation]:
             if split == "validation":
                 result = calibrated(session, result, checkpoint["step"])
             scores[split] = replace(result, outputs={})
-            if split == "test" and ranks.first:
-                outputs: dict[str, Any] = {"rows": data.source_rows(split)} | result.outputs
-                run.predictions_path.parent.mkdir(exist_ok=True)
-                with replacing(run.predictions_path) as temporary, temporary.open("wb") as file:
-                    np.savez(file, **outputs)
+            if ranks.first:
+                write_outputs(run, split, {"rows": data.source_rows(split)} | result.outputs)
     return scores
+
+
+def write_outputs(run: RunDirectory, split: str, outputs: dict[str, Any]) -> None:
+    """Write the outputs of a model on a split, and the numbers of its rows, into the directory of a run."""
+    path = run.predictions_of(split)
+    path.parent.mkdir(exist_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **outputs)
 
 
 def calibrated(session: Session, evaluation: Evaluation, step: int) -> Evaluation:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ def lr_find(config: Config, directory: Path, low: float = 1e-6, high: float = 10
     """Run a learning-rate range test, print its suggestions as JSON, and write its curve and figure.
 
     Args:
-        config: the configuration of a run; its learning rate and schedule are not used.
+        config: the configuration of a run; its learning rate, its schedule and ``unfreeze`` are not used.
         directory: folder for lr-find.json, lr-find.jsonl (one line per step) and lr-find.png.
         low: learning rate of the first step.
         high: learning rate of the last step.
@@ -51,6 +52,7 @@ def lr_find(config: Config, directory: Path, low: float = 1e-6, high: float = 10
     require(mode is DebugMode.none, "debug", mode.value, "removed: lr-find saves no model in any case")
     if (directory / "lr-find.json").exists():
         raise ConfigError(f"hydra.run.dir={directory}: already holds a test; choose another directory")
+    config = replace(config, trainer=replace(config.trainer, unfreeze=None))  # the rate is to suit all parameters
     with TemporaryDirectory(prefix="seqtrain-lr-find-") as scratch:  # the trainer needs a run directory
         run = RunDirectory.claim(Path(scratch) / "run", exact=True)
         trainer = start(config, run, SOLO).trainer

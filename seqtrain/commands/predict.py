@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from seqtrain.commands.build import Built, load_trained
 from seqtrain.commands.evaluate import check_changes, check_choice
+from seqtrain.commands.members import open_members, task_of
 from seqtrain.commands.output import check_output, write_table
 from seqtrain.config import registry
 from seqtrain.config.loading import from_yaml, to_config
@@ -29,10 +31,32 @@ def load(run: str | Path, checkpoint: str = "best", device: str = "auto") -> Pre
     Raises:
         RunError: if the directory is not a run, or its checkpoint is missing or damaged.
     """
-    directory = RunDirectory.open(str(run))
-    config = to_config(from_yaml(directory.config_path))
-    config.device = device
-    return predictor_class(config)(trained(config, directory, checkpoint)[0])
+    directory = RunDirectory.open(str(run), ensembles=True)
+    saved = to_config(from_yaml(directory.config_path))
+    return predictor(saved, replace(saved, device=device), directory, checkpoint)
+
+
+def predictor(saved: Config, config: Config, run: RunDirectory, checkpoint: str) -> Predictor:
+    """The predictor of a run, or of an ensemble: that of its first member, which averages the outputs of all.
+
+    Args:
+        saved: the run's configuration.
+        config: the same with changes.
+        run: its directory.
+        checkpoint: ``best`` or ``last``; an ensemble has only the best ones of its members.
+    """
+    kind = predictor_class(config)
+    if not run.is_ensemble:
+        return kind(trained(config, run, checkpoint)[0])
+    check_choice("checkpoint", checkpoint, ("best",))
+    members = []
+    for member in open_members(saved, config, run):
+        loaded, step = trained(member.config, member.run, checkpoint)
+        member.check_step(step)
+        members.append(kind(loaded))
+    pool = kind(replace(members[0].trained, task=task_of(config, run)))
+    pool.members = members
+    return pool
 
 
 def trained(config: Config, run: RunDirectory, checkpoint: str, spec: DataSpec | None = None) -> tuple[Trained, int]:
@@ -81,8 +105,8 @@ def predict(
     check_changes(saved, config)
     kind = predictor_class(config)
     check_output(output, kind.suffixes)
-    predictor = kind(trained(config, run, checkpoint)[0])
-    table = predictor.table(source)
-    write_table(predictor.without_lists(table) if Path(output).suffix in (".csv", ".tsv") else table, output)
+    found = predictor(saved, config, run, checkpoint)
+    table = found.table(source)
+    write_table(found.without_lists(table) if Path(output).suffix in (".csv", ".tsv") else table, output)
     if output != "-":
         log.info("%s: %d rows", output, table.num_rows)

@@ -21,6 +21,7 @@ from seqtrain.runs.directory import RunDirectory
 from seqtrain.training.observers import Console, JsonLines, TensorBoard
 from seqtrain.training.pruning import StudyReporter
 from seqtrain.training.ranks import SOLO, Ranks
+from seqtrain.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
@@ -124,10 +125,15 @@ def fit(session: Session, in_study: bool = True) -> float:
     log.info("%s: %s parameters, %d steps on %s", config.model.name, parameters, trainer.total_steps, built.device)
     if config.trainer.schedule is not Schedule.one_cycle and config.trainer.warmup_steps >= trainer.total_steps > 0:
         log.info("trainer.warmup_steps=%d: the run ends before the full rate is reached", config.trainer.warmup_steps)
+    if config.trainer.unfreeze is not None:
+        log.info("trainer.unfreeze=%g: %s", config.trainer.unfreeze, trainer.unfreezing.plan())
+        log_untrained(trainer, trainer.total_steps)
     if ranks.first:
         trainer.observers = [board, lines, Console(trainer.total_steps, trainer.progress.step, monitor), *study]
     try:
         best = trainer.fit()
+        if trainer.progress.step < trainer.total_steps:  # by trainer.patience
+            log_untrained(trainer, trainer.progress.step)
         scores = score(session)
         if ranks.first:
             board.end_session()
@@ -145,6 +151,15 @@ def fit(session: Session, in_study: bool = True) -> float:
         run.update_status(best={monitor: best, "step": progress.best_step}, seconds=round(progress.seconds, 1))
         report(session, scores)
     return best
+
+
+def log_untrained(trainer: Trainer, steps: int) -> None:
+    """Log which depth groups a run of so many steps never trains, if there are any."""
+    if untrained := trainer.untrained(steps):
+        log.info(
+            "trainer.unfreeze=%g: the run ends at step %d, before %s can train",
+            *(trainer.config.unfreeze, steps, ", ".join(untrained)),
+        )
 
 
 def hparams(config: Config, built: Built) -> dict[str, Any]:

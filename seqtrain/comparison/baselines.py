@@ -13,7 +13,13 @@ RESAMPLES = 2_000  # fewer than those of a comparison: every run makes these
 
 
 def against_baselines(
-    task: str, metric: str, maximize: bool, model: Outputs, baselines: Mapping[str, Outputs], spec: dict[str, Any]
+    task: str,
+    metric: str,
+    maximize: bool,
+    model: Outputs,
+    baselines: Mapping[str, Outputs],
+    spec: dict[str, Any],
+    resamples: int = RESAMPLES,
 ) -> dict[str, list[float]]:
     """Intervals of how much better a model is than each baseline, by the paired bootstrap.
 
@@ -24,6 +30,7 @@ def against_baselines(
         model: its outputs on the test examples.
         baselines: likewise, by name.
         spec: the DataSpec, as data.json has it.
+        resamples: number of resamples of the examples.
 
     Returns:
         Ends of the interval, above 0 where the model is better, by name; without those baselines whose score on each
@@ -41,7 +48,7 @@ def against_baselines(
         return {}
     statistics = [own, *known.values()]
     block = common_block(statistics, kind.ordered, spec.get("horizon") or 1)
-    resampled = resampled_scores(statistics, block, RESAMPLES)
+    resampled = resampled_scores(statistics, block, resamples)
     differences = (1 if maximize else -1) * (resampled[:1] - resampled[1:])
     tails = (50 * (1 - LEVEL), 50 * (1 + LEVEL))
     return {who: np.percentile(each, tails).tolist() for who, each in zip(known, differences, strict=True)}

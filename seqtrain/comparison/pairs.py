@@ -153,7 +153,7 @@ def read_statistic(run: Run, metric: str) -> tuple[Statistic, bytes]:
     Raises:
         RunError: if the predictions cannot be used, or do not reproduce the score that the run reported.
     """
-    with run.predictions() as outputs:
+    with run.predictions("test") as outputs:
         task = statistics_of(run.task)
         make = task.metrics[metric].statistic
         assert make is not None
@@ -198,8 +198,9 @@ def sentence(difference: Difference, pairs: Pairs) -> str:
 
 def seeds_text(difference: Difference, factor: float, decimals: int) -> str:
     """Number of seeds, or folds, behind a difference, and the deviation of the scores over them."""
-    words = repeats([*difference.better.runs, *difference.worse.runs])
-    words = "runs" if words == "seeds and folds" else words
+    runs = [*difference.better.runs, *difference.worse.runs]
+    words = repeats(runs)
+    words = "runs" if words == "seeds and folds" or any(run.is_ensemble for run in runs) else words
     counts, spreads = [len(each) for each in difference.scores], [deviation(each) for each in difference.scores]
     if counts == [1, 1]:
         return f"one {words.removesuffix('s')} each"

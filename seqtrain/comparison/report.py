@@ -262,7 +262,7 @@ def add_pairs(table: Table, metrics: Sequence[str]) -> None:
     if len(table.groups) < 2:
         return
     if table.split != "test":
-        table.notes.append("no intervals of differences: predictions are stored for test only")
+        table.notes.append("no intervals of differences: they are computed on test only")
         return
     for metric in metrics:
         known = [name for name, each in statistics_of(task).metrics.items() if each.statistic is not None]

@@ -27,6 +27,7 @@ from seqtrain.paths import expanded
 from seqtrain.printable import escaped, escaped_within
 from seqtrain.regular import open_regular
 from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.ensemble import Ensemble
 from seqtrain.runs.json_files import LARGEST_INTEGER, WORDS, read_record
 from seqtrain.runs.locks import is_locked
 from seqtrain.runs.metrics import entries
@@ -37,7 +38,11 @@ Scores = dict[str, dict[str, float]]
 """Split -> metric -> value."""
 
 MOST_BYTES_A_ROW = 1 << 20
-"""Of stored outputs: 1 MiB for each row of test."""
+"""Of stored outputs: 1 MiB for each row of the split."""
+
+
+KEPT = frozenset({"seed", *(f"{group}.name" for group in GROUPS)})
+"""Options that a run has even if it is an ensemble of runs that differ in them."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,7 @@ class Run:
     shown: list[str]
     """Its metrics, the most informative first."""
     environment: Environment
+    is_ensemble: bool = False
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -76,9 +82,11 @@ class Run:
 
     @property
     def fold(self) -> int | None:
-        """Which fold of train is its validation; None without ``data.folds``."""
+        """Which fold of train is its validation; None without ``data.folds``, and of an ensemble."""
         folds, fold = self.options.get("data.folds"), self.options.get("data.fold")
-        return fold if self.data.folds_of and type(folds) is int and type(fold) is int else None
+        if not self.data.folds_of or self.is_ensemble:
+            return None
+        return fold if type(folds) is int and type(fold) is int else None
 
     @property
     def task(self) -> str:
@@ -86,16 +94,16 @@ class Run:
         return self.options["task.kind"]
 
     @contextmanager
-    def predictions(self) -> Iterator[Mapping[str, np.ndarray]]:
-        """Its stored outputs on test; each array is read on access.
+    def predictions(self, split: str) -> Iterator[Mapping[str, np.ndarray]]:
+        """Its stored outputs on test or validation; each array is read on access.
 
         Raises:
             RunError: if the file or an array is missing or cannot be read or used; also raised inside the ``with``
                 block.
         """
-        path = RunDirectory(self.path).predictions_path
+        path = RunDirectory(self.path).predictions_of(split)
         try:
-            with open_regular(path, MOST_BYTES_A_ROW * max(self.data.sizes.get("test", 0), 1)) as file:
+            with open_regular(path, MOST_BYTES_A_ROW * max(self.data.sizes.get(split, 0), 1)) as file:
                 refuse_compressed(file)
                 with np.load(file, allow_pickle=False) as outputs, np.errstate(all="ignore"):
                     yield Numbers(outputs)
@@ -208,11 +216,14 @@ def read_run(path: Path) -> Run | UnfinishedRun:
     options, unlike = read_options(directory.config_path)
     if options["debug.mode"] != DebugMode.none.name:
         return UnfinishedRun(path, status.state, f"debug={options['debug.mode']}: a debugging run has no scores")
-    if options["init"] is not None:  # the path says where that run lay, and not which run it was
+    # The path says where that run lay, and not which run it was. An ensemble keeps no record of its own.
+    if options["init"] is not None and directory.init_path.is_file():
         options["init"], options["init_backward"] = read_record(Initial, directory.init_path, shown=True).names()
     results, data = Results.read(directory.results_path), DataDescription.read(directory.data_path)
     scores = dict(results.scores)
     own = scores.pop(results.model)
+    if directory.is_ensemble:
+        options = of_ensemble(options, Ensemble.read(directory))
     return Run(
         path=path,
         options=options,
@@ -232,7 +243,15 @@ def read_run(path: Path) -> Run | UnfinishedRun:
         maximize=results.maximize,
         shown=results.shown or list(dict.fromkeys(metric for values in own.values() for metric in values)),
         environment=Environment.read(path / "environment.json"),
+        is_ensemble=directory.is_ensemble,
     )
+
+
+def of_ensemble(options: dict[str, Any], ensemble: Ensemble) -> dict[str, Any]:
+    """The options of an ensemble: those that its members share, and what the members are."""
+    members = sorted({member.label for member in ensemble.members})
+    shared = {key: value for key, value in options.items() if key not in {*ensemble.differing} - KEPT}
+    return shared | {"model.members": members}
 
 
 def non_null(scores: StoredScores) -> Scores:

@@ -103,3 +103,12 @@ def suggest(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = get_close_matches(name, known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+
+
+def check_folds(folds: int | None, fold: int, key: str) -> None:
+    """Raise ConfigError unless there are at least two folds and ``fold`` is one of them, or there are none."""
+    require(folds is None or folds >= 2, f"{key}.folds", folds, "at least 2, or null")
+    allowed = (
+        f"in [0, {folds}), of {key}.folds={folds}" if folds else f"0, unless {key}.folds gives the number of folds"
+    )
+    require(0 <= fold < (folds or 1), f"{key}.fold", fold, allowed)

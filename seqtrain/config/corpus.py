@@ -182,3 +182,17 @@ class PublicDocumentsConfig(DocumentsConfig):
     """Configuration (subset) of the dataset on the hub, if it has several."""
     revision: str | None = option(None, Affects.source)
     """Revision of the dataset on the hub; null takes the newest at the time of the first preparation."""
+
+
+@dataclass
+class DocstringDocumentsConfig(DocumentsConfig):
+    """Docstrings of Python's standard library: those that ``data=docstrings`` trains on, and its test as test."""
+
+    min_class_size: int = option(100, Affects.rows)
+    """Chapters of the library reference with fewer docstrings than this are dropped (rows)."""
+    test_size: float = option(0.2, Affects.rows)
+    """Fraction of the docstrings to use as test: the same docstrings that ``data=docstrings`` sets apart."""
+
+    def check(self, key: str) -> None:
+        super().check(key)
+        require(0 < self.test_size < 1, f"{key}.test_size", self.test_size, "above 0 and below 1")

@@ -6,7 +6,7 @@ from enum import Enum, StrEnum
 
 from omegaconf import MISSING
 
-from seqtrain.config.base import DataConfig, require
+from seqtrain.config.base import DataConfig, check_folds, require
 from seqtrain.config.options import Affects, option
 from seqtrain.config.text import TextConfig
 
@@ -24,15 +24,6 @@ class LabelsAs(StrEnum):
 
     names = "names"
     numbers = "numbers"
-
-
-def check_folds(folds: int | None, fold: int, key: str) -> None:
-    """Raise ConfigError unless there are at least two folds and ``fold`` is one of them, or there are none."""
-    require(folds is None or folds >= 2, f"{key}.folds", folds, "at least 2, or null")
-    allowed = (
-        f"in [0, {folds}), of {key}.folds={folds}" if folds else f"0, unless {key}.folds gives the number of folds"
-    )
-    require(0 <= fold < (folds or 1), f"{key}.fold", fold, allowed)
 
 
 @dataclass

@@ -52,6 +52,13 @@ def to_config(tree: DictConfig) -> Config:
             "made of letters, digits, '.', '_' and '-'",
         )
         node.check(group)
+    embedding = getattr(config.model, "embedding", None)
+    require(
+        config.trainer.unfreeze is None or not getattr(embedding, "freeze", False),
+        "trainer.unfreeze",
+        config.trainer.unfreeze,
+        "null with model.embedding.freeze=true, by which the embedding is never trained; remove one of them",
+    )
     if config.budget.number() is not None:
         widths = config.model.widths(causal=False)
         require(

@@ -42,6 +42,7 @@ class Pooling(Enum):
     max = "max"
     attention = "attention"
     attention_max = "attention_max"
+    concat = "concat"
 
 
 class Score(Enum):
@@ -199,8 +200,8 @@ class SequenceConfig(ModelConfig):
     context_length: int = 256
     """Steps that attention looks back over, the current one included, if the task predicts the next step."""
     pooling: Pooling = Pooling.last
-    """How states become one vector: ``last``, ``mean``, ``max``, ``attention`` (a learned weighted mean), or
-    ``attention_max`` (attention and maximum, concatenated)."""
+    """How states become one vector: ``last``, ``mean``, ``max``, ``attention`` (a learned weighted mean),
+    ``attention_max`` (attention and maximum, concatenated), or ``concat`` (last, mean and maximum, concatenated)."""
     wide: Wide = Wide.none
     """A wide part beside the network of a text classifier: ``ngrams`` weighs each n-gram of the text, starting from
     naive Bayes; ``none`` for the network alone."""

@@ -107,6 +107,9 @@ register("data", "text_corpus", corpus.TextCorpusConfig, "seqtrain.data.corpus.d
 register("data", "library_corpus", corpus.LibraryCorpusConfig, "seqtrain.data.corpus.dataset:RunningText")
 register("data", "text_documents", corpus.TextDocumentsConfig, "seqtrain.data.corpus.document_dataset:Documents")
 register("data", "public_documents", corpus.PublicDocumentsConfig, "seqtrain.data.corpus.document_dataset:Documents")
+register(
+    "data", "docstring_documents", corpus.DocstringDocumentsConfig, "seqtrain.data.corpus.document_dataset:Documents"
+)
 register("data", "public_series", series.PublicSeriesConfig, "seqtrain.data.series.dataset:ForecastingData")
 register("data", "series_files", series.SeriesFilesConfig, "seqtrain.data.series.dataset:ForecastingData")
 register("data", "generated_series", series.GeneratedSeriesConfig, "seqtrain.data.series.dataset:ForecastingData")

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from omegaconf import MISSING
 
-from seqtrain.config.base import require
+from seqtrain.config.base import check_folds, require
 from seqtrain.config.options import Affects, option
 from seqtrain.config.tables import TableConfig
 
@@ -100,6 +100,14 @@ class SeriesConfig(TableConfig):
     split_date: list[str] | None = option(None, Affects.rows)
     """First times of validation and of test, at which all series are cut: dates, or whole numbers if the times are
     such. null cuts by the sizes; with dates, the sizes do not matter."""
+    folds: int | None = option(None, Affects.rows)
+    """Number of groups into which the series are cut for cross-validation. Validation is then the validation rows of
+    the series of one group, and train the train rows of the others; test has all series. null takes all series for
+    both."""
+    fold: int = option(0, Affects.rows)
+    """Which of the ``folds`` is validation, counted from 0."""
+    split_seed: int = option(0, Affects.rows)
+    """Seed for choosing the series of each fold."""
     scaler: Scaler = Scaler.standard
     """How values are scaled: ``standard`` (mean and standard deviation), ``robust`` (median and interquartile range),
     ``minmax``, ``mean`` (0 and the mean of absolute values) or ``none``."""
@@ -140,6 +148,8 @@ class SeriesConfig(TableConfig):
                 "null, or the first times of validation and of test")  # fmt: skip
         require(self.validation_size > 0, f"{key}.validation_size", self.validation_size, "above 0")
         require(self.test_size is None or self.test_size > 0, f"{key}.test_size", self.test_size, "above 0, or null")
+        check_folds(self.folds, self.fold, key)
+        require(0 <= self.split_seed < 2**32, f"{key}.split_seed", self.split_seed, "in [0, 2**32)")
         names = [*(self.targets or []), *self.past_covariates, *self.future_covariates, *self.static_covariates]
         names += [*self.categorical_covariates, self.time_column]
         require(len(set(names)) == len(names), f"{key}.targets, covariates and time_column", names, "different")

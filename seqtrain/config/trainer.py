@@ -1,5 +1,6 @@
 """Options of the trainer. A step is always an optimizer step."""
 
+import math
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -52,6 +53,11 @@ class TrainerConfig(Node):
     """``adam`` adds weight decay to the gradient, ``adamw`` decouples it, ``sgd`` uses ``momentum``."""
     lr: float = 2e-3
     """Highest learning rate of the schedule."""
+    layer_lr_decay: float = 1.0
+    """Learning rate of each depth group, as a share of that of the group above it; the head has the full rate."""
+    unfreeze: float | None = None
+    """Epochs from one unfreezing to the next: the head trains alone at first, then one more depth group each time, from
+    the top; null trains all from the start."""
     weight_decay: float = 0.0
     """Weight decay; applies only to parameters with two or more dimensions."""
     betas: list[float] = field(default_factory=lambda: [0.9, 0.999])
@@ -108,6 +114,9 @@ class TrainerConfig(Node):
             require(getattr(self, name) >= 0, f"{key}.{name}", getattr(self, name), "at least 0")
         for name in ("momentum", "final_lr_fraction", "warmup_fraction", "ema_decay"):
             require(0 <= getattr(self, name) < 1, f"{key}.{name}", getattr(self, name), "in [0, 1)")
+        require(0 < self.layer_lr_decay <= 1, f"{key}.layer_lr_decay", self.layer_lr_decay, "above 0, and at most 1")
+        require(self.unfreeze is None or 0 < self.unfreeze < math.inf, f"{key}.unfreeze", self.unfreeze,
+                "above 0 (epochs), or null")  # fmt: skip
         require(self.lr > 0, f"{key}.lr", self.lr, "above 0")
         require(len(self.betas) == 2 and all(0 <= b < 1 for b in self.betas), f"{key}.betas", self.betas,
                 "two numbers in [0, 1)")  # fmt: skip

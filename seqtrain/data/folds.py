@@ -3,7 +3,7 @@
 Shapes: N rows, C classes.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +63,32 @@ def dealt(order: np.ndarray, folds: int, holders: Iterable[np.ndarray]) -> np.nd
     for rows in holders:
         if len(rows) and (fold_of[rows] == fold_of[rows[0]]).all():
             fold_of[rows[0]] = NONE
+    return fold_of
+
+
+def series_folds(names: Sequence[str], folds: int, seed: int, origin: str) -> np.ndarray:
+    """A fold for each of K series at random, whatever their order in the source.
+
+    Args:
+        names: names of the series, K.
+        folds: number of folds, at least 2.
+        seed: seed of the choice.
+        origin: where the series are from, for the error.
+
+    Returns:
+        The fold of each series, (K,); the numbers of series in the folds differ by at most one.
+
+    Raises:
+        DataError: if there are fewer series than folds.
+    """
+    if len(names) < folds:
+        have = "one series" if len(names) == 1 else f"{len(names)} series"
+        raise DataError(
+            f"data.folds={folds}: {origin} has {have}, and each fold needs one; to train again at several times, use "
+            "seqtrain backtest refit=<k>"
+        )
+    fold_of = np.empty(len(names), dtype=np.int64)
+    fold_of[np.argsort(names, kind="stable")] = dealt(np.random.default_rng(seed).permutation(len(names)), folds, ())
     return fold_of
 
 

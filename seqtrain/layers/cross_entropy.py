@@ -71,10 +71,10 @@ class LinearCrossEntropy(torch.autograd.Function):
         return normaliser - hit
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
         """Gradients of x, W and b from the gradient of each row's loss."""
         x, weight, bias, targets, normaliser = ctx.saved_tensors
-        grad_x = bias.new_zeros(x.shape)
+        grad_x = bias.new_zeros(x.shape) if ctx.needs_input_grad[0] else None
         grad_weight, grad_bias = torch.empty_like(weight), torch.empty_like(bias)
         for start, end in vocab_blocks(len(x), len(weight)):
             difference = block_logits(x, weight, bias, start, end).sub_(normaliser[:, None]).exp_()
@@ -83,9 +83,10 @@ class LinearCrossEntropy(torch.autograd.Function):
             difference *= grad[:, None]
             grad_bias[start:end] = difference.sum(0)
             difference = difference.to(x.dtype)
-            grad_x += matmul(difference, weight[start:end].to(x.dtype))
+            if grad_x is not None:
+                grad_x += matmul(difference, weight[start:end].to(x.dtype))
             grad_weight[start:end] = matmul(difference.t(), x)
-        return grad_x.to(x.dtype), grad_weight, grad_bias, None
+        return None if grad_x is None else grad_x.to(x.dtype), grad_weight, grad_bias, None
 
 
 def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:

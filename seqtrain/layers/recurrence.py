@@ -125,12 +125,13 @@ def run_between(
     """
     parts: list[Tensor] = []
     start = 0
-    for step in [] if restarts is None else restarts.steps:
-        if step > start:
-            part, state = run(x[:, start:step], state, (lengths - start).clamp(0, step - start))
-            parts.append(part)
-        state = restarts.reset(state, step)
-        start = step
+    if restarts is not None:
+        for step in restarts.steps:
+            if step > start:
+                part, state = run(x[:, start:step], state, (lengths - start).clamp(0, step - start))
+                parts.append(part)
+            state = restarts.reset(state, step)
+            start = step
     outputs, state = run(x[:, start:], state, (lengths - start).clamp(min=0))
     return torch.cat([*parts, outputs], dim=1) if parts else outputs, state
 

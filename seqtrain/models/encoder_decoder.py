@@ -44,6 +44,7 @@ class EncoderDecoderModel(SequenceModel):
     as in SegmentModel).
     """
 
+    by_depth = ("embedding", "encoder", "decoder", "output_attention")
     encoder: RecurrentStack
 
     def __init__(

@@ -8,11 +8,12 @@ tokenizer.json      (texts) the vocabulary that the model was trained with
 init.json           (with init) the runs that it started from, and what it took of them
 seen.npy            digests of the rows that its weights have been trained on
 temperature.json    (classification with task.temperature) the temperature of the best checkpoint
+ensemble.json       (of seqtrain ensemble) the runs whose outputs are averaged, in place of checkpoints
 conformal.json      (forecasts with task.conformal) interval margins of the best checkpoint
 checkpoints/        best.pt, last.pt, and previous.pt, which is older than last.pt
 metrics.jsonl       every logged scalar, one line per step
 results.json        the final table: the model and the baselines on each split
-predictions/        outputs on the test split, row by row
+predictions/        outputs on validation and test, row by row
 events.out.*        for TensorBoard; events.out.tfevents.final has the scores on test
 """
 
@@ -104,12 +105,13 @@ class RunDirectory:
                 create(self.status_path, to_json(asdict(status), indent=2) + "\n")
 
     @classmethod
-    def open(cls, path: str, key: str = "run") -> "RunDirectory":
+    def open(cls, path: str, key: str = "run", ensembles: bool = False) -> "RunDirectory":
         """Open an existing run; nothing is written.
 
         Args:
             path: directory, as the user gave it.
             key: name of the option in errors.
+            ensembles: whether it may be an ensemble, which has no weights of its own.
 
         Raises:
             RunError: if the directory is not a run, or has lost its status.
@@ -121,6 +123,11 @@ class RunDirectory:
             raise RunError(f"{key}={path}: is not the directory of a run (no config.yaml in it)")
         if run.status_path.exists() or run.has_checkpoint:
             read_record(Status, run.status_path)  # a damaged one is reported before anything else is read
+        if run.is_ensemble and not ensembles:
+            raise RunError(
+                f"{key}={path}: is an ensemble, which eval, predict and compare take; give one of its members, see "
+                f"{run.ensemble_path}"
+            )
         return run
 
     @property
@@ -148,6 +155,15 @@ class RunDirectory:
         return self.path / "data.json"
 
     @property
+    def ensemble_path(self) -> Path:
+        return self.path / "ensemble.json"
+
+    @property
+    def is_ensemble(self) -> bool:
+        """Whether its outputs are averages of those of other runs, see ``Ensemble``."""
+        return self.ensemble_path.is_file()
+
+    @property
     def metrics_path(self) -> Path:
         return self.path / "metrics.jsonl"
 
@@ -157,7 +173,12 @@ class RunDirectory:
 
     @property
     def predictions_path(self) -> Path:
-        return self.path / "predictions" / "test.npz"
+        """Outputs on test."""
+        return self.predictions_of("test")
+
+    def predictions_of(self, split: str) -> Path:
+        """Path of the stored outputs on a split, validation or test; runs of earlier versions have those on test."""
+        return self.path / "predictions" / f"{split}.npz"
 
     def checkpoint_path(self, which: str) -> Path:
         """Path of the checkpoint ``best``, ``last`` or ``previous`` (the one before ``last``)."""

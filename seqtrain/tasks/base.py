@@ -1,7 +1,7 @@
 """The interface of a task: a head over features, a loss, metrics, figures, baselines and calibration."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -14,6 +14,8 @@ from seqtrain.config.base import DataConfig, ModelConfig, TaskConfig
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.spec import DataSpec
 from seqtrain.runs.directory import RunDirectory
+from seqtrain.tasks.averages import Average, averaged
+from seqtrain.tasks.statistics import Outputs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -85,6 +87,10 @@ class Task(ABC):
     """Metrics of the final table, in order."""
     separate_in_head: ClassVar[tuple[str, ...]] = ()
     """Parts of the head, by name, that a run can take of another one without the rest."""
+    averages: ClassVar[Mapping[str, Average]] = {}
+    """How an ensemble averages outputs, by name; empty if the task has no ensembles."""
+    scores_need_data: ClassVar[bool] = False
+    """Whether ``scored`` needs the dataset."""
     predictor: ClassVar[str | None] = None
     """The ``Predictor`` of the task as ``module:Class``; None if there is none."""
 
@@ -203,6 +209,23 @@ class Task(ABC):
         Raises:
             RunError: if a file is missing, damaged, or belongs to another checkpoint.
         """
+
+    def averaged(self, outputs: Sequence[Outputs]) -> dict[str, np.ndarray]:
+        """The outputs of an ensemble, from those of its members for the same rows."""
+        return averaged(outputs, self.averages)
+
+    def scored(self, parts: Sequence[tuple[Outputs, Dataset | None]], split: str) -> Evaluation:
+        """Scores of outputs that ``averaged`` returned.
+
+        Args:
+            parts: the outputs, with the dataset if ``scores_need_data``. There are several parts where each fold has
+                rows of its own.
+            split: the split of the rows.
+
+        Returns:
+            Scores of all rows together; and their outputs, one part after the other.
+        """
+        raise NotImplementedError
 
     def remarks(self) -> dict[str, str]:
         """Remarks for the reader of the scores, by key of results.json."""

@@ -50,9 +50,18 @@ class Predictor(ABC):
     suffixes: ClassVar[tuple[str, ...]] = ()
     """File types for predictions, in addition to those of tables."""
 
+    members: Sequence["Predictor"] = ()
+    """Predictors of the members of an ensemble, of the same class; empty for a single model."""
+
     def __init__(self, trained: Trained):
         self.trained = trained
         self.config, self.data = trained.config, trained.config.data
+
+    def pooled(self, compute: Callable[[Any], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """The outputs that a function computes with this predictor, or the average of those with each member."""
+        if not self.members:
+            return compute(self)
+        return self.trained.task.averaged([compute(member) for member in self.members])
 
     @abstractmethod
     def predict(self, inputs: Any) -> list[Any]:
@@ -112,7 +121,11 @@ class RowPredictor(Predictor):
 
     def outputs_of(self, rows: Sequence[Any]) -> dict[str, np.ndarray]:
         """Outputs of the model for rows, of which there is at least one."""
-        return self.outputs(self.dataset.new_batches(self.data, self.trained.run.path, rows))
+
+        def compute(each: RowPredictor) -> dict[str, np.ndarray]:
+            return each.outputs(each.dataset.new_batches(each.data, each.trained.run.path, rows))
+
+        return self.pooled(compute)
 
     def table(self, source: str) -> "pyarrow.Table":
         """The table of a file with added columns of predictions; they are null for empty rows."""

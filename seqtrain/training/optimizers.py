@@ -1,7 +1,7 @@
 """Optimizers over a model's parameters."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -30,20 +30,36 @@ def without_compiler(kind: type[Kind]) -> type[Kind]:
     return cast("type[Kind]", type(kind.__name__, (kind,), {"step": torch.no_grad()(step)}))
 
 
-def build_optimizer(config: TrainerConfig, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+def build_optimizer(config: TrainerConfig, *depths: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
     """The optimizer of a config; weight decay applies to matrices only, not to biases and gains.
 
     The fused implementation is used if the device has one.
+
+    Args:
+        config: kind and options of the optimizer.
+        depths: parameters at each depth of the model, from the top. Those of one depth train at one rate, and start to
+            train together.
     """
-    trained = [p for p in parameters if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.dim() >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.dim() < 2], "weight_decay": 0.0},
-    ]
-    fused = all(p.device.type in ("cpu", "cuda") for p in trained)
+    trained = [[p for p in parameters if p.requires_grad] for parameters in depths]
+    groups = [group for own in trained for group in pair(own, config.weight_decay)]
+    fused = all(p.device.type in ("cpu", "cuda") for own in trained for p in own)
     if config.optimizer is Optimizer.sgd:
         return without_compiler(torch.optim.SGD)(groups, lr=config.lr, momentum=config.momentum, fused=fused)
     betas = (config.betas[0], config.betas[1])
     if config.optimizer is Optimizer.adam:
         return without_compiler(torch.optim.Adam)(groups, lr=config.lr, betas=betas, fused=fused)
     return without_compiler(torch.optim.AdamW)(groups, lr=config.lr, betas=betas, fused=fused)
+
+
+def pair(parameters: Sequence[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """The two groups of an optimizer for one depth: matrices with weight decay, and all others without."""
+    return [
+        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+    ]
+
+
+def set_rates(optimizer: torch.optim.Optimizer, rate: float, decay: float) -> None:
+    """Set the learning rates of an optimizer of ``build_optimizer``: ``rate`` at the top, times ``decay`` per depth."""
+    for i, group in enumerate(optimizer.param_groups):
+        group["lr"] = rate * decay ** (i // 2)  # each depth has a pair of groups

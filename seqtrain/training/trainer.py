@@ -20,16 +20,18 @@ from seqtrain.runs.directory import RunDirectory, writing
 from seqtrain.tasks.base import Task
 from seqtrain.training.averaging import Averaging
 from seqtrain.training.checkpoint import save_checkpoint
+from seqtrain.training.depth import depth_groups
 from seqtrain.training.device import autocast, trim_memory
 from seqtrain.training.evaluation import evaluate
 from seqtrain.training.nonfinite import nonfinite_error, unscored_error
 from seqtrain.training.objective import Objective
 from seqtrain.training.observers import Observer
-from seqtrain.training.optimizers import build_optimizer
+from seqtrain.training.optimizers import build_optimizer, set_rates
 from seqtrain.training.progress import Progress, load_progress, save_progress
 from seqtrain.training.ranks import SOLO, Ranks
 from seqtrain.training.schedules import learning_rate
 from seqtrain.training.step_sums import StepSums
+from seqtrain.training.unfreezing import Unfreezing
 
 TRIM_STEPS = 100
 """Steps between two returns of freed memory to the system, which take 1 % of the time; evaluations return it too."""
@@ -74,7 +76,10 @@ class Trainer:
         self.objective = Objective(model, head, task)
         self.parallel = ranks.parallel(self.objective)
         self.averaging = Averaging(config, model, head, task.maximize)
-        self.optimizer = build_optimizer(config, self.parameters)
+        groups = depth_groups(model, head)
+        self.unfreezing = Unfreezing(groups, config.unfreeze)
+        apart = config.layer_lr_decay < 1 or config.unfreeze is not None
+        self.optimizer = build_optimizer(config, *([g.parameters for g in groups] if apart else [self.parameters]))
         self.total_steps = self.length(config)
         self.progress = Progress(best=-math.inf if task.maximize else math.inf)
         self.started = time.monotonic()
@@ -88,6 +93,19 @@ class Trainer:
     def length(self, config: TrainerConfig) -> int:
         """Optimizer steps of a whole run with these options, if patience does not end it."""
         return config.max_steps or sum(self.steps_in(epoch) for epoch in range(config.epochs))
+
+    @property
+    def epochs_passed(self) -> float:
+        """Epochs that the steps so far have made."""
+        progress = self.progress
+        return progress.epoch + progress.batch_index / self.data.num_batches(progress.epoch)
+
+    def untrained(self, steps: int) -> list[str]:
+        """Names of the depth groups that the first ``steps`` steps of a run leave frozen."""
+        epoch, last = 0, steps - 1
+        while last >= self.steps_in(epoch):
+            epoch, last = epoch + 1, last - self.steps_in(epoch)
+        return self.unfreezing.untrained(epoch + last * self.config.accumulate / self.data.num_batches(epoch))
 
     @property
     def at_evaluation(self) -> bool:
@@ -140,6 +158,8 @@ class Trainer:
                     self.save()
                     error.add(f"saved at step {progress.step}, resume by: seqtrain resume={self.run.path}")
                 raise
+            finally:
+                self.unfreezing.finish()
 
     def poll(self) -> bool:
         """Raise Interrupted if any process has received a signal; return whether a checkpoint is due in any process."""
@@ -157,11 +177,12 @@ class Trainer:
     def train_step(self, group: Sequence[Batch]) -> None:
         """Make one optimizer step on the mean loss over all batches of a group, in all processes."""
         progress = self.progress
+        if self.unfreezing.advance(self.epochs_passed):
+            self.parallel = self.ranks.parallel(self.objective)  # it expects gradients of all that it was made with
         self.model.train()
         self.head.train()
         rate = learning_rate(self.config, progress.step, self.total_steps)
-        for parameters in self.optimizer.param_groups:
-            parameters["lr"] = rate * group[0].rate_scale
+        set_rates(self.optimizer, rate * group[0].rate_scale, self.config.layer_lr_decay)
         self.optimizer.zero_grad(set_to_none=True)
         moved = [batch.to(self.device) for batch in group]
         total = self.ranks.sum(torch.stack([self.task.count(batch) * batch.weight for batch in moved]).sum())
@@ -201,10 +222,9 @@ class Trainer:
     def log(self) -> None:
         """Send the observers an entry about the steps since the last entry."""
         progress = self.progress
-        epoch = progress.epoch + progress.batch_index / self.data.num_batches(progress.epoch)
         rate = self.optimizer.param_groups[0]["lr"]
         entry = progress.sums.entry(progress.sums_started, self.ranks)
-        self.tell(entry | {"train/learning_rate": rate, "train/epoch": epoch})
+        self.tell(entry | {"train/learning_rate": rate, "train/epoch": self.epochs_passed})
         progress.sums, progress.sums_started = StepSums(), time.monotonic()
 
     def tell(self, values: dict[str, float]) -> None:

@@ -82,17 +82,19 @@ def test_options_of_the_model(composed: Compose, options: str, budget: int) -> N
     assert abs(parameters(config, CLASSES) / budget - 1) <= 0.02
 
 
+@pytest.mark.parametrize(("pooling", "parts"), [("last", 1), ("concat", 3)])
 @pytest.mark.parametrize("budget", [2_000, 10_000, 77_777, 500_000, 5_000_000])
-def test_the_width_is_the_best_there_is(composed: Compose, budget: int) -> None:
+def test_the_width_is_the_best_there_is(composed: Compose, budget: int, pooling: str, parts: int) -> None:
     """A GRU in both directions, of which the number of parameters is known by hand."""
     E = 16
 
     def formula(H: int) -> int:
         direction = 3 * H * (E + H) + 6 * H
-        return 2 * direction + 2 * H * C + C
+        return 2 * direction + parts * 2 * H * C + C
 
     best = min(range(1, 2000), key=lambda H: abs(formula(H) - budget))
-    config = composed("model=gru", f"model.embedding.embed_dim={E}", f"budget.params={budget}")
+    sizes = [f"model.embedding.embed_dim={E}", f"budget.params={budget}"]
+    config = composed("model=gru", f"model.pooling={pooling}", *sizes)
     config = solved(config, CLASSES)
     assert get(config.model, "hidden_size") == best
     assert config.budget.found == formula(best)

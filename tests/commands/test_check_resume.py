@@ -79,6 +79,7 @@ def test_every_model_and_task(compose_for: Compose, tmp_path: Path, task: str, m
         ["trainer.average=nt_asgd", "trainer.nonmonotone_interval=1", "trainer.eval_every=1"],
         ["trainer.accumulate=2", "trainer.optimizer=sgd"],
         ["trainer.precision=bf16"],
+        ["trainer.layer_lr_decay=0.5", "trainer.precision=bf16", "trainer.unfreeze=0.2", "model.num_layers=2"],
         ["data.bptt_jitter=true", "model.weight_drop=0.3", "model.locked_dropout=true", "trainer.deterministic=true"],
     ],
 )
@@ -92,6 +93,14 @@ def test_options_of_the_trainer(compose_for: Compose, tmp_path: Path, options: l
 )
 def test_a_learned_cycle(compose_for: Compose, tmp_path: Path, options: list[str]) -> None:
     check_resume(compose_for("forecasting", "gru", "model.window.cycle=7", *options), 5, tmp_path)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 4])
+@pytest.mark.parametrize("options", [["trainer.optimizer=sgd", "trainer.average=ema"], ["trainer.layer_lr_decay=0.3"]])
+def test_gradual_unfreezing(compose_for: Compose, tmp_path: Path, steps: int, options: list[str]) -> None:
+    """With 34 steps an epoch, each second one unfreezes a part: the stop is before an unfreezing, or just after it."""
+    unfreeze = f"trainer.unfreeze={2 / 34}"
+    check_resume(compose_for("classification", "gru_attn", unfreeze, *options), steps, tmp_path)
 
 
 def test_rare_tokens_are_dropped_alike(compose_for: Compose, tmp_path: Path) -> None:

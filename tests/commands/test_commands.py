@@ -80,11 +80,13 @@ def test_the_run_directory_is_complete(finished: Finished) -> None:
 
 def test_stored_predictions_give_the_reported_score(finished: Finished) -> None:
     _, run = finished
-    stored = np.load(run.path / "predictions" / "test.npz")
-    assert stored["rows"].tolist() == list(range(80))
-    assert (stored["probabilities"].argmax(1) == stored["targets"]).mean() == scores(run, "gru_attn", "test")[
-        "accuracy"
-    ]
+    assert np.load(run.predictions_path)["rows"].tolist() == list(range(80))
+    for split in ("validation", "test"):
+        stored = np.load(run.predictions_of(split))
+        right = stored["probabilities"].argmax(1) == stored["targets"]
+        assert right.mean() == scores(run, "gru_attn", split)["accuracy"]
+    rows = np.load(run.predictions_of("validation"))["rows"]
+    assert len(set(rows)) == 30 and rows.max() < 300  # numbers in the source, train.csv
 
 
 def test_metrics_file_and_tensorboard_agree(finished: Finished) -> None:

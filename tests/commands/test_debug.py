@@ -104,7 +104,8 @@ def test_no_regulariser_is_left(composed: Compose) -> None:
     """Every option of every kind of model whose name says that it regularises."""
     for name in ("gru_attn", "self_attn", "linear", "segrnn", "gru_seq2seq_attn"):
         data = [] if "_attn" in name and "seq2seq" not in name else ["data=sine"]
-        config = composed(f"model={name}", *data, "debug=overfit", "trainer.weight_decay=0.1", "trainer.average=ema")
+        config = composed(f"model={name}", *data, "debug=overfit", "trainer.weight_decay=0.1", "trainer.average=ema",
+                          "trainer.unfreeze=1")  # fmt: skip
         assert config.trainer.weight_decay == 0.1
         simplify(config, SOLO)
         flat = flattened(config)
@@ -113,6 +114,7 @@ def test_no_regulariser_is_left(composed: Compose) -> None:
         }
         assert all(not flat[key] for key in flat if key.rpartition(".")[2] in REGULARISERS)
         assert config.trainer.average.value == "none" and config.trainer.schedule.value == "constant"
+        assert config.trainer.unfreeze is None
     for mode in ("overfit", "profile"):
         with pytest.raises(ConfigError, match=f"debug='{mode}': must be in one process"):
             simplify(composed(f"debug={mode}"), Ranks(0, 2))

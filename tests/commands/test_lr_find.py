@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from seqtrain.commands.lr_find import lr_find
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError
 from seqtrain.runs.json_files import read_json
+from seqtrain.training.range_test import RangeTest, range_test
+from seqtrain.training.trainer import Trainer
 
 Compose = Callable[..., Config]
 
@@ -50,6 +53,25 @@ def test_a_language_model_and_a_forecaster(
     check(lr_find(text, tmp_path / "text", low=1e-4, steps=40), tmp_path / "text", capsys)
     series = composed("model=gru", "data=sine", "data.length=400", "data.lookback=24", "data.horizon=6", *tiny)
     check(lr_find(series, tmp_path / "series", low=1e-4, steps=40), tmp_path / "series", capsys)
+
+
+def test_all_parts_train_at_rates_by_depth(
+    small: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trainers = []
+
+    def kept(trainer: Trainer, *numbers: Any) -> RangeTest:
+        trainers.append(trainer)
+        return range_test(trainer, *numbers)
+
+    monkeypatch.setattr("seqtrain.commands.lr_find.range_test", kept)
+    config = small("model=gru", "model.kernel=torch", "trainer.unfreeze=1", "trainer.layer_lr_decay=0.5")
+    lr_find(config, tmp_path / "found", low=1e-5, high=1e-1, steps=20)
+    capsys.readouterr()
+    (trainer,) = trainers
+    assert all(p.grad is not None for p in trainer.parameters)
+    rates = [group["lr"] for group in trainer.optimizer.param_groups]
+    np.testing.assert_allclose(rates, [0.1, 0.1, 0.05, 0.05, 0.025, 0.025])
 
 
 def test_a_loss_that_never_falls(

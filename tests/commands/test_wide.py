@@ -71,8 +71,11 @@ def test_what_only_a_pair_of_words_tells(
     assert accuracy > 0.97 if learns else accuracy < 0.7
 
 
-def test_a_new_run_starts_from_naive_bayes_in_scale(composed: Compose, reviews: Path, tmp_path: Path) -> None:
-    config = composed(*SMALL, f"data.path={reviews}")
+@pytest.mark.parametrize("pooling", ["last", "concat"])
+def test_a_new_run_starts_from_naive_bayes_in_scale(
+    composed: Compose, reviews: Path, tmp_path: Path, pooling: str
+) -> None:
+    config = composed(*SMALL, f"data.path={reviews}", f"model.pooling={pooling}")
     session = start(config, RunDirectory.claim(tmp_path / "run", exact=True), SOLO)
     built, bag = session.built, bag_of(session.built.model)
     built.model.eval()

@@ -45,7 +45,7 @@ def test_folds_are_one_line_with_mean_and_deviation(two_models: Path) -> None:
     assert "± is the standard deviation over folds." in text and "0.6000 ± 0.1000" in text
     assert "(3 folds each, sd 1.7 and 1.7)" in text and "which examples are in test, not folds." in text
     text = terminal(build_report([str(two_models)], split="validation"))
-    assert "validation of 32 to 33 rows" in text and "no intervals of differences: predictions are stored for" in text
+    assert "validation of 32 to 33 rows" in text and "no intervals of differences: they are computed on test" in text
 
 
 def test_other_test_rows_are_not_paired(two_models: Path, make_run: MakeRun, classifier: Classifier) -> None:

@@ -189,4 +189,4 @@ def test_why_there_are_no_pairs(make_run: MakeRun, classifier: Classifier, tmp_p
     table = the_table(tmp_path, "auroc")
     assert not table.pairs and "metric= may be accuracy, loss, macro_f1" in table.notes[0]
     (table,) = build_report([str(tmp_path)], split="validation").tables
-    assert not table.pairs and "stored for test only" in table.notes[0]
+    assert not table.pairs and "on test only" in table.notes[0]

@@ -78,6 +78,14 @@ def test_every_field_is_documented(group: str) -> None:
         ("task.class_weights=heavy", "task.class_weights='heavy': must be none, balanced, or a list"),
         ("task.label_smoothing=1", "task.label_smoothing=1.0: must be in [0, 1)"),
         ("trainer.lr=0", "trainer.lr=0.0: must be above 0"),
+        ("trainer.layer_lr_decay=0", "trainer.layer_lr_decay=0.0: must be above 0, and at most 1"),
+        ("trainer.layer_lr_decay=1.5", "trainer.layer_lr_decay=1.5: must be above 0, and at most 1"),
+        ("trainer.unfreeze=0", "trainer.unfreeze=0.0: must be above 0 (epochs), or null"),
+        ("trainer.unfreeze=inf", "trainer.unfreeze=inf: must be above 0 (epochs), or null"),
+        (
+            "model.embedding.path=x model.embedding.freeze=true trainer.unfreeze=1",
+            "trainer.unfreeze=1.0: must be null with model.embedding.freeze=true",
+        ),
         ("trainer.betas=[0.9]", "trainer.betas=[0.9]: must be two numbers in [0, 1)"),
         ("trainer.accumulate=0", "trainer.accumulate=0: must be at least 1"),
         ("data.batch_tokens=10", "data.batch_tokens=10: must be at least data.max_length (400)"),
@@ -87,7 +95,7 @@ def test_every_field_is_documented(group: str) -> None:
 )
 def test_values_out_of_range(composed: Compose, override: str, message: str) -> None:
     with pytest.raises(ConfigError) as error:
-        composed(override)
+        composed(*override.split())
     assert message in str(error.value)
 
 

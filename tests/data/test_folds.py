@@ -130,3 +130,46 @@ def test_a_sweep_over_folds_from_the_command_line(
     done = sorted(path.parent for path in (tmp_path / "folds").glob("*/results.json"))
     scored = run("eval", f"run={done[0]}", "split=validation")
     assert scored.returncode == 0 and '"size": 150' in scored.stdout, scored.stderr
+
+
+def panel(folder: Path, names: list[str], steps: int = 60) -> list[str]:
+    """Options for series with these names in a file of long form."""
+    rows = [[name, step, place + step % 5] for place, name in enumerate(names) for step in range(steps)]
+    with (folder / "panel.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["id", "date", "y"], *rows])
+    sizes = ["data.lookback=4", "data.horizon=2", "data.id_column=id", "model=nlinear", "device=cpu"]
+    return ["data=series_files", f"data.path={folder / 'panel.csv'}", *sizes]
+
+
+def test_folds_of_series_are_groups_of_series(composed: Compose, tmp_path: Path) -> None:
+    options = panel(tmp_path, ["c", "a", "e", "b", "d"])
+    plain: Any = build_data(composed(*options))
+    folds: list[Any] = [build_data(composed(*options, "data.folds=2", f"data.fold={fold}")) for fold in range(2)]
+    validation = [data.source_rows("validation").tolist() for data in folds]
+    assert sorted(validation[0] + validation[1]) == sorted(plain.source_rows("validation").tolist())
+    for fold, data in enumerate(folds):
+        inside = {
+            data.table.ids[series] for series in data.batch("validation", np.arange(data.sizes["validation"])).series
+        }
+        others = {data.table.ids[series] for series in data.batch("train", np.arange(data.sizes["train"])).series}
+        assert inside | others == set("abcde") and not inside & others and len(inside) in (2, 3)
+        assert data.source_rows("test").tolist() == plain.source_rows("test").tolist()
+        assert f"validation: {len(inside)} of 5 series, fold {fold} of 2 (data.folds)" in "; ".join(data.notes)
+        assert not any("too short" in note for note in data.notes)
+        np.testing.assert_array_equal(data.constants.scale, plain.constants.scale)
+    assert len({data.fingerprint for data in (plain, *folds)}) == 3
+    assert folds[0].folds_of == folds[1].folds_of != "" and plain.folds_of == ""
+    again: Any = build_data(composed(*panel(tmp_path, ["a", "b", "c", "d", "e"]), "data.folds=2"))
+    first = folds[0].batch("validation", np.arange(folds[0].sizes["validation"])).series
+    other = again.batch("validation", np.arange(again.sizes["validation"])).series
+    assert {folds[0].table.ids[k] for k in first} == {again.table.ids[k] for k in other}  # whatever their order
+    assert build_data(composed(*options, "data.folds=2", "data.split_seed=3")).folds_of != folds[0].folds_of
+
+
+def test_one_series_has_no_folds(composed: Compose, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"data\.folds=2: .*panel\.csv has one series, .* use seqtrain backtest refit"):
+        build_data(composed(*panel(tmp_path, ["a"]), "data.folds=2"))
+    with pytest.raises(DataError, match=r"data\.folds=3: .* has 2 series, and each fold needs one"):
+        build_data(composed(*panel(tmp_path, ["a", "b"]), "data.folds=3"))
+    with pytest.raises(ConfigError, match=r"data\.fold=2: must be in \[0, 2\)"):
+        composed(*panel(tmp_path, ["a", "b"]), "data.folds=2", "data.fold=2")

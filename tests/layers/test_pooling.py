@@ -25,7 +25,7 @@ def reference_attention(layer: AdditiveSelfPooling, row: np.ndarray) -> np.ndarr
     return weights @ row
 
 
-@pytest.mark.parametrize("kind", ["last", "mean", "max", "attention", "attention_max"])
+@pytest.mark.parametrize("kind", ["last", "mean", "max", "attention", "attention_max", "concat"])
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("kernel", ["torch", "auto"])
 def test_pooling_equals_its_definition(kind: str, bidirectional: bool, kernel: str) -> None:
@@ -37,10 +37,34 @@ def test_pooling_equals_its_definition(kind: str, bidirectional: bool, kernel: s
         row = x[i, :length].double().numpy()
         last = np.concatenate([row[-1, :3], row[0, 3:]]) if bidirectional else row[-1]
         parts = {"last": last, "mean": row.mean(0), "max": row.max(0)}
+        parts["concat"] = np.concatenate([parts["last"], parts["mean"], parts["max"]])
         if pooling.attention is not None:
             parts["attention"] = reference_attention(pooling.attention, row)
             parts["attention_max"] = np.concatenate([parts["attention"], parts["max"]])
         np.testing.assert_allclose(pooled[i].detach().numpy(), parts[kind], atol=1e-5)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_the_gradient_of_concat_is_that_of_its_parts(bidirectional: bool) -> None:
+    """In float64, and beside the gradients of the three poolings that it joins; of padding it is 0."""
+    x = states().double().requires_grad_()
+    concat = Pooling("concat", 6, bidirectional)
+    assert torch.autograd.gradcheck(lambda x: concat(x, LENGTHS), x)
+    factors = torch.randn(3, 18, dtype=torch.double)
+    parts = torch.cat([Pooling(kind, 6, bidirectional)(x, LENGTHS) for kind in ("last", "mean", "max")], dim=-1)
+    (wanted,) = torch.autograd.grad((parts * factors).sum(), x)
+    (own,) = torch.autograd.grad((concat(x, LENGTHS) * factors).sum(), x)
+    torch.testing.assert_close(own, wanted)
+    assert (own[~real_steps(LENGTHS, 4)] == 0).all()
+
+
+def test_concat_of_equal_states_and_of_bf16() -> None:
+    """The gradient of a maximum that several steps have goes to one of them; the dtype stays that of the states."""
+    x = torch.ones(1, 3, 2, dtype=torch.bfloat16, requires_grad=True)
+    pooled = Pooling("concat", 2, False)(x, torch.tensor([2]))
+    assert pooled.dtype is torch.bfloat16 and torch.equal(pooled, torch.ones_like(pooled))
+    pooled[:, 4:].sum().backward()
+    assert x.grad is not None and x.grad.dtype is torch.bfloat16 and x.grad.sum() == 2 and (x.grad[:, 2] == 0).all()
 
 
 @pytest.mark.parametrize("kernel", ["torch", "auto"])

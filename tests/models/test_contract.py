@@ -21,6 +21,7 @@ from seqtrain.kernels.machine import bf16_lstm
 from seqtrain.layers.attention import AdditiveAttention, Attention, recorded_weights
 from seqtrain.layers.cells import CandidateGRUCell, CellLayer, CoupledGRUCell
 from seqtrain.layers.masks import real_steps
+from seqtrain.training.depth import DepthGroup, depth_groups
 from seqtrain.training.device import seed_everything
 from tests.configs import models_for
 
@@ -29,7 +30,7 @@ Compose = Callable[..., Config]
 MODELS = models_for(Targets.sequence_class)
 VARIANTS = [
     *(f"model={name}" for name in MODELS),
-    *(f"model=gru model.pooling={pooling}" for pooling in ("mean", "max", "attention_max")),
+    *(f"model=gru model.pooling={pooling}" for pooling in ("mean", "max", "attention_max", "concat")),
     "model=lstm model.num_layers=2 model.layer_norm=true model.residual=true model.locked_dropout=true",
     "model=rnn model.nonlinearity=relu model.recurrent_init=uniform",
     "model=gru model.reset_after=false model.chrono_init=50",
@@ -45,6 +46,9 @@ VARIANTS = [
     "model=lstm model.input_attention.score=multihead model.input_attention.num_heads=2",
     "model=bahdanau_attn model.pooling=max model.output_attention.memory=inputs",
     "model=self_attn model.qkv_tanh=true model.pooling=last",
+    "model=self_attn model.pooling=concat",
+    "model=bahdanau_attn model.pooling=concat",
+    "model=lstm model.bidirectional=false model.pooling=concat",
 ]
 SPEC = DataSpec(targets="class", vocab_size=50, pad_id=0, class_names=["a", "b", "c"], class_counts=[5, 5, 5])
 LENGTHS = [9, 4, 1, 7]
@@ -127,6 +131,25 @@ def test_a_gradient_reaches_every_parameter(config: Config) -> None:
         # A GRU's reset gate scales zeros at the first step, so one step alone would not reach it; these rows have more.
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
         assert torch.isfinite(parameter.grad).all(), name
+
+
+def test_frozen_parts_change_no_other_gradient(config: Config) -> None:
+    """Each part alone, below and above parts without gradients, has the gradients that it has among all."""
+    built = build(config)
+    train_without_dropout(built.model)
+    batch = batch_of(tokens())
+    groups = depth_groups(built.model, built.head)
+
+    def gradients(training: list[DepthGroup]) -> list[Tensor]:
+        for group in groups:
+            group.let_train(group in training)
+        loss = built.task.loss(built.head, built.model(batch)[0], batch)
+        return list(torch.autograd.grad(loss, [p for group in training for p in group.parameters]))
+
+    whole = iter(gradients(groups))
+    for group in groups:
+        for gradient in gradients([group]):
+            torch.testing.assert_close(gradient, next(whole), atol=1e-6, rtol=1e-5)
 
 
 def test_padding_has_no_embedding_and_no_gradient(config: Config) -> None:

@@ -1,10 +1,12 @@
 """Documents for next-token prediction: running text in which each document is read apart from the others."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 
-from seqtrain.config.corpus import DocumentsConfig, SegmentConfig
+from seqtrain.config.base import require
+from seqtrain.config.corpus import DocstringDocumentsConfig, DocumentsConfig, SegmentConfig, TextDocumentsConfig
 from seqtrain.data.corpus.dataset import RunningText
 from seqtrain.data.corpus.document_tokens import prepare_documents
 from seqtrain.data.corpus.documents import document_files
@@ -25,10 +27,17 @@ class Documents(RunningText):
     config: DocumentsConfig
 
     def prepare(self, tokenizer: Path | None, single_split: bool) -> Path:
+        if self.config.path is not None and isinstance(self.config, DocstringDocumentsConfig):
+            require(single_split, "data.path", self.config.path, "null: these documents are the machine's own library")
+            names = {field.name for field in fields(TextDocumentsConfig)}
+            shared = {name: value for name, value in vars(self.config).items() if name in names}
+            self.config = TextDocumentsConfig(**shared)
         return prepare_documents(self.config, tokenizer, single_split)
 
     def file_notes(self) -> list[str]:
         notes: list[str] = []
+        if isinstance(self.config, DocstringDocumentsConfig):
+            return notes
         document_files(self.config, notes)
         return notes
 

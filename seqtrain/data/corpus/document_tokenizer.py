@@ -26,8 +26,10 @@ class DocumentTokenizer(CorpusTokenizer):
 
     def __init__(self, library: "Tokenizer"):
         library.encode_special_tokens = True  # what is spelt like a special token is ordinary text
-        self.library, self.vocab_size = library, library.get_vocab_size()
-        self.unknown, self.end = library.token_to_id(UNKNOWN), library.token_to_id(END)
+        numbers = library.get_vocab()
+        self.tokens = sorted(numbers, key=numbers.__getitem__)
+        self.library, self.vocab_size = library, len(numbers)
+        self.unknown, self.end = numbers[UNKNOWN], numbers[END]
 
     @functools.cached_property
     def kind(self) -> TokenKind:  # type: ignore[override]
@@ -67,7 +69,7 @@ class DocumentTokenizer(CorpusTokenizer):
         if self.kind is TokenKind.bpe:
             return str(self.library.decode(ids, skip_special_tokens=False))
         blank, unknown = (" ", UNKNOWN) if self.kind is TokenKind.word else ("", REPLACEMENT)
-        return blank.join(unknown if token == self.unknown else self.library.id_to_token(token) for token in ids)
+        return blank.join(unknown if token == self.unknown else self.tokens[token] for token in ids)
 
     def token_lengths(self) -> tuple[np.ndarray, np.ndarray]:
         """Lengths of tokens in the normalised text, 0 of special ones but <unk>.
@@ -76,16 +78,13 @@ class DocumentTokenizer(CorpusTokenizer):
         """
         if self.kind is TokenKind.word:
             return np.zeros(self.vocab_size, dtype=np.int64), np.zeros(self.vocab_size, dtype=np.int64)
-        special = [self.library.token_to_id(PAD), self.end]
         if self.kind is TokenKind.bpe:
             characters, num_bytes = BpeTokenizer(self.library).token_lengths()
-            characters[[*special, self.unknown]] = num_bytes[[*special, self.unknown]] = 0
+            special = [token in (PAD, UNKNOWN, END) for token in self.tokens]
+            characters[special] = num_bytes[special] = 0
             return characters, num_bytes
-        tokens = [self.library.id_to_token(token) for token in range(self.vocab_size)]
-        for token in special:
-            tokens[token] = ""
-        tokens[self.unknown] = REPLACEMENT
-        return text_lengths(tokens)
+        texts = {PAD: "", END: "", UNKNOWN: REPLACEMENT}
+        return text_lengths([texts.get(token, token) for token in self.tokens])
 
     def save(self, path: Path) -> None:
         path.write_text(self.library.to_str(), encoding="utf-8")

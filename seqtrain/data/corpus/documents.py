@@ -6,13 +6,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from seqtrain.config.corpus import DocumentsConfig, PublicDocumentsConfig
+from seqtrain.config.corpus import DocstringDocumentsConfig, DocumentsConfig, PublicDocumentsConfig
 from seqtrain.data.hub import load_from_hub
 from seqtrain.data.locate import file_digest, find_path, split_files, visible_files
 from seqtrain.data.tables.files import BOM, SUFFIXES, decode, file_type, stem
 from seqtrain.data.tables.reading import read_table
 from seqtrain.data.tables.table import Table
 from seqtrain.data.text.columns import class_folders, texts_of
+from seqtrain.data.text.docstrings import docstring_splits, docstrings_identity
 from seqtrain.errors import DataError
 
 Texts = Callable[[list[str]], Iterator[Sequence[str | None]]]
@@ -29,16 +30,20 @@ def find_documents(config: DocumentsConfig) -> tuple[str, dict[str, Texts]]:
     Raises:
         DataError: if they cannot be found, or a split that the options name is missing.
     """
+    if isinstance(config, DocstringDocumentsConfig):
+        return "docstrings", {split: partial(in_memory, part.texts) for split, part in docstring_splits(config).items()}
     files = document_files(config, [])
     if files is None:
         assert isinstance(config, PublicDocumentsConfig)
         return config.hub, by_split(config, hub_documents(config))
-    readers = {name: partial(read_documents, paths, config) for name, paths in files.items()}
+    readers: dict[str, Texts] = {name: partial(read_documents, paths, config) for name, paths in files.items()}
     return config.path or str(documents_path(config)), by_split(config, readers)
 
 
 def identity(config: DocumentsConfig) -> Any:
     """What identifies the documents and their contents, as JSON; the hub is not contacted."""
+    if isinstance(config, DocstringDocumentsConfig):
+        return ["docstrings", docstrings_identity()]
     files = document_files(config, [])
     if files is None:
         assert isinstance(config, PublicDocumentsConfig)
@@ -117,6 +122,11 @@ def read_documents(paths: list[Path], config: DocumentsConfig, notes: list[str])
         texts = texts_of(table, column, config)
         notes += table.notes
         yield texts
+
+
+def in_memory(texts: Sequence[str | None], notes: list[str]) -> Iterator[Sequence[str | None]]:
+    """Texts that are in memory already."""
+    yield texts
 
 
 def hub_documents(config: PublicDocumentsConfig) -> dict[str, Texts]:

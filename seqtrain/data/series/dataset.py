@@ -18,6 +18,7 @@ from seqtrain.config.base import Targets
 from seqtrain.config.series import Missing, SeriesConfig
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.cache import digest
+from seqtrain.data.folds import series_folds
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.calendar import calendar_features, default_season
 from seqtrain.data.series.covariates import one_hot, train_categories
@@ -29,7 +30,7 @@ from seqtrain.data.series.saved import SavedSeries
 from seqtrain.data.series.steps import step_numbers
 from seqtrain.data.series.table import SeriesTable, split_notes, without_short, without_untrained
 from seqtrain.data.series.times import Clock, time_text
-from seqtrain.data.series.windows import FilledRows, cut, split_windows
+from seqtrain.data.series.windows import FilledRows, Windows, cut, split_windows
 from seqtrain.data.spec import DataSpec
 from seqtrain.errors import DataError
 
@@ -78,6 +79,9 @@ class ForecastingData(Dataset):
         self.table, self.notes = table, [*table.notes]
         self.left_out = sorted(set(source.ids) - set(table.ids))
         self.ranges, self.windows = split_windows(table.times, table.offsets, config, single_split, table.origin, ends)
+        whole = self.windows
+        if config.folds is not None and not single_split:
+            self.windows = self.cut_fold(config.folds)
         self.sizes = {split: len(part) for split, part in self.windows.items()}
         season = None if saved is None else saved.season
         self.season = config.season or season or default_season(table.frequency)
@@ -109,8 +113,10 @@ class ForecastingData(Dataset):
             target_names=table.names[:C],
             naive_errors=naive_errors.tolist(),
         )
-        self.fingerprint = self.find_fingerprint()
-        self.notes += split_notes(table, config, self.ranges, self.windows)
+        self.fingerprint = self.find_fingerprint(self.windows)
+        if self.windows is not whole:
+            self.folds_of = digest([self.find_fingerprint(whole), config.folds, config.split_seed])
+        self.notes += split_notes(table, config, self.ranges, self.windows, whole)
         if not single_split:
             train_ends = self.ranges["train"][1]
             self.notes += resolution_notes(self.target_rows, table, train_ends, self.constants, naive_errors[0], config)
@@ -125,6 +131,30 @@ class ForecastingData(Dataset):
                     f"data.season={self.season}: mase and rmsse cannot be compared with those of the run, whose "
                     f"season is {season}"
                 )
+
+    def cut_fold(self, folds: int) -> dict[str, Windows]:
+        """The windows of each split: validation of the series of ``data.fold``, train of the others, test of all.
+
+        Raises:
+            DataError: if there are too few series, or a split has no window left.
+        """
+        config, names = self.config, self.table.ids
+        inside = series_folds(names, folds, config.split_seed, self.table.origin) == config.fold
+        chosen = {"train": ~inside, "validation": inside}
+        windows = {
+            split: part.of_series(chosen[split]) if split in chosen else part for split, part in self.windows.items()
+        }
+        for split in chosen:
+            if len(windows[split]) == 0:
+                raise DataError(
+                    f"data.fold={config.fold}: {split} has no window in the series that this fold leaves to it; lower "
+                    "data.folds, or change data.split_seed"
+                )
+        self.notes.append(
+            f"validation: {int(inside.sum()):,} of {len(names):,} series, fold {config.fold} of {folds} (data.folds); "
+            "train has the others, and test has all"
+        )
+        return windows
 
     def fill_arrays(self) -> None:
         """Scale all rows and fill their gaps; windows are cut from the resulting arrays."""
@@ -279,13 +309,13 @@ class ForecastingData(Dataset):
             mse = np.stack([np.nanmean(part**2, axis=0) for part in steps])
         return mae, mse
 
-    def find_fingerprint(self) -> str:
+    def find_fingerprint(self, windows: dict[str, Windows]) -> str:
         """Digest of everything that scores depend on: times, values, rows and windows of each split, and units.
 
         The lookback counts only if it changes the windows of validation, because it is longer than train.
         """
         table, config = self.table, self.config
-        held_out = {split: [part.first.tolist(), part.ends.tolist()] for split, part in self.windows.items()}
+        held_out = {split: [part.first.tolist(), part.ends.tolist()] for split, part in windows.items()}
         held_out.pop("train", None)
         ranges = {split: [part.tolist() for part in pair] for split, pair in self.ranges.items()}
         options = [config.horizon, config.scaler.value, config.scale_by.value, config.missing.value]

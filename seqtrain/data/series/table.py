@@ -117,14 +117,24 @@ def left_out_notes(table: SeriesTable, used: np.ndarray, why: str) -> list[str]:
     return [f"{len(others):,} of {len(table.ids):,} series are left out, {why}: {named}"]
 
 
-def split_notes(table: SeriesTable, config: SeriesConfig, ranges: Ranges, windows: dict[str, Windows]) -> list[str]:
-    """Remarks on the rows, times and windows of each split, and on missing values."""
+def split_notes(
+    table: SeriesTable, config: SeriesConfig, ranges: Ranges, windows: dict[str, Windows], whole: dict[str, Windows]
+) -> list[str]:
+    """Remarks on the rows, times and windows of each split, and on missing values.
+
+    Args:
+        table: the series.
+        config: the options.
+        ranges: rows of each split.
+        windows: windows of each split.
+        whole: those of all folds together.
+    """
     many = "" if len(table.ids) == 1 else f" of {len(table.ids):,} series"
     notes = []
     for split, (begins, ends) in ranges.items():
         filled = begins < ends
         first, last = table.times[begins[filled]].min(), table.times[ends[filled] - 1].max()
-        rows, few = int((ends - begins).sum()), np.sum(windows[split].counts == 0)
+        rows, few = int((ends - begins).sum()), np.sum(whole[split].counts == 0)
         short = f"; {few:,} series have none, being too short" if few else ""
         notes.append(
             f"{split}: {rows:,} rows{many}, {time_text(first)} to {time_text(last)}; {len(windows[split]):,} windows"

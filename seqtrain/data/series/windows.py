@@ -37,6 +37,10 @@ class Windows:
     def __len__(self) -> int:
         return int(self.ends[-1])
 
+    def of_series(self, chosen: np.ndarray) -> "Windows":
+        """The windows of the series at which ``chosen``, (K,), is true."""
+        return Windows(self.first, np.cumsum(np.where(chosen, self.counts, 0)))
+
     @property
     def counts(self) -> np.ndarray:
         """Number of windows of each series, (K,)."""

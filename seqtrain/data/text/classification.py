@@ -330,6 +330,28 @@ class TextClassification(BucketedDataset):
                 raise DataError("the data has changed since this run began; train again to score the baselines on it")
         return self.splits[split].texts, self.splits[split].labels
 
+    def texts_at(self, numbers: np.ndarray) -> tuple[list[str], list[str]]:
+        """The texts of rows of validation, or of the train that it is a part of, and where they are in the source.
+
+        Args:
+            numbers: numbers of the rows, as of ``source_rows``.
+
+        Returns:
+            The texts; and the file and line, or row, of each.
+
+        Raises:
+            DataError: if the source is gone.
+        """
+        raw = self.read([])
+        files = raw["validation" if "validation" in raw else "train"]
+        starts = np.cumsum([0, *(len(file.texts) for file in files)])
+        found = []
+        for number in numbers.tolist():
+            place = int(np.searchsorted(starts, number, side="right")) - 1
+            file, row = files[place], number - int(starts[place])
+            found.append((file.texts[row] or "", file.at(row)))
+        return [text for text, _ in found], [place for _, place in found]
+
     @classmethod
     def read_rows(cls, config: DataConfig, source: str) -> tuple[Table, list[Any], np.ndarray]:
         """Read a file with a column of texts, or the lines of a txt file or stdin (-); blank texts count as empty."""

@@ -4,6 +4,7 @@ Shapes: B batch, C classes, N rows of a split.
 """
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ from seqtrain.data.cache import cached
 from seqtrain.data.spec import DataSpec
 from seqtrain.data.text.classification import TextClassification
 from seqtrain.runs.directory import RunDirectory
+from seqtrain.tasks.averages import joined, mean
 from seqtrain.tasks.base import Evaluation, Meter, Task, linear_head
 from seqtrain.tasks.classification import temperature
 from seqtrain.tasks.classification.illustration import draw_attention
@@ -27,6 +29,7 @@ from seqtrain.tasks.classification.logits import LogitMeter
 from seqtrain.tasks.classification.metrics import calibration_error, classification_metrics
 from seqtrain.tasks.classification.temperature import Temperature
 from seqtrain.tasks.classification.weights import class_weights
+from seqtrain.tasks.statistics import Outputs
 from seqtrain.tasks.stored_baselines import read_baselines, write_baselines
 
 if TYPE_CHECKING:
@@ -84,6 +87,7 @@ class Classification(Task):
     monitor = "accuracy"
     maximize = True
     shown = ("accuracy", "macro_f1", "auroc", "calibration_error")
+    averages = {"probabilities": mean}
     predictor = "seqtrain.tasks.classification.predict:ClassPredictor"
 
     def __init__(self, config: ClassificationConfig, spec: DataSpec):
@@ -163,6 +167,11 @@ class Classification(Task):
             log.info("checkpoint=%s: has no temperature, which was fitted for the best one", checkpoint)
             return
         self.scaling = temperature.load(run, step)
+
+    def scored(self, parts: Sequence[tuple[Outputs, Dataset | None]], split: str) -> Evaluation:
+        whole = joined([outputs for outputs, _ in parts])
+        logits = np.log(np.maximum(whole["probabilities"], np.finfo(np.float64).tiny))
+        return evaluation_of(torch.from_numpy(logits), torch.from_numpy(whole["targets"]), None)
 
     def remarks(self) -> dict[str, str]:
         return {} if self.scaling is None else {"temperature": self.scaling.remark()}

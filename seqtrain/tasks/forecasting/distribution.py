@@ -4,6 +4,7 @@ Shapes: B windows, S horizon, C variables, P parameters of a forecast.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch.nn import functional as F
 from seqtrain.config.task import ForecastingConfig, ForecastLoss
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.errors import DataError
+from seqtrain.tasks import averages
 from seqtrain.tasks.forecasting.conformal import Conformal, Interval
 from seqtrain.tasks.forecasting.counts import count_losses, count_quantiles, crps_counts
 from seqtrain.tasks.forecasting.metrics import Floats, crps_from_quantiles, crps_gaussian
@@ -72,6 +74,10 @@ class Distribution(ABC):
     def own_interval(self, forecasts: Tensor) -> Interval | None:
         """Ends of the interval that the parameters give, (B, S, C) each; None for a point."""
         return None
+
+    def average(self, forecasts: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
+        """The forecasts of an ensemble, float32, from those of its members, (N, S, C, P) each: the mean of each."""
+        return averages.mean(forecasts).astype(np.float32)
 
     def crps(self, forecasts: NDArray[np.floating], targets: NDArray[np.floating]) -> NDArray[np.floating] | None:
         """Continuous ranked probability score, (B, S, C); None for a point, whose score is the absolute error."""
@@ -174,6 +180,13 @@ class Gaussian(Distribution):
         mean, deviation = forecasts.unbind(-1)
         return F.gaussian_nll_loss(mean, targets, deviation.square(), full=True, reduction="none")
 
+    def average(self, forecasts: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
+        """The normal distribution with the mean and variance of the mixture of the members' distributions."""
+        centre = averages.mean([each[..., 0] for each in forecasts])
+        square = averages.mean([np.square(each, dtype=np.float64).sum(-1) for each in forecasts])
+        deviation = np.sqrt(np.maximum(square - centre**2, 0))
+        return np.stack([centre, deviation], axis=-1).astype(np.float32)
+
     def own_interval(self, forecasts: Tensor) -> Interval:
         mean, deviation = forecasts.cpu().double().unbind(-1)
         return mean - NORMAL_90 * deviation, mean + NORMAL_90 * deviation
@@ -264,6 +277,15 @@ class NegativeBinomial(Counts):
 
     num_parameters = 2
     deviations_from = 1
+
+    def average(self, forecasts: Sequence[NDArray[np.floating]]) -> NDArray[np.floating]:
+        """The negative binomial distribution with the mean and variance of the mixture of the members'."""
+        parts = [self.original(each) for each in forecasts]
+        centre = averages.mean([of_mean for of_mean, _, _ in parts])
+        factorial = averages.mean([of_mean**2 * (1 + dispersion) for of_mean, dispersion, _ in parts])  # E[X (X - 1)]
+        dispersion = np.maximum(factorial / centre**2 - 1, 0)
+        scale = parts[0][2]
+        return np.stack([centre / scale, dispersion, scale], axis=-1).astype(np.float32)
 
 
 def around_middle(lower: Tensor, upper: Tensor) -> Interval:

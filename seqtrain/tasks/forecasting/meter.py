@@ -41,10 +41,13 @@ class ForecastMeter(Meter):
 
     def update(self, batch: Batch, features: Tensor) -> None:
         batch = cast(ForecastBatch, batch)
-        forecasts = self.distribution.forecasts(self.head(features, batch).float(), batch)
+        self.take(self.distribution.forecasts(self.head(features, batch).float(), batch), batch, batch.rows)
+
+    def take(self, forecasts: Tensor, batch: ForecastBatch, rows: np.ndarray) -> None:
+        """Add forecasts (B, S, C, P) to the scores and to the outputs, as those of the rows with these numbers."""
         self.errors.append(self.add(forecasts, batch))
         self.outputs.append(forecasts.cpu().numpy())
-        self.rows.append(batch.rows)
+        self.rows.append(rows)
 
     def add(self, forecasts: Tensor, batch: ForecastBatch) -> np.ndarray:
         """Add forecasts (B, S, C, P) to the scores only, not to the outputs; the errors are as of ``add_errors``."""

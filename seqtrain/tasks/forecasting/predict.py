@@ -99,7 +99,18 @@ class ForecastPredictor(Predictor):
 
     def forecast(self, source: str) -> tuple[ForecastingData, dict[str, np.ndarray]]:
         """Read the series of a file, or of csv from stdin (-), and forecast them: parts, (K, S, C) each."""
-        data = self.read_history(source)
+        with tempfile.TemporaryDirectory() as folder:
+            path = expanded(source, "input")
+            if source == "-":
+                path = Path(folder) / "stdin.csv"
+                path.write_bytes(read_stdin("input"))
+            elif wrong := not_a_file(path):
+                raise DataError(f"input={source}: {wrong}")
+            return self.forecast_file(path, source)
+
+    def forecast_file(self, path: Path, source: str) -> tuple[ForecastingData, dict[str, np.ndarray]]:
+        """Forecast the series of a file, which the user knows as ``source``; see ``forecast``."""
+        data = self.read_history(path, source)
         for note in data.table.notes:
             log.info(note)
         if cast(ForecastHead, self.trained.head).cycle is not None and numbers_of_times(data.table) is None:
@@ -108,29 +119,32 @@ class ForecastPredictor(Predictor):
                 "each series must begin where it begins in the data of the run",
                 source,
             )
-        last = data.windows["test"].ends - 1  # the last window of each series
-        forecasts = torch.cat([part.cpu() for _, part in forecast_batches(self.trained, data.batches("test", last))])
+
+        def compute(each: ForecastPredictor) -> dict[str, np.ndarray]:
+            own = data if each is self else each.read_history(path, source)
+            if own.table.ids != data.table.ids:
+                raise DataError(
+                    f"input={source}: has series that are too short for some members of the ensemble; leave them out"
+                )
+            last = own.windows["test"].ends - 1  # the last window of each series
+            parts = [part.cpu() for _, part in forecast_batches(each.trained, own.batches("test", last))]
+            return {"forecasts": torch.cat(parts).numpy()}
+
+        forecasts = torch.from_numpy(self.pooled(compute)["forecasts"])
         return data, in_units(self.trained, forecasts, data, np.arange(len(data.table.ids)))
 
     def steps(self, data: ForecastingData) -> np.ndarray:
         """Rows of the series table that are the steps after each series, (K * S,)."""
         return (data.table.offsets[1:, None] - np.arange(data.config.horizon, 0, -1)).ravel()
 
-    def read_history(self, source: str) -> ForecastingData:
-        """Read the series of a file, or of csv from stdin (-); raises DataError if they do not fit the run."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = expanded(source, "input")
-            if source == "-":
-                path = Path(folder) / "stdin.csv"
-                path.write_bytes(read_stdin("input"))
-            elif wrong := not_a_file(path):
-                raise DataError(f"input={source}: {wrong}")
-            try:
-                data = history_data(replace(cast(SeriesConfig, self.data), path=str(path)), self.trained.run.path)
-            except DataError as error:
-                raise DataError(str(error).replace(str(path), f"input={source}")) from error
-            data.table.notes = [note.replace(str(path), f"input={source}") for note in data.table.notes]
-            return data
+    def read_history(self, path: Path, source: str) -> ForecastingData:
+        """Read the series of a file, which the user knows as ``source``; raises DataError if they do not fit."""
+        try:
+            data = history_data(replace(cast(SeriesConfig, self.data), path=str(path)), self.trained.run.path)
+        except DataError as error:
+            raise DataError(str(error).replace(str(path), f"input={source}")) from error
+        data.table.notes = [note.replace(str(path), f"input={source}") for note in data.table.notes]
+        return data
 
 
 def forecast_batches(trained: Trained, batches: Iterable[ForecastBatch]) -> Iterator[tuple[ForecastBatch, Tensor]]:

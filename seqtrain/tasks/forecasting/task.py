@@ -4,10 +4,11 @@ Shapes: B windows, L lookback, S horizon, C variables, P parameters of a forecas
 """
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +24,7 @@ from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import recorded_weights
 from seqtrain.runs.directory import RunDirectory
+from seqtrain.tasks.averages import averaged, mean
 from seqtrain.tasks.base import Evaluation, Meter, Task
 from seqtrain.tasks.forecasting.calibration import calibrate, check_windows, load, save, with_intervals
 from seqtrain.tasks.forecasting.comparison import error_figures, score_baselines
@@ -31,6 +33,7 @@ from seqtrain.tasks.forecasting.counts import check_counts
 from seqtrain.tasks.forecasting.distribution import distribution_of
 from seqtrain.tasks.forecasting.head import ForecastHead
 from seqtrain.tasks.forecasting.meter import ForecastMeter, empty_sums
+from seqtrain.tasks.statistics import Outputs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -66,6 +69,8 @@ class Forecasting(Task):
     pooled = True
     monitor = "mse"
     maximize = False
+    averages = {"forecasts": mean}
+    scores_need_data = True
     shown = (
         *("mse", "mae", "original_mse", "original_mae", "smape", "mase", "rmsse", "crps", "coverage"),
         *("conformal_coverage", "conformal_width"),
@@ -218,6 +223,19 @@ class Forecasting(Task):
 
     def scored_baselines(self, data: Dataset) -> dict[str, dict[str, Evaluation]]:
         return score_baselines(data, self.monitor) if isinstance(data, ForecastingData) else {}
+
+    def averaged(self, outputs: Sequence[Outputs]) -> dict[str, np.ndarray]:
+        """The outputs of an ensemble: the mean of points and quantiles, or a distribution with a mixture's moments."""
+        return averaged(outputs, {"forecasts": self.distribution.average})
+
+    def scored(self, parts: Sequence[tuple[Outputs, Dataset | None]], split: str) -> Evaluation:
+        meter, before = cast(ForecastMeter, self.meter(nn.Identity())), 0
+        for outputs, data in parts:
+            forecasts = torch.from_numpy(outputs["forecasts"])
+            for batch in cast(ForecastingData, data).eval_batches(split):
+                meter.take(forecasts[batch.rows], cast(ForecastBatch, batch), batch.rows + before)
+            before += len(forecasts)
+        return meter.result()
 
     def check_data(self, data: Dataset) -> None:
         """Check that targets are counts, if the loss needs such, and that ``task.conformal`` has enough windows.

@@ -31,25 +31,24 @@ class LabelPredictor(RowPredictor):
     suffixes: ClassVar[tuple[str, ...]] = (".conll",)
 
     def outputs(self, batches: Iterable[Batch]) -> dict[str, np.ndarray]:
-        """``labels`` and ``probabilities`` of batches: an array for each row."""
+        """``probabilities`` of the steps of all rows, one row after the other, (steps, C), and ``lengths`` of rows."""
 
-        def highest(batch: Batch, features: Tensor) -> tuple[Batch, np.ndarray, np.ndarray]:
-            probabilities, labels = self.trained.head(features).float().softmax(-1).max(-1)
-            return batch, labels.cpu().numpy(), probabilities.cpu().numpy()
+        def softmax(batch: Batch, features: Tensor) -> tuple[Batch, np.ndarray]:
+            return batch, self.trained.head(features).float().softmax(-1).cpu().numpy()
 
-        found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        for batch, labels, probabilities in self.trained.each_batch(batches, highest):
+        found: dict[int, np.ndarray] = {}
+        for batch, probabilities in self.trained.each_batch(batches, softmax):
             for i, (row, length) in enumerate(zip(batch.rows.tolist(), batch.lengths.tolist(), strict=True)):
-                found[row] = labels[i, :length], probabilities[i, :length]
-        outputs = {name: np.empty(len(found), dtype=object) for name in ("labels", "probabilities")}
-        for row, (labels, probabilities) in found.items():
-            outputs["labels"][row], outputs["probabilities"][row] = labels, probabilities
-        return outputs
+                found[row] = probabilities[i, :length]
+        in_order = [found[row] for row in sorted(found)]
+        return {"probabilities": np.concatenate(in_order), "lengths": np.array([len(part) for part in in_order])}
 
     def results(self, rows: Sequence[Any], outputs: dict[str, np.ndarray]) -> list[LabelPrediction]:
         names = cast(SequenceLabelling, self.trained.task).class_names
-        parts = zip(outputs["labels"], outputs["probabilities"], strict=True)
-        return [LabelPrediction([names[i] for i in labels], shares.tolist()) for labels, shares in parts]
+        labels, shares = outputs["probabilities"].argmax(1), outputs["probabilities"].max(1)
+        ends = np.cumsum(outputs["lengths"])[:-1]
+        parts = zip(np.split(labels, ends), np.split(shares, ends), strict=True)
+        return [LabelPrediction([names[i] for i in part], of_part.tolist()) for part, of_part in parts]
 
     def columns(self, outputs: dict[str, np.ndarray], places: np.ndarray, count: int) -> dict[str, Any]:
         """The column ``prediction``: a list of the labels of each row."""

@@ -18,7 +18,10 @@ from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.spec import DataSpec
 from seqtrain.data.tags.entities import EntityTags
 from seqtrain.layers.masks import real_steps
+from seqtrain.tasks.averages import joined, log_mean_exp, mean
 from seqtrain.tasks.base import Evaluation, Meter, Table, Task, linear_head
+from seqtrain.tasks.labelling.statistics import label_accuracy, label_cross_entropy, sequence_accuracy
+from seqtrain.tasks.statistics import Outputs
 
 
 @runtime_checkable
@@ -38,7 +41,7 @@ class LabellingMeter(Meter):
         class_names: names of the labels.
     """
 
-    taken_in = ("nats", "hits", "steps", "rows", "perfect", "labels", "log_probabilities")
+    taken_in = ("nats", "hits", "steps", "rows", "perfect", "labels", "log_probabilities", "probabilities")
 
     def __init__(self, head: nn.Module, class_names: Sequence[str]):
         self.head = head
@@ -49,21 +52,25 @@ class LabellingMeter(Meter):
         """Predicted and true labels of the real steps of each row."""
         self.log_probabilities: dict[int, np.ndarray] = {}
         """Log-probabilities, in nats, of the true labels of each row."""
+        self.probabilities: dict[int, np.ndarray] = {}
+        """Probability of each label at the steps of each row, (T, C)."""
 
     def update(self, batch: Batch, features: Tensor) -> None:
         real = real_steps(batch.lengths, batch.targets.shape[1])
         logits = self.head(features).float()
-        nats = F.cross_entropy(logits[real].cpu().double(), batch.targets[real].cpu(), reduction="none")
+        log_probabilities = logits[real].cpu().double().log_softmax(-1)
+        nats = F.nll_loss(log_probabilities, batch.targets[real].cpu(), reduction="none")
         self.nats += nats.sum()
-        of_rows = torch.split(-nats.float(), batch.lengths.tolist())
-        self.log_probabilities |= dict(zip(batch.rows.tolist(), (part.numpy() for part in of_rows), strict=True))
+        rows, lengths = batch.rows.tolist(), batch.lengths.tolist()
+        for kept, values in ((self.log_probabilities, -nats), (self.probabilities, log_probabilities.exp())):
+            kept |= zip(rows, (part.numpy() for part in torch.split(values.float(), lengths)), strict=True)
         predicted = logits.argmax(-1)
         wrong = (predicted != batch.targets) & real
         self.hits += int(real.sum() - wrong.sum())
         self.steps += int(real.sum())
         self.perfect += int((~wrong.any(1)).sum())
         self.rows += len(batch.rows)
-        columns = batch.rows.tolist(), batch.lengths.tolist(), predicted.tolist(), batch.targets.tolist()
+        columns = rows, lengths, predicted.tolist(), batch.targets.tolist()
         for row, length, guesses, truth in zip(*columns, strict=True):
             self.labels[row] = guesses[:length], truth[:length]
 
@@ -81,8 +88,9 @@ class LabellingMeter(Meter):
             scores, of_types = entity_scores(self.entity_tags, predicted, true, lengths)
             metrics |= scores
             details = {"entities": of_types} if of_types else {}
-        log_probabilities = np.concatenate([self.log_probabilities[row] for row in rows])
-        outputs = {"predictions": predicted, "targets": true, "log_probabilities": log_probabilities}
+        outputs = {"predictions": predicted, "targets": true}
+        for name, kept in (("log_probabilities", self.log_probabilities), ("probabilities", self.probabilities)):
+            outputs[name] = np.concatenate([kept[row] for row in rows])
         return Evaluation(metrics, outputs | {"lengths": lengths}, details=details)
 
 
@@ -142,6 +150,7 @@ class SequenceLabelling(Task):
     monitor = "loss"
     maximize = False
     shown = ("loss", "accuracy", "sequence_accuracy", "entity_f1")
+    averages = {"probabilities": mean, "log_probabilities": log_mean_exp}
     predictor = "seqtrain.tasks.labelling.predict:LabelPredictor"
 
     def __init__(self, config: SequenceLabellingConfig, spec: DataSpec):
@@ -161,6 +170,19 @@ class SequenceLabelling(Task):
 
     def meter(self, head: nn.Module) -> Meter:
         return LabellingMeter(head, self.class_names)
+
+    def scored(self, parts: Sequence[tuple[Outputs, Dataset | None]], split: str) -> Evaluation:
+        outputs = joined([outputs for outputs, _ in parts])
+        outputs["predictions"] = outputs["probabilities"].argmax(1)
+        statistics = {"loss": label_cross_entropy, "accuracy": label_accuracy, "sequence_accuracy": sequence_accuracy}
+        metrics = {name: make(outputs, {}).value() for name, make in statistics.items()}
+        tags, details = EntityTags.of(self.class_names), {}
+        if tags is not None:
+            steps = outputs["predictions"], outputs["targets"], outputs["lengths"]
+            scores, of_types = entity_scores(tags, *steps)
+            metrics |= scores
+            details = {"entities": of_types} if of_types else {}
+        return Evaluation(metrics, outputs, details=details)
 
     def baselines(self, data: Dataset) -> Table:
         """What is known in theory and, where steps are words, the scores of each word's most frequent label."""

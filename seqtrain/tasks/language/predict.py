@@ -16,6 +16,7 @@ from seqtrain.data.corpus.dataset import RunningText, segments_of
 from seqtrain.data.corpus.loading import load_run_tokenizer
 from seqtrain.errors import DataError
 from seqtrain.paths import expanded, not_a_file, read_stdin
+from seqtrain.tasks.language.task import MAX_LOSS
 from seqtrain.tasks.predicting import Predictor, Trained
 
 if TYPE_CHECKING:
@@ -64,8 +65,12 @@ class TextPredictor(Predictor):
         tokens = self.dataset.tokens_of(self.options, self.tokenizer, text)
         if len(tokens) < 2:
             raise DataError(f"text {number} has {len(tokens)} token(s), and a prediction needs two; give a longer text")
-        batches: Iterator[Batch] = segments_of(tokens, self.options)
-        values = self.trained.evaluate(batches).outputs["log_probabilities"]
+
+        def compute(each: TextPredictor) -> dict[str, np.ndarray]:
+            batches: Iterator[Batch] = segments_of(tokens, each.options)
+            return each.trained.evaluate(batches).outputs
+
+        values = self.pooled(compute)["log_probabilities"]
         names = self.tokenizer.names()
         return TextPrediction([names[token] for token in tokens.tolist()], values.tolist())
 
@@ -81,15 +86,22 @@ class TextPredictor(Predictor):
                 path = expanded(source, "input")
                 if wrong := not_a_file(path):
                     raise DataError(f"input={source}: {wrong}")
-            options = replace(self.options, path=str(path))
-            data = self.dataset(options, self.config.seed, self.trained.run.path, single_split=True)
-        result = self.trained.evaluate(data.eval_batches("test"))
-        tokens, names = np.asarray(data.tokens["test"]), self.tokenizer.names()
-        perplexity = result.metrics["perplexity"]
+
+            def compute(each: TextPredictor) -> dict[str, np.ndarray]:
+                return each.trained.evaluate(each.read(path).eval_batches("test")).outputs
+
+            values, data = self.pooled(compute)["log_probabilities"], self.read(path)
+            tokens, names = np.asarray(data.tokens["test"]), self.tokenizer.names()
+        perplexity = np.exp(min(-values.mean(dtype=np.float64), MAX_LOSS))
         log.info("%s: %d tokens, perplexity %.2f, %s", source, len(tokens), perplexity, data.scoring)
         return pa.table(
             {
                 "token": pa.array([names[token] for token in tokens.tolist()], type=pa.string()),
-                "log_probability": pa.array([None, *result.outputs["log_probabilities"].tolist()], type=pa.float32()),
+                "log_probability": pa.array([None, *values.tolist()], type=pa.float32()),
             }
         )
+
+    def read(self, path: Path) -> RunningText:
+        """The text of a file, as one split, ``test``."""
+        options = replace(self.options, path=str(path))
+        return self.dataset(options, self.config.seed, self.trained.run.path, single_split=True)

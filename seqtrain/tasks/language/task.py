@@ -4,6 +4,7 @@ Shapes: B rows, T steps, N scored tokens, K confidence bins.
 """
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -20,10 +21,12 @@ from seqtrain.data.cache import cached
 from seqtrain.data.corpus.dataset import RunningText, SegmentBatch
 from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
+from seqtrain.tasks.averages import joined, log_mean_exp
 from seqtrain.tasks.base import Evaluation, Meter, Task
 from seqtrain.tasks.language.generation import continuations
 from seqtrain.tasks.language.heads import AdaptiveSoftmaxHead, SoftmaxHead
 from seqtrain.tasks.language.sampling import Sampling
+from seqtrain.tasks.statistics import Outputs
 from seqtrain.tasks.stored_baselines import read_baselines, write_baselines
 
 if TYPE_CHECKING:
@@ -124,6 +127,8 @@ class LanguageModelling(Task):
     monitor = "loss"
     maximize = False
     shown = ("loss", "perplexity", "bits_per_character", "accuracy", "top5_accuracy")
+    averages = {"log_probabilities": log_mean_exp}
+    scores_need_data = True
     predictor = "seqtrain.tasks.language.predict:TextPredictor"
 
     def __init__(self, config: LanguageModellingConfig, spec: DataSpec):
@@ -207,17 +212,25 @@ class LanguageModelling(Task):
         tokens = {split: np.asarray(data.tokens[split]) for split in data.sizes}
         held_out = {split: tokens[split] for split in data.sizes if split != "train"}
         scored = score_ngrams(tokens["train"], held_out, self.vocab_size, order)
-        characters, num_bytes = data.token_lengths
         evaluations: dict[str, dict[str, Evaluation]] = {}
         for who, splits in scored.items():
             evaluations[who] = {}
             for split, log_probabilities in splits.items():
-                targets = held_out[split][1:]
-                lengths = int(characters[targets].sum()), int(num_bytes[targets].sum())
-                metrics = language_metrics(-log_probabilities.sum(), len(targets), *lengths)
-                outputs = {"log_probabilities": log_probabilities.astype(np.float32)}
-                evaluations[who][split] = Evaluation(metrics, outputs)
+                evaluations[who][split] = evaluation_of(log_probabilities, data, split)
         write_baselines(directory, evaluations)
+
+    def scored(self, parts: Sequence[tuple[Outputs, Dataset | None]], split: str) -> Evaluation:
+        """Scores that need no more than the log-probability of each token: not ``accuracy``."""
+        whole = joined([outputs for outputs, _ in parts])
+        return evaluation_of(whole["log_probabilities"], cast(RunningText, parts[0][1]), split)
+
+
+def evaluation_of(log_probabilities: np.ndarray, data: RunningText, split: str) -> Evaluation:
+    """Scores of the log-probabilities of all tokens of a split but the first, (N,)."""
+    targets = np.asarray(data.tokens[split])[1:]
+    lengths = (int(of_tokens[targets].sum()) for of_tokens in data.token_lengths)
+    metrics = language_metrics(-log_probabilities.sum(), len(targets), *lengths)
+    return Evaluation(metrics, {"log_probabilities": log_probabilities.astype(np.float32)})
 
 
 def gradient_by_lag(model: nn.Module, head: nn.Module, batch: Batch) -> np.ndarray:

@@ -61,6 +61,13 @@ def evaluation_of(
     return Evaluation(metrics, outputs, details={"classes": details})
 
 
+def cross_entropies(probabilities: Floats, targets: Bools) -> Floats:
+    """Binary cross-entropy of each row in nats, the mean over the classes, (N,); arguments as of ``evaluation_of``."""
+    of_truth = np.where(targets, probabilities, 1 - probabilities)
+    losses: Floats = -np.log(np.maximum(of_truth, np.finfo(np.float64).tiny)).mean(1)
+    return losses
+
+
 def plain(value: Any) -> float | None:
     """A number for JSON; None for one that is not defined."""
     return None if np.isnan(value) else float(value)

@@ -4,6 +4,7 @@ Shapes: B batch, C classes, N rows of a split.
 """
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,12 +18,14 @@ from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.spec import DataSpec
 from seqtrain.data.text.classification import TextClassification
 from seqtrain.runs.directory import RunDirectory
+from seqtrain.tasks.averages import joined, mean
 from seqtrain.tasks.base import Evaluation, Meter, Task, linear_head
 from seqtrain.tasks.classification.illustration import draw_attention
 from seqtrain.tasks.classification.logits import LogitMeter
 from seqtrain.tasks.classification.weights import class_weights
 from seqtrain.tasks.multilabel import thresholds
-from seqtrain.tasks.multilabel.metrics import THRESHOLD, best_thresholds, evaluation_of
+from seqtrain.tasks.multilabel.metrics import THRESHOLD, best_thresholds, cross_entropies, evaluation_of
+from seqtrain.tasks.statistics import Outputs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -76,6 +79,7 @@ class MultilabelClassification(Task):
     monitor = "loss"
     maximize = False
     shown = ("loss", "micro_f1", "macro_f1", "mean_average_precision", "mean_auroc", "subset_accuracy")
+    averages = {"probabilities": mean}
     predictor = "seqtrain.tasks.multilabel.predict:LabelSetPredictor"
 
     def __init__(self, config: MultilabelConfig, spec: DataSpec):
@@ -148,6 +152,12 @@ class MultilabelClassification(Task):
             log.info("checkpoint=%s: has no thresholds of its own; labels are chosen from %g on", checkpoint, THRESHOLD)
             return
         self.set_calibration(thresholds.load(self.class_names, run, step))
+
+    def scored(self, parts: Sequence[tuple[Outputs, Dataset | None]], split: str) -> Evaluation:
+        whole = joined([outputs for outputs, _ in parts])
+        probabilities, targets = whole["probabilities"], whole["targets"]
+        losses = cross_entropies(probabilities, targets)
+        return evaluation_of(probabilities, losses, targets, self.thresholds, self.class_names)
 
     def remarks(self) -> dict[str, str]:
         if not self.calibrated:

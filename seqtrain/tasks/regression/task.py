@@ -3,6 +3,8 @@
 Shapes: B batch, N rows of a split.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -11,8 +13,10 @@ from seqtrain.config.base import Targets
 from seqtrain.config.task import SequenceRegressionConfig
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.spec import DataSpec
+from seqtrain.tasks.averages import joined, mean
 from seqtrain.tasks.base import Evaluation, Meter, Table, Task, linear_head
 from seqtrain.tasks.regression.statistics import absolute_error, squared_error
+from seqtrain.tasks.statistics import Outputs
 
 
 class RegressionMeter(Meter):
@@ -34,9 +38,13 @@ class RegressionMeter(Meter):
     def result(self) -> Evaluation:
         order = np.argsort(np.concatenate(self.rows))
         predictions, targets = (torch.cat(part).numpy()[order] for part in (self.predictions, self.targets))
-        outputs = {"predictions": predictions, "targets": targets}
-        metrics = {"mse": squared_error(outputs, {}).value(), "mae": absolute_error(outputs, {}).value()}
-        return Evaluation(metrics, outputs)
+        return evaluation_of({"predictions": predictions, "targets": targets})
+
+
+def evaluation_of(outputs: dict[str, np.ndarray]) -> Evaluation:
+    """Scores of ``predictions`` and ``targets``, (N,) each."""
+    metrics = {"mse": squared_error(outputs, {}).value(), "mae": absolute_error(outputs, {}).value()}
+    return Evaluation(metrics, outputs)
 
 
 class SequenceRegression(Task):
@@ -53,6 +61,7 @@ class SequenceRegression(Task):
     monitor = "mse"
     maximize = False
     shown = ("mse", "mae")
+    averages = {"predictions": mean}
     predictor = "seqtrain.tasks.regression.predict:NumberPredictor"
 
     def __init__(self, config: SequenceRegressionConfig, spec: DataSpec):
@@ -69,6 +78,10 @@ class SequenceRegression(Task):
 
     def meter(self, head: nn.Module) -> Meter:
         return RegressionMeter(head)
+
+    def scored(self, parts: Sequence[tuple[Outputs, Dataset | None]], split: str) -> Evaluation:
+        whole = joined([outputs for outputs, _ in parts])
+        return evaluation_of({name: whole[name] for name in ("predictions", "targets")})
 
     def baselines(self, data: Dataset) -> Table:
         return {who: dict.fromkeys(("validation", "test"), scores) for who, scores in data.known_scores.items()}

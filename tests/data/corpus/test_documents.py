@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,14 +11,15 @@ import torch
 from torch import Tensor
 
 from seqtrain.commands.build import build_data, build_model
-from seqtrain.config.corpus import PublicDocumentsConfig, StatePolicy, TextDocumentsConfig
-from seqtrain.config.data import TextFilesConfig
+from seqtrain.config.corpus import DocstringDocumentsConfig, PublicDocumentsConfig, StatePolicy, TextDocumentsConfig
+from seqtrain.config.data import DocstringsConfig, TextFilesConfig
 from seqtrain.config.root import Config
 from seqtrain.config.text import Tokenizer
 from seqtrain.data.corpus.dataset import SegmentBatch, segments_of
 from seqtrain.data.corpus.document_dataset import Documents
 from seqtrain.data.corpus.document_tokenizer import DocumentTokenizer
 from seqtrain.data.row_digests import text_digests
+from seqtrain.data.text import docstrings
 from seqtrain.data.text.files import TextFiles
 from seqtrain.errors import ConfigError, DataError, RunError
 
@@ -46,9 +48,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def corpus(path: Path, trained: Path | None = None, **options: object) -> Documents:
-    defaults = {"batch_size": 4, "bptt_len": 10, "eval_warmup": 40, "min_count": 1}
-    config = TextDocumentsConfig(name="text_documents", path=str(path), **(defaults | options))  # type: ignore[arg-type]
+def corpus(path: Path, trained: Path | None = None, **options: Any) -> Documents:
+    defaults: dict[str, Any] = {"batch_size": 4, "bptt_len": 10, "eval_warmup": 40, "min_count": 1}
+    config = TextDocumentsConfig(name="text_documents", path=str(path), **(defaults | options))
     config.check("data")
     return Documents(config, 0, trained)
 
@@ -117,7 +119,7 @@ def test_tokens_are_those_of_a_text_classifier(folder: Path, kind: Tokenizer, re
     spec = {"targets": "class", "vocab_size": data.spec.vocab_size, "class_names": ["0", "1"]}
     (folder / "data.json").write_text(json.dumps(data.describe() | {"spec": spec, "labels_as": None}))
     classifier = TextFiles(TextFilesConfig(name="text_files", path=str(folder)), 0, trained=folder)
-    whole = {}
+    whole: dict[int, np.ndarray] = {}
     for split in ("train", "validation"):
         table = classifier.tokens[split]
         rows = np.split(np.asarray(table.tokens), np.asarray(table.offsets)[1:-1])
@@ -216,20 +218,21 @@ def test_layouts_of_text_files(tmp_path: Path) -> None:
         ({"min_count": 0}, "min_count=0: must be at least 1"),
     ],
 )
-def test_wrong_options(tmp_path: Path, options: dict[str, object], message: str) -> None:
+def test_wrong_options(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         corpus(tmp_path, **options)
 
 
 def test_what_cannot_be_read_is_named(folder: Path) -> None:
-    for options, message in (
+    cases: list[tuple[dict[str, Any], str]] = [
         ({"train_splits": ["train", "more"]}, r"has no split 'more' \(data\.train_splits\); its splits: train"),
         ({"validation_split": "held"}, r"has no split 'held' \(data\.validation_split\)"),
         ({"text_column": "body"}, r"has no column 'body' \(data\.text_column\); its columns: text, label"),
         ({"validation_size": 60}, r"data\.validation_size=60: sets all of the 60 different documents of train apart"),
         ({"validation_size": 0.001}, r"data\.validation_size=0\.001: sets none of the 60"),
         ({"batch_size": 500}, "too few for data.batch_size=500 rows"),
-    ):
+    ]
+    for options, message in cases:
         with pytest.raises(DataError, match=message):
             corpus(folder, **options)
     (folder / "empty.jsonl").write_text('{"text": " "}\n{"text": null}\n')
@@ -278,7 +281,7 @@ def test_documents_of_a_held_out_split_are_left_out(folder: Path) -> None:
     """In other letters too; the tokenizer knows nothing of the split."""
     rows = [json.loads(line)["text"] for line in (folder / "test.jsonl").read_text().splitlines()]
     write(folder / "unsupervised.jsonl", [*texts(40, 2), rows[3].upper(), rows[5]])
-    options = {"train_splits": ["train", "unsupervised"], "held_out_split": "test"}
+    options: dict[str, Any] = {"train_splits": ["train", "unsupervised"], "held_out_split": "test"}
     data = corpus(folder, **options)
     digests = [data.row_digests(split) for split in data.sizes]
     assert sum(len(found) for found in digests if found is not None) == 100
@@ -289,3 +292,20 @@ def test_documents_of_a_held_out_split_are_left_out(folder: Path) -> None:
     (folder / "test.jsonl").unlink()
     with pytest.raises(DataError, match=r"has no split 'test' \(data.held_out_split\)"):
         corpus(folder, **options)
+
+
+def test_docstrings_of_train_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Train and validation are what the classifier trains on and validates with; test is its test."""
+    rows = [f"{text} {i}" for i, text in enumerate(texts(330, 4))], [f"chapter {i % 3 % 2}" for i in range(330)]
+    monkeypatch.setattr(docstrings, "read_docstrings", lambda: rows)
+    monkeypatch.setattr(docstrings, "library_sources", lambda folder: [])  # another cache entry than the real one's
+    config = DocstringDocumentsConfig(name="docstring_documents", kind="docstring_documents", tokenizer=Tokenizer.char)
+    data = Documents(config, 0)
+    classifier = docstrings.Docstrings(DocstringsConfig(name="docstrings", kind="docstrings"), 0).labelled_split
+    wanted = {split: set(text_digests(classifier(split)[0]).tolist()) for split in ("train", "validation", "test")}
+    got = {split: set(data.row_digests(split).tolist()) for split in data.sizes}  # type: ignore[union-attr]
+    assert got["test"] == wanted["test"]
+    assert got["train"] | got["validation"] == wanted["train"] | wanted["validation"]
+    config.path = "new.txt"
+    with pytest.raises(ConfigError, match="data.path='new.txt': must be null: these documents are the machine's own"):
+        Documents(config, 0)
