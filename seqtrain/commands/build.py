@@ -3,6 +3,7 @@
 import logging
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -45,17 +46,21 @@ class Built:
         return sum(p.numel() for p in nn.ModuleList([self.model, self.head]).parameters() if p.requires_grad)
 
 
-def build_data(config: Config, trained: Path | None = None, single_split: bool = False) -> Dataset:
+def build_data(
+    config: Config, trained: Path | None = None, single_split: bool = False, tokenizer_of: Path | None = None
+) -> Dataset:
     """Build the dataset of a config.
 
     Args:
         config: the configuration.
         trained: directory of a run whose vocabulary or scaler is used; None learns them from train.
         single_split: read the file at ``data.path`` as one split, ``test``.
+        tokenizer_of: directory of a run of which the tokenizer alone is used.
     """
     options = config.data.for_model(config.model)
     asked = asked_targets(config)
-    told = {} if asked is None else {"targets": asked}
+    told: dict[str, Any] = {} if asked is None else {"targets": asked}
+    told |= {} if tokenizer_of is None else {"tokenizer_of": tokenizer_of}
     dataset: Dataset = registry.find("data", options.kind).load()(options, config.seed, trained, single_split, **told)
     return dataset
 

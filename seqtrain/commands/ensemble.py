@@ -77,7 +77,7 @@ def write(run: RunDirectory, config: Config, task: Task, candidates: Sequence[Ca
     keys = [key for key in differing(options) if key != "model.name"]
     Ensemble(members_of(run, directories, steps, labels(runs, repeated=False)), keys).write(run)
     run.write_environment()
-    write_json(run.data_path, asdict(replace(first.data, tokenizer_crc32=None)))
+    write_json(run.data_path, asdict(replace(first.data, tokenizer_crc32=None, seen_crc32=None)))
     scores: dict[str, Evaluation] = {}
     tables = []
     by_run = {id(each.member): each for each in candidates}

@@ -8,10 +8,12 @@ import numpy as np
 
 from seqtrain.atomic import replacing
 from seqtrain.commands.session import Session
+from seqtrain.commands.taken import describe
 from seqtrain.comparison.baselines import against_baselines
 from seqtrain.comparison.metrics import metric_of
 from seqtrain.runs.directory import RunDirectory
-from seqtrain.runs.json_files import write_json
+from seqtrain.runs.json_files import read_record, write_json
+from seqtrain.runs.records import Initial
 from seqtrain.tasks.base import Evaluation
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.evaluation import evaluate
@@ -84,7 +86,8 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
     results["directions"] = {metric: metric_of(metric, config.task.kind).maximize for metric in built.task.shown}
     results |= {"scoring": data.scoring} if data.scoring else {}
     risen = progress.losses.risen(progress.step)
-    remarks = built.task.remarks() | ({"training": risen} if risen else {})
+    before = {} if config.init is None else {"init": describe(read_record(Initial, run.init_path))}
+    remarks = before | built.task.remarks() | ({"training": risen} if risen else {})
     results |= remarks | {"remarks": list(remarks)}
     results |= as_results({name: scores})
     write_json(run.results_path, results)  # before the baselines, which may take a while

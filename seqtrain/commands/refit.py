@@ -5,7 +5,7 @@ Shapes: K series.
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,12 @@ from typing import Any
 import numpy as np
 
 from seqtrain.commands.build import Built, build_model
+from seqtrain.commands.initial import open_sources
 from seqtrain.commands.kernels import prepare_kernels
 from seqtrain.commands.predict import ready
 from seqtrain.commands.session import build_trainer
+from seqtrain.commands.sources import Source
+from seqtrain.commands.taken import give_weights
 from seqtrain.config.root import Config
 from seqtrain.config.task import ForecastingConfig
 from seqtrain.data.series.dataset import ForecastingData
@@ -79,6 +82,7 @@ def refits(
     begins, ends = data.ranges["validation"]
     count = -(-int(windows.counts.max()) // (every * stride))
     prepare_determinism(config.trainer.deterministic)
+    sources = open_sources(config)
     with tempfile.TemporaryDirectory(prefix="seqtrain-refit-") as folder:
         for number in range(count):
             first = number * every * stride  # of the windows of each series
@@ -90,16 +94,18 @@ def refits(
             part = ForecastingData(data.config, config.seed, run.path, table=data.table, ends=inside)
             part.spec = data.spec  # with the run's errors of the seasonal naive forecast, by which scores are divided
             log.info("fit %d of %d: %s windows of train", number + 1, count, f"{part.sizes['train']:,}")
-            built, step = fitted(config, part, Path(folder) / str(number))
+            built, step = fitted(config, part, Path(folder) / str(number), sources)
             yield Fit(ready(config, run, built), part, "test", part.windows["test"].every(stride), step)
 
 
-def fitted(config: Config, data: ForecastingData, folder: Path) -> tuple[Built, int]:
+def fitted(config: Config, data: ForecastingData, folder: Path, sources: Sequence[Source] = ()) -> tuple[Built, int]:
     """A model trained on a dataset, with the weights of its best checkpoint, calibrated, and the checkpoint's step."""
     run = RunDirectory.claim(folder, exact=True)
     seed_everything(config.seed)
     built = build_model(config, data.spec)
     prepare_kernels(config, built)
+    if sources:
+        give_weights(config, built, data, sources)
     try:
         build_trainer(config, run, data, built, SOLO).fit()
     except Interrupted as error:

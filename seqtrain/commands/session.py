@@ -1,14 +1,17 @@
 """Sessions: data, model and trainer of a run, built with fresh weights or resumed from the last checkpoint."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 from torch import nn
 
 from seqtrain.atomic import replacing
 from seqtrain.commands.budget import solve_width
 from seqtrain.commands.build import Built, build_data, build_model, build_task, check_model
+from seqtrain.commands.initial import open_sources, tokenizer_notes, tokenizer_of
 from seqtrain.commands.kernels import check_kernel, prepare_kernels
+from seqtrain.commands.seen_rows import SeenRows, find_seen
+from seqtrain.commands.taken import describe, give_weights
 from seqtrain.commands.wide import fill_wide, find_ngrams
 from seqtrain.config.base import require
 from seqtrain.config.loading import to_yaml
@@ -16,6 +19,7 @@ from seqtrain.config.model import SequenceConfig
 from seqtrain.config.root import Config
 from seqtrain.data.base import Dataset
 from seqtrain.data.description import DataDescription, checksum
+from seqtrain.data.seen import write_seen
 from seqtrain.data.subset import few_batches
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.models.pretrained import load_vectors
@@ -49,10 +53,13 @@ def start(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
     check_model(config)
     check_kernel(config)
     check_ranks(config, ranks)
+    sources = open_sources(config)
     seed_everything(config.seed)
-    data = build_data(config)
+    data = build_data(config, tokenizer_of=tokenizer_of(config, sources))
     data.prepare_training()
     build_task(config, data.spec).check_data(data)
+    seen = find_seen(config, data, sources)
+    data.notes += [*tokenizer_notes(config, sources), *seen.notes]
     for note in data.notes:
         log.info(note)
     ngrams = find_ngrams(config, data)
@@ -60,11 +67,18 @@ def start(config: Config, run: RunDirectory, ranks: Ranks) -> Session:
     if ranks.first:
         save_config(config, run)  # again, with the sizes that were found
         data.save(run.path)
-        write_json(run.data_path, data.describe() | {"tokenizer_crc32": checksum(run.tokenizer_path)})
     built = build_model(config, data.spec)
     prepare_kernels(config, built)
     load_embedding(config, built, data)
     fill_wide(built, data, ngrams)
+    if sources:
+        initial = replace(give_weights(config, built, data, sources), seen=seen.counts)
+        data.notes.append(f"init: {describe(initial)}")
+        log.info(data.notes[-1])
+        if ranks.first:
+            write_json(run.init_path, asdict(initial))
+    if ranks.first:
+        describe_data(run, data, seen)
     if not ranks.first:
         seed_everything(config.seed + ranks.rank)  # each process draws its own dropout
     data = few_batches(data, config.debug.eval_batches)  # all of them, unless debug=dry
@@ -90,6 +104,14 @@ def resume_from_checkpoint(config: Config, run: RunDirectory, ranks: Ranks) -> S
     session = Session(config, run, data, built, build_trainer(config, run, data, built, ranks))
     session.trainer.resume()
     return session
+
+
+def describe_data(run: RunDirectory, data: Dataset, seen: SeenRows) -> None:
+    """Write data.json, after the files that it has checksums of."""
+    described = data.describe() | {"tokenizer_crc32": checksum(run.tokenizer_path)}
+    if seen.digests is not None:
+        described["seen_crc32"] = write_seen(run.path, seen.digests)
+    write_json(run.data_path, described)
 
 
 def build_trainer(config: Config, run: RunDirectory, data: Dataset, built: Built, ranks: Ranks) -> Trainer:

@@ -28,10 +28,10 @@ from seqtrain.printable import escaped, escaped_within
 from seqtrain.regular import open_regular
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.ensemble import Ensemble
-from seqtrain.runs.json_files import LARGEST_INTEGER, WORDS
+from seqtrain.runs.json_files import LARGEST_INTEGER, WORDS, read_record
 from seqtrain.runs.locks import is_locked
 from seqtrain.runs.metrics import entries
-from seqtrain.runs.records import Environment, Results
+from seqtrain.runs.records import Environment, Initial, Results
 from seqtrain.runs.records import Scores as StoredScores
 
 Scores = dict[str, dict[str, float]]
@@ -216,6 +216,9 @@ def read_run(path: Path) -> Run | UnfinishedRun:
     options, unlike = read_options(directory.config_path)
     if options["debug.mode"] != DebugMode.none.name:
         return UnfinishedRun(path, status.state, f"debug={options['debug.mode']}: a debugging run has no scores")
+    # The path says where that run lay, and not which run it was. An ensemble keeps no record of its own.
+    if options["init"] is not None and directory.init_path.is_file():
+        options["init"], options["init_backward"] = read_record(Initial, directory.init_path, shown=True).names()
     results, data = Results.read(directory.results_path), DataDescription.read(directory.data_path)
     scores = dict(results.scores)
     own = scores.pop(results.model)

@@ -76,6 +76,10 @@ class ModelConfig(Node):
         """The most steps that attention looks back from a step; 0 without attention."""
         return 0
 
+    def meaning(self) -> dict[str, Any]:
+        """Options, by key, besides sizes, on which it depends what the layers compute from given weights."""
+        return {}
+
     def widths(self, causal: bool) -> dict[str, int]:
         """Keys of the sizes that ``budget.params`` adjusts, and what each must be a multiple of.
 

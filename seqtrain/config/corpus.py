@@ -131,6 +131,9 @@ class DocumentsConfig(SegmentConfig, TextConfig):
     """Name of the source's split to use as validation; null takes a part of train."""
     test_split: str | None = option(None, Affects.rows)
     """Name of the source's split to use as test; null takes ``test_size``."""
+    held_out_split: str | None = option(None, Affects.rows)
+    """Name of the source's split whose documents are left out of train, wherever they occur; it is read for nothing
+    else. null leaves out none."""
     validation_size: float = option(0.05, Affects.rows)
     """Part of train to use as validation, at random: a fraction below 1, or a number of documents."""
     test_size: float = option(0.0, Affects.rows)
@@ -145,14 +148,15 @@ class DocumentsConfig(SegmentConfig, TextConfig):
 
     def split_names(self) -> list[str]:
         """The source's names of the splits that are read, those of train first."""
-        return [*self.train_splits, *(name for name in (self.validation_split, self.test_split) if name is not None)]
+        others = (self.validation_split, self.test_split, self.held_out_split)
+        return [*self.train_splits, *(name for name in others if name is not None)]
 
     def check(self, key: str) -> None:
         super().check(key)
         names = self.split_names()
         require(len(self.train_splits) > 0, f"{key}.train_splits", self.train_splits, "at least one name")
-        require(len(set(names)) == len(names), f"{key}.train_splits, validation_split and test_split", names,
-                "different")  # fmt: skip
+        require(len(set(names)) == len(names), f"{key}.train_splits, validation_split, test_split and held_out_split",
+                names, "different")  # fmt: skip
         require("test" not in self.train_splits, f"{key}.train_splits", self.train_splits,
                 "without test, on which nothing is trained")  # fmt: skip
         require(self.validation_size > 0, f"{key}.validation_size", self.validation_size, "above 0")

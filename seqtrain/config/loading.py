@@ -16,7 +16,7 @@ from seqtrain.config import registry
 from seqtrain.config.base import require, suggest
 from seqtrain.config.migrations import flat_keys, format_of, upgraded
 from seqtrain.config.plain_yaml import plain_yaml, with_checksum
-from seqtrain.config.root import Config
+from seqtrain.config.root import Config, InitTakes
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.paths import expanded, is_utf8
 
@@ -68,6 +68,7 @@ def to_config(tree: DictConfig) -> Config:
             f"null with model={config.model.name}, which has no width",
         )
     config.debug.check("debug")
+    check_init(config)
     if (path := getattr(config.data, "path", None)) is not None:
         require(path != "", "data.path", path, "a file or folder, or null")
         config.data.path = str(expanded(path, "data.path").absolute())  # type: ignore[attr-defined]  # seen from any folder
@@ -76,6 +77,26 @@ def to_config(tree: DictConfig) -> Config:
             if isinstance(text, str):
                 require(is_utf8(text), key, text, "UTF-8, as config.yaml is; rename the file or folder")
     return config
+
+
+def check_init(config: Config) -> None:
+    """Check the options of a start from other runs, and make their paths absolute.
+
+    Raises:
+        ConfigError: for an empty path, or options that contradict each other.
+    """
+    for key in ("init", "init_backward"):
+        if (path := getattr(config, key)) is not None:
+            require(path != "", key, path, "the directory of a run, or null")
+            setattr(config, key, str(expanded(path, key).absolute()))
+    backward = config.init_backward
+    require(backward is None or config.init is not None, "init_backward", backward,
+            "null without init=, which gives the embedding and the forward direction")  # fmt: skip
+    require(backward is None or config.init_takes is not InitTakes.embedding, "init_takes", config.init_takes.value,
+            "all or encoder with init_backward=, which is taken for its recurrent layer")  # fmt: skip
+    vectors = getattr(getattr(config.model, "embedding", None), "path", None)
+    require(vectors is None or config.init is None, "model.embedding.path", vectors,
+            "null with init=, whose embedding is taken")  # fmt: skip
 
 
 def refuse_unknown(tree: DictConfig, node: Any, prefix: str) -> None:

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from seqtrain.config.base import ModelConfig, Targets, require
 from seqtrain.config.options import Affects, option
@@ -115,6 +116,13 @@ class AttentionConfig:
     """Add the attention's output to the query; if false, the output replaces the query."""
     dropout: float = 0.0
     """Dropout on the attention weights."""
+
+    def meaning(self, key: str) -> dict[str, Any]:
+        """Options, by key, on which it depends what the layer computes from given weights."""
+        if self.score is Score.none:
+            return {f"{key}.score": self.score}
+        names = ("score", "memory", "project", "num_heads", "residual")
+        return {f"{key}.{name}": getattr(self, name) for name in names}
 
     def divisor(self, parts: int) -> int:
         """What a state's size must be a multiple of, if a step of the memory joins ``parts`` states."""
@@ -296,6 +304,11 @@ class RecurrentConfig(SequenceConfig):
         slots = sum(slot.score is not Score.none for slot in (self.input_attention, self.output_attention))
         return super().attention_reach() + slots * self.context_length
 
+    def meaning(self) -> dict[str, Any]:
+        names = ["cell", "layer_norm", "residual"]
+        names += ["nonlinearity"] if self.cell is Cell.rnn else ["reset_after"] if self.cell is Cell.gru else []
+        return {name: getattr(self, name) for name in names} | self.input_attention.meaning("input_attention")
+
     def widths(self, causal: bool) -> dict[str, int]:
         both = not causal if self.bidirectional is None else self.bidirectional
         multiple = self.output_attention.divisor(2 if both else 1)
@@ -343,6 +356,9 @@ class EncoderDecoderConfig(RecurrentConfig):
     attention: AttentionConfig = field(default_factory=lambda: AttentionConfig(score=Score.additive))
     """Attention of the decoder's states over the encoder's states."""
 
+    def meaning(self) -> dict[str, Any]:
+        return super().meaning() | self.attention.meaning("attention")
+
     def widths(self, causal: bool) -> dict[str, int]:
         return {"hidden_size" if self.hidden_sizes is None else "hidden_sizes": self.attention.divisor(1)}
 
@@ -387,6 +403,9 @@ class SelfAttentionConfig(SequenceConfig):
 
     def attention_reach(self) -> int:
         return super().attention_reach() + self.num_layers * self.context_length
+
+    def meaning(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("num_heads", "qkv_tanh", "positions")}
 
     def widths(self, causal: bool) -> dict[str, int]:
         # Vectors from a file keep their size.

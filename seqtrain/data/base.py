@@ -63,10 +63,17 @@ class Batch:
 class Dataset(ABC):
     """Splits of examples, served as batches. The order of training batches depends on seed, epoch and position only."""
 
+    tokenizes: ClassVar[str] = ""
+    """What its tokenizers are for: ``texts`` or ``running text``; empty if it has none.
+
+    A run that starts from another takes over the tokenizer of that run, if both are for the same. The directory of that
+    run is then given to the class as ``tokenizer_of``."""
     targets: ClassVar[str | None] = None
     """What is to be predicted; None if the options decide."""
     other_targets: ClassVar[tuple[str, ...]] = ()
     """What it also has, for tasks that predict it. The one that is wanted is given to the class as ``targets``."""
+    digested: ClassVar[str] = "rows"
+    """What ``row_digests`` are of, in the plural."""
     spec: DataSpec
     fingerprint: str
     """Digest of the contents of all splits; runs with equal fingerprints can be compared."""
@@ -105,6 +112,18 @@ class Dataset(ABC):
     @abstractmethod
     def source_rows(self, split: str) -> np.ndarray:
         """Number of each row of a split in its source, (N,)."""
+
+    def row_digests(self, split: str, read: bool = True) -> np.ndarray | None:
+        """Digests of the rows of a split, (M,), uint64. Equal rows have equal digests, in other datasets too.
+
+        Args:
+            split: the split.
+            read: read the source again, if the prepared data has no digests.
+
+        Returns:
+            The digests; None if they are not known, or rows of this kind cannot be told apart.
+        """
+        return None
 
     @abstractmethod
     def examples(self, split: str, count: int) -> tuple[Batch, list[list[str]]]:

@@ -26,9 +26,11 @@ class DataDescription:
     training_fingerprint: str = ""
     """Digest of what training reads besides the splits, see ``Dataset``."""
     labels_as: str | None = None
-    """How the labels of texts were read, see ``Vocabulary``."""
+    """How the labels of texts were read, see ``TrainedClasses``."""
     tokenizer_crc32: int | None = None
     """Checksum of the tokenizer.json beside it, if the inputs are tokens."""
+    seen_crc32: int | None = None
+    """Checksum of the seen.npy beside it, see ``seen``; None if the rows that its weights have seen are not known."""
 
     @classmethod
     def read(cls, path: Path) -> "DataDescription":

@@ -19,7 +19,12 @@ def normalised(text: str) -> str:
     return "".join((BREAK.sub(" ", text) if "<br" in text else text).split())
 
 
+def digest_of(text: str) -> int:
+    """A digest of 8 bytes of a text that is normalised."""
+    content = text.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(content, digest_size=8).digest(), "little")
+
+
 def text_digests(texts: Iterable[str]) -> np.ndarray:
-    """A digest of 8 bytes for each text, after it is normalised, (N,), uint64."""
-    encoded = (normalised(text).encode("utf-8", "surrogatepass") for text in texts)
-    return np.frombuffer(b"".join(hashlib.blake2b(text, digest_size=8).digest() for text in encoded), dtype="<u8")
+    """A digest of each text after it is normalised, (N,), uint64."""
+    return np.fromiter((digest_of(normalised(text)) for text in texts), dtype=np.uint64)

@@ -5,6 +5,8 @@ status.json         starting, running, finished, interrupted, pruned, or failed,
 environment.json    versions, git commit, command line
 data.json           what the model must know about its data: the DataSpec, fingerprint, rows per split, notes
 tokenizer.json      (texts) the vocabulary that the model was trained with
+init.json           (with init) the runs that it started from, and what it took of them
+seen.npy            digests of the rows that its weights have been trained on
 temperature.json    (classification with task.temperature) the temperature of the best checkpoint
 ensemble.json       (of seqtrain ensemble) the runs whose outputs are averaged, in place of checkpoints
 conformal.json      (forecasts with task.conformal) interval margins of the best checkpoint
@@ -139,6 +141,10 @@ class RunDirectory:
     @property
     def tokenizer_path(self) -> Path:
         return self.path / "tokenizer.json"
+
+    @property
+    def init_path(self) -> Path:
+        return self.path / "init.json"
 
     @property
     def conformal_path(self) -> Path:

@@ -93,6 +93,53 @@ class Results:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """A run that another one started from."""
+
+    option: str
+    """The option that named it: ``init`` or ``init_backward``."""
+    id: str
+    path: str
+    """Its directory at that time."""
+    data: str
+    task: str
+    model: str
+    """Names of its data, task and model."""
+    fingerprint: str
+    """Digest of its data."""
+    step: int
+    """Step of the checkpoint whose weights were taken."""
+    weights: str
+    """Digest of these weights."""
+    runs: list["Origin"] = field(default_factory=list)
+    """The runs that it started from itself."""
+
+    def __str__(self) -> str:
+        before = f", which started from {' and '.join(map(str, self.runs))}" if self.runs else ""
+        return f"{self.model} on {self.data} ({self.path}, {self.id[:8]}){before}"
+
+
+@dataclass(frozen=True)
+class Initial:
+    """init.json: the runs that a run started from, and what it took of them."""
+
+    runs: list[Origin]
+    taken: int
+    """Number of parameters that started from their weights."""
+    parameters: int
+    """Number of all parameters."""
+    fresh: list[str] = field(default_factory=list)
+    """Modules that started from random weights."""
+    seen: dict[str, int] = field(default_factory=dict)
+    """Rows of a held-out split, by its name, that the weights were trained on; empty if it is not known."""
+
+    def names(self) -> tuple[str | None, str | None]:
+        """The run of ``init`` and that of ``init_backward``, by folder and identity."""
+        named = {run.option: f"{Path(run.path).name}:{run.id[:8]}" for run in self.runs}
+        return named.get("init"), named.get("init_backward")
+
+
+@dataclass(frozen=True)
 class Environment:
     """environment.json, as far as runs are compared by it."""
 

@@ -1,8 +1,9 @@
 """The interface of a task: a head over features, a loss, metrics, figures, baselines and calibration."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
@@ -87,6 +88,8 @@ class Task(ABC):
     """Metrics of the final table, in order."""
     regularisers: RegularisedConfig | None = None
     """Options of the regularisers that need further outputs than those of a batch; None for a task without them."""
+    separate_in_head: ClassVar[tuple[str, ...]] = ()
+    """Parts of the head, by name, that a run can take of another one without the rest."""
     averages: ClassVar[Mapping[str, Average]] = {}
     """How an ensemble averages outputs, by name; empty if the task has no ensembles."""
     scores_need_data: ClassVar[bool] = False
@@ -169,6 +172,20 @@ class Task(ABC):
             baselines: the result of ``scored_baselines``; empty if baselines are switched off.
         """
         return {}
+
+    def unlike_in_head(self, config: TaskConfig, spec: DataSpec, run: Path, data: Dataset) -> Collection[str] | None:
+        """What of the head means something else in another run of this kind of task.
+
+        Args:
+            config: the options of the task there.
+            spec: the spec of the data there.
+            run: directory of that run.
+            data: the dataset here.
+
+        Returns:
+            Parts of the head, by name; None for all of it.
+        """
+        return () if spec.class_names == data.spec.class_names else None
 
     @classmethod
     def stub_spec(cls, data: DataConfig) -> DataSpec:

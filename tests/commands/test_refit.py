@@ -74,9 +74,9 @@ def test_each_model_is_trained_on_all_rows_before_its_origins(
     parts: list[ForecastingData] = []
     fitted = refit.fitted
 
-    def recorded(config: Config, data: ForecastingData, folder: Path) -> Any:
+    def recorded(config: Config, data: ForecastingData, *others: Any) -> Any:
         parts.append(data)
-        return fitted(config, data, folder)
+        return fitted(config, data, *others)
 
     monkeypatch.setattr(refit, "fitted", recorded)
     summary = scores(stride=3, refit=4, output=str(tmp_path / "rows.parquet"))

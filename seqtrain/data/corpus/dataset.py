@@ -25,10 +25,13 @@ from seqtrain.config.corpus import (
     SegmentConfig,
     StatePolicy,
     TextCorpusConfig,
+    TokenKind,
 )
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.corpus.files import file_notes
+from seqtrain.data.corpus.passages import Passages
 from seqtrain.data.corpus.prepared import PreparedCorpus, prepare
+from seqtrain.data.corpus.sources import open_corpus
 from seqtrain.data.corpus.tokenizers import CorpusTokenizer
 from seqtrain.data.spec import DataSpec
 from seqtrain.errors import DataError
@@ -71,14 +74,16 @@ class RunningText(Dataset):
         seed: seed of the lengths of segments, if they are random.
         trained: directory of a run, whose tokenizer is used; None learns one from train.
         single_split: take all text at ``data.path`` as one split, ``test``.
-        tokenizer_of: directory of a run, of which the tokenizer alone is used.
+        tokenizer_of: directory of a run; the same as ``trained``, since nothing but the tokenizer is learned.
 
     Raises:
         DataError: if the text cannot be found, read or used, or is too short for ``batch_size`` rows.
     """
 
     tokenizes = "running text"
+    digested = "passages"
     targets = Targets.next_token
+
     config: SegmentConfig
 
     def __init__(
@@ -214,6 +219,14 @@ class RunningText(Dataset):
     def source_rows(self, split: str) -> np.ndarray:
         """Positions of the targets in the split, (N - 1,)."""
         return np.arange(1, self.sizes[split])
+
+    def row_digests(self, split: str, read: bool = True) -> np.ndarray | None:
+        """Digests of the passages, see ``Passages``, or of documents; None if the text has no passage."""
+        digests = self.prepared.digests(split)
+        if digests is None and read and isinstance(self.config, CorpusConfig):
+            texts = open_corpus(self.config, self.tokenizer.kind is TokenKind.word).splits[split]
+            digests = Passages(chunk.text for chunk in texts()).digests
+        return digests if digests is not None and len(digests) else None
 
     def examples(self, split: str, count: int) -> tuple[Batch, list[list[str]]]:
         steps = min(EXAMPLE_STEPS, self.sizes[split] - 1)

@@ -23,6 +23,7 @@ class Documents(RunningText):
 
     tokenizes = "texts"
     digested = "documents"
+
     config: DocumentsConfig
 
     def prepare(self, tokenizer: Path | None, single_split: bool) -> Path:
@@ -43,10 +44,6 @@ class Documents(RunningText):
     def restarts(self, split: str, positions: np.ndarray) -> np.ndarray:
         """True at the steps that read the first token of a document, or the <end> before it, (B, T)."""
         return super().restarts(split, positions) | super().restarts(split, positions + 1)
-
-    def row_digests(self, split: str, read: bool = True) -> np.ndarray | None:
-        """Digests of the documents, as those of labelled texts."""
-        return self.prepared.digests(split)
 
     @classmethod
     def tokens_of(cls, config: SegmentConfig, tokenizer: CorpusTokenizer, text: str) -> np.ndarray:

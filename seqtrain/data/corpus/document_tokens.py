@@ -17,14 +17,14 @@ import numpy as np
 from seqtrain.config.corpus import DocumentsConfig, TokenKind
 from seqtrain.config.options import preparing
 from seqtrain.data.corpus.document_tokenizer import DocumentTokenizer
-from seqtrain.data.corpus.documents import Texts, find_documents, identity
+from seqtrain.data.corpus.documents import HELD_OUT, Texts, find_documents, identity
 from seqtrain.data.corpus.prepared import tokenised
 from seqtrain.data.corpus.tokenizers import CorpusTokenizer
 from seqtrain.data.row_digests import text_digests
 from seqtrain.data.vocabulary import END
 from seqtrain.errors import DataError, RunError
 
-FORMAT = 1  # version of the prepared files; increase it when their format or contents change
+FORMAT = 2  # version of the prepared files; increase it when their format or contents change
 
 Documents = Callable[[], Iterator[str]]
 """The documents of a split, none of them empty; they can be read any number of times."""
@@ -65,10 +65,18 @@ def write_documents(
 
     origin, readers = find_documents(config)
     if single_split:
+        readers.pop(HELD_OUT, None)
         parts = list(readers.values())
         readers = {"test": lambda notes: chain.from_iterable(read(notes) for read in parts)}
     surveys = {split: Survey.of(split, texts, origin) for split, texts in readers.items()}
     notes = [note for survey in surveys.values() for note in survey.notes]
+    if (held_out := surveys.pop(HELD_OUT, None)) is not None:
+        kept = ~np.isin(surveys["train"].digests, held_out.digests)
+        surveys["train"] = surveys["train"].select(kept)
+        notes.append(
+            f"train: {int((~kept).sum()):,} documents left out, which the split {config.held_out_split!r} has too "
+            "(data.held_out_split)"
+        )
     if not single_split:
         surveys = divided(surveys, config, notes)
         if "test" not in surveys:

@@ -19,6 +19,8 @@ from seqtrain.errors import DataError
 Texts = Callable[[list[str]], Iterator[Sequence[str | None]]]
 """Reads the texts of a split, one file after the other; remarks on how they were read are added to the list."""
 
+HELD_OUT = "held out"
+"""Name among the splits of the documents that are left out of train."""
 FILES = 1_000  # of txt files with a document each, that are read at a time
 
 
@@ -92,13 +94,8 @@ def check_splits(config: DocumentsConfig, origin: str, found: dict[str, Any]) ->
     """Raise DataError if a split that the options name is missing."""
     for name in config.split_names():
         if name not in found:
-            key = (
-                "train_splits"
-                if name in config.train_splits
-                else "validation_split"
-                if name == config.validation_split
-                else "test_split"
-            )
+            others = ("validation_split", "test_split", "held_out_split")
+            key = next((each for each in others if getattr(config, each) == name), "train_splits")
             raise DataError(f"{origin}: has no split {name!r} (data.{key}); its splits: {', '.join(found)}")
 
 
@@ -106,7 +103,8 @@ def by_split(config: DocumentsConfig, readers: dict[str, Texts]) -> dict[str, Te
     """The documents of train, which may be those of several splits of the source, of validation and of test."""
     train = [readers[name] for name in config.train_splits if name in readers]
     splits: dict[str, Texts] = {"train": lambda notes: chain.from_iterable(read(notes) for read in train)}
-    for split, name in (("validation", config.validation_split), ("test", config.test_split)):
+    others = {"validation": config.validation_split, "test": config.test_split, HELD_OUT: config.held_out_split}
+    for split, name in others.items():
         if name in readers:
             splits[split] = readers[name]
     return splits

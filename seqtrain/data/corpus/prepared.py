@@ -15,6 +15,7 @@ from seqtrain.config.corpus import CorpusConfig, TokenKind
 from seqtrain.config.options import preparing
 from seqtrain.data.cache import cached, digest, opened
 from seqtrain.data.corpus.loading import load_run_tokenizer, load_tokenizer
+from seqtrain.data.corpus.passages import Passages
 from seqtrain.data.corpus.sources import Corpus, identity, open_corpus
 from seqtrain.data.corpus.stream import Chunk, Stream, end_lines
 from seqtrain.data.corpus.tokenizers import (
@@ -68,7 +69,13 @@ def tokenised(
         if directory is not None and (directory / "tokenizer.json").read_text(encoding="utf-8") == content:
             return directory  # that of the training run
         key = key | {"tokenizer": content}
-    return cached("corpus", digest(key), functools.partial(build, given))
+
+    def build_with(directory: Path) -> None:
+        build(given, directory)
+        if tokenizer:  # as it is, so that a run which took it over finds the same entry when it is resumed
+            (directory / "tokenizer.json").write_text(content, encoding="utf-8")
+
+    return cached("corpus", digest(key), build_with)
 
 
 def _build(config: CorpusConfig, given: CorpusTokenizer | None, single_split: bool, directory: Path) -> None:
@@ -84,6 +91,7 @@ def _build(config: CorpusConfig, given: CorpusTokenizer | None, single_split: bo
         tally = tallies[split] = Tally(split, stream, fingerprint)
         documents = tally.write_tokens(directory / f"{split}.tokens", tokenizer, dtype)
         np.save(directory / f"{split}.documents.npy", np.array(documents, dtype=np.int64))
+        np.save(directory / f"{split}.digests.npy", tally.passages.digests)
         if tally.tokens < 2:
             raise _too_short(corpus, split, tally.tokens)
     meta = {
@@ -112,6 +120,7 @@ class Tally:
     def __init__(self, split: str, stream: Stream, fingerprint: "hashlib.blake2b"):
         self.split, self.stream, self.fingerprint = split, stream, fingerprint
         self.characters = self.bytes = self.tokens = self.unknown = self.documents = 0
+        self.passages = Passages()
         self.special: Counter[str] = Counter()
         """Words of the text that are spelt like special tokens."""
 
@@ -123,6 +132,7 @@ class Tally:
             self.fingerprint.update(content)
             self.characters += len(chunk.text)
             self.bytes += len(content)
+            self.passages.add(chunk.text)
             yield chunk
         self.fingerprint.update(self.bytes.to_bytes(8, "little"))
 
@@ -189,9 +199,10 @@ class PreparedCorpus:
         """Positions at which documents begin in a split, memory-mapped, (D,), int64, ascending from 0."""
         return np.asarray(mapped(self.directory / f"{split}.documents.npy"))
 
-    def digests(self, split: str) -> np.ndarray:
-        """Digests of the documents of a split, (D,), uint64, where the text is a corpus of documents."""
-        return np.asarray(mapped(self.directory / f"{split}.digests.npy"))
+    def digests(self, split: str) -> np.ndarray | None:
+        """Digests of the passages or documents of a split, uint64; None if an earlier version prepared them."""
+        path = self.directory / f"{split}.digests.npy"
+        return np.asarray(mapped(path)) if path.is_file() else None
 
     @functools.cached_property
     def tokenizer(self) -> CorpusTokenizer:

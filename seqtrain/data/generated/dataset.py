@@ -87,6 +87,10 @@ class Generated(Dataset):
     def source_rows(self, split: str) -> np.ndarray:
         return np.arange(self.sizes[split])
 
+    def row_digests(self, split: str, read: bool = True) -> np.ndarray:
+        """No digests: the rows of train are drawn for one epoch, so no other dataset has them."""
+        return np.empty(0, dtype=np.uint64)
+
     def examples(self, split: str, count: int) -> tuple[Batch, list[list[str]]]:
         batch = self.batch(split, 0)
         few = Batch(batch.inputs[:count], batch.targets[:count], batch.lengths[:count], batch.rows[:count], 0)

@@ -25,6 +25,7 @@ from seqtrain.data.series.covariates import one_hot, train_categories
 from seqtrain.data.series.fitting import fit_scaling
 from seqtrain.data.series.reading import read_series
 from seqtrain.data.series.resolution import check_finite, resolution_notes
+from seqtrain.data.series.row_digests import MOST, stretch_digests
 from seqtrain.data.series.saved import SavedSeries
 from seqtrain.data.series.steps import step_numbers
 from seqtrain.data.series.table import SeriesTable, split_notes, without_short, without_untrained
@@ -53,6 +54,7 @@ class ForecastingData(Dataset):
             targets in the windows of a split are missing.
     """
 
+    digested = "stretches of 8 steps"
     targets = Targets.future
 
     def __init__(
@@ -246,6 +248,12 @@ class ForecastingData(Dataset):
     def source_rows(self, split: str) -> np.ndarray:
         """Number in the source, from 0, of the first row that each window predicts, (N,)."""
         return self.table.rows[self.windows[split].locate(np.arange(self.sizes[split]))[1]]
+
+    def row_digests(self, split: str, read: bool = True) -> np.ndarray:
+        """Digests of stretches of the targets, see ``stretch_digests``; of a long train of some of them."""
+        table = self.table
+        most = MOST if split == "train" else None
+        return stretch_digests(table.times, self.truth, table.offsets, *self.ranges[split], most)
 
     def examples(self, split: str, count: int) -> tuple[Batch, list[list[str]]]:
         """A few windows of a split, always the same, and the times of their lookback and horizon."""

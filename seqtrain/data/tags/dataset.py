@@ -4,7 +4,6 @@ Shapes: B batch, T time, N sentences of a split.
 """
 
 import logging
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,23 +21,22 @@ from seqtrain.data.cache import digest
 from seqtrain.data.description import DataDescription
 from seqtrain.data.folds import cut_fold, fold_note, refuse_validation, set_folds
 from seqtrain.data.locate import SPLITS
+from seqtrain.data.row_digests import text_digests
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
-from seqtrain.data.run_tokenizer import run_tokenizer
 from seqtrain.data.spec import DataSpec
 from seqtrain.data.tables.reading import stdin_lines
 from seqtrain.data.tables.table import Table
 from seqtrain.data.tags.columns import by_blanks
 from seqtrain.data.tags.entities import describe_scheme
 from seqtrain.data.tags.formats import Rows, Sentences, find_files, place_of, read_sentences, read_tokens, table_of
-from seqtrain.data.vocabulary import PAD, UNKNOWN, by_frequency
+from seqtrain.data.tags.words import PAD_ID, UNKNOWN_ID, Words, learn_words
+from seqtrain.data.vocabulary import PAD, UNKNOWN
 from seqtrain.errors import DataError
 from seqtrain.paths import expanded
 
 log = logging.getLogger(__name__)
-
-PAD_ID, UNKNOWN_ID = 0, 1  # numbers of PAD and UNKNOWN; tags are padded with 0 too, which is never read
 
 
 class TaggingFiles(BucketedDataset):
@@ -52,18 +50,30 @@ class TaggingFiles(BucketedDataset):
         seed: seed of the order of training batches.
         trained: directory of a run, whose vocabulary and tags are used; None learns them from train.
         single_split: take all sentences of the file ``data.path`` as one split, ``test``.
+        tokenizer_of: directory of a run, of which the vocabulary alone is used.
 
     Raises:
         DataError: if the files cannot be found, read or used.
+        RunError: if the vocabulary that is used is not one of words.
     """
 
     config: TaggingFilesConfig
 
+    tokenizes = "texts"
     targets = Targets.step_labels
 
-    def __init__(self, config: TaggingFilesConfig, seed: int, trained: Path | None = None, single_split: bool = False):
+    def __init__(
+        self,
+        config: TaggingFilesConfig,
+        seed: int,
+        trained: Path | None = None,
+        single_split: bool = False,
+        tokenizer_of: Path | None = None,
+    ):
         self.config, self.seed = config, seed
         self.notes = []
+        given = trained or tokenizer_of
+        words = None if given is None else Words.load(given)
         files = find_files(config, self.notes)
         if single_split:
             files = {"test": files["train"]}
@@ -85,10 +95,7 @@ class TaggingFiles(BucketedDataset):
         if "validation" in splits and trained is None:
             refuse_validation(config.folds, splits["validation"].origin)
         self.sentences = self.finish(splits)
-        if trained is None:
-            self.vocabulary = self.learn_vocabulary(self.sentences["train"].tokens)
-        else:
-            self.vocabulary = run_tokenizer(trained).get_vocab()
+        self.words = words or learn_words(self.sentences["train"].tokens, config)
         self.tokens = {split: self.token_rows(part.tokens) for split, part in self.sentences.items()}
         self.tags = {split: self.tag_rows(part.tags, class_names) for split, part in self.sentences.items()}
         for split, rows in self.tokens.items():
@@ -99,7 +106,7 @@ class TaggingFiles(BucketedDataset):
             self.notes += [scheme] if scheme else []
         self.spec = DataSpec(
             targets=Targets.step_labels,
-            vocab_size=len(self.vocabulary),
+            vocab_size=len(self.words.numbers),
             pad_id=PAD_ID,
             class_names=class_names,
             class_counts=np.bincount(counted, minlength=len(class_names)).tolist(),
@@ -154,15 +161,9 @@ class TaggingFiles(BucketedDataset):
         self.folds_of = digest([whole, folds, seed])
         return cut_fold(fold_of, fold)
 
-    def learn_vocabulary(self, rows: Rows) -> dict[str, int]:
-        """Number of each word: first padding and <unk>, then words by falling count, equals in alphabetical order."""
-        counts = Counter(word(token, self.config) for row in rows for token in row)
-        words = by_frequency(counts, self.config.min_count, ())
-        return {name: i for i, name in enumerate([PAD, UNKNOWN, *words][: self.config.vocab_size])}
-
     def token_rows(self, rows: Rows) -> TokenRows:
         """Numbers of the tokens of rows, cut to ``data.max_length``."""
-        return numbered(rows, self.vocabulary, self.config, self.config.max_length)
+        return self.words.rows(rows, self.config.max_length)
 
     def tag_rows(self, rows: Rows, class_names: list[str]) -> TokenRows:
         """Numbers of the tags of rows, cut to ``data.max_length``."""
@@ -180,7 +181,11 @@ class TaggingFiles(BucketedDataset):
         return self.sentences[split].rows
 
     def token_names(self) -> list[str]:
-        return list(self.vocabulary)
+        return list(self.words.numbers)
+
+    def row_digests(self, split: str, read: bool = True) -> np.ndarray | None:
+        """Digests of the sentences, as of texts: blanks between tokens do not count."""
+        return text_digests(" ".join(row) for row in self.sentences[split].tokens)
 
     def examples(self, split: str, count: int) -> tuple[Batch, list[list[str]]]:
         chosen = np.unique(np.linspace(0, self.sizes[split] - 1, count).astype(int))
@@ -208,8 +213,7 @@ class TaggingFiles(BucketedDataset):
         for number, row in enumerate(rows):
             if isinstance(row, str) or not all(isinstance(token, str) for token in row) or not len(row):
                 raise DataError(f"sentence {number}: must be a list of tokens, at least one")
-        vocabulary = run_tokenizer(directory).get_vocab()
-        tokens = numbered(rows, vocabulary, config, max(map(len, rows)))
+        tokens = Words.load(directory).rows(rows, max(map(len, rows)))
         for note in unknown_notes("new sentences", tokens):
             log.warning(note)
         for index in sorted_batches(tokens.lengths, config.eval_batch_tokens):
@@ -218,33 +222,15 @@ class TaggingFiles(BucketedDataset):
 
     def save(self, directory: Path) -> None:
         """Write a tokenizer.json that splits texts at blanks."""
-        tokenizer = Tokenizer(models.WordLevel(self.vocabulary, unk_token=UNKNOWN))
+        tokenizer = Tokenizer(models.WordLevel(self.words.numbers, unk_token=UNKNOWN))
         steps: list[normalizers.Normalizer] = [normalizers.NFC()]
-        if self.config.lowercase:
+        if self.words.lowercase:
             steps.append(normalizers.Lowercase())
         tokenizer.normalizer = normalizers.Sequence(steps)
         tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
         tokenizer.add_special_tokens([PAD, UNKNOWN])
         with replacing(directory / "tokenizer.json") as temporary:
             tokenizer.save(str(temporary))
-
-
-def word(token: str, config: TaggingFilesConfig) -> str:
-    """A token in the form that the vocabulary has: in NFC, and lowercased if the options say so.
-
-    A token that is spelt like <pad> or <unk> is a word as others are. A blank before it tells it from the special one.
-    """
-    token = unicodedata.normalize("NFC", token)
-    token = token.lower() if config.lowercase else token
-    return f" {token}" if token.lstrip(" ") in (PAD, UNKNOWN) else token
-
-
-def numbered(
-    rows: Sequence[list[str]], vocabulary: dict[str, int], config: TaggingFilesConfig, length: int
-) -> TokenRows:
-    """Numbers of the tokens of rows, cut to a length."""
-    numbers = [[vocabulary.get(word(token, config), UNKNOWN_ID) for token in row] for row in rows]
-    return TokenRows(*flatten([numbers], len(vocabulary)), length, Truncate.head)
 
 
 def unknown_notes(name: str, rows: TokenRows) -> list[str]:

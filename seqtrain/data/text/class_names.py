@@ -14,10 +14,12 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 
 from seqtrain.config.data import LabelsAs, TextClassificationConfig
+from seqtrain.data.description import DataDescription
 from seqtrain.data.text.labels import Labels, RawTexts, label_text
 from seqtrain.errors import ConfigError, DataError
 
@@ -47,7 +49,13 @@ class TrainedClasses:
 
     names: list[str]
     labels_as: str | None
-    """How the labels of its data were read; None if its files name the classes themselves."""
+    """How labels were read: as ``names`` or ``numbers``; None if the files name the classes, or it is not known."""
+
+    @classmethod
+    def load(cls, path: Path) -> "TrainedClasses":
+        """The classes that a data.json describes or, of prepared arrays, a meta.json."""
+        data = DataDescription.read(path)
+        return cls(data.spec.class_names, data.labels_as)
 
 
 class ClassNames:

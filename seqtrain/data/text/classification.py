@@ -22,9 +22,10 @@ from seqtrain.data.cache import cached, digest, opened
 from seqtrain.data.digests import CheckedArray, mapped
 from seqtrain.data.folds import class_folds, cut_fold, fold_note, refuse_validation, set_folds
 from seqtrain.data.locate import SPLITS
+from seqtrain.data.row_digests import text_digests
 from seqtrain.data.rows.bucketed import BucketedDataset
 from seqtrain.data.rows.tokens import TokenRows, flatten
-from seqtrain.data.run_tokenizer import run_tokenizer
+from seqtrain.data.run_tokenizer import read_tokenizer, run_tokenizer
 from seqtrain.data.spec import DataSpec
 from seqtrain.data.tables.files import file_type
 from seqtrain.data.tables.reading import read_table, stdin_lines
@@ -43,7 +44,6 @@ from seqtrain.data.text.labelled import (
     usable_rows,
 )
 from seqtrain.data.text.labels import LabelledTexts, Labels, RawTexts, one_label, stratified_split
-from seqtrain.data.text.trained import Vocabulary
 from seqtrain.data.text.unlabelled import UnlabelledTexts, joined_batch
 from seqtrain.data.vocabulary import PAD, UNKNOWN
 from seqtrain.errors import DataError
@@ -61,15 +61,17 @@ class TextClassification(BucketedDataset):
     Args:
         config: the options.
         seed: seed of the order of training batches.
-        trained: directory of a run, whose vocabulary and classes are used; None learns them from train.
+        trained: directory of a run, whose tokenizer and classes are used; None learns them from train.
         single_split: take all rows of ``data.path`` as one split, ``test``.
         targets: one class of each text, or the set of labels of each.
+        tokenizer_of: directory of a run, of which the tokenizer alone is used.
 
     Raises:
         ConfigError: for options that contradict each other or the labels.
         DataError: if the data cannot be found, read or used.
     """
 
+    tokenizes = "texts"
     targets = Targets.sequence_class
     other_targets: ClassVar[tuple[str, ...]] = (Targets.sequence_labels,)
     config: TextClassificationConfig
@@ -83,13 +85,15 @@ class TextClassification(BucketedDataset):
         trained: Path | None = None,
         single_split: bool = False,
         targets: str = Targets.sequence_class,
+        tokenizer_of: Path | None = None,
     ):
         self.config, self.seed, self.single_split = config, seed, single_split
         self.multilabel = targets == Targets.sequence_labels
         require(self.multilabel or config.label_separator is None, "data.label_separator", config.label_separator,
                 "null, unless task=multilabel learns several labels a row")  # fmt: skip
-        self.trained = trained
-        self.vocabulary = Vocabulary.load(trained) if trained else None
+        self.tokenizer_of = trained or tokenizer_of
+        self.given_tokenizer = read_tokenizer(self.tokenizer_of) if self.tokenizer_of else None
+        self.trained = TrainedClasses.load(trained / "data.json") if trained else None
         self.directory = self.prepare()
         meta = json.loads((self.directory / "meta.json").read_text())
         self.spec = DataSpec(**meta["spec"])
@@ -123,31 +127,48 @@ class TextClassification(BucketedDataset):
         """Read all rows of the files of each split; remarks on how they were read are added to ``notes``."""
 
     def prepare(self) -> Path:
-        """The directory of prepared arrays: that of the training run, if it exists and fits the options."""
+        """The directory of prepared arrays: that of the training run, if it exists and fits the options.
+
+        A run learned its tokenizer from train, or took it over from another run.
+        """
         options = preparing(self.config)
         key = {"format": FORMAT, "source": self.identity(), "options": options, "whole": self.single_split}
         key |= {"multilabel": True} if self.multilabel else {}
-        if self.vocabulary is not None:
-            directory = opened("text", digest(key))
-            if directory is not None and self.vocabulary == Vocabulary.load(directory, "meta.json"):
+        if self.given_tokenizer is None:
+            return cached("text", digest(key), self.build)
+        taken_over = key | {"tokenizer": self.given_tokenizer}
+        for possible in (key, taken_over):
+            directory = opened("text", digest(possible))
+            if directory is not None and self.fits(directory):
                 return directory
-            key["vocabulary"] = asdict(self.vocabulary)
+        if self.trained is None:
+            return cached("text", digest(taken_over), self.build)
+        names, labels_as = self.trained.names, self.trained.labels_as
+        key["vocabulary"] = {"tokenizer": self.given_tokenizer, "class_names": names, "labels_as": labels_as}
         return cached("text", digest(key), self.build)
+
+    def fits(self, directory: Path) -> bool:
+        """Whether prepared arrays have the given tokenizer and classes."""
+        if read_tokenizer(directory) != self.given_tokenizer:
+            return False
+        return self.trained in (None, TrainedClasses.load(directory / "meta.json"))
 
     def build(self, directory: Path) -> None:
         """Tokenise every split and write it into an empty directory."""
         from seqtrain.data.text.tokenizer import encode, train_tokenizer
 
-        given = run_tokenizer(self.trained) if self.trained else None
+        given = run_tokenizer(self.tokenizer_of) if self.tokenizer_of else None
         splits, classes, notes = self.labelled_texts()
         tokenizer = given or train_tokenizer(self.config, splits["train"].texts)
         for split, part in splits.items():
             tokens, offsets = flatten(encode(tokenizer, part.texts), tokenizer.get_vocab_size())
             notes += unknown_notes(split, tokens, tokenizer)
             arrays = {"tokens": tokens, "offsets": offsets, "labels": part.labels, "rows": part.rows}
+            arrays["digests"] = text_digests(part.texts)
             for name, array in arrays.items():
                 np.save(directory / f"{split}.{name}.npy", array)
-        tokenizer.save(str(directory / "tokenizer.json"))
+        text = self.given_tokenizer or tokenizer.to_str(pretty=True)
+        (directory / "tokenizer.json").write_text(text, encoding="utf-8")
         counted = next(iter(splits.values()))  # train, if there is one
         spec = DataSpec(
             targets=Targets.sequence_labels if self.multilabel else Targets.sequence_class,
@@ -178,20 +199,18 @@ class TextClassification(BucketedDataset):
         raw = self.read(notes)
         if self.single_split:
             raw = {"test": raw["train"]}
-        elif "train" not in raw and self.vocabulary is None:
+        elif "train" not in raw and self.trained is None:
             raise DataError(
                 f"{next(iter(raw.values()))[0].origin}: has no split {self.config.train_split!r} to train on"
             )
         remedy = "; if no class applies to a row, write [] in jsonl or parquet" if self.multilabel else ""
         columns = {split: usable_rows(files, self.labels_of, notes, remedy) for split, files in raw.items()}
-        vocabulary = self.vocabulary
-        trained = None if vocabulary is None else TrainedClasses(vocabulary.class_names, vocabulary.labels_as)
-        classes = ClassNames(columns, self.config, trained)
+        classes = ClassNames(columns, self.config, self.trained)
         splits = {split: joined(files, classes, self.multilabel) for split, files in columns.items()}
         if "train" not in splits:
             return splits, classes, notes
         check_classes(splits, classes, origin_of(raw["train"]), notes)
-        if "validation" in splits and trained is None:
+        if "validation" in splits and self.trained is None:
             refuse_validation(self.config.folds, origin_of(raw["validation"]))
         for split in ("test", "validation") if len(splits) == 1 else ("validation",):
             if split not in splits and (parts := self.parts(splits["train"].labels, split, notes)):
@@ -300,6 +319,12 @@ class TextClassification(BucketedDataset):
 
     def source_rows(self, split: str) -> np.ndarray:
         return np.array(self.array(split, "rows"))
+
+    def row_digests(self, split: str, read: bool = True) -> np.ndarray | None:
+        """Digests of the texts; arrays that an earlier version prepared have none."""
+        if (self.directory / f"{split}.digests.npy").is_file():
+            return np.asarray(self.array(split, "digests"))
+        return text_digests(self.labelled_split(split)[0]) if read else None
 
     def examples(self, split: str, count: int) -> tuple[Batch, list[list[str]]]:
         chosen = np.unique(np.linspace(0, self.sizes[split] - 1, count).astype(int))

@@ -4,7 +4,8 @@ Shapes: B windows, L lookback, S horizon, C variables, P parameters of a forecas
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -13,10 +14,12 @@ from torch import Tensor, nn
 
 from seqtrain.config.base import DataConfig, ModelConfig, Targets, TaskConfig, require
 from seqtrain.config.model import WindowConfig
-from seqtrain.config.task import COUNT_LOSSES, ForecastingConfig, Strategy
+from seqtrain.config.task import COUNT_LOSSES, ForecastingConfig, ForecastLoss, Strategy
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.dataset import ForecastingData
+from seqtrain.data.series.saved import SavedSeries
+from seqtrain.data.series.steps import numbers_of_times
 from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import recorded_weights
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
+
+POINT_LOSSES = (ForecastLoss.mse, ForecastLoss.mae, ForecastLoss.huber)
 
 
 class Forecasting(Task):
@@ -70,6 +75,7 @@ class Forecasting(Task):
         *("mse", "mae", "original_mse", "original_mae", "smape", "mase", "rmsse", "crps", "coverage"),
         *("conformal_coverage", "conformal_width"),
     )
+    separate_in_head = ("gain", "shift", "cycle")
     predictor = "seqtrain.tasks.forecasting.predict:ForecastPredictor"
 
     def __init__(self, config: ForecastingConfig, spec: DataSpec):
@@ -155,6 +161,22 @@ class Forecasting(Task):
 
     def meter(self, head: nn.Module) -> Meter:
         return ForecastMeter(cast(ForecastHead, head), self.distribution, empty_sums(self.spec), self.spec.target_names)
+
+    def unlike_in_head(self, config: TaskConfig, spec: DataSpec, run: Path, data: Dataset) -> Collection[str] | None:
+        """The maps, of another kind of forecast; what belongs to variables of other names, or to another cycle."""
+        assert isinstance(config, ForecastingConfig) and isinstance(data, ForecastingData)
+        unlike: set[str] = set()
+        points = config.loss in POINT_LOSSES and self.config.loss in POINT_LOSSES
+        ours, theirs = ((each.loss, each.quantiles) for each in (self.config, config))
+        if config.strategy is not self.config.strategy or not (points or ours == theirs):
+            unlike |= {"linear", "future"}
+        if spec.target_names != data.spec.target_names:
+            unlike |= set(self.separate_in_head)
+        saved, table = SavedSeries.read(run / "scaler.json"), data.table
+        same_steps = (saved.frequency, saved.distance) == (table.frequency, table.distance)
+        if not same_steps or numbers_of_times(table) is None:  # else the same time is at the same place of the cycle
+            unlike.add("cycle")
+        return unlike
 
     def figures(self, evaluation: Evaluation) -> dict[str, "Figure"]:
         return error_figures(evaluation, {}, self.spec.target_names)

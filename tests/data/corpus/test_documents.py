@@ -277,6 +277,23 @@ def test_lengths_of_tokens(folder: Path, kind: str, characters: int, decoded: st
     assert tokenizer.decode(tokens) == decoded and tokenizer.unknown_parts("the <end> zebra") == unknown
 
 
+def test_documents_of_a_held_out_split_are_left_out(folder: Path) -> None:
+    """In other letters too; the tokenizer knows nothing of the split."""
+    rows = [json.loads(line)["text"] for line in (folder / "test.jsonl").read_text().splitlines()]
+    write(folder / "unsupervised.jsonl", [*texts(40, 2), rows[3].upper(), rows[5]])
+    options: dict[str, Any] = {"train_splits": ["train", "unsupervised"], "held_out_split": "test"}
+    data = corpus(folder, **options)
+    digests = [data.row_digests(split) for split in data.sizes]
+    assert sum(len(found) for found in digests if found is not None) == 100
+    held_out = text_digests(rows)
+    assert not any(np.isin(found, held_out).any() for found in digests if found is not None)
+    assert "secret" not in data.token_names()
+    assert any(note.startswith("train: 2 documents left out, which the split 'test' has too") for note in data.notes)
+    (folder / "test.jsonl").unlink()
+    with pytest.raises(DataError, match=r"has no split 'test' \(data.held_out_split\)"):
+        corpus(folder, **options)
+
+
 def test_docstrings_of_train_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Train and validation are what the classifier trains on and validates with; test is its test."""
     rows = [f"{text} {i}" for i, text in enumerate(texts(330, 4))], [f"chapter {i % 3 % 2}" for i in range(330)]

@@ -59,7 +59,7 @@ def write(path: Path, text: str) -> Path:
 
 def read_back(data: TaggingFiles, split: str) -> dict[int, Sentence]:
     """What the batches of a split hold, by row."""
-    words = {number: word for word, number in data.vocabulary.items()}
+    words = {number: word for word, number in data.words.numbers.items()}
     rows: dict[int, Sentence] = {}
     for batch in data.eval_batches(split):
         assert batch.targets.shape == batch.inputs.shape and batch.targets.dtype == batch.inputs.dtype
@@ -277,7 +277,7 @@ def test_vocabulary(composed: Compose, tmp_path: Path) -> None:
     write(tmp_path / "validation.conll", conll([[("A", "O"), ("new", "N"), ("<pad>", "O"), ("\u00e9", "O")]]))
 
     def words(*overrides: str) -> list[str]:
-        return list(dataset(composed, tmp_path, *overrides).vocabulary)
+        return list(dataset(composed, tmp_path, *overrides).words.numbers)
 
     # The words of the text that are spelt like the special ones have a blank before them.
     assert words() == ["<pad>", "<unk>", "a", "b", "x", " <pad>", " <unk>", "c", "\u00e9"]
@@ -293,7 +293,7 @@ def test_vocabulary(composed: Compose, tmp_path: Path) -> None:
     assert data.spec.class_names == ["N", "O"] and data.spec.class_counts == [2, 9]
     data.save(tmp_path)
     saved = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
-    assert saved.get_vocab() == data.vocabulary
+    assert saved.get_vocab() == data.words.numbers
     assert saved.encode("A new E\u0301").ids == [2, 1, 8]
 
 
@@ -334,7 +334,7 @@ def test_long_sentences_are_cut_and_reported(composed: Compose, tmp_path: Path) 
     assert any(note.startswith("validation: ") and "cut to 3 tokens" in note for note in data.notes)
     assert read_back(data, "validation") == {i: row[:3] for i, row in enumerate(sentences(4))}
     assert data.labelled_tokens("validation")[1] == [[tag for _, tag in row[:3]] for row in sentences(4)]
-    assert "Oslo" not in data.vocabulary
+    assert "Oslo" not in data.words.numbers
     assert data.spec.class_names == ["B-LOC", "B-PER", "I-PER", "O"] and data.spec.class_counts[0] == 0
     assert data.fingerprint != whole.fingerprint  # other steps are scored
 
@@ -364,7 +364,9 @@ def test_a_run_s_vocabulary_and_tags_hold_for_other_files(composed: Compose, tmp
     data.save(run)
     (run / "data.json").write_text(json.dumps(data.describe()))
     again = dataset(composed, tmp_path / "a.conll", trained=run)
-    assert again.vocabulary == data.vocabulary and again.fingerprint == data.fingerprint and again.spec == data.spec
+    assert (
+        again.words.numbers == data.words.numbers and again.fingerprint == data.fingerprint and again.spec == data.spec
+    )
     other = write(tmp_path / "other.jsonl", jsonl([[("Zoe", "O"), ("MET", "O")], [("Anna", "B-PER")]]))
     whole = dataset(composed, other, trained=run, single_split=True)
     assert whole.sizes == {"test": 2}
