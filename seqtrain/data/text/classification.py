@@ -321,10 +321,14 @@ class TextClassification(BucketedDataset):
         return np.array(self.array(split, "rows"))
 
     def row_digests(self, split: str, read: bool = True) -> np.ndarray | None:
-        """Digests of the texts; arrays that an earlier version prepared have none."""
+        """Digests of the texts, those without labels among train's; arrays of an earlier version have none."""
         if (self.directory / f"{split}.digests.npy").is_file():
-            return np.asarray(self.array(split, "digests"))
-        return text_digests(self.labelled_split(split)[0]) if read else None
+            digests = np.asarray(self.array(split, "digests"))
+        elif read:
+            digests = text_digests(self.labelled_split(split)[0])
+        else:
+            return None
+        return digests if self.unlabelled is None or split != "train" else np.append(digests, self.unlabelled.digests)
 
     def examples(self, split: str, count: int) -> tuple[Batch, list[list[str]]]:
         chosen = np.unique(np.linspace(0, self.sizes[split] - 1, count).astype(int))

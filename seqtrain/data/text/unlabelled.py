@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain, count, islice
+from itertools import chain, compress, count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
@@ -22,6 +22,7 @@ from seqtrain.data.cache import cached, digest
 from seqtrain.data.digests import mapped
 from seqtrain.data.hub import load_from_hub
 from seqtrain.data.locate import file_digest, find_path, split_files, visible_files
+from seqtrain.data.row_digests import text_digests
 from seqtrain.data.rows.batching import bucketed_batches
 from seqtrain.data.rows.tokens import TokenRows, flatten
 from seqtrain.data.tables.files import SUFFIXES, file_type
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 FORMAT = 1  # version of the prepared files
+HELD_OUT = ("validation", "test")
 STREAM = 1  # apart from the random numbers of the labelled order
 
 
@@ -92,6 +94,8 @@ class UnlabelledTexts:
         self.notes: list[str] = meta["notes"]
         self.fingerprint: str = meta["fingerprint"]
         tokens, offsets = (mapped(directory / f"{name}.npy") for name in ("tokens", "offsets"))
+        self.digests = np.asarray(mapped(directory / "digests.npy"))
+        """Digests of the texts, (N,), uint64."""
         self.rows = TokenRows(tokens, np.asarray(offsets), config.max_length, config.truncate)
 
     @classmethod
@@ -168,12 +172,11 @@ def build(labelled: Labelled, sources: list[Path], directory: Path) -> None:
     config, tokenizer, notes = labelled.config, labelled.tokenizer, list[str]()
     texts = [text for text in read_texts(config, sources, notes) if text is not None and text.strip()]
     splits, _, _ = labelled.labelled_texts()
-    elsewhere = {
-        split: set(map(normalised, splits[split].texts)) for split in ("validation", "test") if split in splits
-    }
-    found = list(map(normalised, texts))
-    counts = {split: sum(text in known for text in found) for split, known in elsewhere.items()}
-    kept = [text for text, key in zip(texts, found, strict=True) if key not in elsewhere.get("test", ())]
+    digests = text_digests(texts)
+    held_out = {split: np.isin(digests, text_digests(splits[split].texts)) for split in HELD_OUT if split in splits}
+    counts = {split: int(found.sum()) for split, found in held_out.items()}
+    stay = ~held_out["test"] if "test" in held_out else np.ones(len(texts), dtype=bool)
+    kept = list(compress(texts, stay.tolist()))
     if not kept:
         raise DataError(
             f"data.unlabelled={config.unlabelled}: has no text that is not empty and not in test; give others"
@@ -183,8 +186,8 @@ def build(labelled: Labelled, sources: list[Path], directory: Path) -> None:
         f"{counts.get('validation', 0):,} are in validation too"
     )
     tokens, offsets = flatten(encode(tokenizer, kept), tokenizer.get_vocab_size())
-    np.save(directory / "tokens.npy", tokens)
-    np.save(directory / "offsets.npy", offsets)
+    for name, array in {"tokens": tokens, "offsets": offsets, "digests": digests[stay]}.items():
+        np.save(directory / f"{name}.npy", array)
     notes += unknown_notes("unlabelled", tokens, tokenizer)
     whole = LabelledTexts(kept, np.zeros(0), np.arange(len(kept)))
     (directory / "meta.json").write_text(
@@ -219,8 +222,3 @@ def table_texts(table: Table, column: str, config: TextClassificationConfig, not
     texts = texts_of(table, column, config)
     notes += table.notes
     return texts
-
-
-def normalised(text: str) -> str:
-    """A text without differences of case and white space, by which texts are compared."""
-    return " ".join(text.casefold().split())

@@ -73,6 +73,8 @@ def test_where_they_are(small: Compose, folder: Path, given: str) -> None:
              "lines": str(folder / "lines.txt"), "documents": str(folder.parent / "documents")}  # fmt: skip
     data = dataset(small(f"data.path={folder}", VAT, f"data.unlabelled={names[given]}"))
     assert "unlabelled: 41 texts; 2 others are dropped, since test has them; 1 are in validation too" in data.notes
+    seen = data.row_digests("train")  # by which a run that starts from this one knows what its weights have seen
+    assert seen is not None and len(seen) == data.sizes["train"] + 41
     assert len(unlabelled(data).rows.lengths) == 41
 
 
