@@ -135,7 +135,9 @@ def fit(session: Session, in_study: bool = True) -> float:
         if trainer.progress.step < trainer.total_steps:  # by trainer.patience
             log_untrained(trainer, trainer.progress.step)
         scores = score(session)
+        health = trainer.health.verdict(built.model, built.head)
         if ranks.first:
+            board.media(trainer.progress.step, {}, {} if health is None else {"health": health})
             board.end_session()
             if "test" in scores:
                 lines.scalars(trainer.progress.step, scalars_on_test(scores))
@@ -149,7 +151,7 @@ def fit(session: Session, in_study: bool = True) -> float:
     if ranks.first:
         progress = trainer.progress
         run.update_status(best={monitor: best, "step": progress.best_step}, seconds=round(progress.seconds, 1))
-        report(session, scores)
+        report(session, scores, {} if health is None else {"health": health})
     return best
 
 

@@ -1,0 +1,195 @@
+"""The recurrent layers of a model, recomputed step by step from what they read in a pass over a batch.
+
+Shapes: B batch, T time, D features, H hidden.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqtrain.layers.cells import CellLayer
+from seqtrain.layers.masks import real_steps
+from seqtrain.layers.memory import zero_rows
+from seqtrain.layers.recurrence import RecurrentLayer, reversal_index
+from seqtrain.layers.restarts import MoveSteps, Restarts
+from seqtrain.probe.cells import Parts, Unit, unit_of
+
+
+@dataclass
+class Direction:
+    """One direction of a recurrent layer, and what it read. Steps are in the order in which it runs over them."""
+
+    name: str
+    """Such as ``encoder1``, or ``encoder1_backward``."""
+    unit: Unit
+    inputs: Tensor
+    """(B, T, D), detached, in fp32 or fp64."""
+    lengths: Tensor
+    """Real steps of each row, (B,)."""
+    state: Parts
+    """State before the first step."""
+    restarts: Tensor | None
+    """True where a row restarts from a zero state, (B, T); None: nowhere."""
+    outputs: Tensor
+    """What the layer computed, (B, T, H for each direction), in the order of the row; part of the model's graph."""
+    after: Parts
+    """The state that it returned, part of the model's graph; empty if the layer returns none."""
+    columns: slice
+    """Its columns of ``outputs``."""
+
+    @property
+    def real(self) -> Tensor:
+        """True at real steps, (B, T)."""
+        return real_steps(self.lengths, self.inputs.shape[1])
+
+    def narrowed(self, rows: Tensor) -> "Direction":
+        """The same with some rows only, by number."""
+        return replace(
+            self,
+            inputs=self.inputs[rows],
+            lengths=self.lengths[rows],
+            state=tuple(part[rows] for part in self.state),
+            restarts=None if self.restarts is None else self.restarts[rows],
+            outputs=self.outputs[rows],
+            after=tuple(part[rows] for part in self.after),
+        )
+
+    def in_order(self, steps: Tensor) -> Tensor:
+        """Steps (B, T, H) of a row in the order in which this direction runs over them."""
+        if not self.name.endswith(BACKWARD):
+            return steps
+        reverse = reversal_index(self.lengths, steps.shape[1])
+        return MoveSteps.apply(steps, reverse, reverse)
+
+
+@dataclass
+class Unrolled:
+    """The states and gates of a direction at every step."""
+
+    states: list[Parts] = field(default_factory=list)
+    """The state after each step."""
+    gates: dict[str, Tensor] = field(default_factory=dict)
+    """Values of each gate, (B, T, H)."""
+    before: list[Parts] = field(default_factory=list)
+    """The state before each step."""
+
+    @property
+    def outputs(self) -> Tensor:
+        """H after each step, (B, T, H)."""
+        return torch.stack([state[0] for state in self.states], 1)
+
+
+BACKWARD = "_backward"
+
+
+@contextmanager
+def recorded_recurrences(model: nn.Module) -> Iterator[list[Direction]]:
+    """Collect what the recurrent layers of a model read at their first call while the context is open.
+
+    The results of the layers are made to require gradients, also if all weights below are frozen.
+    """
+    directions: list[Direction] = []
+    names = layer_names(model)
+    done: set[str] = set()
+
+    def keep(module: nn.Module, args: Any, kwargs: Any, result: Any) -> Any:
+        name = names[module]
+        if name in done:
+            return None
+        done.add(name)
+        assert isinstance(module, RecurrentLayer)
+        outputs, after = result
+        if torch.is_grad_enabled() and not outputs.requires_grad:
+            outputs = outputs.detach().requires_grad_()
+            result = outputs, after
+        directions.extend(directions_of(name, module, outputs, after, *args, **kwargs))
+        return result
+
+    handles = [layer.register_forward_hook(keep, with_kwargs=True) for layer in names]
+    try:
+        yield directions
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def layer_names(model: nn.Module) -> dict[nn.Module, str]:
+    """The recurrent layers of a model that can be recomputed, and their names, such as ``encoder1``."""
+    names: dict[nn.Module, str] = {}
+    for path, module in model.named_modules():
+        if isinstance(module, RecurrentLayer):
+            try:
+                unit_of(module.forward_layer)
+            except TypeError:
+                continue
+            part, _, number = path.partition(".layers.")
+            names[module] = f"{part.replace('.', '_')}{int(number) + 1}" if number.isdigit() else path.replace(".", "_")
+    return names
+
+
+def directions_of(
+    name: str,
+    layer: RecurrentLayer,
+    outputs: Tensor,
+    after: Any,
+    x: Tensor,
+    lengths: Tensor,
+    state: Any = None,
+    restarts: Restarts | None = None,
+) -> Iterator[Direction]:
+    """The directions of a layer, from its call and its results."""
+    dtype = layer_dtype(layer)
+    x = x.detach().to(dtype)
+    H = outputs.shape[-1] // (1 if layer.backward_layer is None else 2)
+    unit = unit_of(layer.forward_layer)
+    before = tuple(part.detach().to(dtype) for part in parts_of(layer.forward_layer, state)) or unit.zeros(len(x))
+    mask = None if restarts is None or not restarts.steps else restarts.mask
+    later = parts_of(layer.forward_layer, after)
+    yield Direction(name, unit, x, lengths, before, mask, outputs, later, slice(0, H))
+    if layer.backward_layer is not None:
+        reverse = reversal_index(lengths, x.shape[1])
+        unit = unit_of(layer.backward_layer)
+        read = MoveSteps.apply(x, reverse, reverse), lengths, unit.zeros(len(x)), None
+        yield Direction(name + BACKWARD, unit, *read, outputs, (), slice(H, 2 * H))
+
+
+def layer_dtype(layer: nn.Module) -> torch.dtype:
+    """The number format of a layer's weights."""
+    return next(layer.parameters()).dtype
+
+
+def parts_of(layer: nn.Module, state: Any) -> Parts:
+    """The tensors (B, H) of a state as the layer takes it; none of None."""
+    if state is None:
+        return ()
+    tensors = state if isinstance(state, tuple | list) else (state,)
+    return tuple(tensors) if isinstance(layer, CellLayer) else tuple(tensor[0] for tensor in tensors)
+
+
+def unroll(direction: Direction, added: Tensor | None = None) -> Unrolled:
+    """Recompute a direction, step by step.
+
+    Args:
+        direction: the direction.
+        added: added to h after each step, (B, T, H); the gradient of a loss with respect to it is that with respect
+            to h.
+    """
+    unit, state = direction.unit, direction.state
+    unrolled = Unrolled()
+    gates: dict[str, list[Tensor]] = {}
+    for t, projected in enumerate(unit.project(direction.inputs).unbind(1)):
+        if direction.restarts is not None:
+            state = tuple(zero_rows(part, direction.restarts[:, t]) for part in state)
+        unrolled.before.append(state)
+        state, values = unit.step(projected, state)
+        if added is not None:
+            state = (state[0] + added[:, t], *state[1:])
+        unrolled.states.append(state)
+        for name, value in values.items():
+            gates.setdefault(name, []).append(value.detach())
+    unrolled.gates = {name: torch.stack(values, 1) for name, values in gates.items()}
+    return unrolled
