@@ -47,7 +47,7 @@ class Weights:
         return cls(values, visible, queries, real)
 
     def mean(self, measured: Tensor, where: Tensor | None = None) -> float:
-        """Mean over heads and real queries of a measure (B, N, T); NaN without any. ``where`` (B, T) leaves out some."""
+        """Mean of a measure (B, N, T) over heads and real queries, those where ``where`` (B, T); NaN without any."""
         kept = (self.queries if where is None else self.queries & where)[:, None].expand_as(measured)
         return float(measured[kept].mean())
 

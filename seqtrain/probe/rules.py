@@ -106,8 +106,8 @@ def drifts(values: Values, threshold: float) -> str | None:
     if (found := beyond(values, "gates/norm_drift", threshold, ratio)) is None:
         return None
     return (
-        f"the norm of the state changes {found[1]:.2g}-fold from the second quarter of a row to its last in {found[0]}: "
-        "rows longer than those of train will be read badly; try model.layer_norm=true"
+        f"the norm of the state changes {found[1]:.2g}-fold from the second quarter of a row to its last in "
+        f"{found[0]}: rows longer than those of train will be read badly; try model.layer_norm=true"
     )
 
 
