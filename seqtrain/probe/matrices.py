@@ -64,11 +64,11 @@ def jacobian_norms(direction: Direction, unrolled: Unrolled) -> Tensor:
     _, backward = torch.func.vjp(step, before)
     count = before[0].numel()
     vector = torch.cos(torch.arange(count, dtype=before.dtype, device=before.device)).view_as(before[0])
-    vector = (vector / vector.norm()).expand_as(before)
+    vector = (vector / vector.norm()).expand_as(before).clone()
     size = before.new_ones(len(before))
     for _ in range(ITERATIONS):
-        moved = torch.func.jvp(step, (before,), (vector,))[1]
+        moved = torch.func.jvp(step, (before,), (vector,))[1].detach()
         size = moved.flatten(1).norm(dim=1)
-        vector = backward(moved)[0]
+        vector = backward(moved)[0].detach()
         vector = vector / vector.flatten(1).norm(dim=1).clamp(min=torch.finfo(before.dtype).tiny)[:, None, None]
     return size

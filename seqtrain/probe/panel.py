@@ -16,7 +16,7 @@ from seqtrain.data.base import Batch, Dataset
 from seqtrain.probe import attention, gates, matrices, memory
 from seqtrain.probe.cells import KEEP
 from seqtrain.probe.optimisation import gradient_noise_scale
-from seqtrain.probe.passes import Pass, probe_pass
+from seqtrain.probe.passes import Pass, differentiable, probe_pass
 from seqtrain.probe.recurrences import Direction, recorded_recurrences
 from seqtrain.tasks.base import Task
 
@@ -68,23 +68,24 @@ def measure(task: Task, model: nn.Module, head: nn.Module, rows: Rows) -> Panel:
     """
     model.eval()
     head.eval()
-    batch = rows.validation
-    found = probe_pass(task, model, head, batch)
-    values = {"memory/row_length": float(batch.lengths.double().median())}
-    curve = None
-    if found.inputs is not None:
-        norms = found.inputs.norm(dim=-1)
-        curve = memory.by_lag(norms, own_lengths(batch, norms))
-        values["memory/inputs"] = float(memory.effective_memory(curve))
-    norms_on_train = state_norms(task, model, head, rows.train)
-    for direction, direct, after in zip(found.directions, found.direct, found.after, strict=True):
-        measured = dict(of_direction(direction, direct, after, norms_on_train[direction.name]))
-        values |= {f"{name}/{direction.name}": value for name, value in measured.items()}
-    values |= {f"{name}/{part}": value for part, name, value in of_attention(model, found, batch, rows.punctuation)}
-    size = min(PARTS, len(rows.train.rows) // 2)
-    if size >= 2:
-        parts = [rows.train.shard(rank, size) for rank in range(size)]
-        values["optimisation/noise_scale"] = gradient_noise_scale(task, model, head, parts)
+    with differentiable(rows.validation.inputs.device):
+        batch = rows.validation
+        found = probe_pass(task, model, head, batch)
+        values = {"memory/row_length": float(batch.lengths.median())}
+        curve = None
+        if found.inputs is not None:
+            norms = found.inputs.norm(dim=-1)
+            curve = memory.by_lag(norms, own_lengths(batch, norms))
+            values["memory/inputs"] = float(memory.effective_memory(curve))
+        norms_on_train = state_norms(task, model, head, rows.train)
+        for direction, direct, after in zip(found.directions, found.direct, found.after, strict=True):
+            measured = dict(of_direction(direction, direct, after, norms_on_train[direction.name]))
+            values |= {f"{name}/{direction.name}": value for name, value in measured.items()}
+        values |= {f"{name}/{part}": value for part, name, value in of_attention(model, found, batch, rows.punctuation)}
+        size = min(PARTS, len(rows.train.rows) // 2)
+        if size >= 2:
+            parts = [rows.train.shard(rank, size) for rank in range(size)]
+            values["optimisation/noise_scale"] = gradient_noise_scale(task, model, head, parts)
     return Panel({tag: value for tag, value in values.items() if math.isfinite(value)}, curve)
 
 

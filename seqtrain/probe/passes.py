@@ -59,7 +59,7 @@ def probe_pass(task: Task, model: nn.Module, head: nn.Module, batch: Batch) -> P
         after: list[tuple[Tensor, ...]] = []
         for direction in directions:
             direct.append(direction.in_order(found.pop(0)[..., direction.columns]))
-            after.append(tuple(found.pop(0) for _ in direction.after))
+            after.append(tuple(found.pop(0).reshape(-1, direction.unit.hidden_size) for _ in direction.after))
     return Pass(directions, direct, after, attention, inputs)
 
 

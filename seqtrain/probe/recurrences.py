@@ -11,9 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqtrain.layers.cells import CellLayer
 from seqtrain.layers.masks import real_steps
-from seqtrain.layers.memory import zero_rows
+from seqtrain.layers.memory import map_tensors, zero_rows
 from seqtrain.layers.recurrence import RecurrentLayer, reversal_index
 from seqtrain.layers.restarts import MoveSteps, Restarts
 from seqtrain.probe.cells import Parts, Unit, unit_of
@@ -37,7 +36,7 @@ class Direction:
     outputs: Tensor
     """What the layer computed, (B, T, H for each direction), in the order of the row; part of the model's graph."""
     after: Parts
-    """The state that it returned, part of the model's graph; empty if the layer returns none."""
+    """The state that it returned, (B, H) or (1, B, H), part of the model's graph; empty if it returns none."""
     columns: slice
     """Its columns of ``outputs``."""
 
@@ -47,7 +46,7 @@ class Direction:
         return real_steps(self.lengths, self.inputs.shape[1])
 
     def narrowed(self, rows: Tensor) -> "Direction":
-        """The same with some rows only, by number."""
+        """The same with some rows only, by number, and without the state after them."""
         return replace(
             self,
             inputs=self.inputs[rows],
@@ -55,7 +54,7 @@ class Direction:
             state=tuple(part[rows] for part in self.state),
             restarts=None if self.restarts is None else self.restarts[rows],
             outputs=self.outputs[rows],
-            after=tuple(part[rows] for part in self.after),
+            after=(),
         )
 
     def in_order(self, steps: Tensor) -> Tensor:
@@ -105,9 +104,10 @@ def recorded_recurrences(model: nn.Module) -> Iterator[list[Direction]]:
         outputs, after = result
         if torch.is_grad_enabled() and not outputs.requires_grad:
             outputs = outputs.detach().requires_grad_()
-            result = outputs, after
+        # A cell's last state is a part of its outputs; the gradient of an alias is of its own use only.
+        after = map_tensors(after, lambda tensor: tensor.view_as(tensor))
         directions.extend(directions_of(name, module, outputs, after, *args, **kwargs))
-        return result
+        return outputs, after
 
     handles = [layer.register_forward_hook(keep, with_kwargs=True) for layer in names]
     try:
@@ -146,10 +146,9 @@ def directions_of(
     x = x.detach().to(dtype)
     H = outputs.shape[-1] // (1 if layer.backward_layer is None else 2)
     unit = unit_of(layer.forward_layer)
-    before = tuple(part.detach().to(dtype) for part in parts_of(layer.forward_layer, state)) or unit.zeros(len(x))
+    before = tuple(part.detach().to(dtype).reshape(-1, H) for part in parts_of(state)) or unit.zeros(len(x))
     mask = None if restarts is None or not restarts.steps else restarts.mask
-    later = parts_of(layer.forward_layer, after)
-    yield Direction(name, unit, x, lengths, before, mask, outputs, later, slice(0, H))
+    yield Direction(name, unit, x, lengths, before, mask, outputs, parts_of(after), slice(0, H))
     if layer.backward_layer is not None:
         reverse = reversal_index(lengths, x.shape[1])
         unit = unit_of(layer.backward_layer)
@@ -162,12 +161,11 @@ def layer_dtype(layer: nn.Module) -> torch.dtype:
     return next(layer.parameters()).dtype
 
 
-def parts_of(layer: nn.Module, state: Any) -> Parts:
-    """The tensors (B, H) of a state as the layer takes it; none of None."""
+def parts_of(state: Any) -> Parts:
+    """The tensors of a state as a layer takes it; none of None."""
     if state is None:
         return ()
-    tensors = state if isinstance(state, tuple | list) else (state,)
-    return tuple(tensors) if isinstance(layer, CellLayer) else tuple(tensor[0] for tensor in tensors)
+    return tuple(state) if isinstance(state, tuple | list) else (state,)
 
 
 def unroll(direction: Direction, added: Tensor | None = None) -> Unrolled:
