@@ -3,6 +3,7 @@
 Imports no torch.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -66,7 +67,7 @@ def explodes(values: Values, threshold: float) -> str | None:
     if (found := beyond(values, "memory/growth", threshold)) is None:
         return None
     return (
-        f"gradients grow by {100 * found[1]:.1f} % with each step back in {found[0]}: set trainer.max_grad_norm, lower "
+        f"gradients grow by {100 * math.expm1(found[1]):.1f} % with each step back in {found[0]}: set trainer.max_grad_norm, lower "
         "trainer.lr, or use model.recurrent_init=orthogonal"
     )
 

@@ -1,7 +1,5 @@
 """The health panel beside training: what it costs, and that training does not notice it."""
 
-import math
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ import torch
 from seqtrain.commands.build import build_data, build_model
 from seqtrain.config.root import Config
 from seqtrain.errors import Interrupted
-from seqtrain.probe.panel import Panel
+from seqtrain.probe.panel import Panel, Rows
 from seqtrain.probe.rules import findings
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.training import health
@@ -64,7 +62,7 @@ def of_panel(told: list[tuple[int, dict[str, float]]]) -> list[int]:
 @pytest.fixture
 def always(monkeypatch: pytest.MonkeyPatch) -> None:
     """A panel at each evaluation, whatever it takes."""
-    monkeypatch.setattr(health, "MAX_PROBING_SHARE", math.inf)
+    monkeypatch.setattr(health, "MAX_PROBING_SHARE", 1e9)
 
 
 @pytest.mark.usefixtures("always")
@@ -107,23 +105,30 @@ def test_a_resumed_run_makes_the_same_steps_and_panels(small: Compose, tmp_path:
     assert any(tag.startswith("optimisation/update_ratio/head") for tag in measured[0])
 
 
-def test_panels_stay_within_their_share_of_the_time(small: Compose, tmp_path: Path) -> None:
-    """Time is simulated: a step between evaluations takes 10 s, a panel 2 s."""
+def test_panels_stay_within_their_share_of_the_time(
+    small: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a simulated clock there are 10 s between evaluations, and a panel takes 2 s."""
     trainer, _ = make(small("trainer.probe=true"), tmp_path / "run")
-    own = trainer.health
-    clock = [1000.0]
-    own.started = clock[0]
+    now = 1000.0
+
+    def measure(*_: Any) -> Panel:
+        nonlocal now
+        now += 2
+        return Panel({"memory/row_length": 1.0}, None)
+
+    monkeypatch.setattr(health.time, "monotonic", lambda: now)
+    monkeypatch.setattr(health, "measure", measure)
+    own, start = trainer.health, now
+    own.started, own.rows = now, Rows.of(trainer.data, trainer.device)
     measured = []
-    for _ in range(40):
-        clock[0] += 10
-        due = own.spent + own.last <= health.MAX_PROBING_SHARE * (clock[0] - own.started)
-        if due:
-            measured.append(clock[0] - own.started)
-            own.last = 2.0
-            own.spent += own.last
-            clock[0] += 2
-    assert measured[0] == 10
-    assert own.spent <= 0.03 * (clock[0] - own.started)
+    for number in range(40):
+        now += 10
+        values, figures = own.evaluated(trainer.model, trainer.head, draw=False)
+        assert figures == {}
+        measured += [number] if values else []
+    assert measured[:2] == [0, 13]  # 4 s are 3 % of 134 s
+    assert own.spent == 2 * len(measured) <= 0.03 * (now - start)
 
 
 def test_only_the_first_panel_is_sure(small: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,7 +157,7 @@ def test_only_the_first_process_measures(small: Compose, tmp_path: Path) -> None
 
 def test_training_with_faults_is_told(small: Compose, tmp_path: Path) -> None:
     options = ["trainer.max_steps=4", "trainer.log_every=2", "trainer.max_grad_norm=1e-6", "trainer.probe=true"]
-    trainer, recorder = make(small(*options, "trainer.optimizer=sgd", "trainer.lr=1e8", "trainer.warmup_steps=0"),
+    trainer, recorder = make(small(*options, "trainer.optimizer=sgd", "trainer.lr=1e7", "trainer.warmup_steps=0"),
                              tmp_path / "a")  # fmt: skip
     trainer.fit()
     clipped = [values["optimisation/clipped"] for _, values in recorder.told if "optimisation/clipped" in values]
@@ -186,4 +191,3 @@ def test_the_verdict_is_of_the_model_it_is_given(small: Compose, tmp_path: Path)
                 parameter.normal_(std=1e4)
     assert "of the tanh values are beyond 0.9" in (trainer.health.verdict(trainer.model, trainer.head) or "")
     assert isinstance(trainer.health.measure(trainer.model, trainer.head), Panel)
-    assert time.monotonic() > trainer.health.started
