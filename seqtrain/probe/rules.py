@@ -67,8 +67,8 @@ def explodes(values: Values, threshold: float) -> str | None:
     if (found := beyond(values, "memory/growth", threshold)) is None:
         return None
     return (
-        f"gradients grow by {100 * math.expm1(found[1]):.1f} % with each step back in {found[0]}: set trainer.max_grad_norm, lower "
-        "trainer.lr, or use model.recurrent_init=orthogonal"
+        f"gradients grow by {100 * math.expm1(found[1]):.1f} % with each step back in {found[0]}: set "
+        "trainer.max_grad_norm, lower trainer.lr, or use model.recurrent_init=orthogonal"
     )
 
 
