@@ -24,7 +24,7 @@ ROWS = 16
 """Rows of the probe batch of each split, if it has as many."""
 
 PARTS = 4
-"""Parts of the rows of train between which gradients are compared."""
+"""Equal parts of the rows of train between which gradients are compared, at most."""
 
 MOST_NUMBERS = 2**21
 """Numbers that the states of a layer may hold when it is recomputed (8 MB); of more, fewer rows are recomputed."""
@@ -82,9 +82,9 @@ def measure(task: Task, model: nn.Module, head: nn.Module, rows: Rows) -> Panel:
             measured = dict(of_direction(direction, direct, after, norms_on_train[direction.name]))
             values |= {f"{name}/{direction.name}": value for name, value in measured.items()}
         values |= {f"{name}/{part}": value for part, name, value in of_attention(model, found, batch, rows.punctuation)}
-        size = min(PARTS, len(rows.train.rows) // 2)
-        if size >= 2:
-            parts = [rows.train.shard(rank, size) for rank in range(size)]
+        count = next((n for n in range(PARTS, 1, -1) if len(rows.train.rows) % n == 0), 0)
+        if count:
+            parts = [rows.train.shard(rank, count) for rank in range(count)]
             values["optimisation/noise_scale"] = gradient_noise_scale(task, model, head, parts)
     return Panel({tag: value for tag, value in values.items() if math.isfinite(value)}, curve)
 

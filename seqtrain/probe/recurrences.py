@@ -78,7 +78,7 @@ class Unrolled:
 
     @property
     def outputs(self) -> Tensor:
-        """H after each step, (B, T, H)."""
+        """The part h of the state after each step, (B, T, H)."""
         return torch.stack([state[0] for state in self.states], 1)
 
 
