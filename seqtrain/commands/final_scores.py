@@ -93,8 +93,7 @@ def report(session: Session, scores: dict[str, Evaluation], health: dict[str, st
     results |= {"scoring": data.scoring} if data.scoring else {}
     risen = progress.losses.risen(progress.step)
     before = {} if config.init is None else {"init": describe(read_record(Initial, run.init_path))}
-    remarks = before | built.task.remarks() | ({"training": risen} if risen else {})
-    remarks |= health
+    remarks = before | built.task.remarks() | ({"training": risen} if risen else {}) | health
     results |= remarks | {"remarks": list(remarks)}
     results |= as_results({name: scores})
     write_json(run.results_path, results)  # before the baselines, which may take a while

@@ -1,4 +1,6 @@
-"""One step of every recurrent cell with its gates, which the fused kernels and torch's layers do not show.
+"""One step of every recurrent cell with its gates and its derivative, which fused kernels and torch's layers hide.
+
+The derivatives are written out: autograd would take ten times as long over many small steps.
 
 Shapes: B batch, D features, H hidden, G gates.
 """
@@ -15,7 +17,8 @@ from seqtrain.layers.cells import CandidateGRUCell, CellLayer, CoupledGRUCell, G
 
 Parts = tuple[Tensor, ...]  # a state: (h,), (h, c) of an LSTM, (h, candidate) of CandidateGRUCell; (B, H) each
 Gates = dict[str, Tensor]  # name -> values, (B, H): ``keep``, ``candidate``, and the other gates
-Step = Callable[[Tensor, Parts], tuple[Parts, Gates]]  # (projected inputs, state) -> (state, gates)
+Pull = Callable[[Parts], Parts]  # gradients by the state after a step, (..., B, H) each -> those by the state before
+Step = Callable[[Tensor, Parts], tuple[Parts, Gates, Pull]]  # (projected inputs, state) -> (state, gates, derivative)
 
 KEEP, CANDIDATE = "keep", "candidate"
 """Names of the gate that keeps the state, and of the activation that is written into it."""
@@ -93,9 +96,11 @@ def unit_of(layer: nn.Module) -> Unit:
 def rnn(weight: Tensor, activation: Callable[[Tensor], Tensor]) -> Step:
     """H' = activation(W x + U h + b), which is the candidate too if the activation is tanh."""
 
-    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates]:
+    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates, Pull]:
         h = activation(projected + F.linear(state[0], weight))
-        return (h,), {CANDIDATE: h} if activation is torch.tanh else {}
+        squashes = activation is torch.tanh
+        steep = 1 - h.square() if squashes else (h > 0).to(h.dtype)
+        return (h,), {CANDIDATE: h} if squashes else {}, lambda after: ((after[0] * steep) @ weight,)
 
     return step
 
@@ -103,12 +108,19 @@ def rnn(weight: Tensor, activation: Callable[[Tensor], Tensor]) -> Step:
 def lstm(weight: Tensor) -> Step:
     """torch.nn.LSTM: c' = f * c + i * g, h' = o * tanh(c'); gates are stacked i, f, g, o."""
 
-    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates]:
-        h, c = state
+    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates, Pull]:
+        h, before = state
         i, f, g, o = (projected + F.linear(h, weight)).chunk(4, -1)
         i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
-        c = f * c + i * g
-        return (o * c.tanh(), c), {KEEP: f, CANDIDATE: g, "input": i, "output": o}
+        c = f * before + i * g
+        shown = c.tanh()
+
+        def pull(after: Parts) -> Parts:
+            by_c = after[1] + after[0] * o * (1 - shown.square())
+            by_gates = by_c * g * slope(i), by_c * before * slope(f), by_c * i * (1 - g.square())
+            return torch.cat([*by_gates, after[0] * shown * slope(o)], -1) @ weight, by_c * f
+
+        return (o * shown, c), {KEEP: f, CANDIDATE: g, "input": i, "output": o}, pull
 
     return step
 
@@ -116,13 +128,20 @@ def lstm(weight: Tensor) -> Step:
 def gru_after(weight: Tensor, bias: Tensor | None) -> Step:
     """torch.nn.GRU: h' = (1 - z) * tanh(W x + b + r * (U h + b')) + z * h; gates are stacked r, z, candidate."""
 
-    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates]:
+    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates, Pull]:
         (h,) = state
         H = h.shape[-1]
         recurrent = F.linear(h, weight, bias)
         r, z = (projected[:, : 2 * H] + recurrent[:, : 2 * H]).sigmoid().chunk(2, -1)
-        candidate = (projected[:, 2 * H :] + r * recurrent[:, 2 * H :]).tanh()
-        return (candidate + z * (h - candidate),), {KEEP: z, CANDIDATE: candidate, "reset": r}
+        product = recurrent[:, 2 * H :]
+        candidate = (projected[:, 2 * H :] + r * product).tanh()
+
+        def pull(after: Parts) -> Parts:
+            by_candidate = after[0] * (1 - z) * (1 - candidate.square())
+            by_gates = by_candidate * product * slope(r), after[0] * (h - candidate) * slope(z)
+            return (torch.cat([*by_gates, by_candidate * r], -1) @ weight + after[0] * z,)
+
+        return (candidate + z * (h - candidate),), {KEEP: z, CANDIDATE: candidate, "reset": r}, pull
 
     return step
 
@@ -130,12 +149,18 @@ def gru_after(weight: Tensor, bias: Tensor | None) -> Step:
 def gru_before(weight: Tensor) -> Step:
     """See GRUCell."""
 
-    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates]:
+    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates, Pull]:
         (h,) = state
         H = h.shape[-1]
         z, r = (projected[:, : 2 * H] + F.linear(h, weight[: 2 * H])).sigmoid().chunk(2, -1)
         candidate = (projected[:, 2 * H :] + F.linear(r * h, weight[2 * H :])).tanh()
-        return (h + z * (candidate - h),), {KEEP: 1 - z, CANDIDATE: candidate, "reset": r}
+
+        def pull(after: Parts) -> Parts:
+            by_reset = (after[0] * z * (1 - candidate.square())) @ weight[2 * H :]  # by r * h
+            by_gates = after[0] * (candidate - h) * slope(z), by_reset * h * slope(r)
+            return (torch.cat(by_gates, -1) @ weight[: 2 * H] + by_reset * r + after[0] * (1 - z),)
+
+        return (h + z * (candidate - h),), {KEEP: 1 - z, CANDIDATE: candidate, "reset": r}, pull
 
     return step
 
@@ -143,12 +168,18 @@ def gru_before(weight: Tensor) -> Step:
 def gru_candidate(weight: Tensor) -> Step:
     """See CandidateGRUCell."""
 
-    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates]:
+    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates, Pull]:
         h, before = state
         H = h.shape[-1]
         z = (projected[:, :H] + F.linear(h, weight[:H])).sigmoid()
         candidate = (projected[:, H:] + F.linear(before, weight[H:])).tanh()
-        return (h + z * (candidate - h), candidate), {KEEP: 1 - z, CANDIDATE: candidate}
+
+        def pull(after: Parts) -> Parts:
+            by_candidate = (after[1] + after[0] * z) * (1 - candidate.square())
+            by_update = after[0] * (candidate - h) * slope(z)
+            return by_update @ weight[:H] + after[0] * (1 - z), by_candidate @ weight[H:]
+
+        return (h + z * (candidate - h), candidate), {KEEP: 1 - z, CANDIDATE: candidate}, pull
 
     return step
 
@@ -156,12 +187,25 @@ def gru_candidate(weight: Tensor) -> Step:
 def gru_coupled(weight: Tensor) -> Step:
     """See CoupledGRUCell."""
 
-    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates]:
+    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates, Pull]:
         (h,) = state
         H = h.shape[-1]
         recurrent = F.linear(h, weight)
         z, r = (projected[:, : 2 * H] + recurrent[:, : 2 * H]).sigmoid().chunk(2, -1)
-        candidate = (projected[:, 2 * H :] + (1 - z) * recurrent[:, 2 * H :]).tanh()
-        return ((1 - z) * r * candidate + z * h,), {KEEP: z, CANDIDATE: candidate, "reset": r}
+        product = recurrent[:, 2 * H :]
+        candidate = (projected[:, 2 * H :] + (1 - z) * product).tanh()
+
+        def pull(after: Parts) -> Parts:
+            by_candidate = after[0] * (1 - z) * r * (1 - candidate.square())
+            by_update = (after[0] * (h - r * candidate) - by_candidate * product) * slope(z)
+            by_gates = by_update, after[0] * (1 - z) * candidate * slope(r), by_candidate * (1 - z)
+            return (torch.cat(by_gates, -1) @ weight + after[0] * z,)
+
+        return ((1 - z) * r * candidate + z * h,), {KEEP: z, CANDIDATE: candidate, "reset": r}, pull
 
     return step
+
+
+def slope(gate: Tensor) -> Tensor:
+    """Derivative of a sigmoid, from its value."""
+    return gate * (1 - gate)

@@ -42,7 +42,7 @@ def time_constants(keep: Tensor, real: Tensor) -> TimeConstants:
 
     Source: Tallec and Ollivier 2018, "Can recurrent neural networks warp time?", section 2.
     """
-    rate = -in_fp64(keep[real]).log().mean(0)
+    rate = in_fp64(keep[real]).log().mean(0).abs()  # of -0 the time would be negative
     shares = torch.tensor([0.5, 0.25, 0.75], dtype=torch.double)
     quartiles = torch.quantile(1 / rate, shares, interpolation="nearest")  # between infinities there is no other
     return TimeConstants(*quartiles.tolist())

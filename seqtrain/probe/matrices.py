@@ -8,7 +8,6 @@ import math
 import torch
 from torch import Tensor
 
-from seqtrain.probe.cells import Parts
 from seqtrain.probe.recurrences import Direction, Unrolled
 
 SQUARINGS = 12
@@ -16,7 +15,7 @@ SQUARINGS = 12
 ITERATIONS = 30
 """Power iterations for the largest singular value of a Jacobian."""
 
-MOST_STEPS = 64
+MOST_STEPS = 32
 """Largest number of steps whose Jacobians are measured."""
 
 
@@ -57,18 +56,18 @@ def jacobian_norms(direction: Direction, unrolled: Unrolled) -> Tensor:
     before = torch.stack([torch.stack(state) for state in unrolled.before])[steps, :, rows].detach()
     projected = direction.unit.project(direction.inputs[rows, steps]).detach()
 
-    def step(state: Tensor) -> Tensor:
-        parts: Parts = tuple(state.unbind(1))
-        return torch.stack(direction.unit.step(projected, parts)[0], 1)
-
-    _, backward = torch.func.vjp(step, before)
+    with torch.enable_grad():
+        before.requires_grad_()
+        after = torch.stack(direction.unit.step(projected, tuple(before.unbind(1)))[0], 1)
+        weights = torch.zeros_like(after).requires_grad_()
+        (pulled,) = torch.autograd.grad(after, before, weights, create_graph=True)  # J^T weights, linear in weights
     count = before[0].numel()
     vector = torch.cos(torch.arange(count, dtype=before.dtype, device=before.device)).view_as(before[0])
-    vector = (vector / vector.norm()).expand_as(before).clone()
+    vector = (vector / vector.norm()).expand_as(before)
     size = before.new_ones(len(before))
     for _ in range(ITERATIONS):
-        moved = torch.func.jvp(step, (before,), (vector,))[1].detach()
+        (moved,) = torch.autograd.grad(pulled, weights, vector, retain_graph=True)  # J vector
         size = moved.flatten(1).norm(dim=1)
-        vector = backward(moved)[0].detach()
+        (vector,) = torch.autograd.grad(after, before, moved, retain_graph=True)  # J^T moved
         vector = vector / vector.flatten(1).norm(dim=1).clamp(min=torch.finfo(before.dtype).tiny)[:, None, None]
     return size

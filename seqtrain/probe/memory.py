@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from seqtrain.layers.masks import real_steps
+from seqtrain.layers.memory import zero_rows
 from seqtrain.layers.recurrence import reversal_index
-from seqtrain.probe.passes import gradients
-from seqtrain.probe.recurrences import Direction, Unrolled, unroll
+from seqtrain.probe.recurrences import Direction, Unrolled
 
 FADED = 0.01
 """Share of the largest norm below which a gradient counts as gone."""
@@ -33,31 +33,36 @@ class StateGradients:
     """Of the last state alone, in the direction in which the loss depends on the states: by the recurrence only."""
 
 
-def state_gradients(direction: Direction, direct: Tensor, after: tuple[Tensor, ...]) -> tuple[StateGradients, Unrolled]:
-    """Gradients with respect to every state of a direction, and the states and gates they were computed with.
+@torch.no_grad()
+def state_gradients(
+    direction: Direction, unrolled: Unrolled, direct: Tensor, after: tuple[Tensor, ...]
+) -> StateGradients:
+    """Gradients with respect to every state of a direction, by backpropagation through its steps.
 
     Args:
         direction: what the layer read.
+        unrolled: the steps of the same direction.
         direct: gradient of the loss with respect to its outputs, without their effect on its own later steps,
             (B, T, H).
         after: the same with respect to each part of the state it returned, (B, H); may be empty.
     """
     dtype = direction.inputs.dtype
-    direct, after = direct.to(dtype), tuple(part.to(dtype) for part in after)
-    added = torch.zeros_like(direct).requires_grad_()
-    with torch.enable_grad():
-        unrolled = unroll(direction, added)
-        outputs, states = unrolled.outputs, unrolled.states[-1]
-        direct = direct * direction.real[..., None]
-        returned = sum(
-            ((state * part).sum() for state, part in zip(states, after, strict=False)), outputs.new_zeros(())
-        )
-        (total,) = gradients((outputs * direct).sum() + returned, [added], keep=True)
-        row, last = torch.arange(len(outputs), device=outputs.device), direction.lengths - 1
-        wanted = direct.sum(1) + (after[0] if after else 0.0)
-        cells = sum(((state * part).sum() for state, part in list(zip(states, after, strict=False))[1:]), 0.0)
-        (carried,) = gradients((outputs[row, last] * wanted).sum() + cells, [added])
-    return StateGradients(total.norm(dim=-1), carried.norm(dim=-1)), unrolled
+    direct = direct.to(dtype) * direction.real[..., None]
+    after = tuple(part.to(dtype) for part in after) or tuple(torch.zeros_like(part) for part in unrolled.states[-1])
+    row, last = torch.arange(len(direct), device=direct.device), direction.lengths - 1
+    carried = torch.zeros_like(direct)
+    carried[row, last] = direct.sum(1) + after[0]
+    added = torch.stack([direct, carried])  # (2, B, T, H): both gradients take the same steps
+    gradient = tuple(part.repeat(2, 1, 1) for part in after)
+    gradient[0][1] = 0  # it is in ``carried``
+    norms = []
+    for t in reversed(range(direct.shape[1])):
+        gradient = (gradient[0] + added[:, :, t], *gradient[1:])
+        norms.append(gradient[0].norm(dim=-1))
+        gradient = unrolled.pulls[t](gradient)
+        if direction.restarts is not None:
+            gradient = tuple(zero_rows(part, direction.restarts[:, t]) for part in gradient)
+    return StateGradients(*torch.stack(norms[::-1], -1))
 
 
 def by_lag(norms: Tensor, lengths: Tensor) -> Curve:

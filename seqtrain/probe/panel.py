@@ -17,7 +17,7 @@ from seqtrain.probe import attention, gates, matrices, memory
 from seqtrain.probe.cells import KEEP
 from seqtrain.probe.optimisation import gradient_noise_scale
 from seqtrain.probe.passes import Pass, differentiable, probe_pass
-from seqtrain.probe.recurrences import Direction, recorded_recurrences
+from seqtrain.probe.recurrences import Direction, recorded_recurrences, unroll
 from seqtrain.tasks.base import Task
 
 ROWS = 16
@@ -120,7 +120,8 @@ def of_direction(
     count = min(B, ROWS, max(1, MOST_NUMBERS // (T * H)))
     rows = torch.linspace(0, B - 1, count, device=own.device).round().long()
     few = direction.narrowed(rows)
-    gradients, unrolled = memory.state_gradients(few, direct[rows], tuple(part[rows] for part in after))
+    unrolled = unroll(few)
+    gradients = memory.state_gradients(few, unrolled, direct[rows], tuple(part[rows] for part in after))
     carried = memory.by_lag(gradients.carried, few.lengths)
     yield "memory/loss", float(memory.effective_memory(memory.by_lag(gradients.total, few.lengths)))
     yield "memory/recurrence", float(memory.effective_memory(carried))

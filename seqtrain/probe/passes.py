@@ -63,16 +63,10 @@ def probe_pass(task: Task, model: nn.Module, head: nn.Module, batch: Batch) -> P
     return Pass(directions, direct, after, attention, inputs)
 
 
-def gradients(loss: Tensor, tensors: list[Tensor], keep: bool = False) -> list[Tensor]:
-    """Gradients of a loss with respect to tensors; zeros where it does not depend on one.
-
-    Args:
-        loss: the loss.
-        tensors: what it may depend on.
-        keep: keep the graph for further gradients.
-    """
+def gradients(loss: Tensor, tensors: list[Tensor]) -> list[Tensor]:
+    """Gradients of a loss with respect to tensors; zeros where it does not depend on one."""
     needed = [tensor for tensor in tensors if tensor.requires_grad]
-    found = iter(torch.autograd.grad(loss, needed, retain_graph=keep, allow_unused=True) if needed else [])
+    found = iter(torch.autograd.grad(loss, needed, allow_unused=True) if needed else [])
     results = [next(found) if tensor.requires_grad else None for tensor in tensors]
     return [torch.zeros_like(t) if g is None else g.detach() for t, g in zip(tensors, results, strict=True)]
 

@@ -15,7 +15,7 @@ from seqtrain.layers.masks import real_steps
 from seqtrain.layers.memory import map_tensors, zero_rows
 from seqtrain.layers.recurrence import RecurrentLayer, reversal_index
 from seqtrain.layers.restarts import MoveSteps, Restarts
-from seqtrain.probe.cells import Parts, Unit, unit_of
+from seqtrain.probe.cells import Parts, Pull, Unit, unit_of
 
 
 @dataclass
@@ -75,6 +75,8 @@ class Unrolled:
     """Values of each gate, (B, T, H)."""
     before: list[Parts] = field(default_factory=list)
     """The state before each step."""
+    pulls: list[Pull] = field(default_factory=list)
+    """The derivative of each step."""
 
     @property
     def outputs(self) -> Tensor:
@@ -168,26 +170,20 @@ def parts_of(state: Any) -> Parts:
     return tuple(state) if isinstance(state, tuple | list) else (state,)
 
 
-def unroll(direction: Direction, added: Tensor | None = None) -> Unrolled:
-    """Recompute a direction, step by step.
-
-    Args:
-        direction: the direction.
-        added: added to h after each step, (B, T, H); the gradient of a loss with respect to it is that with respect
-            to h.
-    """
+def unroll(direction: Direction) -> Unrolled:
+    """Recompute a direction, step by step."""
     unit, state = direction.unit, direction.state
     unrolled = Unrolled()
     gates: dict[str, list[Tensor]] = {}
-    for t, projected in enumerate(unit.project(direction.inputs).unbind(1)):
-        if direction.restarts is not None:
-            state = tuple(zero_rows(part, direction.restarts[:, t]) for part in state)
-        unrolled.before.append(state)
-        state, values = unit.step(projected, state)
-        if added is not None:
-            state = (state[0] + added[:, t], *state[1:])
-        unrolled.states.append(state)
-        for name, value in values.items():
-            gates.setdefault(name, []).append(value.detach())
-    unrolled.gates = {name: torch.stack(values, 1) for name, values in gates.items()}
+    with torch.no_grad():
+        for t, projected in enumerate(unit.project(direction.inputs).unbind(1)):
+            if direction.restarts is not None:
+                state = tuple(zero_rows(part, direction.restarts[:, t]) for part in state)
+            unrolled.before.append(state)
+            state, values, pull = unit.step(projected, state)
+            unrolled.states.append(state)
+            unrolled.pulls.append(pull)
+            for name, value in values.items():
+                gates.setdefault(name, []).append(value)
+        unrolled.gates = {name: torch.stack(values, 1) for name, values in gates.items()}
     return unrolled

@@ -150,14 +150,14 @@ def clips(values: Values, threshold: float) -> str | None:
     """Most steps are clipped."""
     if (value := values.get("optimisation/clipped", 0.0)) <= threshold:
         return None
-    return f"{100 * value:.0f} % of the last steps were clipped: raise trainer.max_grad_norm, or lower trainer.lr"
+    return f"{100 * value:.0f} % of the steps were clipped: raise trainer.max_grad_norm, or lower trainer.lr"
 
 
 def moves_much(values: Values, threshold: float) -> str | None:
     """Updates that are large for the weights."""
     if (found := beyond(values, "optimisation/update_ratio", threshold)) is None:
         return None
-    return f"the last update changed the weights by {100 * found[1]:.0f} % in {found[0]}: lower trainer.lr"
+    return f"a single step changed the weights by {100 * found[1]:.0f} % in {found[0]}: lower trainer.lr"
 
 
 RULES = {

@@ -1,8 +1,16 @@
 """The tags of the health panel, and what each says. Imports no torch.
 
-A tag is ``group/measure``, or ``group/measure/part`` with the part of the model that was measured, such as ``encoder1``
-or ``encoder1_backward`` for a recurrent layer.
+A tag is ``probe/group/measure``, or ``probe/group/measure/part`` with the part of the model that was measured, such as
+``encoder1`` or ``encoder1_backward`` for a recurrent layer. Within this package the tags go without ``probe/``.
 """
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
+PREFIX = "probe/"
+"""Begin of all tags of the panel."""
 
 GROUPS = ("memory", "gates", "attention", "optimisation")
 """First parts of the tags, in the order in which they are best read."""
@@ -48,10 +56,19 @@ DESCRIPTIONS = {
     "(trainer.max_grad_norm). Near 1 clipping, not the learning rate, sets the size of the updates.",
     "optimisation/noise_scale": "Gradient noise scale in rows: with far fewer rows in a step the gradient is mostly "
     "noise, and with far more the further rows add little. Left out where noise hides the gradient.",
+    "gradient_by_lag": "Norm of the gradient of a prediction of the best checkpoint with respect to the input of each "
+    "step back: how far back the model is trained to look.",
+    "health": "What the panel of the best checkpoint says against the model, with remedies.",
 }
 """``group/measure`` -> one or two sentences."""
 
 
-def description(tag: str) -> str | None:
-    """What a tag of the panel says; None of any other tag."""
-    return DESCRIPTIONS.get("/".join(tag.split("/")[:2]))
+def tagged(named: Mapping[str, T]) -> dict[str, T]:
+    """Values by their whole tag, as runs store them."""
+    return {PREFIX + name: value for name, value in named.items()}
+
+
+def description(tag: str) -> str:
+    """What a whole tag of the panel says; empty for any other tag."""
+    measure = "/".join(tag.removeprefix(PREFIX).split("/")[:2])
+    return DESCRIPTIONS.get(measure, "") if tag.startswith(PREFIX) else ""

@@ -1,9 +1,9 @@
-"""The health panel of a run: what is measured when, with at most 3 % of the time."""
+"""The health panel of a run: what is measured when."""
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -12,6 +12,8 @@ from seqtrain.data.base import Dataset
 from seqtrain.probe.optimisation import update_ratios
 from seqtrain.probe.panel import Panel, Rows, measure
 from seqtrain.probe.rules import findings
+from seqtrain.probe.tags import tagged
+from seqtrain.runs.records import HealthRecord
 from seqtrain.tasks.base import Task
 from seqtrain.training.depth import DepthGroup
 from seqtrain.training.step_sums import StepSums
@@ -19,16 +21,47 @@ from seqtrain.training.step_sums import StepSums
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MAX_PROBING_SHARE = 0.03
-"""Largest share of the time since the start that panels at evaluations may take."""
+CLIPPED, UPDATE_RATIO = "optimisation/clipped", "optimisation/update_ratio"
+
+STEPS_BETWEEN = 400
+"""Least number of steps between two panels. A panel takes as long as 2 to 6 steps (scripts/benchmark-probe)."""
+
+
+@dataclass
+class Watched:
+    """What the panel knows of earlier steps. It is part of a checkpoint, so that a resumed run measures the same."""
+
+    panel_step: int = 0
+    """Step of the last panel of training; 0 before the first."""
+    steps: int = 0
+    """Steps of all log entries."""
+    clipped: int = 0
+    """Those whose gradient was clipped."""
+    updates: dict[str, float] = field(default_factory=dict)
+    """How much the last step before a panel changed the weights, by tag."""
+    largest: dict[str, float] = field(default_factory=dict)
+    """The largest of these of all panels."""
+
+    @classmethod
+    def restored(cls, saved: dict[str, Any]) -> "Watched":
+        """What a checkpoint holds; raises TypeError or ValueError if it holds anything else."""
+        watched = cls(**saved)
+        counts = int(watched.panel_step), int(watched.steps), int(watched.clipped)
+        ratios = (
+            {str(tag): float(ratio) for tag, ratio in dict(own).items()} for own in (watched.updates, watched.largest)
+        )
+        return cls(*counts, *ratios)
+
+    @property
+    def measures(self) -> dict[str, float]:
+        """What the steps of the whole training show, by tag."""
+        return self.largest | ({CLIPPED: self.clipped / self.steps} if self.steps else {})
 
 
 class Health:
-    """Measures the health panel at evaluations, and says at the end what it shows.
+    """Measures the health panel of a model while it trains, and says at the end what it shows.
 
-    A panel at an evaluation is left out if, by what the last one took, all panels would take more than 3 % of the time.
-    The first one is measured in any case. Training is not touched: no random number is drawn, and weights, gradients
-    and state stay as they are.
+    Training is not touched: no random number is drawn, and weights, gradients and state stay as they are.
 
     Args:
         task: defines the loss.
@@ -41,69 +74,68 @@ class Health:
     def __init__(self, task: Task, data: Dataset, device: torch.device, groups: list[DepthGroup], enabled: bool):
         self.task, self.data, self.device, self.groups, self.enabled = task, data, device, groups, enabled
         self.rows: Rows | None = None
-        self.started = time.monotonic()
-        self.spent = self.last = 0.0
-        self.of_updates: dict[str, float] = {}
-        """Measures by tag of the last step before an evaluation."""
-        self.of_steps: dict[str, float] = {}
-        """Measures by tag of the steps between the last two log entries."""
+        self.latest: tuple[int, Panel] | None = None
+        """The last panel of training, and its step."""
 
-    @property
-    def due(self) -> bool:
-        """Whether a panel is measured at the next evaluation, as far as the time until now tells."""
-        return self.enabled and self.spent + self.last <= MAX_PROBING_SHARE * (time.monotonic() - self.started)
+    def due(self, watched: Watched, step: int) -> bool:
+        """Whether an evaluation after so many steps has a panel: the first has one, and later ones at a distance."""
+        return self.enabled and (watched.panel_step == 0 or step - watched.panel_step >= STEPS_BETWEEN)
 
     @contextmanager
-    def watching(self, before_evaluation: bool) -> Iterator[None]:
-        """Context of a step; if the step is followed by an evaluation, measures how much it changes the weights."""
-        if not (before_evaluation and self.due):
+    def watching(self, watched: Watched, enabled: bool) -> Iterator[None]:
+        """Context of a step; if enabled, measures how much the step changes the weights."""
+        if not enabled:
             yield
             return
         before = {group.name: [p.detach().clone() for p in group.parameters] for group in self.groups}
         yield
         ratios = update_ratios(before, {group.name: group.parameters for group in self.groups})
-        self.of_updates = {
-            f"optimisation/update_ratio/{name.replace(' ', '_')}": ratio for name, ratio in ratios.items()
-        }
+        watched.updates = {f"{UPDATE_RATIO}/{name.replace(' ', '_')}": ratio for name, ratio in ratios.items()}
+        watched.largest = {tag: max(ratio, watched.largest.get(tag, 0.0)) for tag, ratio in watched.updates.items()}
 
-    def logged(self, sums: StepSums) -> dict[str, float]:
+    def logged(self, watched: Watched, sums: StepSums) -> dict[str, float]:
         """Measures by tag of the steps since the last log entry."""
-        self.of_steps = {"optimisation/clipped": sums.clipped / sums.steps} if self.enabled and sums.steps else {}
-        return self.of_steps
+        if not (self.enabled and sums.steps):
+            return {}
+        watched.steps, watched.clipped = watched.steps + sums.steps, watched.clipped + sums.clipped
+        return tagged({CLIPPED: sums.clipped / sums.steps})
 
-    def evaluated(self, model: nn.Module, head: nn.Module, draw: bool) -> tuple[dict[str, float], dict[str, "Figure"]]:
-        """The panel at an evaluation, if it is due: measures and figures by tag.
-
-        Args:
-            model: the model, which is put in evaluation mode.
-            head: its head, which is put in evaluation mode.
-            draw: whether to draw figures.
-        """
-        if not self.due:
-            return {}, {}
+    def evaluated(self, watched: Watched, model: nn.Module, head: nn.Module, step: int) -> dict[str, float]:
+        """Values of the panel at an evaluation, by tag; empty if none is due. Model and head are set to evaluate."""
+        if not self.due(watched, step):
+            return {}
         panel = self.measure(model, head)
-        return panel.values | self.of_updates, panel_figures(panel) if draw else {}
+        self.latest, watched.panel_step = (step, panel), step
+        return tagged(panel.values | watched.updates)
 
     def measure(self, model: nn.Module, head: nn.Module) -> Panel:
         """The panel of a model, which is put in evaluation mode."""
-        start = time.monotonic()
         if self.rows is None:
             self.rows = Rows.of(self.data, self.device)
-        panel = measure(self.task, model, head, self.rows)
-        self.last = time.monotonic() - start
-        self.spent += self.last
-        return panel
+        return measure(self.task, model, head, self.rows)
 
-    def verdict(self, model: nn.Module, head: nn.Module) -> str | None:
-        """What the panel says of a model at the end of training; None if nothing is to be measured."""
+    def verdict(self, watched: Watched, model: nn.Module, head: nn.Module, step: int) -> HealthRecord | None:
+        """The panel of the best checkpoint and what it shows; None if nothing is to be measured.
+
+        Args:
+            watched: of the whole training.
+            model: the model with the weights of the best checkpoint, which is put in evaluation mode.
+            head: its head, likewise.
+            step: step of the best checkpoint.
+        """
         if not self.enabled:
             return None
-        found = findings(self.measure(model, head).values | self.of_updates | self.of_steps)
-        return "; ".join(found.values()) or "nothing unusual"
+        panel = self.latest[1] if self.latest and self.latest[0] == step else self.measure(model, head)
+        values = panel.values | watched.measures
+        by_lag: list[float | None] = [] if panel.by_lag is None else panel.by_lag.tolist()
+        return HealthRecord(step, tagged(values), findings(values), by_lag)
 
 
-def panel_figures(panel: Panel) -> dict[str, "Figure"]:
+def figures_of(record: HealthRecord) -> dict[str, "Figure"]:
     """The figure of a panel, by tag; none if the model embeds no inputs."""
+    import numpy as np
+
     from seqtrain.probe.figures import gradient_by_lag_figure
 
-    return {} if panel.by_lag is None else {"gradient_by_lag": gradient_by_lag_figure(panel.by_lag)}
+    norms = np.array(record.gradient_by_lag, float)
+    return tagged({"gradient_by_lag": gradient_by_lag_figure(norms)}) if len(norms) else {}

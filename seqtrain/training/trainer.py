@@ -109,9 +109,11 @@ class Trainer:
             epoch, last = epoch + 1, last - self.steps_in(epoch)
         return self.unfreezing.untrained(epoch + last * self.config.accumulate / self.data.num_batches(epoch))
 
-    def precedes_evaluation(self, num_batches: int) -> bool:
-        """Whether the next step, of so many batches, is followed by an evaluation."""
+    def precedes_panel(self, num_batches: int) -> bool:
+        """Whether the next step, of so many batches, is followed by an evaluation with a health panel."""
         progress, every = self.progress, self.config.eval_every
+        if not self.health.due(progress.watched, progress.step + 1):
+            return False
         if progress.step + 1 == self.total_steps:
             return True
         if every is not None:
@@ -155,7 +157,7 @@ class Trainer:
                             raise unscored_error(self.run, monitor=f"val/{self.task.monitor}", step=progress.step)
                         return progress.best
                     for group in self.groups():
-                        with self.health.watching(self.precedes_evaluation(len(group))):
+                        with self.health.watching(progress.watched, self.precedes_panel(len(group))):
                             self.train_step(group)
                         self.advance(len(group))
                         if progress.step % self.config.log_every == 0 or progress.step == self.total_steps:
@@ -239,7 +241,9 @@ class Trainer:
         """Send the observers an entry about the steps since the last entry."""
         progress = self.progress
         rate = self.optimizer.param_groups[0]["lr"]
-        entry = progress.sums.entry(progress.sums_started, self.ranks) | self.health.logged(progress.sums)
+        entry = progress.sums.entry(progress.sums_started, self.ranks) | self.health.logged(
+            progress.watched, progress.sums
+        )
         self.tell(entry | {"train/learning_rate": rate, "train/epoch": self.epochs_passed})
         progress.sums, progress.sums_started = StepSums(), time.monotonic()
 
@@ -256,10 +260,10 @@ class Trainer:
         batches = self.interruptible(self.data.eval_batches("validation"))
         precision = self.config.precision
         evaluation = evaluate(model, head, self.task, batches, self.device, precision, self.ranks)
-        measured, lags = self.health.evaluated(model, head, self.config.figures)
+        measured = self.health.evaluated(progress.watched, model, head, progress.step)
         self.tell({f"val/{name}": score for name, score in evaluation.metrics.items()} | measured)
         if self.config.figures and self.ranks.first:
-            figures = lags | {f"val/{tag}": figure for tag, figure in self.task.figures(evaluation).items()}
+            figures = {f"val/{tag}": figure for tag, figure in self.task.figures(evaluation).items()}
             with torch.no_grad():
                 drawn, texts = self.task.illustrate(model, head, self.data, self.device)
             for observer in self.observers:

@@ -15,7 +15,9 @@ from seqtrain.data.spec import DataSpec
 from seqtrain.layers.recurrence import RecurrentLayer, RecurrentStack
 from seqtrain.probe.memory import by_lag, effective_memory, growth, state_gradients
 from seqtrain.probe.passes import probe_pass
-from seqtrain.probe.recurrences import recorded_recurrences
+from seqtrain.probe.recurrences import recorded_recurrences, unroll
+from seqtrain.tasks.classification import task
+from seqtrain.tasks.classification.weights import class_weights
 from tests.probe.networks import LABELS, SPEC, Compose, network, tokens
 
 LENGTHS = [4, 2]
@@ -34,6 +36,7 @@ FORECAST = DataSpec(
 def exact(monkeypatch: pytest.MonkeyPatch) -> None:
     """Tasks compute their losses in fp32; here it is fp64."""
     monkeypatch.setattr(torch.Tensor, "float", torch.Tensor.double)
+    monkeypatch.setattr(task, "class_weights", lambda *of: class_weights(*of).double())
 
 
 class Moved(nn.Module):
@@ -61,7 +64,7 @@ class Moved(nn.Module):
 def differences(built: Built, batch: Batch, layer: RecurrentLayer, side: str, hidden_size: int) -> Tensor:
     """Central differences of the loss of the last prediction by each h_t of one direction, (B, T, H)."""
     inner = getattr(layer, side)
-    B, T = batch.inputs.shape
+    B, T = batch.inputs.shape[:2]
     gradient = torch.zeros(B, T, hidden_size, dtype=torch.double)
     for row, step, unit in np.ndindex(*gradient.shape):
         losses = []
@@ -102,7 +105,7 @@ def test_gradients_of_states_equal_central_differences(composed: Compose, model:
     for number, direction in enumerate(found.directions):
         if number >= 2:
             break  # of several layers, the first depends on all
-        gradients, _ = state_gradients(direction, found.direct[number], found.after[number])
+        gradients = state_gradients(direction, unroll(direction), found.direct[number], found.after[number])
         layer = encoder.layers[0]
         assert isinstance(layer, RecurrentLayer)
         expected = differences(built, batch, layer, ("forward_layer", "backward_layer")[number], 3).norm(dim=-1)
@@ -145,7 +148,7 @@ def test_gradients_of_states_that_are_handed_on(composed: Compose, model: str) -
     assert isinstance(encoder, RecurrentStack)
     layer = encoder.layers[0]
     assert isinstance(layer, RecurrentLayer)
-    gradients, _ = state_gradients(found.directions[0], found.direct[0], found.after[0])
+    gradients = state_gradients(found.directions[0], unroll(found.directions[0]), found.direct[0], found.after[0])
     expected = differences(built, batch, layer, "forward_layer", 3).norm(dim=-1)
     assert expected.min() > 0
     np.testing.assert_allclose(gradients.total, expected, rtol=2e-5, atol=1e-7)
@@ -153,15 +156,17 @@ def test_gradients_of_states_that_are_handed_on(composed: Compose, model: str) -
 
 def scaled(factor: float, size: int = 3) -> RecurrentStack:
     """A linear recurrence h' = factor * h + x."""
-    stack = RecurrentStack(lambda D, H: nn.RNN(D, H, nonlinearity="relu", batch_first=True), size, [size], False)
+    stack = RecurrentStack(
+        lambda D, H: nn.RNN(D, H, nonlinearity="relu", batch_first=True), size, [size], False
+    ).double()
     weights = stack.layers[0].forward_layer
     assert isinstance(weights, nn.RNN)
     with torch.no_grad():
         for parameter in weights.parameters():
             parameter.zero_()
-        weights.weight_ih_l0.copy_(torch.eye(size))
-        weights.weight_hh_l0.copy_(factor * torch.eye(size))
-    return stack.double()
+        weights.weight_ih_l0.copy_(torch.eye(size, dtype=torch.double))
+        weights.weight_hh_l0.copy_(factor * torch.eye(size, dtype=torch.double))
+    return stack
 
 
 @pytest.mark.parametrize("factor, memory", [(0.5, 7), (0.2, 3), (0.0, 1), (1.1, 20)])
@@ -172,7 +177,8 @@ def test_the_memory_of_a_known_recurrence(factor: float, memory: int) -> None:
         stack(torch.ones(2, 20, 3, dtype=torch.double), torch.tensor([20, 12]))
     direct = torch.zeros(2, 20, 3, dtype=torch.double)
     direct[0, 19] = direct[1, 11] = 1
-    gradients, unrolled = state_gradients(directions[0], direct, ())
+    unrolled = unroll(directions[0])
+    gradients = state_gradients(directions[0], unrolled, direct, ())
     np.testing.assert_allclose(gradients.total, gradients.carried)
     curve = by_lag(gradients.carried, directions[0].lengths)
     np.testing.assert_allclose(curve, math.sqrt(3) * factor ** np.arange(20.0), atol=1e-15)
@@ -189,7 +195,7 @@ def test_what_only_the_recurrence_carries() -> None:
     stack = scaled(0.0)
     with recorded_recurrences(stack) as directions:
         stack(torch.ones(1, 10, 3, dtype=torch.double), torch.tensor([10]))
-    gradients, _ = state_gradients(directions[0], torch.ones(1, 10, 3, dtype=torch.double), ())
+    gradients = state_gradients(directions[0], unroll(directions[0]), torch.ones(1, 10, 3, dtype=torch.double), ())
     assert effective_memory(by_lag(gradients.total, torch.tensor([10]))) == 10
     assert effective_memory(by_lag(gradients.carried, torch.tensor([10]))) == 1
 
@@ -199,10 +205,23 @@ def test_the_state_that_is_handed_on_counts() -> None:
     with recorded_recurrences(stack) as directions:
         stack(torch.ones(1, 4, 3, dtype=torch.double), torch.tensor([4]))
     after = (torch.ones(1, 3, dtype=torch.double),)
-    gradients, _ = state_gradients(directions[0], torch.zeros(1, 4, 3, dtype=torch.double), after)
+    gradients = state_gradients(directions[0], unroll(directions[0]), torch.zeros(1, 4, 3, dtype=torch.double), after)
     curve = math.sqrt(3) * np.array([0.125, 0.25, 0.5, 1])
     np.testing.assert_allclose(gradients.total[0], curve)
     np.testing.assert_allclose(gradients.carried[0], curve)
+
+
+def test_no_gradient_passes_a_restart() -> None:
+    stack = scaled(0.5)
+    restarts = torch.zeros(2, 6, dtype=torch.bool)
+    restarts[1, 3] = True
+    with recorded_recurrences(stack) as directions:
+        stack(torch.ones(2, 6, 3, dtype=torch.double), torch.tensor([6, 6]), None, restarts)
+    direct = torch.zeros(2, 6, 3, dtype=torch.double)
+    direct[:, 5, 0] = 1
+    gradients = state_gradients(directions[0], unroll(directions[0]), direct, ())
+    np.testing.assert_allclose(gradients.carried[0], 0.5 ** np.arange(5.0, -1, -1))
+    np.testing.assert_allclose(gradients.carried[1], [0, 0, 0, 0.25, 0.5, 1])
 
 
 def test_lags_count_from_the_last_real_step() -> None:

@@ -11,7 +11,7 @@ import torch
 from seqtrain.commands.build import build_data, build_model
 from seqtrain.config.root import Config
 from seqtrain.probe.panel import Panel, Rows, measure
-from seqtrain.probe.tags import DESCRIPTIONS, GROUPS, description
+from seqtrain.probe.tags import DESCRIPTIONS, GROUPS, description, tagged
 from seqtrain.training.device import seed_everything
 from tests.probe.networks import Compose, network, tokens
 
@@ -33,7 +33,7 @@ def parts(panel: Panel, measured: str) -> set[str]:
 
 def check(panel: Panel) -> None:
     assert all(math.isfinite(value) for value in panel.values.values())
-    assert all(description(tag) for tag in panel.values)
+    assert all(description(tag) for tag in tagged(panel.values))
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,8 @@ def check(panel: Panel) -> None:
     ids=str,
 )
 def test_what_is_measured_of_a_classifier(small: Compose, model: str, layers: set[str], attention: set[str]) -> None:
-    panel = panel_of(small(*model.split()))
+    kernel = ["model.kernel=torch"] if layers else []
+    panel = panel_of(small(*model.split(), *kernel))
     check(panel)
     assert layers <= parts(panel, "memory/recurrence")
     assert parts(panel, "memory/recurrence") == parts(panel, "gates/saturated") == parts(panel, "memory/jacobian")
@@ -91,10 +92,16 @@ def test_what_is_measured_of_a_language_model(composed: Compose, tmp_path: Path,
         assert 0 < panel.values["attention/punctuation/encoder_blocks_0"] < 1
 
 
+def test_fused_layers_have_the_panel_of_plain_ones(small: Compose) -> None:
+    fused, plain = (panel_of(small("model=gru", f"model.kernel={kernel}")).values for kernel in ("auto", "torch"))
+    assert fused == pytest.approx(plain, rel=0.02, abs=1e-4)
+
+
 def test_every_description_belongs_to_a_group() -> None:
-    assert {name.partition("/")[0] for name in DESCRIPTIONS} == set(GROUPS)
-    assert description("memory/jacobian/encoder1_backward") == DESCRIPTIONS["memory/jacobian"]
-    assert description("val/loss") is None
+    assert {name.partition("/")[0] for name in DESCRIPTIONS if "/" in name} == set(GROUPS)
+    assert description("probe/memory/jacobian/encoder1_backward") == DESCRIPTIONS["memory/jacobian"]
+    assert description("probe/health") and description("probe/gradient_by_lag")
+    assert description("val/loss") == description("memory/jacobian") == description("probe/other") == ""
 
 
 def test_a_panel_leaves_nothing_behind(composed: Compose) -> None:

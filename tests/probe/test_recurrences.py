@@ -85,7 +85,7 @@ def test_gates_of_an_lstm() -> None:
     x, h, c = (torch.randn(5, size, dtype=torch.double) for size in (4, 3, 3))
     stacked = x @ lstm.weight_ih_l0.T + lstm.bias_ih_l0 + h @ lstm.weight_hh_l0.T + lstm.bias_hh_l0
     unit = unit_of(lstm)
-    (after, cells), gates = unit.step(unit.project(x), (h, c))
+    (after, cells), gates, _ = unit.step(unit.project(x), (h, c))
     i, f, g, o = stacked.split(3, 1)
     torch.testing.assert_close(gates[KEEP], f.sigmoid())
     torch.testing.assert_close(gates["input"], i.sigmoid())
@@ -105,9 +105,9 @@ def test_the_keeping_gate_says_what_stays_of_the_state(name: str) -> None:
     unit.weight_hh.data.zero_()
     state = tuple(torch.randn(5, H, dtype=torch.double) for _ in range(unit.parts))
     projected = unit.project(torch.randn(5, 4, dtype=torch.double))
-    _, gates = unit.step(projected, state)
-    moved, _ = unit.step(projected, (state[0] + 1, *state[1:]))
-    kept, _ = unit.step(projected, state)
+    _, gates, _ = unit.step(projected, state)
+    moved, _, _ = unit.step(projected, (state[0] + 1, *state[1:]))
+    kept, _, _ = unit.step(projected, state)
     torch.testing.assert_close(moved[0] - kept[0], gates[KEEP])
 
 

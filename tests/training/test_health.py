@@ -1,5 +1,6 @@
-"""The health panel beside training: what it costs, and that training does not notice it."""
+"""The health panel beside training: when it is measured, what is stored, and that training does not notice it."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,17 @@ import pytest
 import torch
 
 from seqtrain.commands.build import build_data, build_model
+from seqtrain.commands.train import train
 from seqtrain.config.root import Config
 from seqtrain.errors import Interrupted
-from seqtrain.probe.panel import Panel, Rows
 from seqtrain.probe.rules import findings
 from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import read_record
+from seqtrain.runs.records import HealthRecord, Results
 from seqtrain.training import health
+from seqtrain.training.checkpoint import save_checkpoint
 from seqtrain.training.device import seed_everything
+from seqtrain.training.health import figures_of
 from seqtrain.training.ranks import Ranks
 from seqtrain.training.step_sums import StepSums
 from seqtrain.training.trainer import Trainer
@@ -27,13 +32,12 @@ class Recorder:
 
     def __init__(self) -> None:
         self.told: list[tuple[int, dict[str, float]]] = []
-        self.figures: list[str] = []
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
         self.told.append((step, values))
 
     def media(self, step: int, figures: dict[str, Any], texts: dict[str, str]) -> None:
-        self.figures += figures
+        pass
 
     def close(self) -> None:
         pass
@@ -54,42 +58,62 @@ def parameters(trainer: Trainer) -> torch.Tensor:
     return torch.cat([p.detach().flatten() for p in trainer.parameters])
 
 
-def of_panel(told: list[tuple[int, dict[str, float]]]) -> list[int]:
-    """Steps at which a panel was told."""
-    return [step for step, values in told if "memory/row_length" in values]
+def of_panel(told: list[tuple[int, dict[str, float]]]) -> dict[int, dict[str, float]]:
+    """The values that were told with each panel, by step."""
+    return {step: values for step, values in told if "probe/memory/row_length" in values}
 
 
 @pytest.fixture
-def always(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A panel at each evaluation, whatever it takes."""
-    monkeypatch.setattr(health, "MAX_PROBING_SHARE", 1e9)
+def plain(small: Compose) -> Compose:
+    """The small configuration with torch's layers, whose kernels need no compiling."""
+    return lambda *overrides: small("model.kernel=torch", *overrides)
 
 
-@pytest.mark.usefixtures("always")
-def test_training_is_the_same_with_and_without(small: Compose, tmp_path: Path) -> None:
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Panels may be three steps apart."""
+    monkeypatch.setattr(health, "STEPS_BETWEEN", 3)
+
+
+@pytest.mark.usefixtures("often")
+def test_training_is_the_same_with_and_without(plain: Compose, tmp_path: Path) -> None:
     runs = []
     for probe in ("true", "false"):
-        trainer, recorder = make(small("trainer.max_steps=9", "trainer.eval_every=3", f"trainer.probe={probe}"),
-                                 tmp_path / probe)  # fmt: skip
+        config = plain("trainer.max_steps=9", "trainer.eval_every=3", f"trainer.probe={probe}")
+        trainer, recorder = make(config, tmp_path / probe)
         trainer.fit()
         losses = [values["train/loss"] for _, values in recorder.told if "train/loss" in values]
         scores = [values["val/loss"] for _, values in recorder.told if "val/loss" in values]
-        runs.append((parameters(trainer), losses, scores, torch.get_rng_state(), of_panel(recorder.told)))
+        runs.append((parameters(trainer), losses, scores, torch.get_rng_state(), list(of_panel(recorder.told))))
     (with_, *same, states, steps), (without, *as_well, states_too, none) = runs
     assert torch.equal(with_, without) and torch.equal(states, states_too)
     assert same == as_well
     assert (steps, none) == ([3, 6, 9], [])
 
 
-@pytest.mark.usefixtures("always")
-def test_a_resumed_run_makes_the_same_steps_and_panels(small: Compose, tmp_path: Path) -> None:
-    config = small("trainer.max_steps=8", "trainer.eval_every=4", "trainer.probe=true", "trainer.average=ema")
+def test_panels_keep_their_distance(plain: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "STEPS_BETWEEN", 5)
+    config = plain("trainer.max_steps=13", "trainer.eval_every=2", "trainer.probe=true")
+    trainer, recorder = make(config, tmp_path / "a")
+    trainer.fit()
+    panels = of_panel(recorder.told)
+    assert list(panels) == [2, 8, 13]  # of evaluations at 2, 4, ..., 12, 13
+    assert all("probe/optimisation/update_ratio/head" in values for values in panels.values())
+    ratios = {values["probe/optimisation/update_ratio/head"] for values in panels.values()}
+    assert len(ratios) == 3  # each of its own step
+
+
+@pytest.mark.usefixtures("often")
+@pytest.mark.parametrize("at, due", [(6, False), (4, True)])
+def test_a_resumed_run_makes_the_same_steps_and_panels(plain: Compose, tmp_path: Path, at: int, due: bool) -> None:
+    """It is cut between two evaluations, or between a step and its evaluation."""
+    config = plain("trainer.max_steps=8", "trainer.eval_every=4", "trainer.probe=true", "trainer.average=ema")
     whole, recorder = make(config, tmp_path / "whole")
     whole.fit()
-    cut, _ = make(config, tmp_path / "cut")
+    cut, before = make(config, tmp_path / "cut")
 
     def stop() -> bool:
-        if cut.progress.step == 6:
+        if cut.progress.step == at and cut.progress.evaluation_due == due:
             raise Interrupted(15, orderly=True)
         return False
 
@@ -100,70 +124,62 @@ def test_a_resumed_run_makes_the_same_steps_and_panels(small: Compose, tmp_path:
     resumed.resume()
     resumed.fit()
     assert torch.equal(parameters(whole), parameters(resumed))
-    measured = [values for step, values in recorder.told if step == 8 and "memory/row_length" in values]
-    assert [values for step, values in after.told if step == 8 and "memory/row_length" in values] == measured
-    assert any(tag.startswith("optimisation/update_ratio/head") for tag in measured[0])
+    assert of_panel(before.told + after.told) == of_panel(recorder.told)
+    assert any(tag.startswith("probe/optimisation/update_ratio/head") for tag in of_panel(after.told)[8])
+    records = [t.health.verdict(t.progress.watched, t.model, t.head, 8) for t in (whole, resumed)]
+    assert records[0] == records[1]
 
 
-def test_panels_stay_within_their_share_of_the_time(
-    small: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """On a simulated clock there are 10 s between evaluations, and a panel takes 2 s."""
-    trainer, _ = make(small("trainer.probe=true"), tmp_path / "run")
-    now = 1000.0
-
-    def measure(*_: Any) -> Panel:
-        nonlocal now
-        now += 2
-        return Panel({"memory/row_length": 1.0}, None)
-
-    monkeypatch.setattr(health.time, "monotonic", lambda: now)
-    monkeypatch.setattr(health, "measure", measure)
-    own, start = trainer.health, now
-    own.started, own.rows = now, Rows.of(trainer.data, trainer.device)
-    measured = []
-    for number in range(40):
-        now += 10
-        values, figures = own.evaluated(trainer.model, trainer.head, draw=False)
-        assert figures == {}
-        measured += [number] if values else []
-    assert measured[:2] == [0, 13]  # 4 s are 3 % of 134 s
-    assert own.spent == 2 * len(measured) <= 0.03 * (now - start)
+def test_a_run_of_an_earlier_version_goes_on_with_panels(plain: Compose, tmp_path: Path) -> None:
+    """Its checkpoint knows nothing of panels, and its configuration not of the option, which is then on."""
+    options = ["trainer.max_steps=8", "trainer.eval_every=4"]
+    whole, _ = make(plain(*options, "trainer.probe=false"), tmp_path / "whole")
+    whole.fit()
+    cut, _ = make(plain(*options, "trainer.probe=false"), tmp_path / "cut")
+    cut.poll = lambda: cut.progress.step == 6  # type: ignore[method-assign]
+    cut.save = lambda: None if cut.progress.step == 8 else Trainer.save(cut)  # type: ignore[method-assign]
+    cut.fit()
+    path = cut.run.checkpoint_path("last")
+    saved = torch.load(path, weights_only=True)
+    del saved["watched"]
+    for own in saved["ranks"]:
+        own["window"] = {name: value for name, value in own["window"].items() if name not in ("steps", "clipped")}
+    save_checkpoint(path, saved)
+    resumed, recorder = make(plain(*options, "trainer.probe=true"), tmp_path / "cut", new=False)
+    resumed.resume()
+    assert resumed.progress.step == 6
+    resumed.fit()
+    assert torch.equal(parameters(whole), parameters(resumed))
+    assert list(of_panel(recorder.told)) == [8]
 
 
-def test_only_the_first_panel_is_sure(small: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "MAX_PROBING_SHARE", 0.0)
-    trainer, recorder = make(small("trainer.max_steps=6", "trainer.eval_every=2", "trainer.probe=true"), tmp_path / "a")
-    trainer.fit()
-    assert of_panel(recorder.told) == [2]
+def test_the_figure_of_gradients_by_lag_is_drawn_from_the_record() -> None:
+    record = HealthRecord(3, {}, {}, [1.0, None, 0.001])
+    assert list(figures_of(record)) == ["probe/gradient_by_lag"]
+    assert figures_of(HealthRecord(3, {}, {})) == {}
+    assert record.words == "nothing unusual"
+    assert HealthRecord(3, {}, {"clips": "a", "drifts": "b"}).words == "a; b"
 
 
-def test_the_figure_of_gradients_by_lag_comes_with_the_others(small: Compose, tmp_path: Path) -> None:
-    options = ["trainer.max_steps=1", "trainer.probe=true", "trainer.figures=true", "task=classification"]
-    trainer, recorder = make(small(*options), tmp_path / "a")
-    trainer.fit()
-    assert "gradient_by_lag" in recorder.figures
-
-
-def test_only_the_first_process_measures(small: Compose, tmp_path: Path) -> None:
-    trainer, _ = make(small("trainer.probe=true"), tmp_path / "a")
+def test_only_the_first_process_measures(plain: Compose, tmp_path: Path) -> None:
+    trainer, _ = make(plain("trainer.probe=true"), tmp_path / "a")
     assert trainer.health.enabled
     second = Trainer(
         trainer.config, trainer.model, trainer.head, trainer.task, trainer.data, trainer.run, trainer.device,
         Ranks(1, 1),
     )  # fmt: skip
-    assert not second.health.enabled and second.health.verdict(second.model, second.head) is None
+    assert not second.health.enabled
+    assert second.health.verdict(second.progress.watched, second.model, second.head, 0) is None
 
 
-def test_training_with_faults_is_told(small: Compose, tmp_path: Path) -> None:
-    options = ["trainer.max_steps=4", "trainer.log_every=2", "trainer.max_grad_norm=1e-6", "trainer.probe=true"]
-    trainer, recorder = make(small(*options, "trainer.optimizer=sgd", "trainer.lr=1e7", "trainer.warmup_steps=0"),
-                             tmp_path / "a")  # fmt: skip
+def test_training_with_faults_is_told(plain: Compose, tmp_path: Path) -> None:
+    options = ["trainer.max_steps=4", "trainer.log_every=2", "trainer.max_grad_norm=1e-6", "trainer.eval_every=1"]
+    config = plain(*options, "trainer.probe=true", "trainer.optimizer=sgd", "trainer.lr=1e7", "trainer.warmup_steps=0")
+    trainer, recorder = make(config, tmp_path / "a")
     trainer.fit()
-    clipped = [values["optimisation/clipped"] for _, values in recorder.told if "optimisation/clipped" in values]
-    assert clipped == [1.0, 1.0]
-    found = findings(trainer.health.of_steps | trainer.health.of_updates)
-    assert {"clips", "moves_much"} <= found.keys()
+    tag = "probe/optimisation/clipped"
+    assert [values[tag] for _, values in recorder.told if tag in values] == [1.0, 1.0]
+    assert {"clips", "moves_much"} <= findings(trainer.progress.watched.measures).keys()
 
 
 def test_the_share_of_clipped_steps() -> None:
@@ -171,23 +187,34 @@ def test_the_share_of_clipped_steps() -> None:
     for norm in (0.5, 2.0, 1.0, 3.0):
         sums.add(1.0, 0.0, 1.0, norm, 1.0, [])
     assert (sums.steps, sums.clipped) == (4, 2)
-    assert StepSums(steps=3).clipped == 0
 
 
-def test_nothing_is_measured_if_it_is_off(small: Compose, tmp_path: Path) -> None:
-    trainer, recorder = make(small("trainer.max_steps=2", "trainer.probe=false"), tmp_path / "a")
+def test_nothing_is_measured_if_it_is_off(plain: Compose, tmp_path: Path) -> None:
+    trainer, recorder = make(plain("trainer.max_steps=2", "trainer.probe=false"), tmp_path / "a")
     trainer.fit()
-    groups = ("memory/", "gates/", "attention/", "optimisation/")
-    assert not [tag for _, values in recorder.told for tag in values if tag.startswith(groups)]
-    assert trainer.health.verdict(trainer.model, trainer.head) is None
+    assert not [tag for _, values in recorder.told for tag in values if tag.startswith("probe/")]
+    assert trainer.health.verdict(trainer.progress.watched, trainer.model, trainer.head, 2) is None
 
 
-def test_the_verdict_is_of_the_model_it_is_given(small: Compose, tmp_path: Path) -> None:
-    trainer, _ = make(small("trainer.max_steps=1", "trainer.probe=true", "model=rnn"), tmp_path / "a")
+def test_the_verdict_is_of_the_model_it_is_given(plain: Compose, tmp_path: Path) -> None:
+    trainer, _ = make(plain("trainer.max_steps=1", "trainer.probe=true", "model=rnn"), tmp_path / "a")
     trainer.fit()
     with torch.no_grad():
         for name, parameter in trainer.model.named_parameters():
             if "weight_ih" in name:
                 parameter.normal_(std=1e4)
-    assert "of the tanh values are beyond 0.9" in (trainer.health.verdict(trainer.model, trainer.head) or "")
-    assert isinstance(trainer.health.measure(trainer.model, trainer.head), Panel)
+    record = trainer.health.verdict(trainer.progress.watched, trainer.model, trainer.head, step=0)
+    assert record is not None and "of the tanh values are beyond 0.9" in record.words
+    assert record.values["probe/memory/row_length"] > 0 and len(record.gradient_by_lag) > 1
+
+
+def test_a_finished_run_stores_its_panel(plain: Compose, tmp_path: Path) -> None:
+    run = RunDirectory.claim(tmp_path / "run", exact=True)
+    train(plain("trainer.max_steps=2", "trainer.probe=true"), run)
+    record = read_record(HealthRecord, run.health_path)
+    assert record.step == 2
+    lines = [json.loads(line) for line in run.metrics_path.read_text().splitlines()]
+    told = next(line for line in lines if "probe/memory/row_length" in line)
+    assert record.values.items() >= {tag: value for tag, value in told.items() if tag.startswith("probe/")}.items()
+    assert record.values["probe/optimisation/clipped"] in (0, 0.5, 1)
+    assert Results.read(run.results_path).remarks["health"] == record.words
