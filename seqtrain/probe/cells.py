@@ -1,8 +1,9 @@
 """One step of every recurrent cell with its gates and its derivative, which fused kernels and torch's layers hide.
 
-The derivatives are written out: autograd would take ten times as long over many small steps.
+The derivatives are written out: autograd would take many times as long over many small steps. A step gives the factors
+of its derivative, which are computed for all steps at once where that is possible; ``pull`` applies them.
 
-Shapes: B batch, D features, H hidden, G gates.
+Shapes: B batch, T time, D features, H hidden, G gates. Steps work on (B, ...) and on (B, T, ...).
 """
 
 from collections.abc import Callable
@@ -15,10 +16,11 @@ from torch.nn import functional as F
 
 from seqtrain.layers.cells import CandidateGRUCell, CellLayer, CoupledGRUCell, GRUCell
 
-Parts = tuple[Tensor, ...]  # a state: (h,), (h, c) of an LSTM, (h, candidate) of CandidateGRUCell; (B, H) each
-Gates = dict[str, Tensor]  # name -> values, (B, H): ``keep``, ``candidate``, and the other gates
-Pull = Callable[[Parts], Parts]  # gradients by the state after a step, (..., B, H) each -> those by the state before
-Step = Callable[[Tensor, Parts], tuple[Parts, Gates, Pull]]  # (projected inputs, state) -> (state, gates, derivative)
+Parts = tuple[Tensor, ...]  # a state: (h,), (h, c) of an LSTM, (h, candidate) of CandidateGRUCell; (..., H) each
+Gates = dict[str, Tensor]  # name -> values, (..., H): ``keep``, ``candidate``, and the other gates
+Factors = tuple[Tensor, ...]  # of the derivative of a step, (..., H) or (..., G, H) each
+Step = Callable[[Tensor, Parts], tuple[Parts, Gates, Factors]]  # (projected inputs, state) -> (state, ...)
+Pull = Callable[[Parts, Factors], Parts]  # gradients by the state after a step -> those by the state before it
 
 KEEP, CANDIDATE = "keep", "candidate"
 """Names of the gate that keeps the state, and of the activation that is written into it."""
@@ -41,6 +43,8 @@ class Unit:
     """Number of tensors in the state."""
     step: Step
     """One step."""
+    pull: Pull
+    """The derivative of a step."""
     candidate: int
     """Which of the G recurrent matrices maps the state into the candidate."""
 
@@ -71,139 +75,149 @@ def unit_of(layer: nn.Module) -> Unit:
     """
     if isinstance(layer, CellLayer):
         cell = layer.cell
-        steps: dict[type, Callable[[Tensor], Step]] = {
+        cells: dict[type, Callable[[Tensor], tuple[Step, Pull]]] = {
             GRUCell: gru_before,
             CandidateGRUCell: gru_candidate,
             CoupledGRUCell: gru_coupled,
         }
-        if type(cell) not in steps:
+        if type(cell) not in cells:
             raise TypeError(f"no steps are known of {type(cell).__name__}")
         parts = 2 if type(cell) is CandidateGRUCell else 1
-        return Unit(cell.weight_ih, cell.weight_hh, cell.bias, parts, steps[type(cell)](cell.weight_hh), -1)
+        return Unit(cell.weight_ih, cell.weight_hh, cell.bias, parts, *cells[type(cell)](cell.weight_hh), -1)
     if not isinstance(layer, nn.RNN | nn.LSTM | nn.GRU):
         raise TypeError(f"no steps are known of {type(layer).__name__}")
     named = {name: cast(Tensor, parameter) for name, parameter in layer.named_parameters()}
     weight, biases = named["weight_hh_l0"], (named.get("bias_ih_l0"), named.get("bias_hh_l0"))
     if isinstance(layer, nn.GRU):  # its second bias stands inside the product with the reset gate
-        return Unit(named["weight_ih_l0"], weight, biases[0], 1, gru_after(weight, biases[1]), -1)
+        return Unit(named["weight_ih_l0"], weight, biases[0], 1, *gru_after(weight, biases[1]), -1)
     bias = biases[0] if biases[1] is None or biases[0] is None else biases[0] + biases[1]
     if isinstance(layer, nn.LSTM):
-        return Unit(named["weight_ih_l0"], weight, bias, 2, lstm(weight), 2)
-    activation = torch.tanh if layer.nonlinearity == "tanh" else torch.relu
-    return Unit(named["weight_ih_l0"], weight, bias, 1, rnn(weight, activation), 0)
+        return Unit(named["weight_ih_l0"], weight, bias, 2, *lstm(weight), 2)
+    return Unit(named["weight_ih_l0"], weight, bias, 1, *rnn(weight, layer.nonlinearity == "tanh"), 0)
 
 
-def rnn(weight: Tensor, activation: Callable[[Tensor], Tensor]) -> Step:
-    """H' = activation(W x + U h + b), which is the candidate too if the activation is tanh."""
+def rnn(weight: Tensor, squashes: bool) -> tuple[Step, Pull]:
+    """H' = tanh(W x + U h + b), which is the candidate too; or the same with relu."""
 
-    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates, Pull]:
-        h = activation(projected + F.linear(state[0], weight))
-        squashes = activation is torch.tanh
-        steep = 1 - h.square() if squashes else (h > 0).to(h.dtype)
-        return (h,), {CANDIDATE: h} if squashes else {}, lambda after: ((after[0] * steep) @ weight,)
+    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates, Factors]:
+        total = projected + F.linear(state[0], weight)
+        h = total.tanh() if squashes else total.relu()
+        return (h,), {CANDIDATE: h} if squashes else {}, (1 - h.square() if squashes else (h > 0).to(h.dtype),)
 
-    return step
+    def pull(after: Parts, factors: Factors) -> Parts:
+        return ((after[0] * factors[0]) @ weight,)
+
+    return step, pull
 
 
-def lstm(weight: Tensor) -> Step:
+def lstm(weight: Tensor) -> tuple[Step, Pull]:
     """torch.nn.LSTM: c' = f * c + i * g, h' = o * tanh(c'); gates are stacked i, f, g, o."""
 
-    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates, Pull]:
+    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates, Factors]:
         h, before = state
         i, f, g, o = (projected + F.linear(h, weight)).chunk(4, -1)
         i, f, g, o = i.sigmoid(), f.sigmoid(), g.tanh(), o.sigmoid()
         c = f * before + i * g
         shown = c.tanh()
+        by_c = torch.stack([g * slope(i), before * slope(f), i * (1 - g.square())], -2)
+        factors = o * (1 - shown.square()), by_c, shown * slope(o), f
+        return (o * shown, c), {KEEP: f, CANDIDATE: g, "input": i, "output": o}, factors
 
-        def pull(after: Parts) -> Parts:
-            by_c = after[1] + after[0] * o * (1 - shown.square())
-            by_gates = by_c * g * slope(i), by_c * before * slope(f), by_c * i * (1 - g.square())
-            return torch.cat([*by_gates, after[0] * shown * slope(o)], -1) @ weight, by_c * f
+    def pull(after: Parts, factors: Factors) -> Parts:
+        shown, by_c, output, f = factors
+        c = after[1] + after[0] * shown
+        return torch.cat([stacked(c, by_c), after[0] * output], -1) @ weight, c * f
 
-        return (o * shown, c), {KEEP: f, CANDIDATE: g, "input": i, "output": o}, pull
-
-    return step
+    return step, pull
 
 
-def gru_after(weight: Tensor, bias: Tensor | None) -> Step:
+def gru_after(weight: Tensor, bias: Tensor | None) -> tuple[Step, Pull]:
     """torch.nn.GRU: h' = (1 - z) * tanh(W x + b + r * (U h + b')) + z * h; gates are stacked r, z, candidate."""
 
-    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates, Pull]:
+    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates, Factors]:
         (h,) = state
         H = h.shape[-1]
         recurrent = F.linear(h, weight, bias)
-        r, z = (projected[:, : 2 * H] + recurrent[:, : 2 * H]).sigmoid().chunk(2, -1)
-        product = recurrent[:, 2 * H :]
-        candidate = (projected[:, 2 * H :] + r * product).tanh()
+        r, z = (projected[..., : 2 * H] + recurrent[..., : 2 * H]).sigmoid().chunk(2, -1)
+        product = recurrent[..., 2 * H :]
+        candidate = (projected[..., 2 * H :] + r * product).tanh()
+        inner = (1 - z) * (1 - candidate.square())
+        factors = torch.stack([inner * product * slope(r), (h - candidate) * slope(z), inner * r], -2), z
+        return (candidate + z * (h - candidate),), {KEEP: z, CANDIDATE: candidate, "reset": r}, factors
 
-        def pull(after: Parts) -> Parts:
-            by_candidate = after[0] * (1 - z) * (1 - candidate.square())
-            by_gates = by_candidate * product * slope(r), after[0] * (h - candidate) * slope(z)
-            return (torch.cat([*by_gates, by_candidate * r], -1) @ weight + after[0] * z,)
-
-        return (candidate + z * (h - candidate),), {KEEP: z, CANDIDATE: candidate, "reset": r}, pull
-
-    return step
+    return step, one_product(weight)
 
 
-def gru_before(weight: Tensor) -> Step:
+def gru_before(weight: Tensor) -> tuple[Step, Pull]:
     """See GRUCell."""
+    H = weight.shape[-1]
 
-    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates, Pull]:
+    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates, Factors]:
         (h,) = state
-        H = h.shape[-1]
-        z, r = (projected[:, : 2 * H] + F.linear(h, weight[: 2 * H])).sigmoid().chunk(2, -1)
-        candidate = (projected[:, 2 * H :] + F.linear(r * h, weight[2 * H :])).tanh()
+        z, r = (projected[..., : 2 * H] + F.linear(h, weight[: 2 * H])).sigmoid().chunk(2, -1)
+        candidate = (projected[..., 2 * H :] + F.linear(r * h, weight[2 * H :])).tanh()
+        factors = z * (1 - candidate.square()), (candidate - h) * slope(z), h * slope(r), r, 1 - z
+        return (h + z * (candidate - h),), {KEEP: 1 - z, CANDIDATE: candidate, "reset": r}, factors
 
-        def pull(after: Parts) -> Parts:
-            by_reset = (after[0] * z * (1 - candidate.square())) @ weight[2 * H :]  # by r * h
-            by_gates = after[0] * (candidate - h) * slope(z), by_reset * h * slope(r)
-            return (torch.cat(by_gates, -1) @ weight[: 2 * H] + by_reset * r + after[0] * (1 - z),)
+    def pull(after: Parts, factors: Factors) -> Parts:
+        inner, update, reset, r, keep = factors
+        by_reset = (after[0] * inner) @ weight[2 * H :]  # by r * h
+        by_gates = torch.cat([after[0] * update, by_reset * reset], -1)
+        return (by_gates @ weight[: 2 * H] + by_reset * r + after[0] * keep,)
 
-        return (h + z * (candidate - h),), {KEEP: 1 - z, CANDIDATE: candidate, "reset": r}, pull
-
-    return step
+    return step, pull
 
 
-def gru_candidate(weight: Tensor) -> Step:
+def gru_candidate(weight: Tensor) -> tuple[Step, Pull]:
     """See CandidateGRUCell."""
+    H = weight.shape[-1]
 
-    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates, Pull]:
+    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates, Factors]:
         h, before = state
-        H = h.shape[-1]
-        z = (projected[:, :H] + F.linear(h, weight[:H])).sigmoid()
-        candidate = (projected[:, H:] + F.linear(before, weight[H:])).tanh()
+        z = (projected[..., :H] + F.linear(h, weight[:H])).sigmoid()
+        candidate = (projected[..., H:] + F.linear(before, weight[H:])).tanh()
+        factors = z, 1 - candidate.square(), (candidate - h) * slope(z)
+        return (h + z * (candidate - h), candidate), {KEEP: 1 - z, CANDIDATE: candidate}, factors
 
-        def pull(after: Parts) -> Parts:
-            by_candidate = (after[1] + after[0] * z) * (1 - candidate.square())
-            by_update = after[0] * (candidate - h) * slope(z)
-            return by_update @ weight[:H] + after[0] * (1 - z), by_candidate @ weight[H:]
+    def pull(after: Parts, factors: Factors) -> Parts:
+        z, inner, update = factors
+        by_candidate = (after[1] + after[0] * z) * inner
+        return (after[0] * update) @ weight[:H] + after[0] * (1 - z), by_candidate @ weight[H:]
 
-        return (h + z * (candidate - h), candidate), {KEEP: 1 - z, CANDIDATE: candidate}, pull
-
-    return step
+    return step, pull
 
 
-def gru_coupled(weight: Tensor) -> Step:
+def gru_coupled(weight: Tensor) -> tuple[Step, Pull]:
     """See CoupledGRUCell."""
 
-    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates, Pull]:
+    def step(projected: Tensor, state: Parts) -> tuple[Parts, Gates, Factors]:
         (h,) = state
         H = h.shape[-1]
         recurrent = F.linear(h, weight)
-        z, r = (projected[:, : 2 * H] + recurrent[:, : 2 * H]).sigmoid().chunk(2, -1)
-        product = recurrent[:, 2 * H :]
-        candidate = (projected[:, 2 * H :] + (1 - z) * product).tanh()
+        z, r = (projected[..., : 2 * H] + recurrent[..., : 2 * H]).sigmoid().chunk(2, -1)
+        product = recurrent[..., 2 * H :]
+        candidate = (projected[..., 2 * H :] + (1 - z) * product).tanh()
+        inner = (1 - z) * r * (1 - candidate.square())
+        by_update = (h - r * candidate - inner * product) * slope(z)
+        factors = torch.stack([by_update, (1 - z) * candidate * slope(r), inner * (1 - z)], -2), z
+        return ((1 - z) * r * candidate + z * h,), {KEEP: z, CANDIDATE: candidate, "reset": r}, factors
 
-        def pull(after: Parts) -> Parts:
-            by_candidate = after[0] * (1 - z) * r * (1 - candidate.square())
-            by_update = (after[0] * (h - r * candidate) - by_candidate * product) * slope(z)
-            by_gates = by_update, after[0] * (1 - z) * candidate * slope(r), by_candidate * (1 - z)
-            return (torch.cat(by_gates, -1) @ weight + after[0] * z,)
+    return step, one_product(weight)
 
-        return ((1 - z) * r * candidate + z * h,), {KEEP: z, CANDIDATE: candidate, "reset": r}, pull
 
-    return step
+def one_product(weight: Tensor) -> Pull:
+    """The derivative of a cell whose state h enters by U h, with factors (..., G, H) of G products, and beside it."""
+
+    def pull(after: Parts, factors: Factors) -> Parts:
+        products, beside = factors
+        return (stacked(after[0], products) @ weight + after[0] * beside,)
+
+    return pull
+
+
+def stacked(gradient: Tensor, factors: Tensor) -> Tensor:
+    """A gradient (..., H) times each of the factors (..., G, H), side by side, (..., G * H)."""
+    return (gradient[..., None, :] * factors).flatten(-2)
 
 
 def slope(gate: Tensor) -> Tensor:

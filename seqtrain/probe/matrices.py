@@ -12,10 +12,10 @@ from seqtrain.probe.recurrences import Direction, Unrolled
 
 SQUARINGS = 12
 
-ITERATIONS = 30
+ITERATIONS = 15
 """Power iterations for the largest singular value of a Jacobian."""
 
-MOST_STEPS = 32
+MOST_STEPS = 16
 """Largest number of steps whose Jacobians are measured."""
 
 
@@ -53,7 +53,7 @@ def jacobian_norms(direction: Direction, unrolled: Unrolled) -> Tensor:
     places = direction.real.nonzero()
     chosen = places[torch.linspace(0, len(places) - 1, min(MOST_STEPS, len(places))).round().long()]
     rows, steps = chosen.unbind(1)
-    before = torch.stack([torch.stack(state) for state in unrolled.before])[steps, :, rows].detach()
+    before = torch.stack(unrolled.before, 2)[rows, steps]
     projected = direction.unit.project(direction.inputs[rows, steps]).detach()
 
     with torch.enable_grad():

@@ -26,6 +26,9 @@ ROWS = 16
 PARTS = 4
 """Equal parts of the rows of train between which gradients are compared, at most."""
 
+RECOMPUTED = 8
+"""Rows whose recurrent steps are computed again, which takes most of the time of a panel."""
+
 MOST_NUMBERS = 2**21
 """Numbers that the states of a layer may hold when it is recomputed (8 MB); of more, fewer rows are recomputed."""
 
@@ -102,14 +105,14 @@ def state_norms(task: Task, model: nn.Module, head: nn.Module, batch: Batch) -> 
     """Mean norm of the state of each direction over the real steps of a batch, by name."""
     with torch.no_grad(), recorded_recurrences(model) as directions:
         task.features(model, head, batch, None)
-        return {d.name: gates.mean_norm(d.in_order(d.outputs[..., d.columns]), d.real) for d in directions}
+        return {d.name: gates.mean_norm(d.own, d.real) for d in directions}
 
 
 def of_direction(
     direction: Direction, direct: Tensor, after: Sequence[Tensor], norm_on_train: float
 ) -> Iterator[tuple[str, float]]:
     """The measures of one direction of a recurrent layer, without its name."""
-    own = direction.in_order(direction.outputs[..., direction.columns]).detach()
+    own = direction.own
     yield "gates/norm_shift", gates.mean_norm(own, direction.real) / norm_on_train if norm_on_train else math.nan
     yield "gates/norm_drift", gates.norm_drift(own, direction.lengths)
     yield "gates/dead_units", gates.dead_units(own, direction.real)
@@ -117,11 +120,13 @@ def of_direction(
     yield "memory/spectral_radius", matrices.spectral_radius(matrix)
     yield "memory/singular_value", matrices.largest_singular_value(matrix)
     B, T, H = own.shape
-    count = min(B, ROWS, max(1, MOST_NUMBERS // (T * H)))
+    count = min(B, RECOMPUTED, max(1, MOST_NUMBERS // (T * H)))
     rows = torch.linspace(0, B - 1, count, device=own.device).round().long()
     few = direction.narrowed(rows)
     unrolled = unroll(few)
-    gradients = memory.state_gradients(few, unrolled, direct[rows], tuple(part[rows] for part in after))
+    gradients = memory.state_gradients(
+        few, unrolled, direct[rows, : few.inputs.shape[1]], tuple(part[rows] for part in after)
+    )
     carried = memory.by_lag(gradients.carried, few.lengths)
     yield "memory/loss", float(memory.effective_memory(memory.by_lag(gradients.total, few.lengths)))
     yield "memory/recurrence", float(memory.effective_memory(carried))

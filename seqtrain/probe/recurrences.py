@@ -5,7 +5,7 @@ Shapes: B batch, T time, D features, H hidden.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from seqtrain.layers.masks import real_steps
 from seqtrain.layers.memory import map_tensors, zero_rows
 from seqtrain.layers.recurrence import RecurrentLayer, reversal_index
 from seqtrain.layers.restarts import MoveSteps, Restarts
-from seqtrain.probe.cells import Parts, Pull, Unit, unit_of
+from seqtrain.probe.cells import Factors, Gates, Parts, Unit, unit_of
 
 
 @dataclass
@@ -45,15 +45,22 @@ class Direction:
         """True at real steps, (B, T)."""
         return real_steps(self.lengths, self.inputs.shape[1])
 
+    @property
+    def own(self) -> Tensor:
+        """What this direction computed, (B, T, H), in its order, detached."""
+        return self.in_order(self.outputs[..., self.columns].detach())
+
     def narrowed(self, rows: Tensor) -> "Direction":
-        """The same with some rows only, by number, and without the state after them."""
+        """The same with some rows only, by number, cut at the end of the longest, and without the state after them."""
+        lengths = self.lengths[rows]
+        T = int(lengths.max())
         return replace(
             self,
-            inputs=self.inputs[rows],
-            lengths=self.lengths[rows],
+            inputs=self.inputs[rows, :T],
+            lengths=lengths,
             state=tuple(part[rows] for part in self.state),
-            restarts=None if self.restarts is None else self.restarts[rows],
-            outputs=self.outputs[rows],
+            restarts=None if self.restarts is None else self.restarts[rows, :T],
+            outputs=self.outputs[rows, :T],
             after=(),
         )
 
@@ -65,23 +72,18 @@ class Direction:
         return MoveSteps.apply(steps, reverse, reverse)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Unrolled:
-    """The states and gates of a direction at every step."""
+    """The steps of a direction."""
 
-    states: list[Parts] = field(default_factory=list)
-    """The state after each step."""
-    gates: dict[str, Tensor] = field(default_factory=dict)
+    before: Parts
+    """The states before the steps, (B, T, H) each."""
+    states: Parts
+    """The states after them."""
+    gates: Gates
     """Values of each gate, (B, T, H)."""
-    before: list[Parts] = field(default_factory=list)
-    """The state before each step."""
-    pulls: list[Pull] = field(default_factory=list)
-    """The derivative of each step."""
-
-    @property
-    def outputs(self) -> Tensor:
-        """The part h of the state after each step, (B, T, H)."""
-        return torch.stack([state[0] for state in self.states], 1)
+    factors: Factors
+    """Factors of the derivatives of the steps, (B, T, ...) each."""
 
 
 BACKWARD = "_backward"
@@ -170,20 +172,24 @@ def parts_of(state: Any) -> Parts:
     return tuple(state) if isinstance(state, tuple | list) else (state,)
 
 
+@torch.no_grad()
 def unroll(direction: Direction) -> Unrolled:
-    """Recompute a direction, step by step."""
-    unit, state = direction.unit, direction.state
-    unrolled = Unrolled()
-    gates: dict[str, list[Tensor]] = {}
-    with torch.no_grad():
-        for t, projected in enumerate(unit.project(direction.inputs).unbind(1)):
-            if direction.restarts is not None:
-                state = tuple(zero_rows(part, direction.restarts[:, t]) for part in state)
-            unrolled.before.append(state)
-            state, values, pull = unit.step(projected, state)
-            unrolled.states.append(state)
-            unrolled.pulls.append(pull)
-            for name, value in values.items():
-                gates.setdefault(name, []).append(value)
-        unrolled.gates = {name: torch.stack(values, 1) for name, values in gates.items()}
-    return unrolled
+    """Recompute the steps of a direction: all at once from its outputs, or one by one if a state is more than those."""
+    unit, state, restarts = direction.unit, direction.state, direction.restarts
+    projected = unit.project(direction.inputs)
+    if unit.parts == 1:
+        h = torch.cat([state[0][:, None], direction.own.to(projected.dtype)[:, :-1]], 1)
+        if restarts is not None:
+            h = h * ~restarts[..., None]
+        return Unrolled((h,), *unit.step(projected, (h,)))
+    steps: list[tuple[Parts, Parts, Parts, Factors]] = []
+    for t, inputs in enumerate(projected.unbind(1)):
+        if restarts is not None:
+            state = tuple(zero_rows(part, restarts[:, t]) for part in state)
+        after, gates, factors = unit.step(inputs, state)
+        steps.append((state, after, tuple(gates.values()), factors))
+        state = after
+    before, after, values, factors = (
+        tuple(torch.stack(own, 1) for own in zip(*kind, strict=True)) for kind in zip(*steps, strict=True)
+    )
+    return Unrolled(before, after, dict(zip(gates, values, strict=True)), factors)

@@ -45,7 +45,7 @@ def test_jacobian_norms_equal_those_of_the_whole_jacobian(name: str, monkeypatch
         def run(state: Tensor, projected: Tensor = projected) -> Tensor:
             return torch.cat(unit.step(projected, state[None].split(3, 1))[0], 1)[0]
 
-        before = torch.cat([part[row] for part in unrolled.before[step]])
+        before = torch.cat([part[row, step] for part in unrolled.before])
         jacobian = torch.autograd.functional.jacobian(run, before)
         expected.append(torch.linalg.matrix_norm(jacobian, 2))
     torch.testing.assert_close(jacobian_norms(directions[0], unrolled), torch.stack(expected), rtol=1e-3, atol=1e-9)

@@ -48,8 +48,7 @@ def test_the_states_are_those_of_the_layers(name: str, bidirectional: bool) -> N
     assert [d.name for d in directions] == [f"encoder{number}{side}" for number in (1, 2) for side in sides]
     real = real_steps(LENGTHS, 7)
     for direction in directions:
-        own = direction.in_order(direction.outputs[..., direction.columns])
-        torch.testing.assert_close(unroll(direction).outputs[real], own[real])
+        torch.testing.assert_close(unroll(direction).states[0][real], direction.own[real])
 
 
 @pytest.mark.parametrize("name", ["rnn", "lstm", "gru", "gru_candidate"])
@@ -63,10 +62,10 @@ def test_states_are_carried_and_reset_as_in_the_layer(name: str) -> None:
     with recorded_recurrences(stack) as directions:
         outputs, after = stack(x, full, state, restarts)
     unrolled = unroll(directions[0])
-    torch.testing.assert_close(unrolled.outputs, outputs)
-    assert len(directions[0].after) == len(unrolled.states[-1])
-    for own, part in zip(unrolled.states[-1], directions[0].after, strict=True):
-        torch.testing.assert_close(own, part.view_as(own))
+    torch.testing.assert_close(unrolled.states[0], outputs)
+    assert len(directions[0].after) == len(unrolled.states)
+    for own, part in zip(unrolled.states, directions[0].after, strict=True):
+        torch.testing.assert_close(own[:, -1], part.view_as(own[:, -1]))
 
 
 def test_only_the_first_call_is_recorded_and_the_hooks_are_removed() -> None:
