@@ -55,9 +55,9 @@ class Rows:
     @classmethod
     def of(cls, data: Dataset, device: torch.device) -> "Rows":
         """The rows of a dataset, on a device."""
-        batches = (data.examples(split, ROWS)[0].to(device) for split in ("validation", "train"))
+        validation, train = (data.examples(split, ROWS)[0].to(device) for split in ("validation", "train"))
         marks = [not any(letter.isalnum() for letter in name) for name in data.token_names()]
-        return cls(*batches, punctuation=torch.tensor(marks, device=device) if marks else None)
+        return cls(validation, train, torch.tensor(marks, device=device) if marks else None)
 
 
 def measure(task: Task, model: nn.Module, head: nn.Module, rows: Rows) -> Panel:

@@ -164,8 +164,8 @@ def scaled(factor: float, size: int = 3) -> RecurrentStack:
     with torch.no_grad():
         for parameter in weights.parameters():
             parameter.zero_()
-        weights.weight_ih_l0.copy_(torch.eye(size, dtype=torch.double))
-        weights.weight_hh_l0.copy_(factor * torch.eye(size, dtype=torch.double))
+        weights.get_parameter("weight_ih_l0").copy_(torch.eye(size, dtype=torch.double))
+        weights.get_parameter("weight_hh_l0").copy_(factor * torch.eye(size, dtype=torch.double))
     return stack
 
 

@@ -82,7 +82,9 @@ def test_gates_of_an_lstm() -> None:
     lstm = layer("lstm")
     assert isinstance(lstm, nn.LSTM)
     x, h, c = (torch.randn(5, size, dtype=torch.double) for size in (4, 3, 3))
-    stacked = x @ lstm.weight_ih_l0.T + lstm.bias_ih_l0 + h @ lstm.weight_hh_l0.T + lstm.bias_hh_l0
+    names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+    W, U, *biases = (lstm.get_parameter(name) for name in names)
+    stacked = x @ W.T + h @ U.T + biases[0] + biases[1]
     unit = unit_of(lstm)
     (after, cells), gates, _ = unit.step(unit.project(x), (h, c))
     i, f, g, o = stacked.split(3, 1)
@@ -93,7 +95,7 @@ def test_gates_of_an_lstm() -> None:
     expected = nn.LSTMCell(4, 3).double()
     expected.load_state_dict({name.removesuffix("_l0"): value for name, value in lstm.state_dict().items()})
     torch.testing.assert_close((after, cells), expected(x, (h, c)))
-    torch.testing.assert_close(unit.matrix, lstm.weight_hh_l0[6:9])
+    torch.testing.assert_close(unit.matrix, U[6:9])
 
 
 @pytest.mark.parametrize("name", ["gru", "gru_before", "gru_candidate", "gru_coupled"])

@@ -40,7 +40,11 @@ def weights(built: Built) -> tuple[Tensor, Tensor, Tensor]:
         parameter.zero_()
     inner = layer.forward_layer
     assert isinstance(inner, nn.RNN | nn.GRU | nn.LSTM)
-    return inner.weight_ih_l0.data, inner.weight_hh_l0.data, inner.bias_ih_l0.data
+    return (
+        inner.get_parameter("weight_ih_l0").data,
+        inner.get_parameter("weight_hh_l0").data,
+        inner.get_parameter("bias_ih_l0").data,
+    )
 
 
 def test_a_sound_network_has_a_green_light(composed: Compose) -> None:
