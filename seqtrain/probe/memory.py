@@ -52,18 +52,18 @@ def state_gradients(
     row, last = torch.arange(len(direct), device=direct.device), direction.lengths - 1
     carried = torch.zeros_like(direct)
     carried[row, last] = direct.sum(1) + after[0]
-    added = torch.stack([direct, carried])  # (2, B, T, H): both gradients take the same steps
+    added = torch.stack([direct, carried]).unbind(2)  # (2, B, H) each: both gradients take the same steps
     gradient = tuple(part.repeat(2, 1, 1) for part in after)
     gradient[0][1] = 0  # it is in ``carried``
     factors = list(zip(*(own.unbind(1) for own in unrolled.factors), strict=True))
-    norms = []
+    visited = []
     for t in reversed(range(direct.shape[1])):
-        gradient = (gradient[0] + added[:, :, t], *gradient[1:])
-        norms.append(gradient[0].norm(dim=-1))
+        gradient = (gradient[0] + added[t], *gradient[1:])
+        visited.append(gradient[0])
         gradient = direction.unit.pull(gradient, factors[t])
         if direction.restarts is not None:
             gradient = tuple(zero_rows(part, direction.restarts[:, t]) for part in gradient)
-    return StateGradients(*torch.stack(norms[::-1], -1))
+    return StateGradients(*torch.stack(visited[::-1], 2).norm(dim=-1))
 
 
 def by_lag(norms: Tensor, lengths: Tensor) -> Curve:
