@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -111,7 +111,9 @@ def explain(
     subject = kind(loaded, removal)
     chosen = usable_methods(subject, asked, str(run.path))
     found = explained(subject, chosen_batches(subject, data, split, source, rows), chosen)
-    result = scores_of(found, subject, step, split or str(source))
+    overlap = 1 if data is None else subject.overlap
+    about = {"step": step, "split": split or str(source), "removal": subject.removal, "score": subject.score_name}
+    result = scores_of(found, overlap, about)
     if output is not None:
         write_table(table_of(found, subject), output)
         log.info("%s: %d rows", output, len(found.order))
@@ -209,8 +211,14 @@ def explained(subject: Subject, batches: Iterable[Batch], methods: Sequence[str]
     return found
 
 
-def scores_of(found: Explained, subject: Subject, step: int, split: str) -> Explanation:
-    """The scores of what was found."""
+def scores_of(found: Explained, overlap: int, about: dict[str, Any]) -> Explanation:
+    """The scores of what was found.
+
+    Args:
+        found: attributions and curves.
+        overlap: neighbouring rows of the split that depend on each other.
+        about: see ``explanation``.
+    """
     order = found.order
     joined = {name: Curves.joined(parts).rows(order) for name, parts in found.curves.items()}
     errors = {"integrated_gradients": float(np.concatenate(found.errors).mean())} if found.errors else {}
@@ -220,11 +228,8 @@ def scores_of(found: Explained, subject: Subject, step: int, split: str) -> Expl
         np.concatenate(found.whole)[order],
         joined,
         errors,
-        -(-subject.overlap // distance),
-        step=step,
-        split=split,
-        removal=subject.removal,
-        score=subject.score_name,
+        -(-overlap // distance),
+        **about,
     )
 
 

@@ -85,7 +85,7 @@ def as_lines(found: Explanation) -> list[str]:
         "",
         f"Means over {', '.join(f'{share:.0%}' for share in found.fractions)} of the steps (removal: {found.removal}), "
         "with 95 % intervals over rows",
-        "faithfulness: how much further the score falls than at random, without the most important steps; more is better",
+        "faithfulness: how far the score falls without the most important steps, beyond random ones; more is better",
         "sufficiency: how much the score falls with the most important steps only; less is better",
     ]
 

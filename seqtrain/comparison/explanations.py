@@ -18,9 +18,15 @@ MEANING = (
 
 
 def explanation_of(run: Run) -> Explanation | None:
-    """The explanation of a run; None if it has none. Raises RunError if it is damaged."""
-    path = RunDirectory(run.path).explanation_path
-    return read_record(Explanation, path, shown=True, remedy=REMEDY) if path.exists() else None
+    """The explanation of a run; None if it has none. Raises RunError if it is damaged, or of an earlier checkpoint."""
+    directory = RunDirectory(run.path)
+    path = directory.explanation_path
+    if not path.exists():
+        return None
+    found = read_record(Explanation, path, shown=True, remedy=REMEDY)
+    if found.step != directory.status.best.get("step"):
+        raise RunError(f"{path}: explains an earlier checkpoint; {REMEDY}")
+    return found
 
 
 def explanation_cells(groups: Sequence[Group], notes: list[str]) -> list[list[str]]:

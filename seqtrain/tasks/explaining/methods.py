@@ -4,6 +4,7 @@ Shapes: B rows, T steps, D numbers of a step.
 """
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import numpy as np
 import torch
@@ -96,6 +97,7 @@ def gradient(subject: Subject, inputs: Tensor, batch: Batch, choice: Tensor) -> 
     cuDNN computes no gradient of a recurrent layer in evaluation mode; torch's own kernels do.
     """
     inputs = inputs.detach().requires_grad_()
-    with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
+    without_cudnn = torch.backends.cudnn.flags(enabled=False) if inputs.is_cuda else nullcontext()
+    with torch.enable_grad(), without_cudnn:
         (found,) = torch.autograd.grad(subject.score_of_inputs(inputs, batch, choice).sum(), inputs)
     return found

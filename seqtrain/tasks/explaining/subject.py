@@ -11,7 +11,6 @@ import numpy as np
 from torch import Tensor
 
 from seqtrain.data.base import Batch, Dataset
-from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import recorded_weights
 from seqtrain.tasks.explaining.attention import attends, attention_over_steps
 from seqtrain.tasks.predicting import Trained
@@ -29,9 +28,6 @@ class Subject(ABC):
     Args:
         trained: the model.
         removal: how steps are removed, one of ``removals``; None takes the first.
-
-    Raises:
-        ConfigError: if there is no such removal.
     """
 
     removals: ClassVar[tuple[str, ...]]
@@ -42,8 +38,6 @@ class Subject(ABC):
     """How many rows that follow each other in a split depend on each other."""
 
     def __init__(self, trained: Trained, removal: str | None = None):
-        if removal is not None and removal not in self.removals:
-            raise ConfigError(f"removal={removal}: must be {' or '.join(self.removals)}")
         self.trained, self.removal = trained, removal or self.removals[0]
         self.model, self.head = trained.model.eval(), trained.head.eval()
         for module in (self.model, self.head):

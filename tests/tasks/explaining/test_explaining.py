@@ -146,8 +146,6 @@ def test_attention_is_one_weight_a_token(texts: Make, model: str) -> None:
 def test_models_without_attention_are_refused(texts: Make) -> None:
     assert texts("model=gru").lacks("attention") == "the model has no attention"
     assert all(texts("model=gru_attn").lacks(method) is None for method in METHODS)
-    with pytest.raises(ConfigError, match="removal=mean: must be delete or unk"):
-        texts("model=gru", removal="mean")
 
 
 def test_which_attention_counts() -> None:
@@ -234,7 +232,7 @@ def test_random_orders_depend_on_row_and_step_only() -> None:
     rows = np.arange(400)
     found = random_importance(rows, 50, 0)
     assert torch.equal(random_importance(rows[7:9], 20, 0), found[7:9, :20])
-    assert abs(float(found.mean()) - 0.5) < 0.01 and 0 <= float(found.min()) and float(found.max()) < 1
+    assert abs(float(found.mean()) - 0.5) < 0.01 and float(found.min()) >= 0 and float(found.max()) < 1
     first = np.bincount(found.argmax(1).numpy(), minlength=50)
     assert first.max() < 30 and (first > 0).sum() > 45  # 8 each on average
     correlation = np.corrcoef(found[:, :-1].ravel(), found[:, 1:].ravel())[0, 1]
