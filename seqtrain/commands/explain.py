@@ -93,7 +93,8 @@ def explain(
         DataError: if the data or the file cannot be used.
     """
     check_choice("checkpoint", checkpoint, ("best", "last"))
-    require(source is None or split is None, "split", split, "absent where input= names a file")
+    if source is not None and split is not None:
+        raise ConfigError(f"split={split}: is of the run's own data; leave it out, or input={source}")
     require(rows is None or rows >= 1, "rows", rows, "at least 1")
     asked = None if methods is None else checked_methods(methods)
     if output is not None:

@@ -48,7 +48,7 @@ def curves(subject: Subject, batch: Batch, choice: Tensor, importance: Tensor) -
     """
     lengths = batch.lengths[:, None]
     real = real_steps(batch.lengths, importance.shape[1])
-    order = importance.masked_fill(~real, -torch.inf).argsort(1, descending=True, stable=True)
+    order = importance.masked_fill(~real, -torch.inf).argsort(dim=1, descending=True, stable=True)
     rank = order.argsort(1)
 
     def scores(kept: Tensor) -> np.ndarray:

@@ -140,7 +140,7 @@ def shortened(batch: Batch, kept: Tensor, pad_id: int) -> Batch:
     """
     inputs, real = batch.inputs, real_steps(batch.lengths, batch.inputs.shape[1])
     stays = kept & real
-    order = (~stays).to(torch.int8).argsort(1, stable=True)
+    order = (~stays).to(torch.int8).argsort(dim=1, stable=True)
     counts = stays.sum(1)
     lengths = counts.clamp(min=1)
     longest = int(lengths.max())

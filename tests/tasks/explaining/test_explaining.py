@@ -5,6 +5,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,11 +21,13 @@ from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.errors import ConfigError
 from seqtrain.layers.masks import real_steps
 from seqtrain.runs.directory import RunDirectory
+from seqtrain.tasks.classification.explain import ClassSubject
 from seqtrain.tasks.explaining.attention import attention_over_steps, rollout
 from seqtrain.tasks.explaining.curves import Curves, curves, random_curves, random_importance
 from seqtrain.tasks.explaining.methods import METHODS, attributions, completeness_errors
 from seqtrain.tasks.explaining.subject import Subject
 from seqtrain.tasks.explaining.texts import TextSubject, shortened
+from seqtrain.tasks.multilabel.explain import LabelSubject
 
 Compose = Callable[..., Config]
 Make = Callable[..., Subject]
@@ -318,3 +321,13 @@ def test_log_odds_are_of_the_probability_that_predict_writes(texts: Make) -> Non
     order = np.argsort(batch.rows)
     np.testing.assert_allclose(subject.shown(subject.score(batch, choice)).numpy()[order], found.max(1), rtol=1e-6)
     assert math.isfinite(float(subject.score(batch, choice).sum()))
+
+
+def test_log_odds_by_hand() -> None:
+    logits = torch.tensor([[1.0, 2.0, 0.0], [0.5, -1.0, 3.0]], dtype=torch.float64)
+    choice = torch.tensor([1, 2])
+    task = SimpleNamespace(scaling=SimpleNamespace(value=2.0))
+    subject = SimpleNamespace(trained=SimpleNamespace(task=task))
+    p = (logits / 2).softmax(-1).gather(1, choice[:, None]).squeeze(1)
+    torch.testing.assert_close(ClassSubject.log_odds(subject, logits, choice), (p / (1 - p)).log())  # type: ignore[arg-type]
+    torch.testing.assert_close(LabelSubject.log_odds(subject, logits, choice), torch.tensor([2.0, 3.0], dtype=p.dtype))  # type: ignore[arg-type]
