@@ -42,8 +42,17 @@ def method_scores(whole: np.ndarray, found: Curves, chance: Curves, block: int, 
     resampled = np.concatenate(list(resampled_means(per_row, block)))
     ends = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     columns = zip(per_row.mean(0).tolist(), *ends.tolist(), strict=True)
-    curves = {name: getattr(found, name).mean(0).tolist() for name in ("deletion", "insertion", "reverse")}
-    return MethodScores(*(Interval(*column) for column in columns), **curves, completeness_error=error)
+    faithfulness, comprehensiveness, sufficiency, over_reverse = (Interval(*column) for column in columns)
+    return MethodScores(
+        faithfulness=faithfulness,
+        comprehensiveness=comprehensiveness,
+        sufficiency=sufficiency,
+        over_reverse=over_reverse,
+        deletion=found.deletion.mean(0).tolist(),
+        insertion=found.insertion.mean(0).tolist(),
+        reverse=found.reverse.mean(0).tolist(),
+        completeness_error=error,
+    )
 
 
 def explanation(

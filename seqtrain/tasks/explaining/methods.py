@@ -4,7 +4,8 @@ Shapes: B rows, T steps, D numbers of a step.
 """
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,7 +98,9 @@ def gradient(subject: Subject, inputs: Tensor, batch: Batch, choice: Tensor) -> 
     cuDNN computes no gradient of a recurrent layer in evaluation mode; torch's own kernels do.
     """
     inputs = inputs.detach().requires_grad_()
-    without_cudnn = torch.backends.cudnn.flags(enabled=False) if inputs.is_cuda else nullcontext()
+    without_cudnn: AbstractContextManager[Any] = (
+        torch.backends.cudnn.flags(enabled=False) if inputs.is_cuda else nullcontext()
+    )
     with torch.enable_grad(), without_cudnn:
         (found,) = torch.autograd.grad(subject.score_of_inputs(inputs, batch, choice).sum(), inputs)
     return found

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqtrain.config.data import TextClassificationConfig
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.run_tokenizer import run_tokenizer
@@ -59,8 +58,7 @@ class TextSubject(Subject):
     def batches(self, data: Dataset, split: str, numbers: np.ndarray) -> Iterator[Batch]:
         if not isinstance(data, TextClassification):
             raise DataError(f"data={self.trained.config.data.name}: has no texts, and explain removes tokens of texts")
-        config = cast(TextClassificationConfig, data.config)
-        for rows in sorted_batches(data.tokens[split].lengths[numbers], config.eval_batch_tokens):
+        for rows in sorted_batches(data.tokens[split].lengths[numbers], data.config.eval_batch_tokens):
             yield data.batch(split, numbers[rows])
 
     def new_batches(self, source: str, count: int | None = None) -> Iterator[Batch]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,20 +82,21 @@ def rows_of(subject: Subject, count: int = 24) -> Batch:
 def make_known(subject: Subject) -> None:
     """Give a GRU with attention pooling weights by which it finds the key and tells its class, from nothing else."""
     assert isinstance(subject, TextSubject)
-    model, head = subject.model, subject.head
+    model: Any = subject.model
+    head: Any = subject.head
     for parameter in (*model.parameters(), *head.parameters()):
         parameter.zero_()
-    vectors = model.embedding.weight  # type: ignore[union-attr]
+    vectors = model.embedding.weight
     for word, sign in (("yes", 1.0), ("no", -1.0)):
-        vectors[subject.tokenizer.token_to_id(word), :2] = torch.tensor([1.0, sign])  # type: ignore[index]
-    layer = model.encoder.layers[0].forward_layer  # type: ignore[union-attr, index]
-    size = layer.hidden_size  # type: ignore[union-attr]
-    layer.weight_ih_l0[2 * size :] = torch.eye(size)  # type: ignore[index, operator, union-attr]
-    layer.bias_ih_l0[size : 2 * size] = -30.0  # no state is kept  # type: ignore[index, operator, union-attr]
-    pooling = model.pooling.attention  # type: ignore[union-attr]
-    pooling.hidden.weight[0, 0] = 3.0  # type: ignore[union-attr, index]
-    pooling.query.weight[0, 0] = 4.0  # type: ignore[union-attr, index]
-    head.weight[:, 1] = torch.tensor([-4.0, 4.0])  # type: ignore[index, operator]
+        vectors[subject.tokenizer.token_to_id(word), :2] = torch.tensor([1.0, sign])
+    layer = model.encoder.layers[0].forward_layer
+    size = layer.hidden_size
+    layer.weight_ih_l0[2 * size :] = torch.eye(size)
+    layer.bias_ih_l0[size : 2 * size] = -30.0  # no state is kept
+    pooling = model.pooling.attention
+    pooling.hidden.weight[0, 0] = 3.0
+    pooling.query.weight[0, 0] = 4.0
+    head.weight[:, 1] = torch.tensor([-4.0, 4.0])
 
 
 @pytest.mark.parametrize("removal", TextSubject.removals)
@@ -199,19 +201,18 @@ def test_the_size_of_a_batch_does_not_count(texts: Make) -> None:
     np.testing.assert_allclose(again.insertion, chance.insertion, atol=1e-5)
 
 
-def test_curves_by_hand(texts: Make) -> None:
+def test_curves_by_hand(texts: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """The counts of tokens at each fraction, and which tokens are left."""
     subject = texts("model=gru_attn")
     inputs = torch.arange(2, 2 + 20).repeat(2, 1) % 7 + 2
     batch = Batch(inputs, torch.zeros(2, dtype=torch.long), torch.tensor([20, 3]), np.arange(2), 23)
     seen: list[Tensor] = []
 
-    class Recording(type(subject)):  # type: ignore[misc]
-        def without(self, batch: Batch, kept: Tensor) -> Batch:
-            seen.append(kept & real_steps(batch.lengths, kept.shape[1]))
-            return shortened(batch, kept, 0)
+    def recording(batch: Batch, kept: Tensor) -> Batch:
+        seen.append(kept & real_steps(batch.lengths, kept.shape[1]))
+        return shortened(batch, kept, 0)
 
-    subject.__class__ = Recording
+    monkeypatch.setattr(subject, "without", recording)
     importance = torch.zeros(2, 20, dtype=torch.float64)
     importance[:, 1] = 1.0
     curves(subject, batch, subject.choose(batch), importance)
@@ -267,9 +268,9 @@ def windows(composed: Compose, tmp_path_factory: pytest.TempPathFactory) -> Make
 def test_a_linear_forecaster_is_explained_exactly(windows: Make, removal: str) -> None:
     """The forecast is three steps of the window: only they have attributions, by all methods the same."""
     subject = windows("model=linear", removal=removal)
-    linear = subject.head.linear
-    linear.weight.zero_()  # type: ignore[union-attr, operator]
-    linear.weight[:, [3, 9]] = torch.tensor([1.0, -3.0])  # type: ignore[union-attr, index, operator]
+    linear: Any = subject.head.linear
+    linear.weight.zero_()
+    linear.weight[:, [3, 9]] = torch.tensor([1.0, -3.0])
     batch = rows_of(subject, 20)
     assert isinstance(batch, ForecastBatch)
     choice = subject.choose(batch)
@@ -326,8 +327,7 @@ def test_log_odds_are_of_the_probability_that_predict_writes(texts: Make) -> Non
 def test_log_odds_by_hand() -> None:
     logits = torch.tensor([[1.0, 2.0, 0.0], [0.5, -1.0, 3.0]], dtype=torch.float64)
     choice = torch.tensor([1, 2])
-    task = SimpleNamespace(scaling=SimpleNamespace(value=2.0))
-    subject = SimpleNamespace(trained=SimpleNamespace(task=task))
+    subject: Any = SimpleNamespace(trained=SimpleNamespace(task=SimpleNamespace(scaling=SimpleNamespace(value=2.0))))
     p = (logits / 2).softmax(-1).gather(1, choice[:, None]).squeeze(1)
-    torch.testing.assert_close(ClassSubject.log_odds(subject, logits, choice), (p / (1 - p)).log())  # type: ignore[arg-type]
-    torch.testing.assert_close(LabelSubject.log_odds(subject, logits, choice), torch.tensor([2.0, 3.0], dtype=p.dtype))  # type: ignore[arg-type]
+    torch.testing.assert_close(ClassSubject.log_odds(subject, logits, choice), (p / (1 - p)).log())
+    torch.testing.assert_close(LabelSubject.log_odds(subject, logits, choice), torch.tensor([2.0, 3.0], dtype=p.dtype))
