@@ -82,8 +82,8 @@ def random_importance(rows: np.ndarray, num_steps: int, draw: int) -> Tensor:
     Source: the hash is the finaliser of SplitMix64 (Steele et al. 2014, "Fast splittable pseudorandom number
     generators").
     """
-    first = (rows[:, None].astype(np.uint64) << np.uint64(24)) + np.arange(num_steps, dtype=np.uint64)
-    mixed = first + np.uint64((draw + 1) * 0x9E3779B97F4A7C15 % 2**64)
+    mixed = np.add.outer(rows.astype(np.uint64) << np.uint64(24), np.arange(num_steps, dtype=np.uint64))
+    mixed += np.uint64((draw + 1) * 0x9E3779B97F4A7C15 % 2**64)
     for _ in range(2):  # once more, since neighbouring steps are neighbouring numbers
         mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)

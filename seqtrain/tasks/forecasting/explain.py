@@ -14,8 +14,8 @@ from torch import Tensor
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.dataset import ForecastingData
-from seqtrain.errors import ConfigError, DataError
-from seqtrain.paths import expanded, not_a_file
+from seqtrain.errors import ConfigError
+from seqtrain.paths import input_file
 from seqtrain.tasks.explaining.subject import Subject, evenly
 from seqtrain.tasks.forecasting.predict import ForecastPredictor
 from seqtrain.tasks.forecasting.task import Forecasting
@@ -66,11 +66,9 @@ class ForecastSubject(Subject):
         yield from cast(ForecastingData, data).batches(split, numbers)
 
     def new_batches(self, source: str, count: int | None = None) -> Iterator[Batch]:
-        """The last window of each series of a file."""
-        path = expanded(source, "input")
-        if wrong := not_a_file(path):
-            raise DataError(f"input={source}: {wrong}")
-        data = ForecastPredictor(self.trained).read_history(path, source)
+        """The last window of each series of a file, or of csv from stdin (-)."""
+        with input_file(source, ".csv") as path:
+            data = ForecastPredictor(self.trained).read_announced(path, source)
         last = data.windows["test"].ends - 1
         for batch in data.batches("test", last[evenly(len(last), count)]):
             yield replace(batch, rows=batch.series.numpy())
