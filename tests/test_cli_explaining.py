@@ -134,6 +134,10 @@ def test_one_line_says_what_is_wrong(seqtrain: Run, fails: Fails, folder: Path) 
     bad = seqtrain("explain", "run=forecast", "input=named.csv", "methods=occlusion")
     fails(bad, "input=named.csv", "'step'", "title")
     fails(seqtrain("explain", "run=labels", "methods=attention,lime"), "'lime' is no method", "occlusion")
-    fails(seqtrain("explain", "run=forecast", "methods=attention"), "the model has no attention", "forecast")
+    fails(
+        seqtrain("explain", "run=forecast", "input=series.csv", "methods=attention"),
+        "the model has no attention",
+        "forecast",
+    )
     fails(seqtrain("explain", "run=labels", "rows=few"), "rows=few: must be a whole number")
     fails(seqtrain("explain", "input=named.csv"), "run")

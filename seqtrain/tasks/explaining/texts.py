@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqtrain.config.data import TextClassificationConfig
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.run_tokenizer import run_tokenizer
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+BATCH_TOKENS = 4096
+"""Largest number of tokens in a batch, padding included, or that of one text, if that is more. Occlusion needs a pass
+for each token of the longest text of a batch, so texts should be of like length."""
+
 
 class TextSubject(Subject):
     """The log-odds of one class of a text; curves show its probability.
@@ -40,6 +45,9 @@ class TextSubject(Subject):
 
     The baseline of gradients is a text of as many tokens with the vector 0, as word dropout leaves them; with
     ``removal=unk`` one of unknown tokens.
+
+    Raises:
+        DataError: if the data of the run has no texts.
     """
 
     removals = ("delete", "unk")
@@ -47,6 +55,11 @@ class TextSubject(Subject):
 
     def __init__(self, trained: Trained, removal: str | None = None):
         super().__init__(trained, removal)
+        options = trained.config.data
+        if not isinstance(options, TextClassificationConfig):
+            raise DataError(f"data={options.name}: has no texts, and explain removes tokens of texts")
+        most = min(options.eval_batch_tokens, max(BATCH_TOKENS, options.max_length))
+        self.options = replace(options, eval_batch_tokens=most)
         self.tokenizer = run_tokenizer(trained.run.path)
         self.unknown = cast(int, self.tokenizer.token_to_id(UNKNOWN))
         self.pad_id = cast(int, self.tokenizer.token_to_id(PAD))
@@ -56,14 +69,12 @@ class TextSubject(Subject):
         """Log-odds of the chosen class, (B,), from logits (B, C), float64."""
 
     def batches(self, data: Dataset, split: str, numbers: np.ndarray) -> Iterator[Batch]:
-        if not isinstance(data, TextClassification):
-            raise DataError(f"data={self.trained.config.data.name}: has no texts, and explain removes tokens of texts")
-        for rows in sorted_batches(data.tokens[split].lengths[numbers], data.config.eval_batch_tokens):
+        data = cast(TextClassification, data)
+        for rows in sorted_batches(data.tokens[split].lengths[numbers], self.options.eval_batch_tokens):
             yield data.batch(split, numbers[rows])
 
     def new_batches(self, source: str, count: int | None = None) -> Iterator[Batch]:
-        config = self.trained.config.data
-        read, texts, usable = TextClassification.read_rows(config, source)
+        read, texts, usable = TextClassification.read_rows(self.options, source)
         for note in read.notes:
             log.info(note)
         places = np.flatnonzero(usable)
@@ -72,7 +83,7 @@ class TextSubject(Subject):
                 f"input={source}: has no text to explain; give a file with at least one row that is not empty"
             )
         places = places[evenly(len(places), count)]
-        for batch in TextClassification.new_batches(config, self.trained.run.path, [texts[i] for i in places]):
+        for batch in TextClassification.new_batches(self.options, self.trained.run.path, [texts[i] for i in places]):
             yield replace(batch, rows=places[batch.rows])
 
     def choose(self, batch: Batch) -> Tensor:

@@ -23,6 +23,7 @@ from seqtrain.errors import ConfigError
 from seqtrain.layers.masks import real_steps
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.classification.explain import ClassSubject
+from seqtrain.tasks.explaining import methods
 from seqtrain.tasks.explaining.attention import attention_over_steps, rollout
 from seqtrain.tasks.explaining.curves import Curves, curves, random_curves, random_importance
 from seqtrain.tasks.explaining.methods import METHODS, attributions, completeness_errors
@@ -136,6 +137,27 @@ def test_integrated_gradients_are_complete(texts: Make, model: str, removal: str
     torch.testing.assert_close(found.sum(1), whole - empty, atol=2e-4, rtol=2e-3)
     assert (completeness_errors(subject, batch, choice, found) < 1e-3).all()
     assert (whole - empty).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("removal", ["delete", "unk"])
+def test_integrated_gradients_against_a_fine_rule_in_float64(
+    texts: Make, monkeypatch: pytest.MonkeyPatch, removal: str
+) -> None:
+    """In float64 the attributions of 256 points are complete to rounding, and those of 32 are next to them."""
+    subject = texts("model=gru_attn", removal=removal)
+    for module in (subject.model, subject.head):
+        for parameter in module.double().parameters():
+            parameter.mul_(2.0)  # so that gates and tanh bend along the line
+    batch = rows_of(subject)
+    choice = subject.choose(batch)
+    found = attributions(subject, batch, choice, "integrated_gradients")
+    monkeypatch.setattr(methods, "NODES", 256)
+    exact = attributions(subject, batch, choice, "integrated_gradients")
+    whole = subject.score(batch, choice)
+    empty = subject.score_of_inputs(subject.baseline(batch), batch, choice)
+    torch.testing.assert_close(exact.sum(1), whole - empty, atol=1e-9, rtol=0)
+    torch.testing.assert_close(found, exact, atol=1e-4, rtol=0)
+    assert (exact - attributions(subject, batch, choice, "gradient_input")).abs().max() > 1e-2, "the score is bent"
 
 
 @pytest.mark.parametrize("model", MODELS)
