@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
+from seqtrain.layers.attention import Attention
 from seqtrain.layers.masks import real_steps
 from seqtrain.layers.pooling import Pooling
 
@@ -17,7 +18,7 @@ BLOCKS = "encoder.blocks."
 
 def attends(model: nn.Module) -> bool:
     """Whether a model has an attention that ``attention_over_steps`` can read."""
-    names = dict(model.named_modules())
+    names = [name for name, layer in model.named_modules() if isinstance(layer, Attention)]
     return any(name in (POOLING, OUTPUT, INPUT) or name.startswith(BLOCKS) for name in names)
 
 
