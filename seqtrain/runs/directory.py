@@ -175,6 +175,10 @@ class RunDirectory:
         return self.path / "results.json"
 
     @property
+    def explanation_path(self) -> Path:
+        return self.path / "explanation.json"
+
+    @property
     def predictions_path(self) -> Path:
         """Outputs on test."""
         return self.predictions_of("test")
