@@ -17,7 +17,7 @@ from seqtrain.runs.records import Initial
 from seqtrain.tasks.base import Evaluation
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.evaluation import evaluate
-from seqtrain.training.observers import write_final_events
+from seqtrain.training.events import write_final_events
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,8 @@ from seqtrain.config.root import Config
 from seqtrain.config.trainer import Schedule
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.runs.directory import RunDirectory
-from seqtrain.training.observers import Console, JsonLines, TensorBoard
+from seqtrain.training.events import TensorBoard
+from seqtrain.training.observers import Console, JsonLines
 from seqtrain.training.pruning import StudyReporter
 from seqtrain.training.ranks import SOLO, Ranks
 from seqtrain.training.trainer import Trainer
