@@ -102,7 +102,14 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
     figures = {}
     if config.trainer.figures:
         figures = built.task.final_figures(built.model, built.head, data, built.device, scores, baselines)
-    write_final_events(run.path, scalars_on_test(scores), progress.step, figures, step)
+    monitor = built.task.monitor
+    best = {f"best/{metric}": value for metric, value in scores["validation"].metrics.items()}
+    levels = {
+        f"baseline/{monitor}/{who}": splits["validation"].metrics[monitor]
+        for who, splits in baselines.items()
+        if monitor in splits.get("validation", Evaluation({})).metrics
+    }
+    write_final_events(run.path, best | scalars_on_test(scores), levels, progress.step, figures, step)
 
 
 def compared(session: Session, baselines: dict[str, dict[str, Evaluation]]) -> dict[str, list[float]]:
