@@ -85,14 +85,19 @@ class Browser:
         self.events.clear()
         self.call("Page.navigate", url=address)
 
-    def wait(self, script: str, settle: float = 8) -> None:
-        """Wait until a script is true in the page, and then some seconds for drawing to finish."""
+    def wait(self, script: str) -> None:
+        """Wait until a script is true in the page, and then 8 seconds for drawing to finish."""
+        if not self.becomes(script):
+            sys.exit(f"the page was not ready within two minutes: {script}")
+        time.sleep(8)
+
+    def becomes(self, script: str) -> bool:
+        """Whether a script becomes true in the page within two minutes."""
         for _ in range(240):
-            time.sleep(0.5)
             if self.evaluate(script):
-                time.sleep(settle)
-                return
-        sys.exit(f"the page was not ready within two minutes: {script}")
+                return True
+            time.sleep(0.5)
+        return False
 
     def errors(self) -> list[str]:
         """Errors of scripts and of loading since the page was opened."""
