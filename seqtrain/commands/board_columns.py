@@ -41,7 +41,7 @@ class Row:
 def read_row(run: Path) -> Row | None:
     """The row of a run; None as long as its event files have none."""
     for path in sorted(run.glob("events.out.tfevents.*")):
-        if path.name != FINAL and path.is_file() and (options := read_options(path)):
+        if not path.name.startswith(FINAL) and path.is_file() and (options := read_options(path)):
             try:
                 monitor = RunDirectory(run).status.monitor
             except RunError:
