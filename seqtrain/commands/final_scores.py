@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from seqtrain.atomic import replacing
+from seqtrain.commands.final_media import final_figures
 from seqtrain.commands.session import Session
 from seqtrain.commands.taken import describe
 from seqtrain.comparison.baselines import against_baselines
@@ -99,9 +100,7 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
         results |= as_results({name: scores} | baselines)
         results |= {"against_baselines": compared(session, baselines)}
         write_json(run.results_path, results)
-    figures = {}
-    if config.trainer.figures:
-        figures = built.task.final_figures(built.model, built.head, data, built.device, scores, baselines)
+    figures = final_figures(session, scores, baselines) if config.trainer.figures else {}
     monitor = built.task.monitor
     best = {f"best/{metric}": value for metric, value in scores["validation"].metrics.items()}
     levels = {
