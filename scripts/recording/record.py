@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 
 from seqtrain.atomic import replacing
+from seqtrain.comparison.metrics import metric_of
+from seqtrain.config.registry import REGISTRY
 from seqtrain.errors import UserError
 from seqtrain.runs.json_files import as_record
 
@@ -20,16 +22,6 @@ HEADER = """\
 # The recipes and what they scored, and published figures. scripts/check-results runs recipes again and compares, or
 # fills in `measured`. With --page it makes docs/results.md from this file. scripts/recording/record.py has the keys.
 """
-LOWER_IS_BETTER = {
-    "loss",
-    "perplexity",
-    "bits_per_character",
-    "bits_per_byte",
-    "mse",
-    "mae",
-    "rmse",
-    "calibration_error",
-}
 GOAL = re.compile(r"(>=|<=) ([0-9.]+)")
 
 
@@ -95,7 +87,7 @@ class Recipe:
 
     @property
     def lower_is_better(self) -> bool:
-        return self.metric in LOWER_IS_BETTER
+        return not any(metric_of(self.metric, task).maximize for task in REGISTRY["task"])
 
     @property
     def allowed(self) -> float:

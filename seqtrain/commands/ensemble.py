@@ -13,7 +13,7 @@ from seqtrain.commands.build import build_task
 from seqtrain.commands.candidates import Candidate, labels, read_candidates
 from seqtrain.commands.ensemble_table import Scored, ensemble_table
 from seqtrain.commands.final_scores import as_results, write_outputs
-from seqtrain.commands.members import STEP, LoadedMember, averaged_parts, config_of_ensemble, rows_of
+from seqtrain.commands.members import STEP, averaged_parts, config_of_ensemble, rows_of
 from seqtrain.comparison.baselines import against_baselines
 from seqtrain.comparison.bootstrap import RESAMPLES
 from seqtrain.comparison.grouping import differing
@@ -26,7 +26,6 @@ from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.ensemble import Ensemble, members_of
 from seqtrain.runs.json_files import write_json
 from seqtrain.tasks.base import Evaluation, Task
-from seqtrain.tasks.statistics import Outputs
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +50,8 @@ def ensemble(directories: Sequence[str], *, output: str | None = None) -> RunDir
     first = candidates[0]
     config = config_of_ensemble(first.member.config, len(candidates), first.run.fold is not None)
     task = build_task(config, first.run.data.spec)
-    started = f"{time.strftime('%Y%m%d-%H%M%S')}"
-    path = expanded(output) if output else Path("outputs") / f"{config.data.name}-{config.model.name}-{started}"
+    new = f"{config.data.name}-{config.model.name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    path = expanded(output) if output else Path("outputs") / new
     run = RunDirectory.claim(path, exact=output is not None, config=loading.to_yaml(config))
     with run.locked(), run.recording_outcome():
         write(run, config, task, candidates)
@@ -78,35 +77,35 @@ def write(run: RunDirectory, config: Config, task: Task, candidates: Sequence[Ca
     Ensemble(members_of(run, directories, steps, labels(runs, repeated=False)), keys).write(run)
     run.write_environment()
     write_json(run.data_path, asdict(replace(first.data, tokenizer_crc32=None, seen_crc32=None)))
-    scores: dict[str, Evaluation] = {}
-    tables = []
-    by_run = {id(each.member): each for each in candidates}
-    names = [*task.averages]
-    for split in SPLITS:
-        if not all(split in each.run.scores for each in candidates):
-            continue
-        kept: dict[str, Outputs] = {}
+    splits = [split for split in SPLITS if all(split in each.run.scores for each in candidates)]
+    scored = {split: score(run, config, task, candidates, split) for split in splits}
+    print("\n\n".join(table for _, table in scored.values()))
+    write_results(run, config, task, candidates, {split: result for split, (result, _) in scored.items()})
 
-        def outputs_of(member: LoadedMember, split: str = split, kept: dict[str, Outputs] = kept) -> Outputs:
-            candidate = by_run[id(member)]
-            kept[candidate.label] = candidate.outputs(split, names)
-            return kept[candidate.label]
 
-        parts = averaged_parts(task, [each.member for each in candidates], split, outputs_of)
-        result = task.scored(parts, split)
-        if split == "validation":
-            result = calibrated(task, result, parts[0][1], run)
-        own = {"rows": rows_of(parts)} | result.outputs
-        write_outputs(run, split, own)
-        scores[split] = replace(result, outputs={})
-        better: dict[str, list[float]] = {}
-        if len(parts) == 1:
-            spec = asdict(first.data.spec)
-            better = against_baselines(config.task.kind, task.monitor, task.maximize, own, kept, spec, RESAMPLES)
-        rows = [Scored(each.label, each.run.scores[split], better.get(each.label)) for each in candidates]
-        tables.append(ensemble_table(config, task, split, len(own["rows"]), result.metrics, rows, len(parts)))
-    print("\n\n".join(tables))
-    write_results(run, config, task, candidates, scores)
+def score(
+    run: RunDirectory, config: Config, task: Task, candidates: Sequence[Candidate], split: str
+) -> tuple[Evaluation, str]:
+    """Score an ensemble on a split, and write its outputs; arguments are as of ``write``.
+
+    Returns:
+        The scores, without outputs; and the table of them beside those of the members.
+    """
+    outputs = {id(each.member): each.outputs(split, list(task.averages)) for each in candidates}
+    parts = averaged_parts(task, [each.member for each in candidates], split, lambda member: outputs[id(member)])
+    result = task.scored(parts, split)
+    if split == "validation":
+        result = calibrated(task, result, parts[0][1], run)
+    own = {"rows": rows_of(parts)} | result.outputs
+    write_outputs(run, split, own)
+    better: dict[str, list[float]] = {}
+    if len(parts) == 1:
+        by_label = {each.label: outputs[id(each.member)] for each in candidates}
+        spec = asdict(candidates[0].run.data.spec)
+        better = against_baselines(config.task.kind, task.monitor, task.maximize, own, by_label, spec, RESAMPLES)
+    rows = [Scored(each.label, each.run.scores[split], better.get(each.label)) for each in candidates]
+    table = ensemble_table(config, task, split, len(own["rows"]), result.metrics, rows, len(parts))
+    return replace(result, outputs={}), table
 
 
 def calibrated(task: Task, result: Evaluation, data: Dataset | None, run: RunDirectory) -> Evaluation:

@@ -55,15 +55,18 @@ def ensemble_table(
         *align_columns(list(zip(names, *columns, strict=True))),
     ]
     better = "more" if task.maximize else "less"
-    lines += ["", f"Of {monitor} {better} is better; the lead is that of the ensemble." if paired else ""]
+    remarks = []
     if paired:
-        lines.append(f"Intervals: paired bootstrap, {RESAMPLES:,} resamples; they cover which rows are in {split}.")
+        remarks += [
+            f"Of {monitor} {better} is better; the lead is that of the ensemble.",
+            f"Intervals: paired bootstrap, {RESAMPLES:,} resamples; they cover which rows are in {split}.",
+        ]
     if parts > 1:
-        lines.append(
+        remarks.append(
             f"Out of fold: each row is scored by the members that were not trained on it, those of its fold; {parts} "
             "folds are here. Members are scored on the rows of their own fold, so there are no paired intervals."
         )
-    return "\n".join(line for i, line in enumerate(lines) if line or i == 1 or lines[i + 1 : i + 2] != [""]).rstrip()
+    return "\n".join([*lines, *([""] if remarks else []), *remarks])
 
 
 def texts(scores: Sequence[dict[str, float]], metric: str) -> list[str]:

@@ -6,7 +6,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -46,11 +46,8 @@ class LoadedMember:
     @property
     def fold(self) -> int | None:
         """Which fold of train is its validation; None without folds."""
-        return (
-            None
-            if getattr(self.config.data, "folds", None) is None
-            else cast(int, attrgetter("data.fold")(self.config))
-        )
+        data: Any = self.config.data
+        return None if getattr(data, "folds", None) is None else data.fold
 
     @cached_property
     def data(self) -> Dataset:

@@ -54,8 +54,6 @@ def open_source(config: Config, option: str) -> Source:
     """Open the run that an option names, and read its weights."""
     path = getattr(config, option)
     run = RunDirectory.open(path, option)
-    if run.ensemble_path.is_file():
-        raise RunError(f"{option}={path}: is an ensemble, which has no weights of its own; take one of its members")
     if (state := run.status.state) != "finished":
         raise RunError(f"{option}={path}: is {state}, not finished; continue it by resume={path}, or take another run")
     saved = to_config(from_yaml(run.config_path))

@@ -4,9 +4,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Self
 
-from omegaconf import MISSING
-
 from seqtrain.config.base import DataConfig, ModelConfig, require
+from seqtrain.config.hub import HubConfig
 from seqtrain.config.options import Affects, option
 from seqtrain.config.text import TextConfig
 
@@ -98,17 +97,8 @@ class CorpusConfig(SegmentConfig):
 
 
 @dataclass
-class PublicCorpusConfig(CorpusConfig):
+class PublicCorpusConfig(HubConfig, CorpusConfig):
     """A public text, read from ``path``, else from a folder of $SEQTRAIN_DATA_DIR, else from the hub."""
-
-    folder: str = option(MISSING, Affects.source)
-    """Folder of the text under $SEQTRAIN_DATA_DIR."""
-    hub: str = option(MISSING, Affects.source)
-    """Name of the dataset on the hub."""
-    hub_subset: str | None = option(None, Affects.source)
-    """Configuration (subset) of the dataset on the hub, if it has several."""
-    revision: str | None = option(None, Affects.source)
-    """Revision of the dataset on the hub; null takes the newest at the time of the first preparation."""
 
 
 @dataclass
@@ -171,17 +161,8 @@ class TextDocumentsConfig(DocumentsConfig):
 
 
 @dataclass
-class PublicDocumentsConfig(DocumentsConfig):
+class PublicDocumentsConfig(HubConfig, DocumentsConfig):
     """Public documents, read from ``path``, else from a folder of $SEQTRAIN_DATA_DIR, else from the hub."""
-
-    folder: str = option(MISSING, Affects.source)
-    """Folder of the documents under $SEQTRAIN_DATA_DIR."""
-    hub: str = option(MISSING, Affects.source)
-    """Name of the dataset on the hub."""
-    hub_subset: str | None = option(None, Affects.source)
-    """Configuration (subset) of the dataset on the hub, if it has several."""
-    revision: str | None = option(None, Affects.source)
-    """Revision of the dataset on the hub; null takes the newest at the time of the first preparation."""
 
 
 @dataclass

@@ -7,6 +7,7 @@ from enum import Enum, StrEnum
 from omegaconf import MISSING
 
 from seqtrain.config.base import DataConfig, check_folds, require
+from seqtrain.config.hub import HubConfig
 from seqtrain.config.options import Affects, option
 from seqtrain.config.text import TextConfig
 
@@ -103,17 +104,8 @@ class TextClassificationConfig(TextConfig):
 
 
 @dataclass
-class HubTextConfig(TextClassificationConfig):
+class HubTextConfig(HubConfig, TextClassificationConfig):
     """A public dataset, read from ``path``, else from a folder of $SEQTRAIN_DATA_DIR, else from the hub."""
-
-    folder: str = option(MISSING, Affects.source)
-    """Folder of the dataset under $SEQTRAIN_DATA_DIR."""
-    hub: str = option(MISSING, Affects.source)
-    """Name of the dataset on the hub."""
-    hub_subset: str | None = option(None, Affects.source)
-    """Configuration (subset) of the dataset on the hub, if it has several."""
-    revision: str | None = option(None, Affects.source)
-    """Revision of the dataset on the hub; null takes the newest at the time of the first preparation."""
 
 
 @dataclass

@@ -4,23 +4,14 @@ import logging
 import os
 import socket
 import threading
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
+from seqtrain.config.hub import HubConfig
 from seqtrain.errors import DataError
 
 
-class OnHub(Protocol):
-    """Options that name a dataset on the hub."""
-
-    name: str
-    folder: str
-    hub: str
-    hub_subset: str | None
-    revision: str | None
-
-
-def load_from_hub(config: OnHub) -> Any:
+def load_from_hub(config: HubConfig) -> Any:
     """Fetch a dataset from the hub, or from the copy of it that `datasets` keeps on this machine.
 
     Returns:

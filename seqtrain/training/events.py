@@ -4,7 +4,7 @@ import io
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -41,8 +41,7 @@ class TensorBoard:
     """
 
     def __init__(self, directory: Path, purge_step: int | None = None, max_grad_norm: float | None = None):
-        # If TensorFlow is installed, TensorBoard would load all of it just to write a file: 4 s and 600 MB.
-        sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))
+        without_tensorflow()
         from torch.utils.tensorboard.writer import SummaryWriter
 
         self.directory = directory
@@ -125,22 +124,34 @@ def write_final_events(
         figures: figures of the best checkpoint.
         best_step: its step.
     """
+    name = naming(directory)
+    summaries = []
+    for at, values in ((0, levels), (step, levels), (step, scalars)):
+        for tag, value in values.items():
+            summaries.append((at, scalar_summary(name(tag), value, description(tag))))
+    for tag, figure in figures.items():
+        summaries.append((best_step, image_summary(name(tag), figure, picture_description(tag))))
+    path = directory / FINAL
+    with writing(path, directory):
+        write_events(path, summaries)
+
+
+def write_events(path: Path, summaries: Iterable[tuple[int, Any]]) -> None:
+    """Write a whole event file, of summaries with their steps."""
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.summary.writer.record_writer import RecordWriter
 
-    name = naming(directory)
-    events = [Event(file_version="brain.Event:2")]
-    for at, values in ((0, levels), (step, levels), (step, scalars)):
-        for tag, value in values.items():
-            events.append(Event(step=at, summary=scalar_summary(name(tag), value, description(tag))))
-    for tag, figure in figures.items():
-        events.append(Event(step=best_step, summary=image_summary(name(tag), figure, picture_description(tag))))
-    path = directory / FINAL
-    with writing(path, directory), replacing(path) as temporary, temporary.open("wb") as file:
+    events = [Event(file_version="brain.Event:2"), *(Event(step=step, summary=each) for step, each in summaries)]
+    with replacing(path) as temporary, temporary.open("wb") as file:
         records = RecordWriter(file)
         for event in events:
             event.wall_time = time.time()
             records.write(event.SerializeToString())
+
+
+def without_tensorflow() -> None:
+    """Keep TensorBoard from loading TensorFlow where it is installed, to write and read files: 4 s and 600 MB."""
+    sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))
 
 
 def naming(directory: Path) -> Callable[[str], str]:
