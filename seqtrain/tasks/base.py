@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+Curve = tuple[np.ndarray, np.ndarray]
+"""Probabilities, in [0, 1], and whether each is of something true, (N,) each: what precision and recall are of."""
+
 FINAL_GROUPS = {"validation": "best", "test": "test"}
 """Groups of the tags of what is known of a split at the end, of the best checkpoint."""
 
@@ -138,6 +141,14 @@ class Task(ABC):
 
     def figures(self, evaluation: Evaluation) -> dict[str, "Figure"]:
         """Figures of an evaluation, by tag."""
+        return {}
+
+    def tables(self, evaluation: Evaluation) -> dict[str, str]:
+        """Finer scores of an evaluation as Markdown, by tag; written at the end, of the best checkpoint."""
+        return {}
+
+    def curves(self, evaluation: Evaluation) -> dict[str, Curve]:
+        """What precision is to be drawn against recall from, by tag; at the end, of the best checkpoint."""
         return {}
 
     def illustrate(

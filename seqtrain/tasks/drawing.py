@@ -3,6 +3,7 @@
 TensorBoard shows figures as thumbnails of some 300 pixels. So they are small, and their type is large.
 """
 
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -67,3 +68,8 @@ def drawable(text: str, family: str = "sans-serif") -> str:
 
     font = get_font(findfont(FontProperties(family=[family])))
     return "".join(letter if font.get_char_index(ord(letter)) else "□" for letter in text)
+
+
+def escape_markdown(text: str) -> str:
+    """Replace everything that Markdown or HTML could read as markup by character references."""
+    return re.sub(r"[^\w\s,;?'\"/%]|_", lambda match: f"&#{ord(match[0])};", text)

@@ -9,8 +9,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from seqtrain.atomic import replacing
 from seqtrain.runs.directory import writing
+from seqtrain.tasks.base import Curve
+from seqtrain.training.media import Media
 from seqtrain.training.tags import description, ordered, picture_description
 
 if TYPE_CHECKING:
@@ -23,10 +27,14 @@ ORDERED = ".ordered"
 """End of the names of event files whose tags begin with the place of their group."""
 
 
+HISTOGRAM_BINS = 64
+
 DATA_CLASSES = {
     "scalars": "DATA_CLASS_SCALAR",
     "images": "DATA_CLASS_BLOB_SEQUENCE",
     "text": "DATA_CLASS_TENSOR",
+    "pr_curves": "DATA_CLASS_TENSOR",
+    "histograms": "DATA_CLASS_TENSOR",
 }
 """How the data of each plugin are stored."""
 
@@ -65,6 +73,10 @@ class TensorBoard:
             self.add(image_summary(self.name(tag), figure, self.text_of(tag, picture_description)), step)
         for tag, text in texts.items():
             self.add(text_summary(self.name(tag), text, self.text_of(tag, picture_description)), step)
+
+    def histograms(self, step: int, values: dict[str, np.ndarray]) -> None:
+        for tag, numbers in values.items():
+            self.add(histogram_summary(self.name(tag), numbers, self.text_of(tag, picture_description)), step)
 
     def text_of(self, tag: str, describe: Callable[[str], str] = description) -> str:
         """The description of a tag the first time, as TensorBoard keeps the first; later empty, to save space."""
@@ -108,7 +120,7 @@ def write_final_events(
     scalars: dict[str, float],
     levels: dict[str, float],
     step: int,
-    figures: dict[str, "Figure"],
+    media: Media,
     best_step: int,
 ) -> None:
     """Write the event file of what is known once training has ended.
@@ -121,7 +133,7 @@ def write_final_events(
         scalars: scores of the best checkpoint, at the last step.
         levels: values to be drawn as level lines from the first step to the last.
         step: the last step.
-        figures: figures of the best checkpoint.
+        media: figures, texts and curves of the best checkpoint.
         best_step: its step.
     """
     name = naming(directory)
@@ -129,8 +141,13 @@ def write_final_events(
     for at, values in ((0, levels), (step, levels), (step, scalars)):
         for tag, value in values.items():
             summaries.append((at, scalar_summary(name(tag), value, description(tag))))
-    for tag, figure in figures.items():
-        summaries.append((best_step, image_summary(name(tag), figure, picture_description(tag))))
+    for make, contents in (
+        (image_summary, media.figures),
+        (text_summary, media.texts),
+        (curve_summary, media.curves),
+    ):
+        for tag, content in contents.items():
+            summaries.append((best_step, make(name(tag), content, picture_description(tag))))
     path = directory / FINAL
     with writing(path, directory):
         write_events(path, summaries)
@@ -184,6 +201,21 @@ def text_summary(tag: str, content: str, text: str) -> Any:
     from torch.utils.tensorboard.summary import text as summary
 
     return described(summary(tag, content), "text", text)
+
+
+def curve_summary(tag: str, curve: Curve, text: str) -> Any:
+    """Summary of precision against recall at 127 thresholds, with the description of the tag."""
+    from torch.utils.tensorboard.summary import pr_curve
+
+    probabilities, true = curve
+    return described(pr_curve(tag, true, probabilities), "pr_curves", text)
+
+
+def histogram_summary(tag: str, values: np.ndarray, text: str) -> Any:
+    """Summary of how values are distributed, with the description of the tag."""
+    from torch.utils.tensorboard.summary import histogram
+
+    return described(histogram(tag, values, HISTOGRAM_BINS), "histograms", text)
 
 
 def layout_summary(layout: bytes) -> Any:

@@ -24,6 +24,7 @@ from seqtrain.training.checkpoint import save_checkpoint
 from seqtrain.training.depth import depth_groups
 from seqtrain.training.device import autocast, trim_memory
 from seqtrain.training.evaluation import evaluate
+from seqtrain.training.media import parameter_values
 from seqtrain.training.nonfinite import nonfinite_error, unscored_error
 from seqtrain.training.objective import Objective
 from seqtrain.training.observers import Observer
@@ -256,6 +257,10 @@ class Trainer:
             what = heading("validation", progress.step, self.task.monitor, value, remark)
             for observer in self.observers:
                 observer.media(progress.step, headed(figures | drawn, what), texts)
+        if self.config.histograms and self.ranks.first:
+            values = parameter_values({"model": self.model, "head": self.head})
+            for observer in self.observers:
+                observer.histograms(progress.step, values)
         if math.isnan(value) and not math.isfinite(progress.best):
             self.save()
             raise unscored_error(self.run, monitor=f"val/{self.task.monitor}", value=value, step=progress.step)

@@ -7,7 +7,6 @@ Shapes: N examples, C classes, T words.
 """
 
 import math
-import re
 import textwrap
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from seqtrain.tasks.drawing import (
     TYPE,
     WIDTH,
     drawable,
+    escape_markdown,
     label,
     new_figure,
     shorten,
@@ -234,8 +234,3 @@ def heaviest_window(weights: NDArray[np.floating], size: int) -> int:
     """Start of the ``size`` neighbouring weights with the largest sum; 0 if there are not more than ``size``."""
     sums = np.concatenate([[0], np.cumsum(weights, dtype=np.float64)])
     return int(np.argmax(sums[size:] - sums[:-size])) if len(weights) > size else 0
-
-
-def escape_markdown(text: str) -> str:
-    """Replace everything that Markdown or HTML could read as markup by character references."""
-    return re.sub(r"[^\w\s,;?'\"/%]|_", lambda match: f"&#{ord(match[0])};", text)
