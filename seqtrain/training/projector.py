@@ -5,12 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from seqtrain.atomic import replacing
-from seqtrain.runs.directory import writing
+from seqtrain.runs.directory import PROJECTOR, writing
 from seqtrain.tasks.drawing import visible
 
 CONFIG = "projector_config.pbtxt"
 """The file that TensorBoard looks for in the directory of a run."""
-FOLDER = "projector"
 MOST_TOKENS = 3000
 MOST_BYTES = 1_500_000
 """Largest size of the vectors."""
@@ -33,13 +32,13 @@ def write_projector(directory: Path, names: list[str], counts: np.ndarray, vecto
     order = order[counts[order] > 0]
     if not len(order):
         return
-    folder = directory / FOLDER
+    folder = directory / PROJECTOR
     config = ProjectorConfig()
     config.embeddings.add(
         tensor_name="embedding of the inputs",
         tensor_shape=[len(order), D],
-        tensor_path=f"{FOLDER}/vectors.bytes",
-        metadata_path=f"{FOLDER}/tokens.tsv",
+        tensor_path=f"{PROJECTOR}/vectors.bytes",
+        metadata_path=f"{PROJECTOR}/tokens.tsv",
     )
     rows = [f"{visible(names[token])}\t{counts[token]}" for token in order.tolist()]
     contents = {
