@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 from PIL import Image
 
@@ -40,9 +41,13 @@ class Browser:
         os.close(commands_in)
         os.close(answers_out)
         self.number, self.unread = 0, b""
+        self.events: list[dict[str, Any]] = []
+        """What the page reported since it was opened, of the domains that are enabled."""
         pages = self.call("Target.getTargets")["targetInfos"]
         target = next(page["targetId"] for page in pages if page["type"] == "page")
         self.session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
 
     session: str | None = None
 
@@ -65,25 +70,57 @@ class Browser:
                 if "error" in result:
                     sys.exit(f"{method}: {result['error']['message']}")
                 return result["result"]
+            if "method" in result:
+                self.events.append(result)
 
     def evaluate(self, script: str) -> Any:
         """Run a script in the page, and return its value."""
         return self.call("Runtime.evaluate", expression=script, returnByValue=True)["result"].get("value")
 
-    def open(self, address: str, height: int) -> None:
-        """Open an address in a window of the given height (pixels)."""
-        size = {"width": WIDTH, "height": height, "deviceScaleFactor": 1, "mobile": False}
+    def open(self, address: str, height: int, width: int = WIDTH) -> None:
+        """Open an address in a window of the given size (pixels)."""
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.call("Emulation.setDeviceMetricsOverride", **size)
+        self.call("Page.navigate", url="about:blank")  # another part of the same page would not be loaded again
+        self.events.clear()
         self.call("Page.navigate", url=address)
 
     def wait(self, script: str) -> None:
         """Wait until a script is true in the page, and then 8 seconds for drawing to finish."""
+        if not self.becomes(script):
+            sys.exit(f"the page was not ready within two minutes: {script}")
+        time.sleep(8)
+
+    def becomes(self, script: str) -> bool:
+        """Whether a script becomes true in the page within two minutes."""
         for _ in range(240):
-            time.sleep(0.5)
             if self.evaluate(script):
-                time.sleep(8)
-                return
-        sys.exit(f"the page was not ready within two minutes: {script}")
+                return True
+            time.sleep(0.5)
+        return False
+
+    def errors(self) -> list[str]:
+        """Errors of scripts and of loading since the page was opened."""
+        found = []
+        for event in self.events:
+            said = event["params"]
+            if event["method"] == "Runtime.exceptionThrown":
+                details = said["exceptionDetails"]
+                found.append(details.get("exception", {}).get("description") or details["text"])
+            elif event["method"] == "Runtime.consoleAPICalled" and said["type"] in ("error", "assert"):
+                found.append(" ".join(str(each.get("value", each.get("description"))) for each in said["args"]))
+            elif event["method"] == "Log.entryAdded" and said["entry"]["level"] == "error":
+                found.append(f"{said['entry']['text']} {said['entry'].get('url', '')}")
+            elif event["method"] == "Network.loadingFailed" and not said["canceled"]:
+                found.append(f"{said['type']}: {said['errorText']}")
+        return found
+
+    def hosts(self) -> set[str]:
+        """Hosts that the page asked for something since it was opened, with their ports."""
+        sent = [
+            each["params"]["request"]["url"] for each in self.events if each["method"] == "Network.requestWillBeSent"
+        ]
+        return {urlsplit(url).netloc for url in sent if url.startswith(("http:", "https:", "ws:", "wss:"))}
 
     def picture(self) -> Image.Image:
         """Take a screenshot of the window."""

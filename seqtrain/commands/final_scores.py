@@ -105,7 +105,8 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
     monitor = built.task.monitor
     best = {f"best/{metric}": value for metric, value in scores["validation"].metrics.items()}
     levels = {
-        f"baseline/{monitor}/{who}": splits["validation"].metrics[monitor]
+        # TensorBoard's Custom Scalars take a parenthesis in a tag for the beginning of the run's name.
+        f"baseline/{monitor}/{who.replace(' (', ', ').replace(')', '')}": splits["validation"].metrics[monitor]
         for who, splits in baselines.items()
         if monitor in splits.get("validation", Evaluation({})).metrics
     }

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FINAL = "events.out.tfevents.final"
 """Event file with what is known once training has ended. TensorBoard reads it last, as it comes last by name."""
+EXPLANATION = f"{FINAL}-explanation"
+"""Event file with the figures of an explanation, which comes after it."""
 
 ORDERED = ".ordered"
 """End of the names of event files whose tags begin with the place of their group."""
@@ -58,7 +60,8 @@ class TensorBoard:
         self.described: set[str] = set()
         threading.excepthook = thread_excepthook
         with writing(directory, directory):
-            (directory / FINAL).unlink(missing_ok=True)  # the run goes on
+            for name in (FINAL, EXPLANATION):  # the run goes on
+                (directory / name).unlink(missing_ok=True)
             suffix = ORDERED if self.name is ordered else ""
             self.writer = SummaryWriter(str(directory), purge_step=purge_step, flush_secs=10, filename_suffix=suffix)
 
@@ -122,6 +125,7 @@ def write_final_events(
     step: int,
     media: Media,
     best_step: int,
+    name: str = FINAL,
 ) -> None:
     """Write the event file of what is known once training has ended.
 
@@ -135,20 +139,22 @@ def write_final_events(
         step: the last step.
         media: figures, texts and curves of the best checkpoint.
         best_step: its step.
+        name: name of the file.
     """
-    name = naming(directory)
+    without_tensorflow()
+    named = naming(directory)
     summaries = []
     for at, values in ((0, levels), (step, levels), (step, scalars)):
         for tag, value in values.items():
-            summaries.append((at, scalar_summary(name(tag), value, description(tag))))
+            summaries.append((at, scalar_summary(named(tag), value, description(tag))))
     for make, contents in (
         (image_summary, media.figures),
         (text_summary, media.texts),
         (curve_summary, media.curves),
     ):
         for tag, content in contents.items():
-            summaries.append((best_step, make(name(tag), content, picture_description(tag))))
-    path = directory / FINAL
+            summaries.append((best_step, make(named(tag), content, picture_description(tag))))
+    path = directory / name
     with writing(path, directory):
         write_events(path, summaries)
 
@@ -176,7 +182,9 @@ def naming(directory: Path) -> Callable[[str], str]:
 
     Runs of earlier versions have the plain names; curves would break if they went on under others.
     """
-    earlier = any(path.suffix != ORDERED and path.name != FINAL for path in directory.glob("events.out.tfevents.*"))
+    earlier = any(
+        path.suffix != ORDERED and not path.name.startswith(FINAL) for path in directory.glob("events.out.tfevents.*")
+    )
     return str if earlier else ordered
 
 

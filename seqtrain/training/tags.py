@@ -105,6 +105,10 @@ PICTURES = {
     "attention": (
         "What the model attends to. Even weights, or all on padding or the first word, say that it does not choose."
     ),
+    "explanation": (
+        "Score as steps are removed, or kept, in the order of each method of seqtrain explain. The faster it falls, "
+        "and the faster it rises, the better a method tells what the model goes by."
+    ),
     "sample": "Text that the model generates. Loops and broken words say that it is not trained enough.",
     "card": "What was trained on what, where, and by which command.",
     "model": "The modules of the model and its head, with the shapes and numbers of their parameters.",
