@@ -1,6 +1,7 @@
 """Explain the predictions of a run's model, and measure how faithful the explanations are."""
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 ROWS = 200
 """Number of rows of a split that are explained, if the user names none."""
+EVERY = 30
+"""Seconds between two lines that say how many rows are explained."""
 
 
 @dataclass
@@ -195,7 +198,7 @@ def chosen_batches(
 
 def explained(subject: Subject, batches: Iterable[Batch], methods: Sequence[str]) -> Explained:
     """Attributions and curves of all rows."""
-    found = Explained()
+    found, count, told = Explained(), 0, time.monotonic()
     for batch in batches:
         batch = batch.to(subject.trained.device)
         choice = subject.choose(batch)
@@ -210,6 +213,10 @@ def explained(subject: Subject, batches: Iterable[Batch], methods: Sequence[str]
             if method == "integrated_gradients":
                 found.errors.append(completeness_errors(subject, batch, choice, values).cpu().numpy())
         found.curves.setdefault(RANDOM, []).append(random_curves(subject, batch, choice))
+        count += len(batch.rows)
+        if time.monotonic() - told >= EVERY:
+            told = time.monotonic()
+            log.info("%d rows explained", count)
     return found
 
 

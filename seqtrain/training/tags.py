@@ -71,7 +71,7 @@ METRICS = {
 TRAIN = {
     "loss": (
         "Mean loss since the last entry, as it is minimised, without regularisation. It should fall; where it does "
-        "not, try another trainer.learning_rate (seqtrain lr-find). Where it falls far below that of validation, "
+        "not, try another trainer.lr (seqtrain lr-find). Where it falls far below that of validation, "
         "the model overfits."
     ),
     "regularisation": "What the regularisers add to the loss. Larger than the loss itself, it is what is trained.",
