@@ -16,6 +16,7 @@ health.json         the health panel of the best checkpoint, and what it shows
 results.json        the final table: the model and the baselines on each split
 predictions/        outputs on validation and test, row by row
 events.out.*        for TensorBoard; events.out.tfevents.final has the scores on test
+projector/          (tokens) vectors, names and counts of tokens, for TensorBoard
 """
 
 import os
@@ -36,6 +37,9 @@ from seqtrain.runs.links import refuse_links
 from seqtrain.runs.locks import holding_lock
 from seqtrain.runs.records import Status
 
+PROJECTOR = "projector"
+"""Folder of a run with files for TensorBoard's Embedding Projector."""
+
 
 def error_line(error: BaseException) -> str:
     """Type and first line of an error."""
@@ -54,7 +58,8 @@ class RunDirectory:
 
         Args:
             path: the wanted directory; created if absent.
-            exact: refuse a directory that holds a run. Otherwise append -2, -3, ... to the name.
+            exact: refuse a directory that holds a run, unless that run failed before its first step. Otherwise append
+                -2, -3, ... to the name.
             config: content of config.yaml; with it the run can be resumed from the start.
 
         Raises:
@@ -69,6 +74,8 @@ class RunDirectory:
                 create(cls(target).config_path, config)
                 break
             except FileExistsError:
+                if exact and cls(target).cleared():
+                    continue
                 if exact or not target.is_dir():
                     raise RunError(
                         f"hydra.run.dir={path}: already holds a run; choose another directory, or continue that "
@@ -177,6 +184,10 @@ class RunDirectory:
         return self.path / "health.json"
 
     @property
+    def explanation_path(self) -> Path:
+        return self.path / "explanation.json"
+
+    @property
     def predictions_path(self) -> Path:
         """Outputs on test."""
         return self.predictions_of("test")
@@ -204,6 +215,27 @@ class RunDirectory:
         """Whether training can be resumed from a checkpoint."""
         return any(self.checkpoint_path(which).exists() for which in ("last", "previous"))
 
+    @property
+    def failed_early(self) -> bool:
+        """Whether the run failed before its first step, as with an option that does not fit the data."""
+        if self.metrics_path.exists() or self.has_checkpoint or not self.status_path.is_file():
+            return False
+        with suppress(RunError):  # a damaged status tells nothing
+            return self.status.state == "failed"
+        return False
+
+    def cleared(self) -> bool:
+        """Delete the files of a run that failed before its first step; whether it was one."""
+        if not self.failed_early:
+            return False
+        with self.locked():
+            if failed := self.failed_early:  # still: another process may have taken the directory in between
+                for name in ("data.json", "environment.json", "init.json", "seen.npy", "tokenizer.json"):
+                    (self.path / name).unlink(missing_ok=True)
+                self.status_path.unlink()
+                self.config_path.unlink()
+        return failed
+
     def update_status(self, **changes: Any) -> None:
         """Change fields of status.json; on a full disk it is overwritten, with a short error."""
         status = replace(read_record(Status, self.status_path), **changes)
@@ -223,7 +255,8 @@ class RunDirectory:
                 written out of it.
         """
         self.check_name()
-        refuse_links(self.path, self.checkpoint_path("last").parent, self.predictions_path.parent)
+        inside = (self.checkpoint_path("last").parent, self.predictions_path.parent, self.path / PROJECTOR)
+        refuse_links(self.path, *inside)
 
         def refusal() -> str:
             return f"{self.path}: is being written by another process ({self.status.pid}); wait for it or stop it"
