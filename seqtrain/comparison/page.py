@@ -8,8 +8,17 @@ from seqtrain.comparison.grouping import format_value
 from seqtrain.comparison.metrics import unit
 from seqtrain.comparison.pairs import Pairs, resampling_line, sentence
 from seqtrain.comparison.report import Report, Table
-from seqtrain.comparison.style import READING, SCRIPT, STYLE
 from seqtrain.comparison.text import cells, direction_line
+from seqtrain.pages.html import details, escape_with_nbsp, html_table, whole
+from seqtrain.pages.svg import colour, draw
+
+READING = """
+<h3>How to read this</h3>
+<p>A row is one configuration; ± is the standard deviation over its seeds or folds. An interval of a difference comes
+from the paired bootstrap: it says how far the difference would move if other test examples had been drawn, with the
+trained models as they are. It does not say how far it would move with other seeds: compare the difference with ± for
+that. With many configurations, the one that comes first owes some of its lead to chance.</p>
+"""
 
 
 def page(report: Report, directories: Sequence[str]) -> str:
@@ -35,18 +44,7 @@ def page(report: Report, directories: Sequence[str]) -> str:
         parts.append("<p>There is no finished run.</p>")
     else:
         parts.append(READING)
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>Comparison of {escape(where)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n"
-        + "\n".join(parts)
-        + f"\n<script>{SCRIPT}</script>\n</body>\n</html>\n"
-    )
-
-
-def escape_with_nbsp(text: str) -> str:
-    """Escape text for HTML, with no line break before a per cent sign."""
-    return escape(text).replace(" %", "&nbsp;%")
+    return whole(f"Comparison of {where}", parts)
 
 
 def table_parts(table: Table) -> list[str]:
@@ -74,20 +72,14 @@ def figure_parts(table: Table) -> list[str]:
     for metric in metrics:
         far = ", ".join(f"{row.name} {row.mean(metric):.4g}" for row in figures.far_baselines(table, metric))
         caption = f"{metric} on {table.split}: mean, deviation and each seed; dashed, baselines."
-        drawn.append(
-            (figures.draw(figures.score_figure, table, metric), caption + (f" Too far away: {far}." if far else ""))
-        )
+        drawn.append((draw(figures.score_figure, table, metric), caption + (f" Too far away: {far}." if far else "")))
     for pairs in table.pairs:
         caption = f"Difference in {pairs.metric} from the best, with 95 % intervals; hollow: the interval contains 0."
-        drawn.append((figures.draw(figures.difference_figure, table, pairs), caption))
+        drawn.append((draw(figures.difference_figure, table, pairs), caption))
     metric = table.ranked
-    drawn.append(
-        (figures.draw(figures.curve_figure, table, metric), f"{metric} on validation; bands are one deviation.")
-    )
-    drawn.append((figures.draw(figures.cost_figure, table, metric, "seconds"), f"{metric} and the time of training."))
-    drawn.append(
-        (figures.draw(figures.cost_figure, table, metric, "parameters"), f"{metric} and the size of the model.")
-    )
+    drawn.append((draw(figures.curve_figure, table, metric), f"{metric} on validation; bands are one deviation."))
+    drawn.append((draw(figures.cost_figure, table, metric, "seconds"), f"{metric} and the time of training."))
+    drawn.append((draw(figures.cost_figure, table, metric, "parameters"), f"{metric} and the size of the model."))
     return [f"<figure>{svg}<figcaption>{escape(words)}</figcaption></figure>" for svg, words in drawn if svg]
 
 
@@ -99,9 +91,7 @@ def score_table(table: Table) -> str:
     for row in [*table.rows, *table.baselines]:
         runs = len(row.group.runs) if row.group else None
         values.append([row.name, runs, *(row.mean(m) for m in table.metrics), row.parameters, row.seconds])
-    badges = [
-        f'<span class="badge" style="background:{figures.colour(i)}">{i + 1}</span>' for i in range(len(table.rows))
-    ]
+    badges = [f'<span class="badge" style="background:{colour(i)}">{i + 1}</span>' for i in range(len(table.rows))]
     return html_table(header, rows, values, badges=badges)
 
 
@@ -141,42 +131,3 @@ def run_table(table: Table) -> str:
             numbers = ["-" if score is None else f"{score:.6g}", "-" if run.seconds is None else f"{run.seconds:,.1f}"]
             rows.append([str(run.path), group.label, str(run.seed), *map(str, fold), *numbers])
     return html_table(header, rows, values, text=2)
-
-
-def html_table(
-    header: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    values: Sequence[Sequence[object]],
-    text: int = 1,
-    badges: Sequence[str] = (),
-) -> str:
-    """A table that can be sorted by a click on a heading.
-
-    Args:
-        header: headings of the columns.
-        rows: their cells.
-        values: sort keys of the cells; None is always last.
-        text: number of columns at the left that contain words.
-        badges: HTML before the first cell of the first rows. If any are given, rows without one are baselines.
-    """
-    classes = [' class="text"' if column < text else "" for column in range(len(header))]
-    heads = "".join(
-        f'<th scope="col"{c}><button>{escape(h)}</button></th>' for c, h in zip(classes, header, strict=True)
-    )
-    lines = []
-    for number, (row, keys) in enumerate(zip(rows, values, strict=True)):
-        parts = []
-        for column, (cell, key) in enumerate(zip(row, keys, strict=True)):
-            mark = badges[number] if column == 0 and number < len(badges) else ""
-            value = "" if key is None else escape(str(key))
-            parts.append(f'<td{classes[column]} data-value="{value}">{mark}{escape(cell)}</td>')
-        baseline = ' class="baseline"' if badges and number >= len(badges) else ""
-        lines.append(f"<tr{baseline}>{''.join(parts)}</tr>")
-    body = "\n".join(lines)
-    head = f"<thead><tr>{heads}</tr></thead>"
-    return f'<div class="scroll"><table class="sortable">{head}\n<tbody>{body}</tbody></table></div>'
-
-
-def details(summary: str, content: str) -> str:
-    """Content that a click unfolds."""
-    return f"<details><summary>{escape(summary)}</summary>{content}</details>"

@@ -1,4 +1,4 @@
-"""Style sheet and script of the comparison page."""
+"""Style sheet and script of every page."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1c1c; --soft: #5c5c5c; --line: #d8d8d8; --page: #ffffff; --tint: #f4f4f2; }
@@ -57,12 +57,4 @@ for (const table of document.querySelectorAll("table.sortable")) {
     body.append(...rows);
   }));
 }
-"""
-
-READING = """
-<h3>How to read this</h3>
-<p>A row is one configuration; ± is the standard deviation over its seeds or folds. An interval of a difference comes
-from the paired bootstrap: it says how far the difference would move if other test examples had been drawn, with the
-trained models as they are. It does not say how far it would move with other seeds: compare the difference with ± for
-that. With many configurations, the one that comes first owes some of its lead to chance.</p>
 """
