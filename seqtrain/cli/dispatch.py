@@ -30,6 +30,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], Any]] = {
     "backtest": commands.backtest,
     "generate": commands.generate,
     "compare": commands.compare,
+    "inspect": commands.inspect,
     "ensemble": commands.ensemble,
     "label-errors": commands.label_errors,
     "lr-find": lr_find,

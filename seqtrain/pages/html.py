@@ -2,8 +2,28 @@
 
 from collections.abc import Sequence
 from html import escape
+from urllib.parse import quote
 
 from seqtrain.pages.style import SCRIPT, STYLE
+
+
+class Html(str):
+    """Text of a cell that is HTML already."""
+
+
+def cell_html(cell: str) -> str:
+    """A cell as HTML: text is escaped."""
+    return cell if isinstance(cell, Html) else escape(cell)
+
+
+def bar(share: float) -> str:
+    """A bar as long as a share, from 0 to 1, of its width."""
+    return f'<span class="bar" style="--share:{100 * min(max(share, 0.0), 1.0):.1f}%"></span>'
+
+
+def link(path: str, text: str) -> Html:
+    """A link to a file or folder, by its path from the page."""
+    return Html(f'<a href="{escape(quote(path, errors="surrogateescape"))}">{escape(text)}</a>')
 
 
 def whole(title: str, parts: Sequence[str]) -> str:
@@ -38,7 +58,7 @@ def html_table(
 
     Args:
         header: headings of the columns.
-        rows: their cells.
+        rows: their cells, text or ``Html``.
         values: sort keys of the cells; None is always last.
         text: number of columns at the left that contain words.
         badges: HTML before the first cell of the first rows. If any are given, rows without one are baselines.
@@ -53,7 +73,7 @@ def html_table(
         for column, (cell, key) in enumerate(zip(row, keys, strict=True)):
             mark = badges[number] if column == 0 and number < len(badges) else ""
             value = "" if key is None else escape(str(key))
-            parts.append(f'<td{classes[column]} data-value="{value}">{mark}{escape(cell)}</td>')
+            parts.append(f'<td{classes[column]} data-value="{value}">{mark}{cell_html(cell)}</td>')
         baseline = ' class="baseline"' if badges and number >= len(badges) else ""
         lines.append(f"<tr{baseline}>{''.join(parts)}</tr>")
     body = "\n".join(lines)

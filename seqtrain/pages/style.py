@@ -35,6 +35,20 @@ figure svg { width: 100%; height: auto; max-width: 36rem; display: block; }
 svg text { fill: currentColor; font-family: inherit !important; }
 details { margin: .8rem 0; }
 summary { cursor: pointer; }
+a { color: inherit; overflow-wrap: anywhere; }
+pre { margin: .4rem 0; padding: .5rem .8rem; background: var(--tint); font-size: .85rem; white-space: pre-wrap;
+  overflow-wrap: anywhere; }
+.bar { display: inline-block; width: 6rem; height: .7em; border-radius: 2px;
+  background: linear-gradient(to right, #4269d0 var(--share), var(--line) var(--share)); }
+.card { border: 1px solid var(--line); border-radius: 6px; padding: .5rem .9rem; margin: .7rem 0; }
+.card p { margin: .2rem 0; overflow-wrap: anywhere; }
+.text { max-width: 100ch; }
+.unknown { border-bottom: 2px dotted currentColor; }
+.unread { color: var(--soft); opacity: .7; }
+.tag { border: 1px solid #d97a07; border-radius: 1em; padding: 0 .5em; font-size: .8rem; white-space: nowrap; }
+.excerpt { white-space: normal; min-width: 16rem; max-width: 34rem; overflow-wrap: anywhere; font-size: .9rem; }
+.matrix { font-size: .8rem; }
+.matrix th, .matrix td { padding: .15rem .4rem; }
 """
 
 SCRIPT = """

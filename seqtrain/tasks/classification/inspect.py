@@ -1,0 +1,272 @@
+"""The errors of a classifier as sections of a page."""
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+
+from seqtrain.errors import RunError
+from seqtrain.pages.html import Html, bar, details, html_table
+from seqtrain.tasks.classification.errors import Predictions, confusions
+from seqtrain.tasks.classification.label_noise import Suspect, suspects
+from seqtrain.tasks.classification.metrics import calibration_error, reliability_bins
+from seqtrain.tasks.classification.rival import rival_sections
+from seqtrain.tasks.inspecting.material import Material, Section, sentences, soft
+from seqtrain.tasks.inspecting.rates import interval, percent, wilson
+from seqtrain.tasks.inspecting.texts import (
+    Texts,
+    attention_of,
+    by_text,
+    card,
+    legend,
+    read_texts,
+    rising,
+    text_bodies,
+)
+
+CARDS = 12
+"""Rows that are shown whole."""
+ROWS = 10
+"""Rows of a table of rows."""
+PAIRS = 15
+"""Confusions that are shown at first."""
+SURE = 0.9
+"""An error with a probability above is a confident one."""
+MOST_CLASSES = 40
+"""Of a whole matrix of confusions."""
+BINS = 10
+HOW_TO_JUDGE_TRAIN = (
+    "To judge every row of train, train with data.folds=5 and data.fold=0 to 4, and run seqtrain label-errors on the "
+    "runs' folder."
+)
+
+
+def inspect(material: Material) -> list[Section]:
+    """The sections of the page, in order."""
+    found = Predictions.of(material.outputs)
+    texts = read_texts(material)
+    doubted, lacking = doubts(found)
+    sections = [Section("In short", [sentences(summary(found, texts, material))])]
+    sections += rival_sections(material, found, texts)
+    sections.append(confident(found, texts, material, doubted))
+    sections.append(confused(found, material))
+    sections.append(by_class(found, material))
+    if texts is not None:
+        tables = [f"<figure><figcaption>Error {name}</figcaption>{table}</figure>" for name, table in
+                  by_text(texts, found.wrong)]  # fmt: skip
+        sections.append(Section("Error by text", [f'<div class="figures">{"".join(tables)}</div>']))
+    sections.append(calibration(found))
+    sections.append(extremes(found, texts, material))
+    sections.append(unlikely(doubted, lacking, texts, material))
+    return sections
+
+
+def summary(found: Predictions, texts: Texts | None, material: Material) -> list[str]:
+    """The page in a few sentences."""
+    names, wrong, count = material.spec.class_names, found.wrong, len(found.targets)
+    lower, upper = wilson(np.array([wrong.sum()]), np.array([count]))
+    lines = [
+        f"{wrong.sum():,} of {count:,} rows of {material.split} are wrong: {percent(wrong.mean())}, 95 % interval "
+        f"{interval(lower[0], upper[0])}."
+    ]
+    if not wrong.any():
+        return lines
+    sure = int((found.confidence[wrong] >= SURE).sum())
+    lines.append(
+        f"In {sure:,} of them ({percent(sure / wrong.sum(), 0)}) the model is at least {percent(SURE, 0)} sure."
+    )
+    counts = found.counts()
+    true, predicted = (places[0] for places in confusions(counts))
+    lines.append(
+        f"The most frequent confusion: {counts[true, predicted]:,} rows of {names[true]} are taken for "
+        f"{names[predicted]}."
+    )
+    rows = counts.sum(1)
+    rates = 1 - np.diag(counts) / np.maximum(rows, 1)
+    lines.append(
+        f"The class with the highest error is {names[rates.argmax()]}: {percent(rates.max())} of "
+        f"{rows[rates.argmax()]:,} rows."
+    )
+    if texts is not None:
+        for what, values in (("length", texts.lengths), ("share of unknown words", texts.unknown)):
+            if rates_apart := rising(values, wrong):
+                low, high = map(percent, rates_apart)
+                lines.append(f"By {what}, the error is {low} in the lowest quarter of rows and {high} in the highest.")
+    return lines
+
+
+def row_name(material: Material, place: int) -> str:
+    """A row by its number in the source, from 0."""
+    return f"row {int(material.outputs['rows'][place]):,}"
+
+
+def title(found: Predictions, material: Material, place: int) -> Html:
+    """The line above a row's text: what is true, and what is predicted."""
+    names = material.spec.class_names
+    true, guess = found.targets[place], found.guesses[place]
+    verdict = f"<b>{escape(names[true])}</b>"
+    if true != guess:
+        verdict += (
+            f" taken for <b>{escape(names[guess])}</b>, probability {found.confidence[place]:.3f}; of the true class "
+            f"{found.of_true[place]:.3f}"
+        )
+    else:
+        verdict += f", probability {found.confidence[place]:.3f}"
+    return Html(f'{verdict} <span class="soft">{row_name(material, place)}</span>')
+
+
+def cards(
+    found: Predictions, texts: Texts | None, material: Material, places: Sequence[int], doubted: Sequence[Suspect] = ()
+) -> list[str]:
+    """Rows as cards, and how to read them."""
+    attention = attention_of(material, texts, places)
+    bodies = text_bodies(texts, places, attention)
+    in_doubt = {each.place for each in doubted}
+    parts = []
+    for place, body in zip(places, bodies, strict=True):
+        mark = ' <span class="tag">label in doubt</span>' if place in in_doubt else ""
+        parts.append(card(Html(title(found, material, place) + mark), body))
+    words = legend(texts, attention)
+    return ([soft(words)] if words and parts else []) + parts
+
+
+def confident(found: Predictions, texts: Texts | None, material: Material, doubted: Sequence[Suspect]) -> Section:
+    """The wrong rows of which the model is the most sure."""
+    places = found.confident_errors(CARDS).tolist()
+    parts = cards(found, texts, material, places, doubted)
+    return Section("Most confident errors", parts or ["<p>There is no error.</p>"])
+
+
+def confused(found: Predictions, material: Material) -> Section:
+    """What is taken for what."""
+    names, counts = material.spec.class_names, found.counts()
+    rows, values = [], list[list[object]]()
+    for true, predicted in zip(*confusions(counts), strict=True):
+        number, of = int(counts[true, predicted]), int(counts[true].sum())
+        share = number / of
+        rows.append([names[true], names[predicted], f"{number:,}", percent(share), Html(bar(share))])
+        values.append([names[true], names[predicted], number, share, share])
+    if not rows:
+        return Section("Confusions", ["<p>There is none.</p>"])
+    header = ["true class", "taken for", "rows", "of the class", ""]
+    parts = [html_table(header, rows[:PAIRS], values[:PAIRS], text=2)]
+    if len(rows) > PAIRS:
+        parts.append(details(f"All {len(rows):,} pairs", html_table(header, rows, values, text=2)))
+    if len(names) <= MOST_CLASSES:
+        parts.append(details("The matrix of confusions", matrix(counts, names)))
+    return Section("Confusions", parts)
+
+
+def matrix(counts: np.ndarray, names: Sequence[str]) -> str:
+    """The confusion matrix: a line for each true class; the background is the share of its rows."""
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    heads = "".join(f'<th scope="col" title="{escape(name)}">{i}</th>' for i, name in enumerate(names))
+    lines = []
+    for i, name in enumerate(names):
+        cells = "".join(
+            f'<td style="background:rgba(66,105,208,{0.6 * share:.2f})">{number or ""}</td>'
+            for number, share in zip(counts[i].tolist(), shares[i].tolist(), strict=True)
+        )
+        lines.append(f'<tr><th scope="row" class="text">{i} {escape(name)}</th>{cells}</tr>')
+    body = "\n".join(lines)
+    head = f'<thead><tr><th class="text">true class</th>{heads}</tr></thead>'
+    remark = soft("Columns are predicted classes, by the number before each name.")
+    return f'<div class="scroll"><table class="matrix">{head}\n<tbody>{body}</tbody></table></div>{remark}'
+
+
+def by_class(found: Predictions, material: Material) -> Section:
+    """The error of each class, the highest first, and what it is most often taken for."""
+    names, counts = material.spec.class_names, found.counts()
+    rows_of, guessed, right = counts.sum(1), counts.sum(0), np.diag(counts)
+    wrong = rows_of - right
+    lower, upper = wilson(wrong, rows_of)
+    rates = wrong / np.maximum(rows_of, 1)
+    trained = material.spec.class_counts or [0] * len(names)
+    header = ["class", "rows of train", "rows", "wrong", "error", "", "95 % interval", "precision", "F1", "taken for"]
+    rows, values = [], list[list[object]]()
+    for c in np.argsort(-np.where(rows_of > 0, rates, -1), kind="stable").tolist():
+        precision = right[c] / guessed[c] if guessed[c] else 0.0
+        f1 = 2 * right[c] / max(rows_of[c] + guessed[c], 1)
+        others = counts[c] * (np.arange(len(names)) != c)
+        most = names[others.argmax()] if others.any() else "-"
+        error = [percent(rates[c]), Html(bar(rates[c])), interval(lower[c], upper[c])] if rows_of[c] else ["-", "", "-"]
+        rows.append([names[c], f"{trained[c]:,}", f"{rows_of[c]:,}", f"{wrong[c]:,}", *error,
+                     f"{precision:.3f}", f"{f1:.3f}", most])  # fmt: skip
+        values.append([names[c], trained[c], rows_of[c], wrong[c], rates[c], rates[c], lower[c], precision, f1, most])
+    return Section("Error by class", [html_table(header, rows, values)])
+
+
+def calibration(found: Predictions) -> Section:
+    """Whether the model is as often right as it is sure."""
+    confidence, accuracy, counts = reliability_bins(found.probabilities, found.targets, BINS)
+    lower, upper = wilson(np.rint(accuracy * counts).astype(np.int64), counts)
+    header = ["probability", "rows", "mean probability", "right", "", "95 % interval", ""]
+    rows, values = [], list[list[object]]()
+    for b in np.flatnonzero(counts).tolist():
+        apart = (
+            "" if lower[b] <= confidence[b] <= upper[b] else "too sure" if confidence[b] > upper[b] else "too unsure"
+        )
+        rows.append([f"{b / BINS:.1f} to {(b + 1) / BINS:.1f}", f"{counts[b]:,}", percent(confidence[b]),
+                     percent(accuracy[b]), Html(bar(accuracy[b])), interval(lower[b], upper[b]), apart])  # fmt: skip
+        values.append([b, counts[b], confidence[b], accuracy[b], accuracy[b], lower[b], apart])
+    error = calibration_error(found.probabilities, found.targets)
+    words = f"Calibration error {error:.4f}, in 15 bins. Probability is that of the predicted class."
+    return Section("Calibration", [html_table(header, rows, values), soft(words)])
+
+
+def extremes(found: Predictions, texts: Texts | None, material: Material) -> Section:
+    """The rows with the largest and the smallest loss."""
+    parts = []
+    for heading, hardest in (("Hardest: the largest loss", True), ("Easiest: the smallest loss", False)):
+        table = row_table(found, texts, material, found.by_loss(ROWS, hardest).tolist())
+        parts.append(f"<h3>{heading}</h3>{table}")
+    return Section("Hardest and easiest rows", parts)
+
+
+def row_table(found: Predictions, texts: Texts | None, material: Material, places: Sequence[int]) -> str:
+    """A table of rows."""
+    names = material.spec.class_names
+    header = ["row", "true class", "predicted", *["text"] * (texts is not None), "loss", "of the true class"]
+    rows, values = [], list[list[object]]()
+    for place in places:
+        number = int(material.outputs["rows"][place])
+        classes = [names[found.targets[place]], names[found.guesses[place]]]
+        excerpt = [] if texts is None else [texts.excerpt(place)]
+        loss, of_true = float(found.losses[place]), float(found.of_true[place])
+        rows.append([f"{number:,}", *classes, *excerpt, f"{loss:.3g}", f"{of_true:.3g}"])
+        values.append([number, *classes, *["-"] * len(excerpt), loss, of_true])
+    return html_table(header, rows, values, text=3 + (texts is not None))
+
+
+def doubts(found: Predictions) -> tuple[list[Suspect], str]:
+    """The rows whose label is unlikely, the least likely first; and why they are not known, empty if they are."""
+    try:
+        return suspects(found.probabilities, found.targets), ""
+    except RunError as error:
+        return [], str(error)
+
+
+def unlikely(doubted: Sequence[Suspect], lacking: str, texts: Texts | None, material: Material) -> Section:
+    """The rows whose given label may be wrong."""
+    heading = "Labels that may be wrong"
+    if lacking:
+        return Section(heading, [f"<p>{escape(lacking)}</p>", soft(HOW_TO_JUDGE_TRAIN)])
+    names, count = material.spec.class_names, len(material.outputs["targets"])
+    words = (
+        f"{len(doubted):,} of {count:,} rows of {material.split} ({percent(len(doubted) / count)}) have a label that "
+        "is unlikely by confident learning, from probabilities of a model that was not trained on them. Many of them are "
+        "errors of the model: look before you change a label."
+    )
+    parts = [f"<p>{escape(words)}</p>"]
+    header = ["row", "label", "likely label", *["text"] * (texts is not None), "of the label", "of the likely one"]
+    rows, values = [], list[list[object]]()
+    for each in doubted[: 2 * ROWS]:
+        number = int(material.outputs["rows"][each.place])
+        classes = [names[each.given], names[each.likely]]
+        excerpt = [] if texts is None else [texts.excerpt(each.place)]
+        shares = [each.given_probability, each.likely_probability]
+        rows.append([f"{number:,}", *classes, *excerpt, *(f"{share:.3g}" for share in shares)])
+        values.append([number, *classes, *["-"] * len(excerpt), *shares])
+    if rows:
+        parts.append(html_table(header, rows, values, text=3 + (texts is not None)))
+    return Section(heading, [*parts, soft(HOW_TO_JUDGE_TRAIN)])
