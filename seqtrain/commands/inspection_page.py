@@ -38,6 +38,7 @@ def errors_page(
     """
     first = runs[0]
     title = f"Errors of {first.options['model.name']} on {first.options['data.name']}, {split}"
+    title += "" if len(runs) == 1 else f", and of {runs[1].options['model.name']}"
     parts = [f"<h1>{escape(title)}</h1>"]
     for number, run in enumerate(runs):
         parts += heading(run, folder, "Against" if number else "Run")

@@ -18,7 +18,7 @@ ul { padding-left: 1.2rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .95rem; }
 th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
-th { font-weight: 600; vertical-align: bottom; }
+th { font-weight: 600; vertical-align: bottom; white-space: normal; }
 th.text, td.text { text-align: left; }
 th button { all: unset; cursor: pointer; }
 th button:focus-visible { outline: 2px solid currentColor; }
@@ -38,15 +38,18 @@ summary { cursor: pointer; }
 a { color: inherit; overflow-wrap: anywhere; }
 pre { margin: .4rem 0; padding: .5rem .8rem; background: var(--tint); font-size: .85rem; white-space: pre-wrap;
   overflow-wrap: anywhere; }
-.bar { display: inline-block; width: 6rem; height: .7em; border-radius: 2px;
+.bar { display: inline-block; width: 4.5rem; height: .7em; border-radius: 2px;
   background: linear-gradient(to right, #4269d0 var(--share), var(--line) var(--share)); }
 .card { border: 1px solid var(--line); border-radius: 6px; padding: .5rem .9rem; margin: .7rem 0; }
-.card p { margin: .2rem 0; overflow-wrap: anywhere; }
-.text { max-width: 100ch; }
+.card p { margin: .2rem 0; max-width: none; overflow-wrap: anywhere; }
 .unknown { border-bottom: 2px dotted currentColor; }
 .unread { color: var(--soft); opacity: .7; }
-.tag { border: 1px solid #d97a07; border-radius: 1em; padding: 0 .5em; font-size: .8rem; white-space: nowrap; }
 .excerpt { white-space: normal; min-width: 16rem; max-width: 34rem; overflow-wrap: anywhere; font-size: .9rem; }
+@media (max-width: 600px) {
+  th, td { padding: .25rem .4rem; font-size: .85rem; }
+  td.text { white-space: normal; min-width: 6.5rem; }
+  .bar { width: 3rem; }
+}
 .matrix { font-size: .8rem; }
 .matrix th, .matrix td { padding: .15rem .4rem; }
 """

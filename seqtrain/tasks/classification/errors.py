@@ -13,6 +13,9 @@ from seqtrain.tasks.statistics import Outputs
 
 Integers = NDArray[np.integer]
 
+MOST_CLASSES = 20
+"""Of which the easiest rows are found."""
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -58,9 +61,21 @@ class Predictions:
         places = np.flatnonzero(self.wrong)
         return places[np.argsort(-self.confidence[places], kind="stable")][:count]
 
-    def by_loss(self, count: int, hardest: bool) -> Integers:
-        """Places of the rows with the largest losses, or with the smallest, at most ``count``."""
-        return np.argsort(-self.losses if hardest else self.losses, kind="stable")[:count]
+    def hardest(self, count: int) -> Integers:
+        """Places of the rows with the largest losses, at most ``count``."""
+        return np.argsort(-self.losses, kind="stable")[:count]
+
+    def easiest(self, count: int) -> Integers:
+        """Places of the rows of each class with the smallest losses, at most ``count`` of each class.
+
+        Of more than 20 classes, those with the smallest losses.
+        """
+        losses, found = self.losses, []
+        for number in np.unique(self.targets):
+            places = np.flatnonzero(self.targets == number)
+            found.append(places[np.argsort(losses[places], kind="stable")][:count])
+        found.sort(key=lambda places: float(losses[places[0]]))
+        return np.concatenate(found[:MOST_CLASSES])
 
     def counts(self) -> Integers:
         """Number of rows by true class and prediction, (C, C)."""

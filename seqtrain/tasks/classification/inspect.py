@@ -8,7 +8,7 @@ import numpy as np
 from seqtrain.errors import RunError
 from seqtrain.pages.html import Html, bar, details, html_table
 from seqtrain.tasks.classification.errors import Predictions, confusions
-from seqtrain.tasks.classification.label_noise import Suspect, suspects
+from seqtrain.tasks.classification.label_noise import suspects
 from seqtrain.tasks.classification.metrics import calibration_error, reliability_bins
 from seqtrain.tasks.classification.rival import rival_sections
 from seqtrain.tasks.inspecting.material import Material, Section, sentences, soft
@@ -45,19 +45,17 @@ def inspect(material: Material) -> list[Section]:
     """The sections of the page, in order."""
     found = Predictions.of(material.outputs)
     texts = read_texts(material)
-    doubted, lacking = doubts(found)
     sections = [Section("In short", [sentences(summary(found, texts, material))])]
     sections += rival_sections(material, found, texts)
-    sections.append(confident(found, texts, material, doubted))
+    sections.append(confident(found, texts, material))
     sections.append(confused(found, material))
     sections.append(by_class(found, material))
     if texts is not None:
-        tables = [f"<figure><figcaption>Error {name}</figcaption>{table}</figure>" for name, table in
-                  by_text(texts, found.wrong)]  # fmt: skip
-        sections.append(Section("Error by text", [f'<div class="figures">{"".join(tables)}</div>']))
+        tables = [part for name, table in by_text(texts, found.wrong) for part in (f"<h3>By {name}</h3>", table)]
+        sections.append(Section("Error by text", tables))
     sections.append(calibration(found))
     sections.append(extremes(found, texts, material))
-    sections.append(unlikely(doubted, lacking, texts, material))
+    sections.append(unlikely(found, texts, material))
     return sections
 
 
@@ -107,33 +105,27 @@ def title(found: Predictions, material: Material, place: int) -> Html:
     verdict = f"<b>{escape(names[true])}</b>"
     if true != guess:
         verdict += (
-            f" taken for <b>{escape(names[guess])}</b>, probability {found.confidence[place]:.3f}; of the true class "
-            f"{found.of_true[place]:.3f}"
+            f" taken for <b>{escape(names[guess])}</b> with probability {found.confidence[place]:.3f} "
+            f"({found.of_true[place]:.3f} for the true class)"
         )
     else:
-        verdict += f", probability {found.confidence[place]:.3f}"
+        verdict += f" with probability {found.confidence[place]:.3f}"
     return Html(f'{verdict} <span class="soft">{row_name(material, place)}</span>')
 
 
-def cards(
-    found: Predictions, texts: Texts | None, material: Material, places: Sequence[int], doubted: Sequence[Suspect] = ()
-) -> list[str]:
+def cards(found: Predictions, texts: Texts | None, material: Material, places: Sequence[int]) -> list[str]:
     """Rows as cards, and how to read them."""
     attention = attention_of(material, texts, places)
     bodies = text_bodies(texts, places, attention)
-    in_doubt = {each.place for each in doubted}
-    parts = []
-    for place, body in zip(places, bodies, strict=True):
-        mark = ' <span class="tag">label in doubt</span>' if place in in_doubt else ""
-        parts.append(card(Html(title(found, material, place) + mark), body))
+    parts = [card(title(found, material, place), body) for place, body in zip(places, bodies, strict=True)]
     words = legend(texts, attention)
     return ([soft(words)] if words and parts else []) + parts
 
 
-def confident(found: Predictions, texts: Texts | None, material: Material, doubted: Sequence[Suspect]) -> Section:
+def confident(found: Predictions, texts: Texts | None, material: Material) -> Section:
     """The wrong rows of which the model is the most sure."""
     places = found.confident_errors(CARDS).tolist()
-    parts = cards(found, texts, material, places, doubted)
+    parts = cards(found, texts, material, places)
     return Section("Most confident errors", parts or ["<p>There is no error.</p>"])
 
 
@@ -215,11 +207,10 @@ def calibration(found: Predictions) -> Section:
 
 
 def extremes(found: Predictions, texts: Texts | None, material: Material) -> Section:
-    """The rows with the largest and the smallest loss."""
-    parts = []
-    for heading, hardest in (("Hardest: the largest loss", True), ("Easiest: the smallest loss", False)):
-        table = row_table(found, texts, material, found.by_loss(ROWS, hardest).tolist())
-        parts.append(f"<h3>{heading}</h3>{table}")
+    """The rows with the largest loss, and those of each class with the smallest."""
+    hardest, easiest = found.hardest(ROWS).tolist(), found.easiest(max(1, ROWS // len(material.spec.class_names)))
+    parts = ["<h3>Hardest: the largest loss</h3>", row_table(found, texts, material, hardest)]
+    parts += ["<h3>Easiest of each class: the smallest loss</h3>", row_table(found, texts, material, easiest.tolist())]
     return Section("Hardest and easiest rows", parts)
 
 
@@ -238,23 +229,17 @@ def row_table(found: Predictions, texts: Texts | None, material: Material, place
     return html_table(header, rows, values, text=3 + (texts is not None))
 
 
-def doubts(found: Predictions) -> tuple[list[Suspect], str]:
-    """The rows whose label is unlikely, the least likely first; and why they are not known, empty if they are."""
-    try:
-        return suspects(found.probabilities, found.targets), ""
-    except RunError as error:
-        return [], str(error)
-
-
-def unlikely(doubted: Sequence[Suspect], lacking: str, texts: Texts | None, material: Material) -> Section:
+def unlikely(found: Predictions, texts: Texts | None, material: Material) -> Section:
     """The rows whose given label may be wrong."""
     heading = "Labels that may be wrong"
-    if lacking:
-        return Section(heading, [f"<p>{escape(lacking)}</p>", soft(HOW_TO_JUDGE_TRAIN)])
+    try:
+        doubted = suspects(found.probabilities, found.targets)
+    except RunError as error:
+        return Section(heading, [f"<p>{escape(str(error))}</p>", soft(HOW_TO_JUDGE_TRAIN)])
     names, count = material.spec.class_names, len(material.outputs["targets"])
     words = (
         f"{len(doubted):,} of {count:,} rows of {material.split} ({percent(len(doubted) / count)}) have a label that "
-        "is unlikely by confident learning, from probabilities of a model that was not trained on them. Many of them are "
+        "is unlikely by confident learning, from probabilities of a model that was not trained on them. Many are "
         "errors of the model: look before you change a label."
     )
     parts = [f"<p>{escape(words)}</p>"]

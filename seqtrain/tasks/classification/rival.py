@@ -67,7 +67,8 @@ def confusion_table(material: Material, found: Predictions, other: Predictions, 
     clear = sum(each.shown for each in every)
     words = (
         f"The difference is in points of the rows of the true class. Of {len(every):,} pairs with unequal numbers, "
-        f"{clear:,} have an interval without 0 (shown); by chance alone about one in twenty would."
+        f"{clear:,} have an interval without 0 (shown). Of pairs that do not differ, up to one in twenty has such an "
+        "interval by chance."
     )
     return html_table(header, rows, values, text=2) + soft(words)
 
@@ -100,7 +101,7 @@ def lost_rows(material: Material, loser: Predictions, name: str, rows: np.ndarra
         number = int(material.outputs["rows"][place])
         title = (
             f"<b>{escape(names[loser.targets[place]])}</b>, by {escape(name)} taken for "
-            f"<b>{escape(names[loser.guesses[place]])}</b>, probability {loser.confidence[place]:.3f} "
+            f"<b>{escape(names[loser.guesses[place]])}</b> with probability {loser.confidence[place]:.3f} "
             f'<span class="soft">row {number:,}</span>'
         )
         parts.append(card(Html(title), body))

@@ -200,10 +200,10 @@ def legend(texts: Texts | None, attention: dict[str, list[np.ndarray]]) -> str:
 
 
 def by_text(texts: Texts, wrong: np.ndarray) -> list[tuple[str, str]]:
-    """Error rates by length and by share of unknown words: heading and table of each."""
-    tables = [("by length", binned_rates(texts.lengths, wrong, "tokens", whole=True))]
+    """Error rates by length and by share of unknown words: name and table of each."""
+    tables = [("length", binned_rates(texts.lengths, wrong, "tokens", whole=True))]
     if texts.unknown.any():
-        tables.append(("by share of unknown words", binned_rates(texts.unknown, wrong, "unknown", whole=False)))
+        tables.append(("share of unknown words", binned_rates(texts.unknown, wrong, "unknown", whole=False)))
     return tables
 
 
