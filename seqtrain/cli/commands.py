@@ -112,6 +112,32 @@ def predict(arguments: Sequence[str]) -> None:
         predict(saved, config, run, literal["input"], literal["output"], checkpoint=literal["checkpoint"])
 
 
+def explain(arguments: Sequence[str]) -> None:
+    """Attribute predictions of a run's model to the steps of its inputs, and score the attributions.
+
+    seqtrain explain run=<run> [input=<file>] [split=test|validation|train] [rows=200] [output=<file>]
+        [methods=attention,gradient_input,integrated_gradients,occlusion] [removal=delete|unk|mean|season]
+        [checkpoint=best|last] [device=...]
+
+    The scores say how far the prediction falls when the most important steps are removed, beside random steps. Steps
+    are tokens of a text, deleted (or made unknown: unk), or steps of a series, replaced by the mean of the window (or
+    the value a season before). output, jsonl or parquet, gets a row with the attributions of each row explained. The
+    scores of the run's own data are kept in the run, and compare shows them.
+    """
+    own = dict.fromkeys(["input", "split", "methods", "removal", "rows", "output"])
+    literal, overrides = split_arguments(arguments, "run", checkpoint="best", **own)
+    run = RunDirectory.open(literal["run"])
+    saved, config = run_config(run, overrides)
+    rows = None if literal["rows"] is None else parsed("rows", literal["rows"], whole_number)
+    from seqtrain.commands.explain import explain
+
+    options = {key: literal[key] for key in ("split", "methods", "removal", "output", "checkpoint")}
+    with within_memory(config, trained=True):
+        explain(
+            saved, config, run, source=literal["input"], rows=rows, other_data=gives(overrides, "data.path"), **options
+        )
+
+
 def backtest(arguments: Sequence[str]) -> None:
     """Print the scores of a run's forecasts from origins that roll over a split, as JSON.
 

@@ -27,6 +27,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], Any]] = {
     "sweep": commands.sweep,
     "eval": commands.evaluate,
     "predict": commands.predict,
+    "explain": commands.explain,
     "backtest": commands.backtest,
     "generate": commands.generate,
     "compare": commands.compare,

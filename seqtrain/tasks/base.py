@@ -100,6 +100,8 @@ class Task(ABC):
     """The function that makes sections of a page on the errors of a run, as ``module:function``; None if there is none.
 
     It takes a ``Material`` and returns a list of ``Section``."""
+    subject: ClassVar[str | None] = None
+    """The ``Subject`` by which its predictions are explained, as ``module:Class``; None if they are not."""
 
     @classmethod  # noqa: B027
     def check_model(cls, config: TaskConfig, model: ModelConfig) -> None:

@@ -36,6 +36,8 @@ class Observer(Protocol):
 
 FINAL = "events.out.tfevents.final"
 """Event file with what is known once training has ended. TensorBoard reads it last, as it comes last by name."""
+EXPLANATION = f"{FINAL}-explanation"
+"""Event file with the figures of an explanation, which comes after it."""
 
 
 class TensorBoard:
@@ -54,7 +56,8 @@ class TensorBoard:
         self.directory = directory
         threading.excepthook = thread_excepthook
         with writing(directory, directory):
-            (directory / FINAL).unlink(missing_ok=True)  # the run goes on
+            for name in (FINAL, EXPLANATION):  # the run goes on
+                (directory / name).unlink(missing_ok=True)
             self.writer = SummaryWriter(str(directory), purge_step=purge_step, flush_secs=10)
 
     def scalars(self, step: int, values: dict[str, float]) -> None:
@@ -95,7 +98,12 @@ class TensorBoard:
 
 
 def write_final_events(
-    directory: Path, scalars: dict[str, float], step: int, figures: dict[str, "Figure"], best_step: int
+    directory: Path,
+    scalars: dict[str, float],
+    step: int,
+    figures: dict[str, "Figure"],
+    best_step: int,
+    name: str = FINAL,
 ) -> None:
     """Write the event file of what is known once training has ended.
 
@@ -108,6 +116,7 @@ def write_final_events(
         step: the last step.
         figures: figures of the best checkpoint.
         best_step: its step.
+        name: name of the file.
     """
     from tensorboard.compat.proto.event_pb2 import Event
     from tensorboard.summary.writer.record_writer import RecordWriter
@@ -117,7 +126,7 @@ def write_final_events(
     events += [Event(step=step, summary=scalar(tag, value)) for tag, value in scalars.items()]
     for tag, figure in figures.items():
         events.append(Event(step=best_step, summary=image(tag, to_pixels(figure), dataformats="HWC")))
-    path = directory / FINAL
+    path = directory / name
     with writing(path, directory), replacing(path) as temporary, temporary.open("wb") as file:
         records = RecordWriter(file)
         for event in events:

@@ -1,6 +1,7 @@
 """The page on the errors of a run, by the real command, against the stored predictions."""
 
 import csv
+import json
 import re
 import shutil
 import subprocess
@@ -10,15 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from seqtrain.commands.inspect import inspect
+from seqtrain.commands.train import train
+from seqtrain.config.root import Config
+from seqtrain.errors import RunError
 from seqtrain.runs.directory import RunDirectory
+from seqtrain.tasks.classification import inspect as sections
 from tests.conftest import write_reviews
 from tests.html_page import Page, stands_alone
 
+Compose = Callable[..., Config]
 Run = Callable[..., subprocess.CompletedProcess[str]]
-
-SMALL = ["data.batch_size=16", "data.min_count=1", "model.hidden_size=8", "model.embedding.embed_dim=8",
-         "trainer.max_steps=20", "trainer.warmup_steps=5", "trainer.lr=0.01", "trainer.figures=false",
-         "trainer.baselines=false", "device=cpu"]  # fmt: skip
 
 
 def same_predictions(page: Page, run: Path, split: str) -> np.ndarray:
@@ -29,21 +32,36 @@ def same_predictions(page: Page, run: Path, split: str) -> np.ndarray:
     return wrong
 
 
+def finished(config: Config, path: Path) -> Path:
+    run = RunDirectory.claim(path, exact=True)
+    with run.recording_outcome():
+        train(config, run)
+    return path
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, run_in: Callable[[Path], Run]) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, small: Compose, composed: Compose) -> Path:
     """Two runs on reviews, and one on a series."""
     folder = tmp_path_factory.mktemp("inspect")
     (folder / "reviews").mkdir()
     write_reviews(folder / "reviews/train.csv", 120, seed=1)
     write_reviews(folder / "reviews/test.csv", 60, seed=2)
-    seqtrain = run_in(folder)
     for name, model in (("attention", "gru_attn"), ("plain", "rnn")):
-        done = seqtrain("data=text_files", "data.path=reviews", *SMALL, f"model={model}", f"hydra.run.dir={name}")
-        assert done.returncode == 0, done.stderr
-    sizes = ["data.length=400", "data.lookback=24", "data.horizon=6", "trainer.max_steps=5"]
-    done = seqtrain("data=sine", "model=nlinear", *sizes, "trainer.figures=false", "device=cpu", "hydra.run.dir=sine")
-    assert done.returncode == 0, done.stderr
+        options = [f"data.path={folder / 'reviews'}", "trainer.max_steps=20", f"model={model}"]
+        finished(small(*options), folder / name)
+    sizes = ["data.length=400", "data.lookback=24", "data.horizon=6", "trainer.max_steps=5", "trainer.figures=false"]
+    finished(composed("data=sine", "model=nlinear", *sizes, "device=cpu"), folder / "sine")
     return folder
+
+
+@pytest.fixture
+def without_cleanlab(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where the extra is not installed; its import takes seconds."""
+
+    def suspects(*arguments: object) -> None:
+        raise RunError("label-errors: needs the package cleanlab, which is not installed")
+
+    monkeypatch.setattr(sections, "suspects", suspects)
 
 
 def page_of(path: Path) -> Page:
@@ -60,7 +78,7 @@ def test_classifier(folder: Path, run_in: Callable[[Path], Run]) -> None:
     page = page_of(path)
     wrong = same_predictions(page, folder / "attention", "test")
     assert "Errors of gru_attn on text_files, test" in page.text and page.links == ["."]
-    assert "seqtrain data=text_files data.path=reviews data.batch_size=16" in page.text
+    assert "seqtrain " in page.text
     with np.load(folder / "attention/predictions/test.npz") as outputs:
         probabilities, targets, rows = (outputs[name] for name in ("probabilities", "targets", "rows"))
     with (folder / "reviews/test.csv").open() as file:
@@ -85,10 +103,11 @@ def test_classifier(folder: Path, run_in: Callable[[Path], Run]) -> None:
     assert "Labels that may be wrong" in page.text and "to look for changes" in page.text.lower()
 
 
-def test_two_runs_on_validation(folder: Path, run_in: Callable[[Path], Run]) -> None:
-    done = run_in(folder)("inspect", "attention", "plain", "split=validation", "output=two.html")
-    assert done.returncode == 0, done.stderr
-    page = page_of(folder / "two.html")
+@pytest.mark.usefixtures("without_cleanlab")
+def test_two_runs_on_validation(folder: Path) -> None:
+    runs = [str(folder / name) for name in ("attention", "plain")]
+    page = page_of(inspect(runs, split="validation", output=str(folder / "two.html")))
+    assert "cleanlab, which is not installed" in page.text and "data.folds=5" in page.text
     assert page.links == ["attention", "plain"]
     ours = same_predictions(page, folder / "attention", "validation")
     with np.load(folder / "plain/predictions/validation.npz") as outputs:
@@ -118,27 +137,30 @@ def test_forecaster(folder: Path, run_in: Callable[[Path], Run]) -> None:
     assert np.mean([float(row[2]) for row in steps]) == pytest.approx(mse, rel=1e-3)
 
 
-def test_a_source_that_is_gone_or_changed(folder: Path, run_in: Callable[[Path], Run], tmp_path: Path) -> None:
+@pytest.mark.usefixtures("without_cleanlab")
+def test_a_source_that_is_gone_or_changed(folder: Path, tmp_path: Path) -> None:
     """The page says so, and has what the predictions tell."""
-    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    write_reviews(tmp_path / "reviews/test.csv", 60, seed=3)
-    done = run_in(tmp_path)("inspect", "attention")
-    assert done.returncode == 0, done.stderr
-    page = page_of(tmp_path / "attention/errors-test.html")
-    same_predictions(page, folder / "attention", "test")
-    assert "the source of the data has changed since the run, and is not read" in page.text
-    assert "By length" not in page.tables and "row " in page.cards["Most confident errors"][0]
-    shutil.rmtree(tmp_path / "reviews")
-    done = run_in(tmp_path)("inspect", "attention")
-    assert done.returncode == 0, done.stderr
-    assert "the source of the data cannot be read: " in page_of(tmp_path / "attention/errors-test.html").text
+    source, output = folder / "reviews/test.csv", str(tmp_path / "page.html")
+    content = source.read_text()
+    try:
+        write_reviews(source, 60, seed=3)
+        changed = page_of(inspect([str(folder / "attention")], output=output))
+        source.unlink()
+        (folder / "reviews").rename(folder / "elsewhere")
+        gone = page_of(inspect([str(folder / "attention")], output=output))
+    finally:
+        (folder / "elsewhere").rename(folder / "reviews")
+        source.write_text(content)
+    assert "the source of the data has changed since the run, and is not read" in changed.text
+    assert "the source of the data cannot be read: " in gone.text
+    for page in (changed, gone):
+        same_predictions(page, folder / "attention", "test")
+        assert "By length" not in page.tables and "row " in page.cards["Most confident errors"][0]
 
 
-def test_what_the_health_panel_said_is_there(folder: Path, run_in: Callable[[Path], Run], tmp_path: Path) -> None:
-    import json
-
+@pytest.mark.usefixtures("without_cleanlab")
+def test_what_the_health_panel_said_is_there(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "plain", tmp_path / "plain")
-    shutil.copytree(folder / "reviews", tmp_path / "reviews")
     path = RunDirectory(tmp_path / "plain").results_path
     results = json.loads(path.read_text())
     results.pop("crc32", None)
@@ -146,11 +168,9 @@ def test_what_the_health_panel_said_is_there(folder: Path, run_in: Callable[[Pat
     path.write_text(json.dumps(results))
     with (tmp_path / "plain/metrics.jsonl").open("a") as file:
         file.write('{"step": 1, "memory/recurrence/encoder1": 12.5}\n')
-    done = run_in(tmp_path)("inspect", "plain")
-    assert done.returncode == 0, done.stderr
-    page = page_of(tmp_path / "plain/errors-test.html")
-    assert page.table("Health") == [["memory/recurrence/encoder1", "12.5"]]
-    assert "the recurrence forgets after 12 steps60 % of steps" in page.text  # two items of a list
+    text = inspect([str(tmp_path / "plain")]).read_text()
+    assert Page.of(text).table("Health") == [["memory/recurrence/encoder1", "12.5"]]
+    assert "<li>the recurrence forgets after 12 steps</li><li>60 % of steps were clipped</li>" in text
 
 
 def test_refusals(folder: Path, run_in: Callable[[Path], Run], fails: Callable[..., None]) -> None:

@@ -90,6 +90,7 @@ class Classification(Task):
     averages = {"probabilities": mean}
     predictor = "seqtrain.tasks.classification.predict:ClassPredictor"
     inspector = "seqtrain.tasks.classification.inspect:inspect"
+    subject = "seqtrain.tasks.classification.explain:ClassSubject"
 
     def __init__(self, config: ClassificationConfig, spec: DataSpec):
         self.class_names, self.regularisers = spec.class_names, config

@@ -39,7 +39,8 @@ def forecaster(composed: Compose, tmp_path: Path) -> tuple[Forecasting, Forecast
     pd.concat(frames).to_csv(tmp_path / "series.csv", index=False)
     config = composed(
         "model=nlinear", "data=series_files", f"data.path={tmp_path / 'series.csv'}", "data.time_column=time",
-        "data.id_column=id", "data.targets=[x,y]", "data.missing=mask", f"data.lookback={L}", f"data.horizon={S}", "device=cpu",
+        "data.id_column=id", "data.targets=[x,y]", "data.missing=mask", f"data.lookback={L}",
+        f"data.horizon={S}", "device=cpu",
     )  # fmt: skip
     data = cast(ForecastingData, build_data(config))
     return cast(Forecasting, build_task(config, data.spec)), data
