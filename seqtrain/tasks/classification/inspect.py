@@ -17,11 +17,10 @@ from seqtrain.tasks.inspecting.texts import (
     Texts,
     attention_of,
     by_text,
-    card,
+    cards,
     legend,
     read_texts,
     rising,
-    text_bodies,
 )
 
 CARDS = 12
@@ -93,40 +92,24 @@ def summary(found: Predictions, texts: Texts | None, material: Material) -> list
     return lines
 
 
-def row_name(material: Material, place: int) -> str:
-    """A row by its number in the source, from 0."""
-    return f"row {int(material.outputs['rows'][place]):,}"
-
-
-def title(found: Predictions, material: Material, place: int) -> Html:
-    """The line above a row's text: what is true, and what is predicted."""
-    names = material.spec.class_names
-    true, guess = found.targets[place], found.guesses[place]
-    verdict = f"<b>{escape(names[true])}</b>"
-    if true != guess:
-        verdict += (
-            f" taken for <b>{escape(names[guess])}</b> with probability {found.confidence[place]:.3f} "
-            f"({found.of_true[place]:.3f} for the true class)"
-        )
-    else:
-        verdict += f" with probability {found.confidence[place]:.3f}"
-    return Html(f'{verdict} <span class="soft">{row_name(material, place)}</span>')
-
-
-def cards(found: Predictions, texts: Texts | None, material: Material, places: Sequence[int]) -> list[str]:
-    """Rows as cards, and how to read them."""
-    attention = attention_of(material, texts, places)
-    bodies = text_bodies(texts, places, attention)
-    parts = [card(title(found, material, place), body) for place, body in zip(places, bodies, strict=True)]
-    words = legend(texts, attention)
-    return ([soft(words)] if words and parts else []) + parts
+def title(found: Predictions, material: Material, place: int) -> str:
+    """HTML of the line above a wrong row's text: what is true, and what is predicted."""
+    true, guess = (escape(material.spec.class_names[numbers[place]]) for numbers in (found.targets, found.guesses))
+    return (
+        f"<b>{true}</b> taken for <b>{guess}</b> with probability {found.confidence[place]:.3f} "
+        f"({found.of_true[place]:.3f} for the true class) "
+        f'<span class="soft">row {int(material.outputs["rows"][place]):,}</span>'
+    )
 
 
 def confident(found: Predictions, texts: Texts | None, material: Material) -> Section:
     """The wrong rows of which the model is the most sure."""
     places = found.confident_errors(CARDS).tolist()
-    parts = cards(found, texts, material, places)
-    return Section("Most confident errors", parts or ["<p>There is no error.</p>"])
+    if not places:
+        return Section("Most confident errors", ["<p>There is no error.</p>"])
+    attention = attention_of(material, texts, places)
+    titles = [title(found, material, place) for place in places]
+    return Section("Most confident errors", [soft(legend(texts, attention)), *cards(texts, titles, places, attention)])
 
 
 def confused(found: Predictions, material: Material) -> Section:

@@ -4,12 +4,12 @@ from html import escape
 
 import numpy as np
 
-from seqtrain.pages.html import Html, html_table
+from seqtrain.pages.html import html_table
 from seqtrain.tasks.classification.differences import GroupDifferences, group_differences
 from seqtrain.tasks.classification.errors import Predictions, confusion_differences
 from seqtrain.tasks.inspecting.material import Material, Section, sentences, soft
 from seqtrain.tasks.inspecting.rates import percent
-from seqtrain.tasks.inspecting.texts import Texts, card, text_bodies
+from seqtrain.tasks.inspecting.texts import Texts, cards
 
 PAIRS = 15
 CARDS = 5
@@ -96,13 +96,11 @@ def lost_rows(material: Material, loser: Predictions, name: str, rows: np.ndarra
     """Cards of rows that one run has wrong and the other right, those first of which the first one is the most sure."""
     places = np.flatnonzero(rows)
     places = places[np.argsort(-loser.confidence[places], kind="stable")][:CARDS]
-    names, parts = material.spec.class_names, []
-    for place, body in zip(places.tolist(), text_bodies(texts, places.tolist(), {}), strict=True):
-        number = int(material.outputs["rows"][place])
-        title = (
+    names, titles = material.spec.class_names, []
+    for place in places.tolist():
+        titles.append(
             f"<b>{escape(names[loser.targets[place]])}</b>, by {escape(name)} taken for "
             f"<b>{escape(names[loser.guesses[place]])}</b> with probability {loser.confidence[place]:.3f} "
-            f'<span class="soft">row {number:,}</span>'
+            f'<span class="soft">row {int(material.outputs["rows"][place]):,}</span>'
         )
-        parts.append(card(Html(title), body))
-    return parts or ["<p>There is none.</p>"]
+    return cards(texts, titles, places.tolist(), []) or ["<p>There is none.</p>"]

@@ -9,14 +9,13 @@ from functools import cached_property
 from html import escape
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from seqtrain.data.text.classification import TextClassification
 from seqtrain.data.vocabulary import UNKNOWN
 from seqtrain.errors import DataError
 from seqtrain.layers.attention import recorded_weights
 from seqtrain.pages.html import Html
+from seqtrain.tasks.explaining.attention import attends, attention_over_steps
 from seqtrain.tasks.inspecting.material import Material
 from seqtrain.tasks.inspecting.rates import binned_rates, quantile_bins, wilson
 from seqtrain.tasks.predicting import Trained
@@ -69,16 +68,15 @@ class Texts:
         unknown = tokenizer.token_to_id(UNKNOWN)
         return encoding.offsets, [token == unknown for token in encoding.ids], read
 
-    def attention(self, trained: Trained, places: np.ndarray) -> dict[str, list[np.ndarray]]:
-        """Weight of each token that the model reads, (T,) for each of the rows, by attention layer; empty without."""
+    def attention(self, trained: Trained, places: np.ndarray) -> list[np.ndarray]:
+        """Weight of each token that the model reads, (T,) for each of the rows; empty if it has no attention."""
+        if not attends(trained.model):
+            return []
         batch = self.data.batch(self.split, places)
         with recorded_weights(trained.model) as recorded:
             list(trained.each_batch([batch], lambda batch, features: None))
-        lengths = batch.lengths.tolist()
-        return {
-            name.removesuffix(".attention"): [row_weights(calls[0], i, length) for i, length in enumerate(lengths)]
-            for name, calls in recorded.items()
-        }
+        weights = attention_over_steps(trained.model, recorded, batch.lengths.to(trained.device)).cpu().numpy()
+        return [row[:length] for row, length in zip(weights, batch.lengths.tolist(), strict=True)]
 
     def excerpt(self, place: int) -> Html:
         """The beginning of a text, for a table."""
@@ -101,18 +99,11 @@ def read_texts(material: Material) -> Texts | None:
         return None
 
 
-def row_weights(weights: Tensor, place: int, length: int) -> np.ndarray:
-    """Weight of each real token of a row of a batch, (T,); of an attention with many queries, the mean over them."""
-    own = weights[place].float().cpu().numpy()
-    return (own[:length].mean(0) if own.ndim == 2 else own)[:length]
-
-
-def attention_of(material: Material, texts: Texts | None, places: Sequence[int]) -> dict[str, list[np.ndarray]]:
+def attention_of(material: Material, texts: Texts | None, places: Sequence[int]) -> list[np.ndarray]:
     """Attention of the model to the rows at some places, see ``Texts.attention``; empty if it cannot be computed."""
     if texts is None or material.trained is None or not len(places):
-        return {}
-    with torch.no_grad():
-        return texts.attention(material.trained(), np.array(places))
+        return []
+    return texts.attention(material.trained(), np.array(places))
 
 
 def marked_text(texts: Texts, place: int, weights: np.ndarray | None) -> str:
@@ -167,32 +158,29 @@ def heaviest(strengths: np.ndarray, size: int) -> int:
     return int(np.argmax(sums[size:] - sums[:-size]))
 
 
-def card(title: Html, body: Sequence[str]) -> str:
-    """A row of the data: a line on it, and paragraphs of HTML."""
-    paragraphs = "".join(f'<p class="text">{part}</p>' for part in body)
-    return f'<article class="card"><p>{title}</p>{paragraphs}</article>'
+def cards(
+    texts: Texts | None, titles: Sequence[str], places: Sequence[int], attention: Sequence[np.ndarray]
+) -> list[str]:
+    """Rows of the data, each with a line on it and its text.
+
+    Args:
+        texts: the texts; None if they cannot be read.
+        titles: HTML of the line above each row.
+        places: the rows.
+        attention: weights of the tokens of each row; empty for none.
+    """
+    made = []
+    for i, (title, place) in enumerate(zip(titles, places, strict=True)):
+        text = "" if texts is None else marked_text(texts, place, attention[i] if attention else None)
+        body = f'<p class="text">{text}</p>' if texts is not None else ""
+        made.append(f'<article class="card"><p>{title}</p>{body}</article>')
+    return made
 
 
-def text_bodies(texts: Texts | None, places: Sequence[int], attention: dict[str, list[np.ndarray]]) -> list[list[str]]:
-    """The paragraphs of each row's card: its text once for each attention layer, or once without any."""
-    if texts is None:
-        return [[] for _ in places]
-    if not attention:
-        return [[marked_text(texts, place, None)] for place in places]
-    bodies = []
-    for i, place in enumerate(places):
-        named = len(attention) > 1
-        bodies.append([
-            (f'<span class="soft">{escape(name)}:</span> ' if named else "") + marked_text(texts, place, weights[i])
-            for name, weights in attention.items()
-        ])  # fmt: skip
-    return bodies
-
-
-def legend(texts: Texts | None, attention: dict[str, list[np.ndarray]]) -> str:
+def legend(texts: Texts | None, attention: Sequence[np.ndarray]) -> str:
     """How to read the cards, as text; empty without texts."""
     if texts is None:
-        return ""
+        return "Rows are named by their number in the source."
     shown = "The background of a word is as strong as the attention on it. " if attention else ""
     return (
         f"{shown}Dotted underline: the vocabulary lacks the word. Grey: the model does not read it (data.max_length)."
