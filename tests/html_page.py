@@ -13,6 +13,7 @@ class Page(HTMLParser):
         super().__init__()
         self.open: list[str] = []
         self.links: list[str] = []
+        """Those that lead out of the page."""
         self.tags: list[str] = []
         self.text = ""
         self.heading = ""
@@ -31,7 +32,8 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
-        self.links += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
+        links = [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
+        self.links += [link for link in links if not link.startswith("#")]
         if tag not in VOID:
             self.open.append(tag)
         if tag in ("h1", "h2", "h3"):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrain.tasks.classification.differences import group_differences
+from seqtrain.tasks.group_differences import group_differences
 from seqtrain.tasks.statistics import Outputs
 
 Integers = NDArray[np.integer]

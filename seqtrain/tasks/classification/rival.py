@@ -5,8 +5,8 @@ from html import escape
 import numpy as np
 
 from seqtrain.pages.html import html_table
-from seqtrain.tasks.classification.differences import GroupDifferences, group_differences
 from seqtrain.tasks.classification.errors import Predictions, confusion_differences
+from seqtrain.tasks.group_differences import GroupDifferences, group_differences
 from seqtrain.tasks.inspecting.material import Material, Section, sentences, soft
 from seqtrain.tasks.inspecting.rates import percent
 from seqtrain.tasks.inspecting.texts import Texts, cards

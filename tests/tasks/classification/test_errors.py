@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from seqtrain.tasks.classification.differences import group_differences, right_of_class
 from seqtrain.tasks.classification.errors import Predictions, confusion_differences, confusions
+from seqtrain.tasks.classification.statistics import right_of_class
+from seqtrain.tasks.group_differences import group_differences
 
 PROBABILITIES = np.array(
     [[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.05, 0.9, 0.05], [0.2, 0.2, 0.6], [0.3, 0.6, 0.1], [0.99, 0.005, 0.005]]

@@ -1,6 +1,6 @@
-"""Differences between two classifiers on the same rows, within groups of rows. Imports no torch.
+"""Differences between two models on the same rows, within groups of rows. Imports no torch.
 
-Shapes: N rows, C classes, G groups of rows.
+Shapes: N rows, G groups of rows.
 """
 
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrain.tasks.statistics import Floats, Outputs, Spec
+from seqtrain.tasks.statistics import Floats
 
 Z = 1.959963984540054
 """Of a 95 % interval."""
@@ -48,15 +48,3 @@ def group_differences(differences: Floats, groups: NDArray[np.integer], count: i
     n = rows + 2.0
     half = Z * np.sqrt(np.maximum(squares - sums**2 / n, 0)) / n
     return GroupDifferences(sums / np.maximum(rows, 1), sums / n - half, sums / n + half)
-
-
-def right_of_class(outputs: Outputs, spec: Spec) -> tuple[NDArray[np.bool_], NDArray[np.integer], list[str]]:
-    """Which rows are right, (N,); the class of each, (N,); and the names of the classes.
-
-    Raises:
-        KeyError: if there are no names, or an output is missing.
-    """
-    targets, names = outputs["targets"], list(spec["class_names"])
-    if not names or targets.max(initial=0) >= len(names):
-        raise KeyError("names of classes")
-    return outputs["probabilities"].argmax(1) == targets, targets, names
