@@ -19,6 +19,7 @@ from seqtrain.cli.arguments import (
 )
 from seqtrain.cli.composing import several_processes
 from seqtrain.commands.memory import within_memory
+from seqtrain.config.base import require
 from seqtrain.console import results_are_files
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.paths import expanded, read_input
@@ -233,6 +234,25 @@ def inspect(arguments: Sequence[str]) -> None:
 
     with within_memory():
         inspect(directories, **{key: given[-1] for key, given in values.items()})
+
+
+def board(arguments: Sequence[str]) -> None:
+    """Show runs in TensorBoard, with the options that vary and the monitored scores first among its HParams.
+
+    seqtrain board <folder> [port=6006] [host=127.0.0.1]
+
+    The folder is searched for runs one and two levels deep, also for those that start later. Nothing is written into
+    it. The address is printed. Without port, the next free one is taken if 6006 is in use; 0 takes any. Ctrl-C ends it.
+    """
+    values, directories = own_values(arguments, ["port", "host"])
+    check_directories("board", directories, "port= or host=")
+    if len(directories) > 1:
+        raise ConfigError(f"board {' '.join(directories)}: expected one folder; give one that has all runs below it")
+    port = parsed("port", values["port"][-1], whole_number) if "port" in values else None
+    require(port is None or 0 <= port < 2**16, "port", port, "from 0 to 65535")
+    from seqtrain.commands.board import board
+
+    board(directories[0], port, values.get("host", ["127.0.0.1"])[-1])
 
 
 def ensemble(arguments: Sequence[str]) -> None:

@@ -32,6 +32,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], Any]] = {
     "generate": commands.generate,
     "compare": commands.compare,
     "inspect": commands.inspect,
+    "board": commands.board,
     "ensemble": commands.ensemble,
     "label-errors": commands.label_errors,
     "lr-find": lr_find,

@@ -1,6 +1,7 @@
 """Explain the predictions of a run's model, and measure how faithful the explanations are."""
 
 import logging
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from seqtrain.runs.json_files import write_json
 from seqtrain.tasks.explaining.curves import Curves, curves, random_curves
 from seqtrain.tasks.explaining.methods import METHODS, attributions, completeness_errors
 from seqtrain.tasks.explaining.subject import Subject, evenly
-from seqtrain.training.observers import EXPLANATION, write_final_events
+from seqtrain.training.events import EXPLANATION, write_final_events
 
 if TYPE_CHECKING:
     import pyarrow
@@ -34,6 +35,8 @@ log = logging.getLogger(__name__)
 
 ROWS = 200
 """Number of rows of a split that are explained, if the user names none."""
+EVERY = 30
+"""Seconds between two lines that say how many rows are explained."""
 
 
 @dataclass
@@ -194,7 +197,7 @@ def chosen_batches(
 
 def explained(subject: Subject, batches: Iterable[Batch], methods: Sequence[str]) -> Explained:
     """Attributions and curves of all rows."""
-    found = Explained()
+    found, count, told = Explained(), 0, time.monotonic()
     for batch in batches:
         batch = batch.to(subject.trained.device)
         choice = subject.choose(batch)
@@ -209,6 +212,10 @@ def explained(subject: Subject, batches: Iterable[Batch], methods: Sequence[str]
             if method == "integrated_gradients":
                 found.errors.append(completeness_errors(subject, batch, choice, values).cpu().numpy())
         found.curves.setdefault(RANDOM, []).append(random_curves(subject, batch, choice))
+        count += len(batch.rows)
+        if time.monotonic() - told >= EVERY:
+            told = time.monotonic()
+            log.info("%d rows explained", count)
     return found
 
 
@@ -257,5 +264,5 @@ def write(result: Explanation, run: RunDirectory) -> None:
     with run.locked():
         with writing(run.explanation_path, run.path):
             write_json(run.explanation_path, asdict(result))
-        write_final_events(run.path, {}, result.step, figures(result), result.step, EXPLANATION)
+        write_final_events(run.path, {}, {}, result.step, figures(result), result.step, EXPLANATION)
     log.info("%s: written", run.explanation_path)

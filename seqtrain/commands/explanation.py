@@ -100,7 +100,7 @@ def as_lines(found: Explanation) -> list[str]:
 
 
 def figures(found: Explanation) -> dict[str, "Figure"]:
-    """The deletion and insertion curves of all methods, by tag."""
+    """The deletion and insertion curves of all methods, with the faithfulness of each, by tag."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.5), layout="constrained")
@@ -108,7 +108,7 @@ def figures(found: Explanation) -> dict[str, "Figure"]:
     places = [0.0, *found.fractions]
     for i, (name, scores) in enumerate(found.methods.items()):
         colour = "black" if name == RANDOM else f"C{i}"
-        label = name.replace("_", " ")
+        label = name.replace("_", " ") + ("" if name == RANDOM else f" {scores.faithfulness.value:.3f}")
         left.plot(places, [found.whole, *scores.deletion], color=colour, marker="o", markersize=3, label=label)
         if name != RANDOM:
             left.plot(places, [found.whole, *scores.reverse], color=colour, linestyle=":")
@@ -116,6 +116,6 @@ def figures(found: Explanation) -> dict[str, "Figure"]:
     right.axhline(found.whole, color="grey", linewidth=1)
     left.set(title="deletion; dotted: the least important first", xlabel="share of steps removed", ylabel=found.score)
     right.set(title="insertion; grey: whole rows", xlabel="share of steps kept")
-    left.legend(fontsize=8)
+    left.legend(fontsize=8, title="faithfulness", title_fontsize=8)
     figure.suptitle(f"{found.rows:,} rows of {found.split}, steps removed by {found.removal}", fontsize=10)
     return {"explanation/curves": figure}

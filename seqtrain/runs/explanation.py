@@ -22,7 +22,7 @@ class MethodScores:
     """Scores of a method of attribution; all are means over rows and fractions."""
 
     faithfulness: Interval
-    """How much deeper its deletion curve is than that of random orders: the area between both."""
+    """How much deeper its deletion curve is than that of random orders: the mean gap of the two."""
     comprehensiveness: Interval
     """How much the score falls without the most important steps."""
     sufficiency: Interval

@@ -5,7 +5,7 @@ Shapes: B windows, L lookback, S horizon, D features of a step, C variables.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.series.batch import ForecastBatch
+from seqtrain.data.series.columns import id_columns
 from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.errors import ConfigError
 from seqtrain.paths import input_file
@@ -46,6 +47,8 @@ class ForecastSubject(Subject):
 
     removals = ("mean", "season")
     score_name = "movement of the forecast (scaled units)"
+    names: list[str] | None = None
+    """Names of the series that were read last; None if the run has no ``data.id_column``."""
 
     def __init__(self, trained: Trained, removal: str | None = None):
         super().__init__(trained, removal)
@@ -63,15 +66,20 @@ class ForecastSubject(Subject):
             )
 
     def batches(self, data: Dataset, split: str, numbers: np.ndarray) -> Iterator[Batch]:
-        yield from cast(ForecastingData, data).batches(split, numbers)
+        yield from self.named(cast(ForecastingData, data)).batches(split, numbers)
 
     def new_batches(self, source: str, count: int | None = None) -> Iterator[Batch]:
         """The last window of each series of a file, or of csv from stdin (-)."""
         with input_file(source, ".csv") as path:
-            data = ForecastPredictor(self.trained).read_announced(path, source)
+            data = self.named(ForecastPredictor(self.trained).read_announced(path, source))
         last = data.windows["test"].ends - 1
         for batch in data.batches("test", last[evenly(len(last), count)]):
             yield replace(batch, rows=batch.series.numpy())
+
+    def named(self, data: ForecastingData) -> ForecastingData:
+        """The data, whose names of series are kept for ``columns``."""
+        self.names = data.table.ids if id_columns(data.config) else None
+        return data
 
     def choose(self, batch: Batch) -> Tensor:
         """y(b) and d / (||d|| sqrt(S C)), (B, 2, S, C), float64; d of a window that moves nothing is 0."""
@@ -115,11 +123,12 @@ class ForecastSubject(Subject):
         return super().lacks(method)
 
     def columns(self, batches: Sequence[Batch], choices: Sequence[Tensor]) -> dict[str, "pyarrow.Array"]:
-        """The number of the series of each window, and of the first step that it predicts."""
+        """Of each window the name of its series, if they have any, and the number of the first step it predicts."""
         import pyarrow as pa
 
-        found: dict[str, Any] = {"series": [], "first_step": []}
-        for batch in batches:
-            for name, values in found.items():
-                values += getattr(cast(ForecastBatch, batch), name).tolist()
-        return {name: pa.array(values, type=pa.int64()) for name, values in found.items()}
+        windows = cast(Sequence[ForecastBatch], batches)
+        steps = pa.array(torch.cat([batch.first_step for batch in windows]).tolist(), type=pa.int64())
+        if self.names is None:
+            return {"first_step": steps}
+        series = [self.names[k] for batch in windows for k in batch.series.tolist()]
+        return {"series": pa.array(series, type=pa.string()), "first_step": steps}

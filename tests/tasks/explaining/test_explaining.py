@@ -143,19 +143,19 @@ def test_integrated_gradients_are_complete(texts: Make, model: str, removal: str
 def test_integrated_gradients_against_a_fine_rule_in_float64(
     texts: Make, monkeypatch: pytest.MonkeyPatch, removal: str
 ) -> None:
-    """In float64 the attributions of 256 points are complete to rounding, and those of 32 are next to them."""
+    """In float64 the attributions of 128 points are complete to rounding, and those of 32 are next to them."""
     subject = texts("model=gru_attn", removal=removal)
     for module in (subject.model, subject.head):
         for parameter in module.double().parameters():
             parameter.mul_(2.0)  # so that gates and tanh bend along the line
-    batch = rows_of(subject)
+    batch = rows_of(subject, 6)
     choice = subject.choose(batch)
     found = attributions(subject, batch, choice, "integrated_gradients")
-    monkeypatch.setattr(methods, "NODES", 256)
+    monkeypatch.setattr(methods, "NODES", 128)
     exact = attributions(subject, batch, choice, "integrated_gradients")
     whole = subject.score(batch, choice)
     empty = subject.score_of_inputs(subject.baseline(batch), batch, choice)
-    torch.testing.assert_close(exact.sum(1), whole - empty, atol=1e-9, rtol=0)
+    torch.testing.assert_close(exact.sum(1), whole - empty, atol=1e-7, rtol=0)
     torch.testing.assert_close(found, exact, atol=1e-4, rtol=0)
     assert (exact - attributions(subject, batch, choice, "gradient_input")).abs().max() > 1e-2, "the score is bent"
 
@@ -204,21 +204,21 @@ def in_parts(subject: Subject, batch: Batch, size: int) -> Iterator[Batch]:
 
 def test_the_size_of_a_batch_does_not_count(texts: Make) -> None:
     subject = texts("model=gru_attn")
-    batch = rows_of(subject)
+    batch = rows_of(subject, 12)
     choice = subject.choose(batch)
     for method in METHODS:
         whole = attributions(subject, batch, choice, method)
         drawn = curves(subject, batch, choice, whole)
         parts = [
             (attributions(subject, each, choice[place : place + 5], method), each, place)
-            for each, place in zip(in_parts(subject, batch, 5), range(0, 24, 5), strict=True)
+            for each, place in zip(in_parts(subject, batch, 5), range(0, 12, 5), strict=True)
         ]
         for values, each, place in parts:
             torch.testing.assert_close(values, whole[place : place + 5, : values.shape[1]], atol=1e-6, rtol=1e-4)
             again = curves(subject, each, choice[place : place + 5], values)
             np.testing.assert_allclose(again.deletion, drawn.deletion[place : place + 5], atol=1e-5)
     chance = random_curves(subject, batch, choice)
-    parts_of = zip(in_parts(subject, batch, 7), range(0, 24, 7), strict=True)
+    parts_of = zip(in_parts(subject, batch, 7), range(0, 12, 7), strict=True)
     again = Curves.joined([random_curves(subject, each, choice[place : place + 7]) for each, place in parts_of])
     np.testing.assert_allclose(again.insertion, chance.insertion, atol=1e-5)
 
@@ -329,6 +329,17 @@ def test_forecasters_with_attention(windows: Make, options: str) -> None:
     torch.testing.assert_close(found.sum(1), subject.score(batch, choice), atol=1e-4, rtol=1e-2)
     known = subject.without(batch, torch.zeros(6, 16, dtype=torch.bool)).inputs[..., 2:]
     assert torch.equal(known, batch.inputs[..., 2:]), "the calendar is known and stays"
+
+
+def test_series_have_their_names(windows: Make, tmp_path: Path) -> None:
+    lines = [f"{t},{name},{t % 5}" for name in ("north", "south") for t in range(60)]
+    (tmp_path / "named.csv").write_text("\n".join(["step,place,a", *lines]) + "\n")
+    columns = ["data.time_column=step", "data.frequency=step", "data.id_column=place", "data.season=1"]
+    subject = windows("model=linear", f"data.path={tmp_path}/named.csv", *columns)
+    (batch,) = subject.new_batches(str(tmp_path / "named.csv"))
+    found = {name: column.to_pylist() for name, column in subject.columns([batch], []).items()}
+    assert found == {"series": ["north", "south"], "first_step": [60, 60]}
+    assert set(windows("model=linear").columns([batch], [])) == {"first_step"}
 
 
 def test_seasons_that_do_not_fit(windows: Make) -> None:
