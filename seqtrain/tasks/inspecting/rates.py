@@ -80,13 +80,23 @@ def rate_table(
     return html_table(header, rows, values)
 
 
-def binned_rates(values: NDArray[np.number], wrong: NDArray[np.bool_], first: str, whole: bool) -> str:
-    """Error rates by bins of a value of each row, see ``quantile_bins``; ``whole``: it is a number, not a share."""
+def binned_rates(
+    values: NDArray[np.number], wrong: NDArray[np.bool_], first: str, whole: bool, unit: str = "rows"
+) -> str:
+    """Error rates by bins of a value of each row, see ``quantile_bins``.
+
+    Args:
+        values: the values, (N,).
+        wrong: which rows are wrong, (N,).
+        first: heading of the values.
+        whole: they are whole numbers, not shares.
+        unit: what is counted.
+    """
     numbers, ends = quantile_bins(values)
     counts = np.bincount(numbers, minlength=len(ends))
     bad = np.bincount(numbers, weights=wrong, minlength=len(ends)).astype(np.int64)
     names = [span(low, high, whole) for low, high in ends.tolist()]
-    return rate_table(names, bad, counts, first)
+    return rate_table(names, bad, counts, first, unit)
 
 
 def span(low: float, high: float, whole: bool) -> str:
