@@ -120,11 +120,11 @@ def gather(runs: Sequence[Run], split: str) -> Material:
         label=names[0],
         split=split,
         spec=first.data.spec,
-        task=ready_task(first, config, missing),
+        task=ready_task(first, missing),
         outputs=outputs[0],
         data=data,
         trained=None if data is None or first.is_ensemble else lambda: trained(config, directory, "best", data.spec)[0],
-        rival=Rival(names[1], outputs[1]) if len(runs) > 1 else None,
+        rival=Rival(names[1], ready_task(runs[1], missing), outputs[1]) if len(runs) > 1 else None,
         missing=missing,
     )
 
@@ -171,9 +171,10 @@ def outputs_of(run: Run, split: str, member: LoadedMember | None, data: Dataset 
     return member.evaluated(split)
 
 
-def ready_task(run: Run, config: Config, missing: list[str]) -> Task:
-    """The task, with what was fitted on validation if that can be read; else with a line in ``missing``."""
-    directory, task = RunDirectory(run.path), build_task(config, run.data.spec)
+def ready_task(run: Run, missing: list[str]) -> Task:
+    """The task of a run, with what was fitted on validation if that can be read; else with a line in ``missing``."""
+    directory = RunDirectory(run.path)
+    task = build_task(to_config(from_yaml(directory.config_path)), run.data.spec)
     step = STEP if run.is_ensemble else Results.read(directory.results_path).best_step
     try:
         task.load_artifacts(directory, "best", step or 0)

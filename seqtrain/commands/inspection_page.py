@@ -68,7 +68,8 @@ def scores(run: Run) -> str:
     splits = [split for split in ("validation", "test") if split in results.scores[results.model]]
     columns = [(metric, split) for metric in metrics for split in splits]
     table = {who: [own.get(split, {}).get(metric) for metric, split in columns] for who, own in results.scores.items()}
-    decimals = [column_decimals([row[i] for row in table.values() if row[i] is not None]) for i in range(len(columns))]
+    values = zip(*table.values(), strict=True)
+    decimals = [column_decimals([value for value in column if value is not None]) for column in values]
     rows = [
         [who, *("-" if value is None else f"{value:.{d}f}" for value, d in zip(row, decimals, strict=True))]
         for who, row in table.items()

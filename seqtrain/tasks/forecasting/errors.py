@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.tasks.forecasting.distribution import Distribution
-from seqtrain.tasks.statistics import Floats
+from seqtrain.tasks.statistics import Floats, Outputs
 
 CHUNK = 1 << 22
 """Largest number of values in memory at once."""
@@ -32,6 +32,31 @@ class Sums:
     """By the row that is forecast, (2, R)."""
     by_window: Floats
     """(2, N)."""
+
+
+@dataclass(frozen=True)
+class Forecaster:
+    """A run, the sums of its errors, and its forecasts."""
+
+    label: str
+    distribution: Distribution
+    """What its forecasts mean."""
+    forecasts: NDArray[np.floating]
+    """(N, S, C, P)."""
+    sums: Sums
+
+    @classmethod
+    def of(
+        cls, label: str, distribution: Distribution, outputs: Outputs, data: ForecastingData, split: str
+    ) -> "Forecaster":
+        """That of stored outputs on a split."""
+        forecasts = outputs["forecasts"]
+        return cls(label, distribution, forecasts, error_sums(forecasts, distribution, data, split))
+
+    @property
+    def mse(self) -> float:
+        """Over all windows."""
+        return float(self.sums.by_window[0].sum() / self.sums.by_window[1].sum())
 
 
 def means(sums: Floats) -> Floats:

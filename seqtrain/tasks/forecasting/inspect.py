@@ -4,22 +4,18 @@ Shapes: N windows, S horizon, C variables.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.data.series.times import time_text
-from seqtrain.data.series.windows import cut
 from seqtrain.pages.html import Html, bar, details, html_table
-from seqtrain.pages.svg import GREY, canvas, colour, draw
+from seqtrain.pages.svg import draw
 from seqtrain.tasks.forecasting.errors import (
-    Sums,
-    error_sums,
+    Forecaster,
     grouped,
     means,
     periods,
@@ -28,20 +24,14 @@ from seqtrain.tasks.forecasting.errors import (
     weekdays,
     worst_windows,
 )
+from seqtrain.tasks.forecasting.page_figures import curve_figure, window_figure
 from seqtrain.tasks.forecasting.task import Forecasting
 from seqtrain.tasks.inspecting.material import Material, Section, sentences, soft
 from seqtrain.tasks.inspecting.rates import percent
-from seqtrain.tasks.statistics import Floats, Outputs, quotient
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from seqtrain.tasks.statistics import Floats, quotient
 
 WINDOWS = 6
 """Windows that are drawn."""
-MOST_HISTORY = 3
-"""Of the lookback, so many horizons are drawn, and at least ``LEAST_HISTORY`` steps."""
-LEAST_HISTORY = 24
 LINES = 20
 """Of a table of series, variables or times, the worst."""
 LEAST_POINTS = 3
@@ -49,33 +39,19 @@ LEAST_POINTS = 3
 UNITS = "Errors are squared, in scaled units, as the score mse is."
 
 
-@dataclass(frozen=True)
-class Forecaster:
-    """A run, the sums of its errors, and its forecasts."""
-
-    label: str
-    outputs: Outputs
-    sums: Sums
-
-    @property
-    def mse(self) -> float:
-        """Over all windows."""
-        return float(self.sums.by_window[0].sum() / self.sums.by_window[1].sum())
-
-
 def inspect(material: Material) -> list[Section]:
     """The sections of the page, in order."""
     if not isinstance(material.data, ForecastingData):
         return [Section("In short", [sentences(of_windows(material))])]
-    data, distribution = material.data, cast(Forecasting, material.task).distribution
-    named = [(material.label, material.outputs)]
-    named += [] if material.rival is None else [(material.rival.label, material.rival.outputs)]
+    data, rival = material.data, material.rival
+    named = [(material.label, material.task, material.outputs)]
+    named += [] if rival is None else [(rival.label, rival.task, rival.outputs)]
     runs = [
-        Forecaster(label, outputs, error_sums(outputs["forecasts"], distribution, data, material.split))
-        for label, outputs in named
+        Forecaster.of(label, cast(Forecasting, task).distribution, outputs, data, material.split)
+        for label, task, outputs in named
     ]
     sections = [Section("In short", [sentences(summary(runs, data, material.split)), soft(UNITS)])]
-    sections.append(worst(runs, material, data))
+    sections.append(worst(runs, data, material.split))
     sections.append(by_step(runs))
     sections += by_time(runs, data)
     for heading, names, sums in (
@@ -144,21 +120,18 @@ def summary(runs: Sequence[Forecaster], data: ForecastingData, split: str) -> li
     return lines
 
 
-def worst(runs: Sequence[Forecaster], material: Material, data: ForecastingData) -> Section:
+def worst(runs: Sequence[Forecaster], data: ForecastingData, split: str) -> Section:
     """The windows with the largest error, each drawn by the variable with the largest error in it."""
-    first, split = runs[0], material.split
+    first = runs[0]
     numbers = np.arange(len(first.sums.by_window[0]))
     series, begins = data.windows[split].locate(numbers)
     errors = means(first.sums.by_window)
     chosen = worst_windows(errors, series, begins, data.config.horizon, WINDOWS)
     figures = []
     for number in chosen:
-        squares, known = squared_errors(
-            first.outputs["forecasts"][[number]], cast(Forecasting, material.task).distribution, data, split,
-            np.array([number]),
-        )  # fmt: skip
+        squares, known = squared_errors(first.forecasts[[number]], first.distribution, data, split, np.array([number]))
         variable = int(means(np.stack([squares[0].sum(0), known[0].sum(0)])).argmax())
-        svg = draw(window_figure, runs, material, data, number, variable)
+        svg = draw(window_figure, runs, data, split, number, variable)
         name = data.spec.target_names[variable]
         of = f" of series {data.table.ids[series[number]]}" if len(data.table.ids) > 1 else ""
         when = time_text(data.table.times[begins[number]])
@@ -169,45 +142,6 @@ def worst(runs: Sequence[Forecaster], material: Material, data: ForecastingData)
         "original units. Forecasts begin at the line."
     )
     return Section("Worst windows", [remark, f'<div class="figures">{"".join(figures)}</div>'])
-
-
-def window_figure(
-    runs: Sequence[Forecaster], material: Material, data: ForecastingData, number: int, variable: int
-) -> "Figure":
-    """One variable of a window: the end of its lookback, the truth, and the forecasts.
-
-    Where forecasts have intervals, that of the first run is drawn.
-    """
-    distribution, split = cast(Forecasting, material.task).distribution, material.split
-    batch = data.batch(split, np.array([number]))
-    L, S = data.config.lookback, data.config.horizon
-    shown = min(L, max(MOST_HISTORY * S, LEAST_HISTORY))
-    assert batch.truth is not None
-    past = data.past(split, np.array([number]), L)[0, L - shown :, variable]
-    steps = np.arange(1 - shown, S + 1)
-    figure, axes = canvas(2.6)
-    observed = np.concatenate([past, batch.truth[0, :, variable]])
-    axes.plot(steps, observed, color=GREY, linewidth=1.5, label="observed")
-    for place, run in enumerate(runs):
-        forecast = torch.from_numpy(run.outputs["forecasts"][[number]])
-        point = batch.in_units(distribution.point(forecast).double().numpy())[0, :, variable]
-        axes.plot(steps[shown:], point, color=colour(place), linewidth=1.5, label=run.label)
-        interval = distribution.interval(forecast) if place == 0 else None
-        if interval is not None:
-            low, high = (batch.in_units(end.double().numpy())[0, :, variable] for end in interval)
-            axes.fill_between(steps[shown:], low, high, color=colour(place), alpha=0.2, linewidth=0)
-    axes.axvline(0.5, linestyle="--", linewidth=1, color="#000000")
-    first = int(data.windows[split].locate(np.array([number]))[1][0])
-    times = cut(data.table.times[:, None], np.array([first - shown]), shown + S)[0, :, 0]
-    ticks = [0, shown, shown + S - 1] if S > 1 else [0, shown]
-    axes.set_xticks(steps[ticks], [short_time(times[tick]) for tick in ticks], parse_math=False, fontsize=8)
-    above(axes)
-    return figure
-
-
-def short_time(time: np.datetime64 | np.integer) -> str:
-    """A time for an axis, its clock below its date."""
-    return time_text(time).replace(" ", "\n", 1).replace("T", "\n", 1)
 
 
 def by_step(runs: Sequence[Forecaster]) -> Section:
@@ -276,24 +210,3 @@ def group_table(
         values.append([g if not worst_first else names[g], int(sums[0][1, g]), *errors, errors[0], share])
     table = html_table(header, rows, values)
     return table + (soft(f"The {most} worst of {len(order):,}.") if worst_first and len(order) > most else "")
-
-
-def curve_figure(curves: Sequence[Floats], labels: Sequence[str], ticks: Sequence[str], axis: str) -> "Figure":
-    """Mean squared errors as curves from 0 on."""
-    figure, axes = canvas(2.8)
-    places = np.arange(len(ticks))
-    for place, (values, label) in enumerate(zip(curves, labels, strict=True)):
-        marker = "." if len(places) <= 30 else ""
-        axes.plot(places, values, color=colour(place), linewidth=1.5, marker=marker, label=label)
-    shown = np.unique(np.linspace(0, len(ticks) - 1, min(len(ticks), 5)).astype(int))
-    axes.set_xticks(shown, [ticks[i] for i in shown], fontsize=8)
-    axes.set_ylim(bottom=0)
-    axes.set(xlabel=axis, ylabel="mean squared error")
-    if len(curves) > 1:
-        above(axes)
-    return figure
-
-
-def above(axes: "Axes") -> None:
-    """Put a legend above the axes, without a frame, which would hide curves and be white on a dark page."""
-    axes.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, borderaxespad=0)

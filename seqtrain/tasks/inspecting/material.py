@@ -17,6 +17,8 @@ class Rival:
 
     label: str
     """What distinguishes it from the first run."""
+    task: Task
+    """With what was fitted on validation."""
     outputs: Outputs
     """Its stored outputs on the split."""
 
