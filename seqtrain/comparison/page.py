@@ -71,7 +71,7 @@ def table_parts(table: Table, folder: Path) -> list[str]:
     for pairs in table.pairs:
         parts.append(details(f"Every pair, by {pairs.metric}", pair_table(pairs)))
     if (classes := class_table(table)) is not None:
-        parts.append(details("Every class", class_parts(classes)))
+        parts.append(details("Every class", class_parts(classes, table)))
     if table.explanations:
         header, *rows = table.explanations
         parts.append(f'{html_table(header, rows, rows)}\n<p class="soft">{escape(MEANING)}</p>')
@@ -136,9 +136,10 @@ def option_table(table: Table) -> str:
     return html_table(header, rows, rows)
 
 
-def class_parts(classes: ClassTable) -> str:
+def class_parts(classes: ClassTable, table: Table) -> str:
     """A table of the share of each class's rows that configurations have right, and how to read it."""
-    header = ["class", "rows", *(group.label for group in classes.groups)]
+    numbers = [str(table.groups.index(group) + 1) for group in classes.groups]
+    header = ["class", "rows", *numbers]
     order = np.argsort(-np.ptp(classes.shares, axis=0), kind="stable")
     order = order[classes.rows[order] > 0][:MOST_CLASSES]
     marks = [np.zeros(len(classes.names), dtype=bool), *(each.shown for each in classes.differences)]
@@ -149,9 +150,9 @@ def class_parts(classes: ClassTable) -> str:
         rows.append([classes.names[c], f"{classes.rows[c]:,}", *cells])
         values.append([classes.names[c], int(classes.rows[c]), *shares])
     words = (
-        f"Share of the class's rows that is right, in per cent. * differs from {classes.groups[0].label}: the 95 % "
-        "interval for paired rows does not contain 0. Of classes without a difference, up to one in twenty has a * by "
-        "chance."
+        "Share of the class's rows that is right, in per cent, by configuration. * differs from configuration "
+        f"{numbers[0]}: the 95 % interval for paired rows does not contain 0. Of classes without a difference, up to one "
+        "in twenty has a * by chance."
     )
     return f'{html_table(header, rows, values)}<p class="soft">{escape_with_nbsp(words)}</p>'
 

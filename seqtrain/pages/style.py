@@ -20,6 +20,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size
 th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
 th { font-weight: 600; vertical-align: bottom; white-space: normal; }
 th.text, td.text { text-align: left; }
+td.text { white-space: normal; min-width: 8rem; }
 th button { all: unset; cursor: pointer; }
 th button:focus-visible { outline: 2px solid currentColor; }
 th[aria-sort=ascending] button::after { content: " \\2191"; }
@@ -47,7 +48,7 @@ pre { margin: .4rem 0; padding: .5rem .8rem; background: var(--tint); font-size:
 .excerpt { white-space: normal; min-width: 16rem; max-width: 34rem; overflow-wrap: anywhere; font-size: .9rem; }
 @media (max-width: 600px) {
   th, td { padding: .25rem .4rem; font-size: .85rem; }
-  td.text { white-space: normal; min-width: 6.5rem; }
+  td.text { min-width: 6.5rem; }
   .bar { width: 3rem; }
 }
 .matrix { font-size: .8rem; }
