@@ -151,8 +151,8 @@ def class_parts(classes: ClassTable, table: Table) -> str:
         values.append([classes.names[c], int(classes.rows[c]), *shares])
     words = (
         "Share of the class's rows that is right, in per cent, by configuration. * differs from configuration "
-        f"{numbers[0]}: the 95 % interval for paired rows does not contain 0. Of classes without a difference, up to one "
-        "in twenty has a * by chance."
+        f"{numbers[0]}: the 95 % interval for paired rows does not contain 0. Of classes without a difference, up to "
+        "one in twenty has a * by chance."
     )
     return f'{html_table(header, rows, values)}<p class="soft">{escape_with_nbsp(words)}</p>'
 

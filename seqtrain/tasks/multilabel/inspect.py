@@ -75,7 +75,7 @@ def title(material: Material, predictions: np.ndarray, targets: np.ndarray, plac
 
 def named(names: Sequence[str], flags: np.ndarray) -> str:
     """HTML of the names of some classes."""
-    return escape(", ".join(names[c] for c in np.flatnonzero(flags))) or "-"
+    return escape(", ".join(names[c] for c in np.flatnonzero(flags).tolist())) or "-"
 
 
 def by_class(names: Sequence[str], predictions: np.ndarray, targets: np.ndarray) -> str:
