@@ -1,6 +1,7 @@
 """Write a page on the errors of a run, or of two runs on the same rows."""
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -89,7 +90,10 @@ def target(runs: Sequence[Run], split: str, output: str | None) -> Path:
     """The file to write; raises ConfigError if it cannot be written."""
     if output is None:
         against = "".join(f"-{run.path.resolve().name}" for run in runs[1:])
-        return runs[0].path / f"errors-{split}{against}.html"
+        path = runs[0].path / f"errors-{split}{against}.html"
+        if not os.access(path.parent, os.W_OK):
+            raise ConfigError(f"{path.parent}: cannot be written; give output=<file>")
+        return path
     path = expanded(output, "output")
     if path.suffix not in (".html", ".htm"):
         raise ConfigError(f"output={output}: must end in .html")

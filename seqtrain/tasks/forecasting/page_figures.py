@@ -85,4 +85,6 @@ def curve_figure(curves: Sequence[Floats], labels: Sequence[str], ticks: Sequenc
 
 def above(axes: "Axes") -> None:
     """Put a legend above the axes, without a frame, which would hide curves and be white on a dark page."""
-    axes.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, borderaxespad=0)
+    legend = axes.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, borderaxespad=0)
+    for text in legend.get_texts():
+        text.set_parse_math(False)
