@@ -14,6 +14,7 @@ checkpoints/        best.pt, last.pt, and previous.pt, which is older than last.
 metrics.jsonl       every logged scalar, one line per step
 results.json        the final table: the model and the baselines on each split
 predictions/        outputs on validation and test, row by row
+errors-*.html       (of seqtrain inspect) what the run gets wrong
 events.out.*        for TensorBoard; events.out.tfevents.final has the scores on test
 projector/          (tokens) vectors, names and counts of tokens, for TensorBoard
 """
