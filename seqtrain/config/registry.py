@@ -129,6 +129,12 @@ for kind, schema, room, name in (
 register("model", "linear", model.LinearConfig, "seqtrain.models.linear:LinearModel")
 register("model", "segment", model.SegmentConfig, "seqtrain.models.segment:SegmentModel")
 register("model", "recurrent", model.RecurrentConfig, "seqtrain.models.recurrent:RecurrentModel")
+register(
+    "model",
+    "recurrent_convolution",
+    model.RecurrentConvolutionConfig,
+    "seqtrain.models.recurrent_convolution:RecurrentConvolutionModel",
+)
 register("model", "encoder_decoder", model.EncoderDecoderConfig, "seqtrain.models.encoder_decoder:EncoderDecoderModel")
 register("model", "self_attention", model.SelfAttentionConfig, "seqtrain.models.self_attention:SelfAttentionModel")
 register("trainer", "trainer", TrainerConfig, "seqtrain.training.trainer:Trainer")
