@@ -4,6 +4,7 @@ Shapes: B batch, T time, N series of a split, D features.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +195,13 @@ class SeriesClasses(BucketedDataset):
     def row_digests(self, split: str, read: bool = True) -> np.ndarray | None:
         return series_digests(self.splits[split].values)
 
-    def labelled_series(self, split: str) -> tuple[list[np.ndarray], np.ndarray]:
+    @property
+    def prepared_fingerprint(self) -> str:
+        """Digest of the series of all splits as models read them."""
+        config = self.config
+        return digest([self.fingerprint, asdict(self.preparation), config.scale_by.value, config.missing.value])
+
+    def labelled_split(self, split: str) -> tuple[list[np.ndarray], np.ndarray]:
         """The series of a split as models read them, (T, D) each, and their classes or numbers, (N,), for baselines."""
         rows = self.series[split]
         return [rows[row] for row in range(len(rows.lengths))], self.splits[split].labels
