@@ -82,8 +82,11 @@ class SeriesClassesConfig(NumbersConfig):
     one step, the same number in every series; null keeps all steps."""
     batch_size: int = option(16, Affects.batches)
     """Series in a training batch."""
+    batch_share: float = option(1.0, Affects.batches)
+    """Largest part of train in a batch: of few series, a batch has fewer than ``batch_size``, but 4 at least."""
     batch_tokens: int | None = option(None, Affects.batches)
-    """Largest number of steps in a training batch, padding included; replaces ``batch_size`` if set."""
+    """Largest number of steps in a training batch, padding included; replaces ``batch_size`` and ``batch_share`` if
+    set."""
     eval_batch_tokens: int = option(32_768, Affects.speed)
     """Largest number of steps in an evaluation batch, padding included. Changes only speed and memory."""
 
@@ -103,6 +106,7 @@ class SeriesClassesConfig(NumbersConfig):
         require(self.test_size >= 0, f"{key}.test_size", self.test_size, "at least 0")
         require(0 <= self.split_seed < 2**32, f"{key}.split_seed", self.split_seed, "in [0, 2**32)")
         check_folds(self.folds, self.fold, key)
+        require(0 < self.batch_share <= 1, f"{key}.batch_share", self.batch_share, "above 0, and at most 1")
         for name in ("max_length", "batch_size", "batch_tokens", "eval_batch_tokens"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"{key}.{name}", value, "at least 1")

@@ -4,7 +4,7 @@ Shapes: B batch, T time, N series of a split, D features.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,9 @@ from seqtrain.data.tables.table import Table
 from seqtrain.data.text.class_names import TrainedClasses
 from seqtrain.errors import DataError
 from seqtrain.paths import expanded
+
+LEAST_BATCH = 4
+"""Fewest series in a batch that ``data.batch_share`` makes small."""
 
 
 class SeriesClasses(BucketedDataset):
@@ -111,6 +114,9 @@ class SeriesClasses(BucketedDataset):
         )
         self.fingerprint = fingerprint(self.splits, features)
         self.sizes = {split: len(part.values) for split, part in self.splits.items()}
+        if "train" in self.sizes and config.batch_share < 1:
+            share = max(LEAST_BATCH, round(config.batch_share * self.sizes["train"]))
+            self.config = replace(config, batch_size=min(config.batch_size, share))
 
     def finish(self, splits: dict[str, LabelledSeries], targets: str) -> dict[str, LabelledSeries]:
         """Take the splits that are missing from train, in order; ``notes`` says how."""

@@ -162,11 +162,12 @@ def times_of(table: Table, name: str) -> np.ndarray:
     if numeric.notna().all():
         return numeric.to_numpy(dtype=np.float64)
     dates = pd.to_datetime(pd.Series(texts), errors="coerce", format="ISO8601", utc=True)
-    if (wrong := np.flatnonzero(dates.isna())).size:
+    kind, read = ("number", numeric) if numeric.notna().mean() >= 0.5 else ("date in ISO 8601", dates)
+    if (wrong := np.flatnonzero(read.isna())).size:
         row = int(wrong[0])
         raise DataError(
-            f"{table.place(row)}: column {name!r} (data.time_column): {shortened(texts[row])} is neither a number, "
-            "like all others, nor a date in ISO 8601; correct it, or set data.time_column=null to keep the file's order"
+            f"{table.place(row)}: column {name!r} (data.time_column): {shortened(texts[row])} is no {kind}, as most "
+            "times are; correct it, or set data.time_column=null to keep the order of the file"
         )
     return dates.to_numpy(dtype="datetime64[ns]")
 

@@ -18,9 +18,6 @@ from collections.abc import Sequence
 from itertools import combinations
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 WIDTH = 9
 KERNELS = np.full((84, WIDTH), -1.0, dtype=np.float32)
@@ -29,7 +26,7 @@ for _row, _places in zip(KERNELS, combinations(range(WIDTH), 3), strict=True):
 PER_KERNEL = 119  # features of a series, which has 84 times as many
 MAX_DILATIONS = 32
 GOLDEN = (np.sqrt(5) + 1) / 2
-CHUNK = 1 << 24  # comparisons at a time
+CHUNK = 1 << 23  # values of convolutions at a time
 
 
 class MiniRocket:
@@ -48,41 +45,39 @@ class MiniRocket:
         quantile = np.arange(1, counts.sum() * len(KERNELS) + 1) * GOLDEN % 1
         taken = 0
         for number, (dilation, count) in enumerate(zip(self.dilations, counts, strict=True)):
-            weights = torch.from_numpy(KERNELS[:, None] * feature_subsets(rng, D)[..., None])
+            weights = KERNELS[:, None] * feature_subsets(rng, D)[..., None]
             biases = np.empty((len(KERNELS), count), dtype=np.float32)
             for kernel, chosen in enumerate(rng.integers(len(series), size=len(KERNELS))):
-                (own,) = padded([series[chosen]])
-                convolved = convolve(own[None], weights[kernel : kernel + 1], dilation)[0, 0]
+                convolved = convolve(padded([series[chosen]]), weights[kernel : kernel + 1], dilation)[0, 0]
                 first, end = bounds(number, kernel, dilation, len(series[chosen]))
-                wanted = quantile[taken : taken + count]
-                biases[kernel] = np.quantile(convolved[first:end].numpy(), wanted)
+                biases[kernel] = np.quantile(convolved[first:end], quantile[taken : taken + count])
                 taken += count
             self.weights.append(weights)
-            self.biases.append(torch.from_numpy(biases))
+            self.biases.append(biases)
 
     def transform(self, series: Sequence[np.ndarray]) -> np.ndarray:
         """Features of series, (N, F), in [0, 1]."""
         found = []
-        longest = max(WIDTH, *map(len, series))
-        step = max(1, CHUNK // (longest * len(KERNELS) * max(biases.shape[1] for biases in self.biases)))
+        step = max(1, CHUNK // (max(WIDTH, *map(len, series)) * len(KERNELS)))
         for start in range(0, len(series), step):
             part = series[start : start + step]
             inputs, lengths = padded(part), [len(one) for one in part]
             shares = [self.shares(inputs, lengths, number) for number in range(len(self.dilations))]
-            found.append(torch.cat([each.flatten(1) for each in shares], dim=1).numpy())
+            found.append(np.concatenate([each.reshape(len(part), -1) for each in shares], axis=1))
         return np.concatenate(found)
 
-    def shares(self, inputs: Tensor, lengths: Sequence[int], number: int) -> Tensor:
-        """Share of steps above each bias for one dilation, (N, K, biases)."""
+    def shares(self, inputs: np.ndarray, lengths: Sequence[int], number: int) -> np.ndarray:
+        """Share of steps above each bias for one dilation, (N, K, biases), from inputs (N, D, L)."""
         dilation, biases = int(self.dilations[number]), self.biases[number]
         convolved = convolve(inputs, self.weights[number], dilation)
-        counted = torch.zeros(convolved.shape, dtype=torch.bool)
-        for row, length in enumerate(lengths):
-            for parity in (0, 1):
+        counted = np.empty(convolved.shape[:2], dtype=np.float32)
+        for parity in (0, 1):
+            for row, length in enumerate(lengths):
                 first, end = bounds(number, parity, dilation, length)
-                counted[row, parity::2, first:end] = True
-        above = (convolved[:, :, None] > biases[..., None]) & counted[:, :, None]
-        return above.sum(-1).float() / counted.sum(-1)[..., None]
+                counted[row, parity::2] = end - first
+                convolved[row, parity::2, :first] = convolved[row, parity::2, end:] = -np.inf
+        above = [np.count_nonzero(convolved > bias[:, None], axis=-1) for bias in biases.T]
+        return np.stack(above, axis=-1).astype(np.float32) / counted[..., None]
 
 
 def dilations_for(length: int) -> tuple[np.ndarray, np.ndarray]:
@@ -105,21 +100,26 @@ def feature_subsets(rng: np.random.Generator, num_features: int) -> np.ndarray:
     return subsets
 
 
-def padded(series: Sequence[np.ndarray]) -> Tensor:
-    """Series as (N, D, L), followed by zeros; L is 9 at least."""
+def padded(series: Sequence[np.ndarray]) -> np.ndarray:
+    """Series as (N, D, L), float32, followed by zeros; L is 9 at least."""
     L = max(WIDTH, *map(len, series))
     inputs = np.zeros((len(series), series[0].shape[1], L), dtype=np.float32)
     for row, one in zip(inputs, series, strict=True):
         row[:, : len(one)] = one.T
-    return torch.from_numpy(inputs)
+    return inputs
 
 
-def convolve(inputs: Tensor, weights: Tensor, dilation: int) -> Tensor:
+def convolve(inputs: np.ndarray, weights: np.ndarray, dilation: int) -> np.ndarray:
     """Convolutions of inputs (N, D, L) with weights (K, D, 9), (N, K, L), with zeros beyond both ends."""
-    return F.conv1d(inputs, weights, dilation=dilation, padding=WIDTH // 2 * dilation)
+    N, D, L = inputs.shape
+    margin = WIDTH // 2 * dilation
+    wide = np.pad(inputs, ((0, 0), (0, 0), (margin, margin)))
+    shifted = np.stack([wide[..., place * dilation :][..., :L] for place in range(WIDTH)], axis=2)
+    found: np.ndarray = weights.reshape(len(weights), D * WIDTH) @ shifted.reshape(N, D * WIDTH, L)
+    return found
 
 
 def bounds(number: int, kernel: int, dilation: int, length: int) -> tuple[int, int]:
-    """The steps over which shares are taken: all, and for every other kernel those without zeros from beyond the ends."""
+    """The steps over which shares are taken: all, or for every other kernel those that see no zeros beyond the ends."""
     margin = WIDTH // 2 * dilation
     return (margin, length - margin) if (number + kernel) % 2 and length > 2 * margin else (0, length)

@@ -17,7 +17,7 @@ Series = Sequence[np.ndarray]
 MAJORITY, EUCLIDEAN, DTW, MINIROCKET = "majority class", "1-NN Euclidean", "1-NN DTW", "MiniRocket + ridge"
 MOST = {EUCLIDEAN: 2e11, DTW: 5e9, MINIROCKET: 5e6}
 """Work above which a baseline is left out. Euclidean: pairs of series times steps; DTW: pairs times the product of both
-lengths, at 5 to 10 ns each; MiniRocket: series times steps, at 10 to 20 us each."""
+lengths, at 5 to 10 ns each; MiniRocket: series times steps, at about 20 us each."""
 
 
 def baseline_probabilities(
