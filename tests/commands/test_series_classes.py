@@ -1,4 +1,4 @@
-"""Labelled series with every model: train, evaluate, predict, stop and go on, average; and tasks with numbers and steps."""
+"""Labelled series with every model: train, evaluate, predict, stop and go on; numbers, and labels of steps."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Batch normalisation that leaves padding out, and stacks of convolutions, against torch's own on rows without padding."""
+"""Batch normalisation without padding, and stacks of convolutions, against those of torch on rows without padding."""
 
 import copy
 

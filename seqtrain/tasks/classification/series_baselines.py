@@ -140,7 +140,7 @@ def ridge_on_convolutions(
     model.fit(transform.transform(train), labels)
     found = {}
     for split, series in splits.items():
-        scores = model.decision_function(transform.transform(series))
+        scores = model.decision_function(transform.transform(series)).astype(np.float64)
         scores = np.stack([-scores, scores], axis=1) if scores.ndim == 1 else scores
         found[split] = spread(softmax(scores, axis=1), model.classes_, num_classes)
     return found
