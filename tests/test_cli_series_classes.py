@@ -14,8 +14,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 
 SMALL = [
     "data=series_classes", "data.path=Waves", "model=gru_fcn", "model.filters=[16,16]", "model.kernel_sizes=[8,5]",
-    "model.hidden_size=8", "model.embedding.embed_dim=4", "device=cpu", "trainer.max_steps=60", "trainer.eval_every=20",
-    "trainer.warmup_steps=5", "trainer.lr=0.01",
+    "model.hidden_size=8", "model.embedding.embed_dim=4", "model.kernel=torch", "device=cpu",
+    "trainer.max_steps=60", "trainer.eval_every=20", "trainer.warmup_steps=5", "trainer.lr=0.01",
 ]  # fmt: skip
 
 

@@ -13,17 +13,15 @@ from seqtrain.commands.build import build_data, build_model
 from seqtrain.commands.check_resume import check_resume
 from seqtrain.commands.evaluate import evaluate
 from seqtrain.commands.train import train
-from seqtrain.config.base import Targets
 from seqtrain.config.root import Config
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import read_json
 from seqtrain.training.device import seed_everything
 from tests.archives import waves, write_archive, write_pair
-from tests.configs import models_for
 
 Compose = Callable[..., Config]
 
-MODELS = models_for(Targets.sequence_class)
+MODELS = ["gru", "gru_attn", "gru_residual_attn", "bahdanau_attn", "self_attn", "gru_fcn"]
 SMALL = ["trainer.warmup_steps=2", "trainer.figures=false", "device=cpu", "model.embedding.embed_dim=8",
          "model.kernel=torch"]  # fmt: skip
 
@@ -37,8 +35,6 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def config_of(composed: Compose, pair: Path) -> Compose:
     def compose(name: str, *overrides: str) -> Config:
         sizes = ["model.feed_forward_size=16"] if name == "self_attn" else ["model.hidden_size=8"]
-        if name == "stacked_gru":
-            sizes = ["model.hidden_sizes=[8,6]"]
         if name == "gru_fcn":
             sizes += ["model.filters=[8,16,8]"]
         data = ["data=series_classes", f"data.path={pair}"]

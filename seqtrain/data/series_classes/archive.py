@@ -64,7 +64,9 @@ def read_archive(path: Path, notes: list[str]) -> RawSeries:
     """
     lines = content_lines(path)
     header = read_header(path, lines, notes)
-    values, labels, places = [], [], []
+    values: list[np.ndarray] = []
+    labels: list[str | None] = []
+    places: list[int] = []
     for number, line in lines:
         series, label = read_line(f"{path}: line {number}", line, header)
         if values and series.shape[1] != values[0].shape[1]:
