@@ -15,7 +15,8 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = [
     "data=series_classes", "data.path=Waves", "model=gru_fcn", "model.filters=[16,16]", "model.kernel_sizes=[8,5]",
     "model.hidden_size=8", "model.embedding.embed_dim=4", "model.kernel=torch", "device=cpu",
-    "trainer.max_steps=60", "trainer.eval_every=20", "trainer.warmup_steps=5", "trainer.lr=0.01",
+    "trainer.max_steps=30", "trainer.eval_every=15", "trainer.warmup_steps=5", "trainer.lr=0.02",
+    "trainer.figures=false",
 ]  # fmt: skip
 
 
@@ -23,7 +24,7 @@ SMALL = [
 def folder(tmp_path_factory: pytest.TempPathFactory, run_in: Callable[[Path], Run]) -> Path:
     """Where the commands run: an archive, and a run on it."""
     folder = tmp_path_factory.mktemp("series")
-    write_pair(folder / "Waves", 90, unequal=True)
+    write_pair(folder / "Waves", 60, unequal=True)
     result = run_in(folder)(*SMALL, "hydra.run.dir=run")
     assert result.returncode == 0, result.stderr
     for who in ("gru_fcn", "majority class", "1-NN Euclidean", "MiniRocket + ridge"):
