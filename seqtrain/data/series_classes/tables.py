@@ -117,7 +117,7 @@ def read_long(
 def series_codes(table: Table, name: str) -> tuple[list[Any], np.ndarray]:
     """The different ids in the order in which they first occur, and the number of the series of each row, (N,)."""
     numbers_of: dict[str, int] = {}
-    ids = []
+    ids: list[Any] = []
     codes = np.empty(len(table), dtype=np.int64)
     for row, value in enumerate(table.values(name)):
         text = label_text(value)
