@@ -59,10 +59,10 @@ def one_line(error: Exception) -> str:
 
 def unreadable_yaml(error: YAMLError) -> str:
     """Where a file is no YAML, and why."""
-    mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-    if mark is None:
-        return f"{' '.join(str(error).split())}; mend this YAML file"
-    return f"{mark.name}:{mark.line + 1}: is no YAML ({error.problem}); mend this line"
+    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{mark.name}:{mark.line + 1}: is no YAML ({error.problem}); mend this line"
+    return f"{' '.join(str(error).split())}; mend this YAML file"
 
 
 def unknown_key(error: loading.UnknownKey) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from seqtrain.atomic import replacing
+from seqtrain.commands.final_media import final_media
 from seqtrain.commands.session import Session
 from seqtrain.commands.taken import describe
 from seqtrain.comparison.baselines import against_baselines
@@ -18,6 +19,7 @@ from seqtrain.tasks.base import Evaluation
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.evaluation import evaluate
 from seqtrain.training.events import write_final_events
+from seqtrain.training.media import Media
 
 log = logging.getLogger(__name__)
 
@@ -99,9 +101,7 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
         results |= as_results({name: scores} | baselines)
         results |= {"against_baselines": compared(session, baselines)}
         write_json(run.results_path, results)
-    figures = {}
-    if config.trainer.figures:
-        figures = built.task.final_figures(built.model, built.head, data, built.device, scores, baselines)
+    media = final_media(session, scores, baselines) if config.trainer.figures else Media()
     monitor = built.task.monitor
     best = {f"best/{metric}": value for metric, value in scores["validation"].metrics.items()}
     levels = {
@@ -110,7 +110,7 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
         for who, splits in baselines.items()
         if monitor in splits.get("validation", Evaluation({})).metrics
     }
-    write_final_events(run.path, best | scalars_on_test(scores), levels, progress.step, figures, step)
+    write_final_events(run.path, best | scalars_on_test(scores), levels, progress.step, media, step)
 
 
 def compared(session: Session, baselines: dict[str, dict[str, Evaluation]]) -> dict[str, list[float]]:

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 from seqtrain.commands.build import Built
+from seqtrain.commands.card import card
 from seqtrain.commands.debug import SHORT_RUNS, simplify
 from seqtrain.commands.final_scores import report, scalars_on_test, score
 from seqtrain.commands.finished import show_results
@@ -13,7 +14,7 @@ from seqtrain.commands.memory import within_memory
 from seqtrain.commands.session import Session, resume_from_checkpoint, save_config, start
 from seqtrain.comparison.metrics import statistics_of
 from seqtrain.config.debug import DebugMode
-from seqtrain.config.loading import differences, flatten, to_yaml
+from seqtrain.config.loading import differences, flatten
 from seqtrain.config.options import resumable
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Schedule
@@ -122,7 +123,7 @@ def fit(session: Session, in_study: bool = True) -> float:
         purge_step = step + (not due) if resumed else None
         board = TensorBoard(run.path, purge_step, max_grad_norm=config.trainer.max_grad_norm)
         board.scalars(step, lines.at_last_step if due else {})
-        board.media(0, {}, {"config": f"```yaml\n{to_yaml(config)}```"})
+        board.media(step, {}, card(session))
         loss = "loss" if "loss" in statistics_of(config.task.kind).metrics else built.task.monitor
         board.start_session(hparams(config, built), layout(built.task.monitor, loss))
     log.info("%s: %s", run.path, ", ".join(f"{size:,} {split}" for split, size in data.sizes.items()))

@@ -15,6 +15,7 @@ metrics.jsonl       every logged scalar, one line per step
 results.json        the final table: the model and the baselines on each split
 predictions/        outputs on validation and test, row by row
 events.out.*        for TensorBoard; events.out.tfevents.final has the scores on test
+projector/          (tokens) vectors, names and counts of tokens, for TensorBoard
 """
 
 import os
@@ -34,6 +35,9 @@ from seqtrain.runs.json_files import overwrite_json, read_record, to_json, write
 from seqtrain.runs.links import refuse_links
 from seqtrain.runs.locks import holding_lock
 from seqtrain.runs.records import Status
+
+PROJECTOR = "projector"
+"""Folder of a run with files for TensorBoard's Embedding Projector."""
 
 
 def error_line(error: BaseException) -> str:
@@ -246,7 +250,8 @@ class RunDirectory:
                 written out of it.
         """
         self.check_name()
-        refuse_links(self.path, self.checkpoint_path("last").parent, self.predictions_path.parent)
+        inside = (self.checkpoint_path("last").parent, self.predictions_path.parent, self.path / PROJECTOR)
+        refuse_links(self.path, *inside)
 
         def refusal() -> str:
             return f"{self.path}: is being written by another process ({self.status.pid}); wait for it or stop it"

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+Curve = tuple[np.ndarray, np.ndarray]
+"""Probabilities, in [0, 1], and whether each is of something true, (N,) each: what precision and recall are of."""
+
+FINAL_GROUPS = {"validation": "best", "test": "test"}
+"""Groups of the tags of what is known of a split at the end, of the best checkpoint."""
+
 Table = dict[str, dict[str, dict[str, float]]]  # scores: method -> split -> metric -> value
 
 
@@ -139,6 +145,14 @@ class Task(ABC):
         """Figures of an evaluation, by tag."""
         return {}
 
+    def tables(self, evaluation: Evaluation) -> dict[str, str]:
+        """Finer scores of an evaluation as Markdown, by tag; written at the end, of the best checkpoint."""
+        return {}
+
+    def curves(self, evaluation: Evaluation) -> dict[str, Curve]:
+        """What precision is to be drawn against recall from, by tag; at the end, of the best checkpoint."""
+        return {}
+
     def illustrate(
         self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device
     ) -> tuple[dict[str, "Figure"], dict[str, str]]:
@@ -163,17 +177,18 @@ class Task(ABC):
         evaluations: Mapping[str, Evaluation],
         baselines: Mapping[str, Mapping[str, Evaluation]],
     ) -> dict[str, "Figure"]:
-        """Figures, by tag, of the best checkpoint, after all splits are scored.
+        """Figures, by tag, of the best checkpoint, after all splits are scored: by default those of each evaluation.
 
         Args:
             model: model with the weights of that checkpoint, in evaluation mode.
             head: head with the weights of that checkpoint, in evaluation mode.
             data: the dataset.
             device: device of model and head.
-            evaluations: scores by split, without outputs.
+            evaluations: evaluations by split.
             baselines: the result of ``scored_baselines``; empty if baselines are switched off.
         """
-        return {}
+        drawn = {FINAL_GROUPS[split]: self.figures(evaluation) for split, evaluation in evaluations.items()}
+        return {f"{group}/{tag}": figure for group, figures in drawn.items() for tag, figure in figures.items()}
 
     def unlike_in_head(self, config: TaskConfig, spec: DataSpec, run: Path, data: Dataset) -> Collection[str] | None:
         """What of the head means something else in another run of this kind of task.

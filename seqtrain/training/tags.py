@@ -5,7 +5,7 @@ test, single points, would come first. So its tags begin with the place of their
 ``2_train/loss``.
 """
 
-GROUPS = ("val", "train", "probe", "best", "test", "baseline")
+GROUPS = ("run", "val", "train", "probe", "best", "test", "baseline")
 """Groups of tags in the order in which TensorBoard shows them. The last three are written once, at the end of a run."""
 
 SPLITS = {
@@ -71,7 +71,7 @@ METRICS = {
 TRAIN = {
     "loss": (
         "Mean loss since the last entry, as it is minimised, without regularisation. It should fall; where it does "
-        "not, try another trainer.learning_rate (seqtrain lr-find). Where it falls far below that of validation, "
+        "not, try another trainer.lr (seqtrain lr-find). Where it falls far below that of validation, "
         "the model overfits."
     ),
     "regularisation": "What the regularisers add to the loss. Larger than the loss itself, it is what is trained.",
@@ -110,7 +110,22 @@ PICTURES = {
         "and the faster it rises, the better a method tells what the model goes by."
     ),
     "sample": "Text that the model generates. Loops and broken words say that it is not trained enough.",
+    "card": "What was trained on what, where, and by which command.",
+    "model": "The modules of the model and its head, with the shapes and numbers of their parameters.",
     "config": "The configuration of the run.",
+    "scores_by_class": (
+        "Precision (how much of what is predicted as the class is it), recall (how much of the class is found), their "
+        "harmonic mean F1, and the number of rows. A low recall of a rare class: try task.class_weights=balanced."
+    ),
+    "precision_recall": (
+        "Precision against recall as the threshold of the probability falls: the nearer to the upper right corner, the "
+        "better. It shows what a threshold other than the usual one would cost."
+    ),
+    "weights": "Values of a parameter. They should stay bounded; a peak at 0 alone, and the layer is not used.",
+    "gradients": (
+        "Gradient of a parameter in the last step, clipped. All at 0: the layer does not learn; far larger than those "
+        "of other layers: it decides the clipping."
+    ),
 }
 """What is said of images and texts, by a part of their tags."""
 
@@ -118,7 +133,7 @@ PICTURES = {
 def ordered(tag: str) -> str:
     """The tag of a value in TensorBoard: with the place of its group before it, if it has one."""
     group, slash, _ = tag.partition("/")
-    return f"{GROUPS.index(group) + 1}_{tag}" if slash and group in GROUPS else tag
+    return f"{GROUPS.index(group)}_{tag}" if slash and group in GROUPS else tag
 
 
 def description(tag: str) -> str:

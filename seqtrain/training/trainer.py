@@ -18,11 +18,13 @@ from seqtrain.interruption import Interruption
 from seqtrain.layers.memory import map_tensors
 from seqtrain.runs.directory import RunDirectory, writing
 from seqtrain.tasks.base import Task
+from seqtrain.tasks.drawing import headed, heading
 from seqtrain.training.averaging import Averaging
 from seqtrain.training.checkpoint import save_checkpoint
 from seqtrain.training.depth import depth_groups
 from seqtrain.training.device import autocast, trim_memory
 from seqtrain.training.evaluation import evaluate
+from seqtrain.training.media import parameter_values
 from seqtrain.training.nonfinite import nonfinite_error, unscored_error
 from seqtrain.training.objective import Objective
 from seqtrain.training.observers import Observer
@@ -245,17 +247,23 @@ class Trainer:
         precision = self.config.precision
         evaluation = evaluate(model, head, self.task, batches, self.device, precision, self.ranks)
         self.tell({f"val/{name}": score for name, score in evaluation.metrics.items()})
+        value = evaluation.metrics[self.task.monitor]
+        better = value > progress.best if self.task.maximize else value < progress.best
         if self.config.figures and self.ranks.first:
             figures = {f"val/{tag}": figure for tag, figure in self.task.figures(evaluation).items()}
             with torch.no_grad():
                 drawn, texts = self.task.illustrate(model, head, self.data, self.device)
+            remark = "best so far" if better else f"best at step {progress.best_step:,}"
+            what = heading("validation", progress.step, self.task.monitor, value, remark)
             for observer in self.observers:
-                observer.media(progress.step, figures | drawn, texts)
-        value = evaluation.metrics[self.task.monitor]
+                observer.media(progress.step, headed(figures | drawn, what), texts)
+        if self.config.histograms and self.ranks.first:
+            values = parameter_values({"model": self.model, "head": self.head})
+            for observer in self.observers:
+                observer.histograms(progress.step, values)
         if math.isnan(value) and not math.isfinite(progress.best):
             self.save()
             raise unscored_error(self.run, monitor=f"val/{self.task.monitor}", value=value, step=progress.step)
-        better = value > progress.best if self.task.maximize else value < progress.best
         if better and math.isfinite(value):
             progress.best, progress.best_step, progress.evaluations_since_best = value, progress.step, 0
             self.write("best", self.weights(model, head))

@@ -13,6 +13,7 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from seqtrain.comparison.metrics import statistics_of
 from seqtrain.training.events import FINAL, TensorBoard, write_final_events
 from seqtrain.training.layout import layout
+from seqtrain.training.media import Media
 from seqtrain.training.tags import description, ordered, picture_description
 
 TASKS = (
@@ -88,12 +89,12 @@ def test_a_run_of_an_earlier_version_keeps_its_names(tmp_path: Path) -> None:
     board.close()
     (path,) = set(tmp_path.iterdir()) - {earlier}
     assert [value.tag for _, value in values(path)] == ["val/loss"]
-    write_final_events(tmp_path, {"test/loss": 0.5}, {}, 1, {}, 1)
+    write_final_events(tmp_path, {"test/loss": 0.5}, {}, 1, Media(), 1)
     assert [value.tag for _, value in values(tmp_path / FINAL)] == ["test/loss"]
 
 
 def test_baselines_are_level_lines(tmp_path: Path) -> None:
-    write_final_events(tmp_path, {"best/loss": 0.5}, {"baseline/loss/most frequent": 0.75}, 9, {}, 4)
+    write_final_events(tmp_path, {"best/loss": 0.5}, {"baseline/loss/most frequent": 0.75}, 9, Media(), 4)
     found = [(step, value.tag, value.simple_value) for step, value in values(tmp_path / FINAL)]
     line = "6_baseline/loss/most frequent"
     assert found == [(0, line, 0.75), (9, line, 0.75), (9, "4_best/loss", 0.5)]

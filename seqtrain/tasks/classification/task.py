@@ -23,16 +23,22 @@ from seqtrain.data.spec import DataSpec
 from seqtrain.data.text.classification import TextClassification
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.averages import joined, mean
-from seqtrain.tasks.base import Evaluation, Meter, Task, linear_head
+from seqtrain.tasks.base import Curve, Evaluation, Meter, Task, linear_head
 from seqtrain.tasks.classification import series_baselines, temperature
 from seqtrain.tasks.classification.illustration import draw_attention
 from seqtrain.tasks.classification.logits import LogitMeter
-from seqtrain.tasks.classification.metrics import calibration_error, classification_metrics
+from seqtrain.tasks.classification.metrics import (
+    calibration_error,
+    class_curves,
+    class_scores,
+    classification_metrics,
+)
 from seqtrain.tasks.classification.series_baselines import has_warping
 from seqtrain.tasks.classification.temperature import Temperature
 from seqtrain.tasks.classification.weights import class_weights
 from seqtrain.tasks.statistics import Outputs
 from seqtrain.tasks.stored_baselines import read_baselines, write_baselines
+from seqtrain.tasks.tables import score_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -128,6 +134,19 @@ class Classification(Task):
             "confusion": figures.confusion_figure(probabilities.argmax(-1), targets, self.class_names),
             "reliability": figures.reliability_figure(probabilities, targets),
         }
+
+    def tables(self, evaluation: Evaluation) -> dict[str, str]:
+        predictions = np.asarray(evaluation.outputs["probabilities"]).argmax(-1)
+        scores = class_scores(predictions, evaluation.outputs["targets"], self.class_names)
+        return {"scores_by_class": score_table(scores, ("precision", "recall", "f1", "support"), "class")}
+
+    def curves(self, evaluation: Evaluation) -> dict[str, Curve]:
+        """Of the second of two classes, of each of a few, or of all classes together."""
+        probabilities, targets = evaluation.outputs["probabilities"], evaluation.outputs["targets"]
+        true = targets[:, None] == np.arange(len(self.class_names))
+        if len(self.class_names) == 2:
+            return class_curves(probabilities[:, 1:], true[:, 1:], self.class_names[1:])
+        return class_curves(probabilities, true, self.class_names)
 
     def illustrate(
         self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device

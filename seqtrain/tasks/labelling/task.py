@@ -20,8 +20,10 @@ from seqtrain.data.tags.entities import EntityTags
 from seqtrain.layers.masks import real_steps
 from seqtrain.tasks.averages import joined, log_mean_exp, mean
 from seqtrain.tasks.base import Evaluation, Meter, Table, Task, linear_head
+from seqtrain.tasks.classification.metrics import class_scores
 from seqtrain.tasks.labelling.statistics import label_accuracy, label_cross_entropy, sequence_accuracy
 from seqtrain.tasks.statistics import Outputs
+from seqtrain.tasks.tables import score_table
 
 
 @runtime_checkable
@@ -170,6 +172,15 @@ class SequenceLabelling(Task):
 
     def meter(self, head: nn.Module) -> Meter:
         return LabellingMeter(head, self.class_names)
+
+    def tables(self, evaluation: Evaluation) -> dict[str, str]:
+        """Scores of each label and, where labels mark entities of several types, of each type."""
+        scores = class_scores(evaluation.outputs["predictions"], evaluation.outputs["targets"], self.class_names)
+        columns = ("precision", "recall", "f1", "support")
+        tables = {"scores_by_class": score_table(scores, columns, "label")}
+        if "entities" in evaluation.details:
+            tables["scores_by_class/entities"] = score_table(evaluation.details["entities"], columns, "type")
+        return tables
 
     def scored(self, parts: Sequence[tuple[Outputs, Dataset | None]], split: str) -> Evaluation:
         outputs = joined([outputs for outputs, _ in parts])

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrain.tasks.classification.figures import BAR_COLOUR, reliability_bars
+from seqtrain.tasks.classification.figures import reliability_bars
+from seqtrain.tasks.drawing import BAR_COLOUR, SMALL, label, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +34,6 @@ def loss_by_position_figure(nats: NDArray[np.floating], counts: NDArray[np.integ
     Returns:
         The figure; its title gives the means of the first and of the last tenth of the T positions.
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     positions = np.arange(1, len(nats) + 1)
@@ -43,16 +43,16 @@ def loss_by_position_figure(nats: NDArray[np.floating], counts: NDArray[np.integ
     sums = np.add.reduceat(nats, starts, dtype=np.float64)
     centres = np.add.reduceat(positions * counts, starts)[with_tokens] / tokens[with_tokens]
 
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
+    figure = new_figure()
     axes = figure.add_subplot()
     axes.plot(centres, sums[with_tokens] / tokens[with_tokens], ".-", color=BAR_COLOUR)
-    axes.set(xlabel="position in the segment", ylabel="loss in nats per token", title="no tokens")
+    label(axes, "no tokens", "position in the segment", "loss in nats per token")
     axes.set_xlim(0.5, max(len(nats), 1) + 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     if with_tokens.any():
         mean = sums.sum() / tokens.sum()
         axes.axhline(mean, linestyle="--", color="black", label=f"mean of all tokens, {mean:.3f}")
-        axes.legend()
+        axes.legend(fontsize=SMALL)
         tenth = math.ceil(len(nats) / 10)
         first, last = (
             f"{nats[part].sum(dtype=np.float64) / counts[part].sum():.3f}" if counts[part].any() else "(no tokens)"

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 
 CONFIDENCE_BINS = 15
+SAMPLE_TEMPERATURE = 0.8
 PROMPT_STEPS = 32  # number of steps of the texts that samples continue
 MAX_LOSS = 700.0  # exp of a larger loss overflows
 
@@ -188,7 +189,7 @@ class LanguageModelling(Task):
         drawn = {"gradient_by_lag": gradient_by_lag_figure(gradient_by_lag(model, head, batch))}
         prompts = batch.inputs[:, :PROMPT_STEPS]
         generator = torch.Generator(device).manual_seed(0)
-        steps = continuations(model, head, prompts, Sampling(temperature=0.8), generator)
+        steps = continuations(model, head, prompts, Sampling(temperature=SAMPLE_TEMPERATURE), generator)
         tokens = torch.stack([token for _, token in zip(range(self.config.sample_length), steps, strict=False)], 1)
         texts = {
             f"sample/{i}": sample_text(data.decode(prompt.tolist()), data.decode(sample.tolist()))
@@ -258,4 +259,5 @@ def gradient_by_lag(model: nn.Module, head: nn.Module, batch: Batch) -> np.ndarr
 def sample_text(prompt: str, sample: str) -> str:
     """A prompt and its continuation by the model as Markdown."""
     fence = "~" * (3 + max((len(run) for run in (prompt + sample).split() if set(run) == {"~"}), default=0))
-    return f"**prompt**\n\n{fence}\n{prompt}\n{fence}\n\n**sample**\n\n{fence}\n{sample}\n{fence}"
+    parts = {"prompt": prompt, f"sample, temperature {SAMPLE_TEMPERATURE:g}": sample}
+    return "\n\n".join(f"**{name}**\n\n{fence}\n{text}\n{fence}" for name, text in parts.items())

@@ -360,7 +360,7 @@ def test_figures_and_samples(trained: tuple[Config, RunDirectory]) -> None:
     texts = [tag for tag in tags["tensors"] if "sample/" in tag]
     assert len(texts) == 4
     content = events.Tensors(texts[0])[-1].tensor_proto.string_val[0].decode()
-    assert content.startswith("**prompt**") and "**sample**" in content
+    assert content.startswith("**prompt**") and "**sample, temperature 0.8**" in content
 
 
 def test_gradient_by_lag_equals_central_differences(language: Compose) -> None:
