@@ -17,6 +17,7 @@ LEVELS = [
     {"kernels"},
     {"layers", "data"},
     {"models", "tasks"},
+    {"probe"},
     {"training", "comparison"},
     {"commands"},
     {"hydra_plugins"},

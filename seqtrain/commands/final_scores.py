@@ -79,8 +79,14 @@ def calibrated(session: Session, evaluation: Evaluation, step: int) -> Evaluatio
     return task.rescored(session.built.head, evaluation, data)
 
 
-def report(session: Session, scores: dict[str, Evaluation]) -> None:
-    """Write results.json: the scores of the model and the baselines."""
+def report(session: Session, scores: dict[str, Evaluation], health: dict[str, str]) -> None:
+    """Write results.json: the scores of the model and the baselines.
+
+    Args:
+        session: the run.
+        scores: scores of the best checkpoint, by split.
+        health: what the health panel says, by key of results.json.
+    """
     config, run, data, built = session.config, session.run, session.data, session.built
     name, progress = config.model.name, session.trainer.progress
     step = progress.best_step
@@ -90,7 +96,7 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
     results |= {"scoring": data.scoring} if data.scoring else {}
     risen = progress.losses.risen(progress.step)
     before = {} if config.init is None else {"init": describe(read_record(Initial, run.init_path))}
-    remarks = before | built.task.remarks() | ({"training": risen} if risen else {})
+    remarks = before | built.task.remarks() | ({"training": risen} if risen else {}) | health
     results |= remarks | {"remarks": list(remarks)}
     results |= as_results({name: scores})
     write_json(run.results_path, results)  # before the baselines, which may take a while

@@ -94,6 +94,25 @@ class Results:
 
 
 @dataclass(frozen=True)
+class HealthRecord:
+    """health.json: the health panel of the best checkpoint, and what it shows."""
+
+    step: int
+    """Step of the checkpoint."""
+    values: dict[str, float]
+    """By tag, see ``seqtrain.probe.tags``; of updates the largest, of clipping the whole training."""
+    findings: dict[str, str]
+    """What is wrong and how to mend it, by rule, see ``seqtrain.probe.rules``; empty if nothing is."""
+    gradient_by_lag: list[float | None] = field(default_factory=list)
+    """Norm of the gradient of a prediction with respect to the input of each step back; empty if there is none."""
+
+    @property
+    def words(self) -> str:
+        """All findings in one line."""
+        return "; ".join(self.findings.values()) or "nothing unusual"
+
+
+@dataclass(frozen=True)
 class Origin:
     """A run that another one started from."""
 

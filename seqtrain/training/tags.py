@@ -5,6 +5,8 @@ test, single points, would come first. So its tags begin with the place of their
 ``2_train/loss``.
 """
 
+from seqtrain.probe import tags as probe
+
 GROUPS = ("run", "val", "train", "probe", "best", "test", "baseline")
 """Groups of tags in the order in which TensorBoard shows them. The last three are written once, at the end of a run."""
 
@@ -105,7 +107,6 @@ PICTURES = {
     ),
     "error_by_variable": "Error by variable, beside the baselines: which variables the model does not learn.",
     "forecast": "A window with its forecast. It should follow the observed values, within the interval.",
-    "gradient_by_lag": "Gradient of the loss by steps back in time: how far back the model is trained to remember.",
     "attention": (
         "What the model attends to. Even weights, or all on padding or the first word, say that it does not choose."
     ),
@@ -142,6 +143,8 @@ def ordered(tag: str) -> str:
 
 def description(tag: str) -> str:
     """What TensorBoard shows about the values of a tag, in Markdown; empty for a tag that is not known."""
+    if tag.startswith(probe.PREFIX):
+        return probe.description(tag)
     group, _, name = tag.partition("/")
     if group == "train":
         return TRAIN.get(name, "")
@@ -152,4 +155,6 @@ def description(tag: str) -> str:
 
 def picture_description(tag: str) -> str:
     """What TensorBoard shows about an image or a text, in Markdown; empty for a tag that is not known."""
+    if tag.startswith(probe.PREFIX):
+        return probe.description(tag)
     return next((text for part in tag.split("/") if (text := PICTURES.get(part)) is not None), "")
