@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "seqtrain"
 LEVELS = [
     {"errors", "atomic", "alignment", "cache_directory", "printable", "regular"},
-    {"console", "interruption", "paths", "torchrun"},
+    {"console", "interruption", "pages", "paths", "torchrun"},
     {"config"},
     {"runs"},
     {"sweeps"},
@@ -34,6 +34,7 @@ WITHOUT_TORCH = {
     "cache_directory",
     "console",
     "interruption",
+    "pages",
     "paths",
     "printable",
     "regular",

@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from seqtrain.config import corpus, data, model, series, task
+from seqtrain.config import corpus, data, model, series, series_classes, task
 from seqtrain.config.base import Node, suggest
 from seqtrain.config.trainer import TrainerConfig
 from seqtrain.errors import ConfigError
@@ -113,6 +113,9 @@ register(
 register("data", "public_series", series.PublicSeriesConfig, "seqtrain.data.series.dataset:ForecastingData")
 register("data", "series_files", series.SeriesFilesConfig, "seqtrain.data.series.dataset:ForecastingData")
 register("data", "generated_series", series.GeneratedSeriesConfig, "seqtrain.data.series.dataset:ForecastingData")
+register(
+    "data", "series_classes", series_classes.SeriesClassesConfig, "seqtrain.data.series_classes.dataset:SeriesClasses"
+)
 for kind, schema, room, name in (
     ("classification", task.ClassificationConfig, "classification", "Classification"),
     ("multilabel", task.MultilabelConfig, "multilabel", "MultilabelClassification"),
@@ -126,6 +129,12 @@ for kind, schema, room, name in (
 register("model", "linear", model.LinearConfig, "seqtrain.models.linear:LinearModel")
 register("model", "segment", model.SegmentConfig, "seqtrain.models.segment:SegmentModel")
 register("model", "recurrent", model.RecurrentConfig, "seqtrain.models.recurrent:RecurrentModel")
+register(
+    "model",
+    "recurrent_convolution",
+    model.RecurrentConvolutionConfig,
+    "seqtrain.models.recurrent_convolution:RecurrentConvolutionModel",
+)
 register("model", "encoder_decoder", model.EncoderDecoderConfig, "seqtrain.models.encoder_decoder:EncoderDecoderModel")
 register("model", "self_attention", model.SelfAttentionConfig, "seqtrain.models.self_attention:SelfAttentionModel")
 register("trainer", "trainer", TrainerConfig, "seqtrain.training.trainer:Trainer")

@@ -15,6 +15,7 @@ metrics.jsonl       every logged scalar, one line per step
 health.json         the health panel of the best checkpoint, and what it shows
 results.json        the final table: the model and the baselines on each split
 predictions/        outputs on validation and test, row by row
+errors-*.html       (of seqtrain inspect) what the run gets wrong
 events.out.*        for TensorBoard; events.out.tfevents.final has the scores on test
 projector/          (tokens) vectors, names and counts of tokens, for TensorBoard
 """

@@ -1,5 +1,6 @@
 """What the JSON files of a run hold."""
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -160,8 +161,10 @@ class Initial:
 
 @dataclass(frozen=True)
 class Environment:
-    """environment.json, as far as runs are compared by it."""
+    """environment.json, as far as runs are compared and shown by it."""
 
+    command: list[str] = field(default_factory=list)
+    """The command that made the run, as ``sys.argv``."""
     git_commit: str | None = None
     platform: str | None = None
     cpus: int | None = None
@@ -174,3 +177,8 @@ class Environment:
             return read_record(cls, path)
         except RunError:
             return cls()
+
+    @property
+    def command_line(self) -> str:
+        """The command as it is written in a shell; empty if it is not known."""
+        return shlex.join(["seqtrain", *self.command[1:]]) if self.command else ""

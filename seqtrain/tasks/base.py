@@ -102,6 +102,10 @@ class Task(ABC):
     """Whether ``scored`` needs the dataset."""
     predictor: ClassVar[str | None] = None
     """The ``Predictor`` of the task as ``module:Class``; None if there is none."""
+    inspector: ClassVar[str | None] = None
+    """The function that makes sections of a page on the errors of a run, as ``module:function``; None if there is none.
+
+    It takes a ``Material`` and returns a list of ``Section``."""
     subject: ClassVar[str | None] = None
     """The ``Subject`` by which its predictions are explained, as ``module:Class``; None if they are not."""
 

@@ -18,7 +18,11 @@ SPLITS = {
 }
 """What is said of the values of a group after what is said of the metric."""
 
+MONITORED = "monitored"
+"""Name under which the monitored metric is written once more, the same for all tasks."""
+
 METRICS = {
+    MONITORED: "The metric that chooses the checkpoint, whichever it is, so that runs of several tasks share a column.",
     "loss": (
         "Mean loss in nats, without regularisation: less is better. Where it rises while that of train falls, the "
         "model overfits: stop earlier (trainer.patience), or use more dropout, weight decay or data."

@@ -154,6 +154,7 @@ class SequenceLabelling(Task):
     shown = ("loss", "accuracy", "sequence_accuracy", "entity_f1")
     averages = {"probabilities": mean, "log_probabilities": log_mean_exp}
     predictor = "seqtrain.tasks.labelling.predict:LabelPredictor"
+    inspector = "seqtrain.tasks.labelling.inspect:inspect"
 
     def __init__(self, config: SequenceLabellingConfig, spec: DataSpec):
         self.class_names = spec.class_names
