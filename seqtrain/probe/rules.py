@@ -171,7 +171,7 @@ RULES = {
     "attends_to_padding": Rule(1e-6, "padding never counts; this is above rounding", attends_to_padding),
     "attends_evenly": Rule(0.98, "Jain and Wallace 2019, section 4.2: against uniform weights", attends_evenly),
     "heads_agree": Rule(0.99, "Michel et al. 2019: heads that can be removed", heads_agree),
-    "clips": Rule(0.5, "Pascanu et al. 2013, section 3.2: clipping is for rare, large gradients", clips),
+    "clips": Rule(0.95, "Pascanu et al. 2013, section 3.2: clip at 0.5 to 10 times the mean norm", clips),
     "moves_much": Rule(0.1, "Karpathy, CS231n, 'Babysitting': about 0.001 is usual; this is a hundredfold", moves_much),
 }
 """The rules by name, the most telling first."""

@@ -137,7 +137,7 @@ def test_attention_without_weights_is_a_plain_mean_and_its_heads_agree(composed:
 @pytest.mark.parametrize(
     "rule, tag, value, begin",
     [
-        ("clips", "optimisation/clipped", 0.9, "90 % of the steps were clipped"),
+        ("clips", "optimisation/clipped", 0.99, "99 % of the steps were clipped"),
         ("moves_much", "optimisation/update_ratio/head", 0.5, "a single step changed the weights by 50 % in head"),
     ],
 )
