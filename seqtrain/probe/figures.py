@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqtrain.probe.memory import FADED
-from seqtrain.tasks.classification.figures import BAR_COLOUR
+from seqtrain.tasks.drawing import BAR_COLOUR, SMALL, WIDTH, label
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,20 +33,19 @@ def gradient_by_lag_figure(norms: NDArray[np.floating]) -> "Figure":
     values = norms.astype(np.float64)
     drawable = (values >= float(float32.tiny)) & (values <= float(float32.max))
 
-    figure = Figure(figsize=(7, 4.5))
-    axes = figure.add_axes((0.12, 0.12, 0.85, 0.8))  # a layout that is computed takes twice as long
+    figure = Figure(figsize=(WIDTH, 4.5))
+    axes = figure.add_axes((0.15, 0.14, 0.82, 0.78))  # a layout that is computed takes twice as long
     axes.set_yscale("log")
     axes.yaxis.set_minor_locator(NullLocator())
     axes.plot(np.arange(len(norms)), np.where(drawable, values, np.nan), ".-", color=BAR_COLOUR)
-    axes.set(xlabel="lag in steps", ylabel="norm of the gradient", title="no gradient at any lag")
+    title = "no gradient at any lag"
     axes.set_xlim(-0.5, max(len(norms), 1) - 0.5)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
     if drawable.any():
         limit = FADED * values[drawable].max()
         axes.axhline(limit, linestyle="--", color="black", label="1 % of the largest")
-        axes.legend(loc="upper right")  # the best place takes time to find
+        axes.legend(loc="upper right", fontsize=SMALL)  # the best place takes time to find
         fades_at = np.flatnonzero(~(values < limit))[-1] + 1  # a NaN is not below
-        axes.set_title(
-            f"below 1 % of the largest for good: {f'from lag {fades_at}' if fades_at < len(norms) else 'never'}"
-        )
+        title = f"below 1 % of the largest for good: {f'from lag {fades_at}' if fades_at < len(norms) else 'never'}"
+    label(axes, title, "lag in steps", "norm of the gradient")
     return figure

@@ -41,7 +41,8 @@ class MiniRocket:
         rng = np.random.default_rng(seed)
         longest, D = max(WIDTH, *map(len, series)), series[0].shape[1]
         self.dilations, counts = dilations_for(longest)
-        self.weights, self.biases = [], []
+        self.weights: list[np.ndarray] = []
+        self.biases: list[np.ndarray] = []
         quantile = np.arange(1, counts.sum() * len(KERNELS) + 1) * GOLDEN % 1
         taken = 0
         for number, (dilation, count) in enumerate(zip(self.dilations, counts, strict=True)):

@@ -75,7 +75,7 @@ def test_shares_of_steps_worked_by_hand(features: int) -> None:
         for kernel in (0, 17, 83):
             weights = transform.weights[number][kernel]
             wide = np.pad(values, ((4 * dilation, 4 * dilation), (0, 0)))
-            convolved = sum(wide[k * dilation :][: len(values)] @ weights[:, k] for k in range(9))
+            convolved = np.sum([wide[k * dilation :][: len(values)] @ weights[:, k] for k in range(9)], axis=0)
             first, end = bounds(number, kernel, dilation, len(values))
             biases = transform.biases[number][kernel]
             near = np.abs(convolved[first:end, None] - biases).min(0) < 1e-4
