@@ -10,14 +10,12 @@ from seqtrain.comparison.metrics import column_decimals
 from seqtrain.comparison.runs import Run
 from seqtrain.pages.html import details, html_table, link, whole
 from seqtrain.runs.directory import RunDirectory
-from seqtrain.runs.metrics import entries
-from seqtrain.runs.records import Results
+from seqtrain.runs.json_files import read_record
+from seqtrain.runs.records import HealthRecord, Results
 from seqtrain.tasks.inspecting.material import Section, sentences, soft
 
 HEALTH = "health"
-"""The remark of results.json that has the words of the health panel."""
-MEASURES = ("memory/", "gates/", "attention/", "optimisation/")
-"""Beginnings of the tags of the health panel."""
+"""The remark of results.json that has the words of the health panel, which has a section of its own."""
 CAUTION = (
     "What you change because of these rows is no longer measured by them. To look for changes, inspect validation: "
     "split=validation."
@@ -82,24 +80,14 @@ def scores(run: Run) -> str:
 
 
 def health_section(run: Run, named: bool) -> list[Section]:
-    """What the health panel of a run says, in words, and what it measured; none if the run stored neither."""
+    """What the health panel of a run says, in words, and what it measured; none if the run has no panel."""
     directory = RunDirectory(run.path)
-    results = Results.read(directory.results_path)
-    said = results.remarks.get(HEALTH)
-    measures = measured(directory, results.best_step)
-    if said is None and not measures:
+    if not directory.health_path.exists():
         return []
-    parts = [sentences(said.split("; "))] if said is not None else []
-    if measures:
-        rows = [[tag, f"{value:.4g}"] for tag, value in measures.items()]
-        parts.append(details("What was measured", html_table(["tag", "value"], rows, list(measures.items()))))
+    record = read_record(HealthRecord, directory.health_path, shown=True)
+    rows = [[tag, f"{value:.4g}"] for tag, value in sorted(record.values.items())]
+    parts = [
+        sentences(list(record.findings.values()) or [record.words]),
+        details("What was measured", html_table(["tag", "value"], rows, sorted(record.values.items()))),
+    ]
     return [Section(f"Health of {run.path}" if named else "Health", parts)]
-
-
-def measured(run: RunDirectory, step: int | None) -> dict[str, float]:
-    """The last values of the health panel up to a step, by tag; all steps without one."""
-    found: dict[str, float] = {}
-    for at, values in entries(run.metrics_path):
-        if step is None or at <= step:
-            found |= {tag: value for tag, value in values.items() if value is not None and tag.startswith(MEASURES)}
-    return dict(sorted(found.items()))

@@ -1,11 +1,11 @@
 """The page on the errors of a run, by the real command, against the stored predictions."""
 
 import csv
-import json
 import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,8 @@ from seqtrain.commands.train import train
 from seqtrain.config.root import Config
 from seqtrain.errors import RunError
 from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import write_json
+from seqtrain.runs.records import HealthRecord
 from seqtrain.tasks.classification import inspect as sections
 from tests.conftest import write_reviews
 from tests.html_page import Page, stands_alone
@@ -161,16 +163,12 @@ def test_a_source_that_is_gone_or_changed(folder: Path, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("without_cleanlab")
 def test_what_the_health_panel_said_is_there(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "plain", tmp_path / "plain")
-    path = RunDirectory(tmp_path / "plain").results_path
-    results = json.loads(path.read_text())
-    results.pop("crc32", None)
-    results |= {"remarks": ["health"], "health": "the recurrence forgets after 12 steps; 60 % of steps were clipped"}
-    path.write_text(json.dumps(results))
-    with (tmp_path / "plain/metrics.jsonl").open("a") as file:
-        file.write('{"step": 1, "memory/recurrence/encoder1": 12.5}\n')
+    findings = {"forgets": "the recurrence forgets after 12 steps", "clips": "99 % of the steps were clipped"}
+    record = HealthRecord(3, {"probe/memory/recurrence/encoder1": 12.5}, findings)
+    write_json(RunDirectory(tmp_path / "plain").health_path, asdict(record))
     text = inspect([str(tmp_path / "plain")]).read_text()
-    assert Page.of(text).table("Health") == [["memory/recurrence/encoder1", "12.5"]]
-    assert "<li>the recurrence forgets after 12 steps</li><li>60 % of steps were clipped</li>" in text
+    assert Page.of(text).table("Health") == [["probe/memory/recurrence/encoder1", "12.5"]]
+    assert "<li>the recurrence forgets after 12 steps</li><li>99 % of the steps were clipped</li>" in text
 
 
 def test_refusals(folder: Path, run_in: Callable[[Path], Run], fails: Callable[..., None]) -> None:
