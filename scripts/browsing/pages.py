@@ -60,6 +60,11 @@ VIEWS = {
     "scatter plot matrix view": "tf-hparams-scatter-plot-matrix-view",
 }
 """Elements of the HParams page by the texts of their tabs."""
+LINES = f"""(() => {{{FIND}
+  const plot = find(document, each => each.nodeName === "TF-HPARAMS-PARALLEL-COORDS-PLOT");
+  return plot ? (plot.shadowRoot || plot).querySelectorAll("g.foreground path").length : 0;
+}})()"""
+"""Number of runs that have a line in the parallel coordinates."""
 NARROW = 390
 """Width of a telephone in pixels."""
 SETTLE = 3
@@ -114,12 +119,14 @@ class Pages:
         others = self.browser.hosts() - {urlsplit(address).netloc}
         self.check(page, not others, f"asks other hosts: {sorted(others)}")
 
-    def hparams(self, address: str, order: Sequence[str], name: str) -> None:
-        """Check that the three views of the HParams page show columns in this order."""
+    def hparams(self, address: str, order: Sequence[str], name: str, runs: int) -> None:
+        """Check that the three views of the HParams page show columns in this order, and so many runs."""
         for view, element in VIEWS.items():
             self.browser.open(f"{address}#hparams", 1100)
             found = self.browser.becomes(f"{CLICK}({json.dumps(view)})")
             self.check(name, found, f"has no {view}")
+            if view == "parallel coordinates view":
+                self.check(name, self.browser.becomes(f"{LINES} === {runs}"), f"{runs} runs should have a line")
             self.look(f"{name}-{view.partition(' ')[0]}", order, element)
 
     def descriptions(self, address: str) -> None:

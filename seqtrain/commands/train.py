@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import asdict
 from typing import Any
 
 from seqtrain.commands.build import Built
@@ -19,8 +20,11 @@ from seqtrain.config.options import resumable
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Schedule
 from seqtrain.errors import ConfigError, RunError
+from seqtrain.probe.tags import tagged
 from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import write_json
 from seqtrain.training.events import TensorBoard
+from seqtrain.training.health import figures_of
 from seqtrain.training.layout import layout
 from seqtrain.training.observers import Console, JsonLines
 from seqtrain.training.pruning import StudyReporter
@@ -141,7 +145,11 @@ def fit(session: Session, in_study: bool = True) -> float:
         if trainer.progress.step < trainer.total_steps:  # by trainer.patience
             log_untrained(trainer, trainer.progress.step)
         scores = score(session)
+        health = trainer.health.verdict(trainer.progress.watched, built.model, built.head, trainer.progress.best_step)
         if ranks.first:
+            if health is not None:
+                figures = figures_of(health) if config.trainer.figures else {}
+                board.media(trainer.progress.step, figures, tagged({"health": health.words}))
             board.end_session()
             if "test" in scores:
                 lines.scalars(trainer.progress.step, scalars_on_test(scores))
@@ -155,7 +163,9 @@ def fit(session: Session, in_study: bool = True) -> float:
     if ranks.first:
         progress = trainer.progress
         run.update_status(best={monitor: best, "step": progress.best_step}, seconds=round(progress.seconds, 1))
-        report(session, scores)
+        if health is not None:
+            write_json(run.health_path, asdict(health))
+        report(session, scores, {} if health is None else {"health": health.words})
     return best
 
 

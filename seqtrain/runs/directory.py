@@ -12,8 +12,10 @@ ensemble.json       (of seqtrain ensemble) the runs whose outputs are averaged, 
 conformal.json      (forecasts with task.conformal) interval margins of the best checkpoint
 checkpoints/        best.pt, last.pt, and previous.pt, which is older than last.pt
 metrics.jsonl       every logged scalar, one line per step
+health.json         the health panel of the best checkpoint, and what it shows
 results.json        the final table: the model and the baselines on each split
 predictions/        outputs on validation and test, row by row
+errors-*.html       (of seqtrain inspect) what the run gets wrong
 events.out.*        for TensorBoard; events.out.tfevents.final has the scores on test
 projector/          (tokens) vectors, names and counts of tokens, for TensorBoard
 """
@@ -177,6 +179,10 @@ class RunDirectory:
     @property
     def results_path(self) -> Path:
         return self.path / "results.json"
+
+    @property
+    def health_path(self) -> Path:
+        return self.path / "health.json"
 
     @property
     def explanation_path(self) -> Path:

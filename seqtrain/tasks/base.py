@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -102,6 +102,10 @@ class Task(ABC):
     """Whether ``scored`` needs the dataset."""
     predictor: ClassVar[str | None] = None
     """The ``Predictor`` of the task as ``module:Class``; None if there is none."""
+    inspector: ClassVar[str | None] = None
+    """The function that makes sections of a page on the errors of a run, as ``module:function``; None if there is none.
+
+    It takes a ``Material`` and returns a list of ``Section``."""
     subject: ClassVar[str | None] = None
     """The ``Subject`` by which its predictions are explained, as ``module:Class``; None if they are not."""
 
@@ -120,6 +124,13 @@ class Task(ABC):
     @abstractmethod
     def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
         """Training loss summed over a batch; divided by the ``count`` of all batches of a step, it is the mean."""
+
+    def last_loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
+        """Loss of one prediction of each row, summed: for a task that predicts at every step, at the last real one.
+
+        It shows how far back a prediction depends on the input.
+        """
+        return self.loss(head, features, batch)
 
     @abstractmethod
     def count(self, batch: Batch) -> Tensor:
@@ -262,6 +273,13 @@ class Task(ABC):
     def remarks(self) -> dict[str, str]:
         """Remarks for the reader of the scores, by key of results.json."""
         return {}
+
+
+def at_last_step(features: Tensor, batch: Batch) -> tuple[Tensor, Batch]:
+    """Features (B, T, H) at the last real step of each row, (B, 1, H), and the batch with the targets there."""
+    row, last = torch.arange(len(features), device=features.device), batch.lengths - 1
+    chosen = replace(batch, targets=batch.targets[row, last][:, None], lengths=torch.ones_like(batch.lengths))
+    return features[row, last][:, None], chosen
 
 
 def linear_head(model: nn.Module, output_size: int) -> nn.Linear:

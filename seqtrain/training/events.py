@@ -147,13 +147,10 @@ def write_final_events(
     for at, values in ((0, levels), (step, levels), (step, scalars)):
         for tag, value in values.items():
             summaries.append((at, scalar_summary(named(tag), value, description(tag))))
-    for make, contents in (
-        (image_summary, media.figures),
-        (text_summary, media.texts),
-        (curve_summary, media.curves),
-    ):
-        for tag, content in contents.items():
-            summaries.append((best_step, make(named(tag), content, picture_description(tag))))
+    shown = [image_summary(named(tag), each, picture_description(tag)) for tag, each in media.figures.items()]
+    shown += [text_summary(named(tag), each, picture_description(tag)) for tag, each in media.texts.items()]
+    shown += [curve_summary(named(tag), each, picture_description(tag)) for tag, each in media.curves.items()]
+    summaries += [(best_step, each) for each in shown]
     path = directory / name
     with writing(path, directory):
         write_events(path, summaries)

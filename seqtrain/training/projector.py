@@ -24,7 +24,6 @@ def write_projector(directory: Path, names: list[str], counts: np.ndarray, vecto
         counts: how often each occurs in train, (V,). Tokens that do not occur are left out.
         vectors: vector of each token, (V, D).
     """
-    from google.protobuf.text_format import MessageToString
     from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 
     D = vectors.shape[1]
@@ -44,7 +43,7 @@ def write_projector(directory: Path, names: list[str], counts: np.ndarray, vecto
     contents = {
         folder / "vectors.bytes": vectors[order].astype("<f4").tobytes(),
         folder / "tokens.tsv": "\n".join(["token\tcount", *rows, ""]).encode(),
-        directory / CONFIG: MessageToString(config).encode(),  # last, since it names the others
+        directory / CONFIG: str(config).encode(),  # last, since it names the others
     }
     with writing(folder, directory):
         folder.mkdir(exist_ok=True)

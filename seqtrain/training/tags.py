@@ -5,6 +5,8 @@ test, single points, would come first. So its tags begin with the place of their
 ``2_train/loss``.
 """
 
+from seqtrain.probe import tags as probe
+
 GROUPS = ("run", "val", "train", "probe", "best", "test", "baseline")
 """Groups of tags in the order in which TensorBoard shows them. The last three are written once, at the end of a run."""
 
@@ -16,7 +18,11 @@ SPLITS = {
 }
 """What is said of the values of a group after what is said of the metric."""
 
+MONITORED = "monitored"
+"""Name under which the monitored metric is written once more, the same for all tasks."""
+
 METRICS = {
+    MONITORED: "The metric that chooses the checkpoint, whichever it is, so that runs of several tasks share a column.",
     "loss": (
         "Mean loss in nats, without regularisation: less is better. Where it rises while that of train falls, the "
         "model overfits: stop earlier (trainer.patience), or use more dropout, weight decay or data."
@@ -101,7 +107,6 @@ PICTURES = {
     ),
     "error_by_variable": "Error by variable, beside the baselines: which variables the model does not learn.",
     "forecast": "A window with its forecast. It should follow the observed values, within the interval.",
-    "gradient_by_lag": "Gradient of the loss by steps back in time: how far back the model is trained to remember.",
     "attention": (
         "What the model attends to. Even weights, or all on padding or the first word, say that it does not choose."
     ),
@@ -138,6 +143,8 @@ def ordered(tag: str) -> str:
 
 def description(tag: str) -> str:
     """What TensorBoard shows about the values of a tag, in Markdown; empty for a tag that is not known."""
+    if tag.startswith(probe.PREFIX):
+        return probe.description(tag)
     group, _, name = tag.partition("/")
     if group == "train":
         return TRAIN.get(name, "")
@@ -148,4 +155,6 @@ def description(tag: str) -> str:
 
 def picture_description(tag: str) -> str:
     """What TensorBoard shows about an image or a text, in Markdown; empty for a tag that is not known."""
+    if tag.startswith(probe.PREFIX):
+        return probe.description(tag)
     return next((text for part in tag.split("/") if (text := PICTURES.get(part)) is not None), "")

@@ -101,8 +101,12 @@ def test_metrics_file_and_tensorboard_agree(finished: Finished) -> None:
     shown = {(tag, e.step): e.value for tag in events.Tags()["scalars"] for e in events.Scalars(tag)}
     only_shown = {tag for tag, _ in shown.keys() - written.keys()}
     assert written.keys() <= shown.keys()
-    assert {tag for tag in only_shown if not tag.startswith(("4_best/", "6_baseline/"))} == {"2_train/max_grad_norm"}
+    assert {tag for tag in only_shown if not tag.startswith(("4_best/", "6_baseline/"))} == {
+        *("2_train/max_grad_norm", "5_test/monitored")
+    }
     last = max(line["step"] for line in lines)
+    assert shown["4_best/monitored", last] == shown["4_best/accuracy", last]
+    assert shown["5_test/monitored", last] == shown["5_test/accuracy", last]
     assert shown["4_best/accuracy", last] == max(value for (tag, _), value in shown.items() if tag == "1_val/accuracy")
     for key, value in written.items():
         assert math.isclose(shown[key], value, rel_tol=1e-6), key

@@ -7,10 +7,10 @@ from seqtrain.models.summary import named_parameters, summary
 
 
 def test_every_parameter_is_counted_once() -> None:
-    model = nn.Sequential(nn.Embedding(5, 3), nn.GRU(3, 4), nn.Dropout(0.5))
-    head = nn.Linear(3, 5, bias=False)
-    head.weight = model[0].weight
-    model[1].bias_hh_l0.requires_grad_(False)
+    embedding, recurrent, head = nn.Embedding(5, 3), nn.GRU(3, 4), nn.Linear(3, 5, bias=False)
+    model = nn.Sequential(embedding, recurrent, nn.Dropout(0.5))
+    head.weight = embedding.weight
+    recurrent.bias_hh_l0.requires_grad_(False)
     parts = {"model": model, "head": head}
     total = sum(p.numel() for p in nn.ModuleList([model, head]).parameters())
     assert sum(p.numel() for _, p in named_parameters(parts)) == total == 5 * 3 + 12 * 3 + 12 * 4 + 24

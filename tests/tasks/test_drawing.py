@@ -1,7 +1,11 @@
 """What the figures of all tasks share."""
 
+import io
+from typing import Any
+
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 
 from seqtrain.tasks.drawing import TYPE, drawable, headed, heading, label, new_figure
 from seqtrain.training.events import to_png
@@ -19,12 +23,13 @@ def test_type_is_readable_in_a_thumbnail_of_300_pixels() -> None:
     label(figure.add_subplot(), "$title", "x", "y")
     headed({"one": figure}, "$heading_^")
     FigureCanvasAgg(figure).draw()
-    axes = figure.axes[0]
+    axes: Any = figure.axes[0]
     scale = 300 / figure.bbox.width
     for text in (axes.title, axes.xaxis.label, axes.yaxis.label):
         assert text.get_fontsize() == TYPE and text.get_fontsize() * 100 / 72 * scale > 8
     assert figure.get_suptitle() == "$heading_^"
-    boxes = [text.get_window_extent() for text in (figure._suptitle, axes.title)]
+    (above,) = figure.texts
+    boxes = [text.get_window_extent() for text in (above, axes.title)]
     assert boxes[0].y0 >= boxes[1].y1 and boxes[0].y1 <= figure.bbox.y1
 
 
@@ -33,12 +38,10 @@ def test_a_missing_glyph_becomes_a_box() -> None:
 
 
 def test_a_png_has_few_colours_and_the_size_of_the_figure() -> None:
-    import io
-
-    from PIL import Image
-
     figure = new_figure(2)
     figure.add_subplot().plot(np.arange(10))
     width, height, png = to_png(figure)
     image = Image.open(io.BytesIO(png))
-    assert (width, height) == image.size == (640, 200) and image.mode == "P" and len(image.getcolors()) <= 64
+    colours = image.getcolors()
+    assert (width, height) == image.size == (640, 200) and image.mode == "P"
+    assert colours is not None and len(colours) <= 64

@@ -4,7 +4,10 @@ from seqtrain.tasks.tables import score_table
 
 
 def test_the_most_frequent_class_is_first_and_what_is_not_defined_is_a_hyphen() -> None:
-    scores = {"a|_b": {"f1": None, "support": 7}, "c": {"f1": 0.5, "support": 1200}}
+    scores: dict[str, dict[str, float | int | None]] = {
+        "a|_b": {"f1": None, "support": 7},
+        "c": {"f1": 0.5, "support": 1200},
+    }
     assert score_table(scores, ("f1", "support"), "class").splitlines() == [
         "| class | f1 | support |",
         "| --- | ---: | ---: |",

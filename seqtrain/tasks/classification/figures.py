@@ -8,6 +8,7 @@ Shapes: N examples, C classes, T words.
 
 import math
 import textwrap
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
 MAX_CLASSES_WITH_COUNTS = 20
 MAX_CLASS_NAMES = 30
+LONGEST_NAME = 14
+"""Letters of a name of a class."""
+SMALLEST_TYPE = 8.5
+"""Points below which a count cannot be read in a thumbnail."""
 MAX_WORDS = 200
 WIDEST_LINE = 48
 """Letters of a line of a long text. At a third of its size it can still be read."""
@@ -51,8 +56,9 @@ def confusion_figure(
 ) -> "Figure":
     """Confusion matrix, a row per true class: colour is the share of the row, the text in a cell its count.
 
-    Counts other than 0 are written for at most 20 classes. Of more than 30 classes, an even selection is named. Names
-    that are too long to stand below their columns are numbered instead.
+    Where counts are too long to be read, the texts are per cent of the row instead. Zeros are not written, and of more
+    than 20 classes nothing is. Of more than 30 classes, an even selection is named. Names that are too long to stand
+    below their columns are numbered.
 
     Args:
         predictions: predicted classes, (N,), in [0, C).
@@ -67,33 +73,59 @@ def confusion_figure(
     counts = np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
-    side = float(np.clip(num_classes * 0.36, 3.6, 6.5))  # inches
     every = math.ceil(num_classes / MAX_CLASS_NAMES)
-    column = 72 * side * every / num_classes  # points from one name to the next
-    size = float(np.clip(min(0.7 * column, column / (len(str(num_classes)) * LETTER + 0.3)), 6, TYPE))
-    names = [drawable(shorten(visible(name), 18)) for name in class_names[::every]]
-    longest = max(map(len, names))
-    fits = longest * LETTER * size < column
     numbers = [str(number) for number in range(1, num_classes + 1, every)]
+    names = [drawable(shorten(visible(name), LONGEST_NAME)) for name in class_names[::every]]
+    longest = max(map(len, names))
+    room = WIDTH - 0.9  # inches beside the label of the axis
+    fits = longest * LETTER * TYPE < 72 * (room - longest * LETTER * TYPE / 72) / len(names)
     left = names if fits else [f"{name}  {number}" for name, number in zip(names, numbers, strict=True)]
+    side = min(room - max(map(len, left)) * LETTER * SMALL / 72, 1.2 * max(num_classes, 3))
+    column = 72 * side / num_classes  # points
+    widest = 0.3 + LETTER * (longest if fits else len(numbers[-1]))
+    size = float(np.clip(min(0.7 * every * column, every * column / widest), 5, TYPE if fits else SMALL))
 
-    width = side + 1.5 + max(map(len, left)) * LETTER * size / 72
-    figure = new_figure(side + 1.4, max(width, WIDTH))
+    figure = new_figure(side + 1.4)
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    x = "predicted" if fits else "predicted, by number"
-    label(axes, f"colour: share of the true class, of {len(targets):,}", x, "true")
-    places, style = range(0, num_classes, every), {"fontsize": size, "parse_math": False}
-    axes.set_xticks(places, names if fits else numbers, **style)
-    axes.set_yticks(places, left, **style)
+    texts, title = cell_texts(counts, shares, column)
+    label(axes, title, "predicted" if fits else "predicted, by number", "true")
+    places = range(0, num_classes, every)
+    axes.set_xticks(places, names if fits else numbers, fontsize=size, parse_math=False)
+    axes.set_yticks(places, left, fontsize=size, parse_math=False)
     if num_classes <= MAX_CLASSES_WITH_COUNTS:
-        widest = len(f"{counts.max():,}")
-        size = min(size, 72 * side / num_classes / (widest * LETTER + 0.4))
-        for row, column in np.argwhere(counts):
-            colour = "white" if shares[row, column] > 0.5 else "black"
-            text = f"{counts[row, column]:,}"
-            axes.text(column, row, text, ha="center", va="center", fontsize=size, color=colour)
+        size = min(TYPE, 0.7 * column, size_within(column, texts))
+        for (i, j), text in texts.items():
+            colour = "white" if shares[i, j] > 0.5 else "black"
+            axes.text(j, i, text, ha="center", va="center", fontsize=size, color=colour)
     return figure
+
+
+def cell_texts(
+    counts: NDArray[np.integer], shares: NDArray[np.floating], column: float
+) -> tuple[dict[tuple[int, int], str], str]:
+    """The texts of a confusion matrix: counts or, where these are too long to be read, per cent of the row.
+
+    Args:
+        counts: number of rows of each true class by predicted class, (C, C).
+        shares: the same as shares of the true class, (C, C).
+        column: width of a cell in points.
+
+    Returns:
+        Texts other than 0, by place; and what they are.
+    """
+    texts = {(i, j): f"{counts[i, j]:,}" for i, j in np.argwhere(counts).tolist()}
+    if not texts or size_within(column, texts) >= SMALLEST_TYPE:
+        return texts, f"counts, of {counts.sum():,}; colour: share of the row"
+    per_cent = (100 * shares).round().astype(int)
+    return {
+        (i, j): str(per_cent[i, j]) for i, j in np.argwhere(per_cent).tolist()
+    }, f"% of the row, {counts.sum():,} in all"
+
+
+def size_within(column: float, texts: Mapping[tuple[int, int], str]) -> float:
+    """Size of type at which the longest text fits into a cell, both in points."""
+    return column / (LETTER * max(map(len, texts.values()), default=1) + 0.4)
 
 
 def reliability_figure(probabilities: NDArray[np.floating], targets: NDArray[np.integer]) -> "Figure":

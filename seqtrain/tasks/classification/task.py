@@ -97,6 +97,7 @@ class Classification(Task):
     shown = ("accuracy", "macro_f1", "auroc", "calibration_error")
     averages = {"probabilities": mean}
     predictor = "seqtrain.tasks.classification.predict:ClassPredictor"
+    inspector = "seqtrain.tasks.classification.inspect:inspect"
     subject = "seqtrain.tasks.classification.explain:ClassSubject"
 
     def __init__(self, config: ClassificationConfig, spec: DataSpec):

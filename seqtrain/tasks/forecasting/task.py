@@ -77,6 +77,7 @@ class Forecasting(Task):
     )
     separate_in_head = ("gain", "shift", "cycle")
     predictor = "seqtrain.tasks.forecasting.predict:ForecastPredictor"
+    inspector = "seqtrain.tasks.forecasting.inspect:inspect"
     subject = "seqtrain.tasks.forecasting.explain:ForecastSubject"
 
     def __init__(self, config: ForecastingConfig, spec: DataSpec):
@@ -215,7 +216,7 @@ class Forecasting(Task):
         """Errors of the model and the baselines on validation and test, and forecasts of a few windows of test."""
         from seqtrain.tasks.forecasting.examples import NUM_EXAMPLES, draw_forecasts
 
-        figures = {}
+        figures: dict[str, Figure] = {}
         for split, evaluation in evaluations.items():
             others = {who: scored[split] for who, scored in baselines.items()}
             drawn = error_figures(evaluation, others, self.spec.target_names, self.distribution.levels_of_coverage)

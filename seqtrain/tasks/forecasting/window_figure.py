@@ -149,8 +149,8 @@ def time_ticks(times: list[str]) -> tuple[Values, list[str], str]:
     numbers = date2num(np.array(times, "datetime64[ns]")) if dates else np.array(times, float)
     first, last = numbers[0], numbers[-1]
     if first == last or (np.diff(numbers) < 0).any():  # with data.frequency=step times need not rise
-        places = np.arange(0, len(times), math.ceil(len(times) / MAX_TICKS))
-        return places, [times[place] for place in places], ""
+        chosen = range(0, len(times), math.ceil(len(times) / MAX_TICKS))
+        return np.array(chosen, float), [times[place] for place in chosen], ""
     locator: Any
     if dates:
         locator = AutoDateLocator(minticks=3, maxticks=MAX_TICKS)

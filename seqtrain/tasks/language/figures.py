@@ -1,8 +1,8 @@
-"""Figures of language modelling, drawn from arrays: loss by position, gradient by lag, calibration.
+"""Figures of language modelling, drawn from arrays: loss by position, calibration.
 
 Only Matplotlib's object interface is used, so that no global state changes.
 
-Shapes: T steps of a segment, L lags, K confidence bins.
+Shapes: T steps of a segment, K confidence bins.
 """
 
 import math
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_POSITIONS = 100
-FADED = 0.01
 
 
 def loss_by_position_figure(nats: NDArray[np.floating], counts: NDArray[np.integer]) -> "Figure":
@@ -59,42 +58,6 @@ def loss_by_position_figure(nats: NDArray[np.floating], counts: NDArray[np.integ
             for part in (slice(tenth), slice(-tenth, None))
         )
         axes.set_title(f"mean of the first tenth {first}, of the last tenth {last}")
-    return figure
-
-
-def gradient_by_lag_figure(norms: NDArray[np.floating]) -> "Figure":
-    """Norm of the gradient of the loss at the last step with respect to the input ``lag`` steps before, on a log axis.
-
-    Norms that are zero, subnormal or infinite as float32, or NaN, leave a gap. A dashed line marks 1 % of the largest.
-
-    Args:
-        norms: norm at each lag from 0 on, (L,), not negative.
-
-    Returns:
-        The figure; its title gives the lag from which all norms are below 1 % of the largest.
-    """
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-
-    float32 = np.finfo(np.float32)
-    values = norms.astype(np.float64)
-    drawable = (values >= float(float32.tiny)) & (values <= float(float32.max))
-
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    axes.set_yscale("log")
-    axes.plot(np.arange(len(norms)), np.where(drawable, values, np.nan), ".-", color=BAR_COLOUR)
-    axes.set(xlabel="lag in steps", ylabel="norm of the gradient", title="no gradient at any lag")
-    axes.set_xlim(-0.5, max(len(norms), 1) - 0.5)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
-    if drawable.any():
-        limit = FADED * values[drawable].max()
-        axes.axhline(limit, linestyle="--", color="black", label="1 % of the largest")
-        axes.legend()
-        fades_at = np.flatnonzero(~(values < limit))[-1] + 1  # a NaN is not below
-        axes.set_title(
-            f"below 1 % of the largest for good: {f'from lag {fades_at}' if fades_at < len(norms) else 'never'}"
-        )
     return figure
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from seqtrain.data.corpus.dataset import RunningText, SegmentBatch
 from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.tasks.averages import joined, log_mean_exp
-from seqtrain.tasks.base import Evaluation, Meter, Task
+from seqtrain.tasks.base import Evaluation, Meter, Task, at_last_step
 from seqtrain.tasks.language.generation import continuations
 from seqtrain.tasks.language.heads import AdaptiveSoftmaxHead, SoftmaxHead
 from seqtrain.tasks.language.sampling import Sampling
@@ -162,6 +162,9 @@ class LanguageModelling(Task):
     def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
         return cast(SoftmaxHead, head).nats(features.flatten(0, 1), batch.targets.flatten()).sum()
 
+    def last_loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
+        return self.loss(head, *at_last_step(features, batch))
+
     def count(self, batch: Batch) -> Tensor:
         return torch.tensor(float(batch.targets.numel()), device=batch.targets.device)
 
@@ -180,13 +183,10 @@ class LanguageModelling(Task):
     def illustrate(
         self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device
     ) -> tuple[dict[str, "Figure"], dict[str, str]]:
-        """The gradient by lag, and continuations of fixed texts of validation."""
-        from seqtrain.tasks.language.figures import gradient_by_lag_figure
-
+        """Continuations of fixed texts of validation."""
         if not isinstance(data, RunningText):
             return {}, {}
         batch = data.examples("validation", 4)[0].to(device)
-        drawn = {"gradient_by_lag": gradient_by_lag_figure(gradient_by_lag(model, head, batch))}
         prompts = batch.inputs[:, :PROMPT_STEPS]
         generator = torch.Generator(device).manual_seed(0)
         steps = continuations(model, head, prompts, Sampling(temperature=SAMPLE_TEMPERATURE), generator)
@@ -195,7 +195,7 @@ class LanguageModelling(Task):
             f"sample/{i}": sample_text(data.decode(prompt.tolist()), data.decode(sample.tolist()))
             for i, (prompt, sample) in enumerate(zip(prompts, tokens, strict=True))
         }
-        return drawn, texts
+        return {}, texts
 
     def scored_baselines(self, data: Dataset) -> dict[str, dict[str, Evaluation]]:
         """Scores of uniform, unigram and Kneser-Ney n-gram models; cached by the prepared tokens."""
@@ -232,28 +232,6 @@ def evaluation_of(log_probabilities: np.ndarray, data: RunningText, split: str) 
     lengths = (int(of_tokens[targets].sum()) for of_tokens in data.token_lengths)
     metrics = language_metrics(-log_probabilities.sum(), len(targets), *lengths)
     return Evaluation(metrics, {"log_probabilities": log_probabilities.astype(np.float32)})
-
-
-def gradient_by_lag(model: nn.Module, head: nn.Module, batch: Batch) -> np.ndarray:
-    """Norm of the gradient of the loss at the last step with respect to the input at each lag, from 0, (T,).
-
-    The norm is over features; it is averaged over the rows of the batch.
-    """
-    embedded: list[Tensor] = []
-
-    def keep(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        embedded.append(output.detach().requires_grad_())  # also if the embedding itself is not trained
-        return embedded[0]
-
-    hook = model.get_submodule("embedding").register_forward_hook(keep)
-    try:
-        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):  # cuDNN: no gradient in evaluation mode
-            features, _ = model(batch)
-            loss = cast(SoftmaxHead, head).nats(features[:, -1], batch.targets[:, -1]).sum()
-            (gradient,) = torch.autograd.grad(loss, embedded)
-    finally:
-        hook.remove()
-    return gradient.float().norm(dim=-1).mean(0).flip(0).cpu().numpy()
 
 
 def sample_text(prompt: str, sample: str) -> str:

@@ -83,6 +83,7 @@ class MultilabelClassification(Task):
     shown = ("loss", "micro_f1", "macro_f1", "mean_average_precision", "mean_auroc", "subset_accuracy")
     averages = {"probabilities": mean}
     predictor = "seqtrain.tasks.multilabel.predict:LabelSetPredictor"
+    inspector = "seqtrain.tasks.multilabel.inspect:inspect"
     subject = "seqtrain.tasks.multilabel.explain:LabelSubject"
 
     def __init__(self, config: MultilabelConfig, spec: DataSpec):

@@ -64,6 +64,7 @@ class SequenceRegression(Task):
     shown = ("mse", "mae")
     averages = {"predictions": mean}
     predictor = "seqtrain.tasks.regression.predict:NumberPredictor"
+    inspector = "seqtrain.tasks.regression.inspect:inspect"
 
     def __init__(self, config: SequenceRegressionConfig, spec: DataSpec):
         del config, spec

@@ -39,7 +39,7 @@ def test_confusion_figure_shows_counts_and_shares_per_true_class() -> None:
     assert [text.get_position() for text in axes.texts] == [(0, 0), (2, 0), (0, 1), (1, 1)]
     assert axes.images[0].get_array().tolist() == [[0.75, 0, 0.25], [0.5, 0.5, 0], [0, 0, 0]]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
-    assert axes.get_title() == "colour: share of the true class, of 6"
+    assert axes.get_title() == "counts, of 6; colour: share of the row"
     for labels in (axes.get_xticklabels(), axes.get_yticklabels()):
         assert [label.get_text() for label in labels] == ["bad", "fair", "good"]
     draw(figure)
@@ -56,9 +56,18 @@ def test_confusion_figure_of_many_classes(num_classes: int, num_texts: int, num_
     if num_classes > 1:
         every = -(-num_classes // 30)
         assert [label.get_text() for label in axes.get_xticklabels()][:2] == ["1", str(1 + every)]
-        assert axes.get_yticklabels()[1].get_text() == f"a rather long cla…  {1 + every}"
-    assert max(figure.get_size_inches()) <= 15
+        assert axes.get_yticklabels()[1].get_text() == f"a rather long…  {1 + every}"
+    assert figure.get_size_inches()[0] == 6.4 and figure.get_size_inches()[1] < 7.5
     draw(figure)
+
+
+def test_counts_that_are_too_long_are_per_cent() -> None:
+    targets = np.repeat(np.arange(15), 20_000)
+    predictions = np.where(np.arange(len(targets)) % 1000 < 996, targets, 3)  # 0.4 % are taken for class 3
+    predictions[:800] = 7
+    axes: Any = confusion_figure(predictions, targets, [str(label) for label in range(15)]).axes[0]
+    assert axes.get_title() == "% of the row, 300,000 in all"
+    assert texts_of(axes) == ["96", "4", *["100"] * 14]
 
 
 def test_tick_labels_do_not_overlap() -> None:
@@ -92,7 +101,8 @@ def test_reliability_figure_shows_accuracy_and_count_per_bin() -> None:
 def test_bins_of_few_rows_are_pale() -> None:
     confidence = np.array([0.94] * 200 + [0.61])
     figure = reliability_figure(np.stack([confidence, 1 - confidence], axis=1), np.zeros(201, int))
-    alphas = [bar.get_facecolor()[3] for bar in figure.axes[0].patches]
+    axes: Any = figure.axes[0]
+    alphas = [bar.get_facecolor()[3] for bar in axes.patches]
     assert alphas[14] == 1 and alphas[9] < 0.5
 
 

@@ -21,8 +21,8 @@ def legend(figure: Figure) -> list[str]:
 
 
 def hours(count: int, step: str = "h") -> list[str]:
-    start = np.datetime64("2016-07-01", "ns")
-    return [time_text(start + number * np.timedelta64(1, step)) for number in range(count)]
+    times = np.datetime64("2016-07-01", "ns") + np.arange(count).astype(f"timedelta64[{step}]")
+    return [time_text(time) for time in times]
 
 
 def test_a_forecast_is_beside_what_was_and_what_came() -> None:
