@@ -4,10 +4,12 @@ Shapes: B batch, T time, D features, C filters.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
 
 
@@ -58,13 +60,30 @@ class MaskedBatchNorm(nn.Module):
         return mean, variance
 
 
+class RankSum(torch.autograd.Function):
+    """Autograd function of the sum over all processes that train together; so is its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        """The sum of the x of all processes."""
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        """The sum of the gradients of all processes."""
+        total = grad.clone()
+        dist.all_reduce(total)
+        return total
+
+
 def summed(x: Tensor) -> Tensor:
     """The sum over all processes that train together, with its gradient."""
     if not dist.is_available() or not dist.is_initialized():
         return x
-    from torch.distributed.nn.functional import all_reduce
-
-    total: Tensor = all_reduce(x)
+    total: Tensor = RankSum.apply(x)
     return total
 
 
