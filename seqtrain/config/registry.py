@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from seqtrain.config import corpus, data, model, series, task
+from seqtrain.config import corpus, data, encoder_decoder, model, series, task
 from seqtrain.config.base import Node, suggest
 from seqtrain.config.trainer import TrainerConfig
 from seqtrain.errors import ConfigError
@@ -126,6 +126,11 @@ for kind, schema, room, name in (
 register("model", "linear", model.LinearConfig, "seqtrain.models.linear:LinearModel")
 register("model", "segment", model.SegmentConfig, "seqtrain.models.segment:SegmentModel")
 register("model", "recurrent", model.RecurrentConfig, "seqtrain.models.recurrent:RecurrentModel")
-register("model", "encoder_decoder", model.EncoderDecoderConfig, "seqtrain.models.encoder_decoder:EncoderDecoderModel")
+register(
+    "model",
+    "encoder_decoder",
+    encoder_decoder.EncoderDecoderConfig,
+    "seqtrain.models.encoder_decoder:EncoderDecoderModel",
+)
 register("model", "self_attention", model.SelfAttentionConfig, "seqtrain.models.self_attention:SelfAttentionModel")
 register("trainer", "trainer", TrainerConfig, "seqtrain.training.trainer:Trainer")
