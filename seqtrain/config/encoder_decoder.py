@@ -56,3 +56,34 @@ class EncoderDecoderConfig(DecoderConfig):
         super().check(key)
         require(not self.bidirectional, f"{key}.bidirectional", True,
                 "false or null for this model: the encoder's last state starts the decoder")  # fmt: skip
+
+
+@dataclass
+class TranslatorConfig(DecoderConfig):
+    """Translator: a recurrent encoder reads the source, and a recurrent decoder predicts the next token of the target.
+
+    ``embedding.embed_dim`` is the size of the vectors of source and target tokens; ``bidirectional`` is that of the
+    encoder, and null is true.
+    """
+
+    targets = Targets.translation
+
+    input_feeding: bool = False
+    """The decoder also reads its features of the step before, so that it knows what it attended to. It then runs step
+    by step in training too."""
+
+    def reads_both_ways(self) -> bool:
+        return self.bidirectional is not False
+
+    def meaning(self) -> dict[str, Any]:
+        return super().meaning() | {"input_feeding": self.input_feeding}
+
+    def check(self, key: str) -> None:
+        super().check(key)
+        residual = self.attention.residual
+        require(residual, f"{key}.attention.residual", residual,
+                "left out: state and context are joined by a layer of their own")  # fmt: skip
+        for name, off in (("locked_dropout", False), ("weight_drop", 0.0)):
+            value = getattr(self, name)
+            require(not self.input_feeding or value == off, f"{key}.{name}", value,
+                    f"{off} with {key}.input_feeding=true, which draws masks step by step")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Tokenizers for labelled texts and pairs of texts: words, byte-level BPE or characters, saved as a tokenizer.json of `tokenizers`."""
+"""Tokenizers for texts: words, byte-level BPE or characters, saved as a tokenizer.json of `tokenizers`."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
