@@ -28,4 +28,4 @@ def write_splits(folder: Path, train: int = 60) -> Path:
 
 
 OPTIONS = ["data=pair_files", "data.source=de", "data.target=en", "data.min_count=1", "data.vocab_size=300"]
-SMALL = ["model.hidden_size=8", "model.embedding.embed_dim=6", "device=cpu", "data.batch_size=8"]
+SMALL = ["model.hidden_size=8", "model.embedding.embed_dim=6", "model.kernel=torch", "device=cpu", "data.batch_size=8"]

@@ -65,11 +65,11 @@ def files_of_folder(
     sides = [split_files(folder, wanted, (end,), notes) for end in ends]
     files: dict[str, list[PairFile]] = {}
     for split in dict.fromkeys([*sides[0], *sides[1]]):
-        named = [{(path.parent, stem(path)): path for path in side.get(split, [])} for side in sides]
-        for own, other, end in ((*named, ends[1]), (*named[::-1], ends[0])):
+        first, second = ({(path.parent, stem(path)): path for path in side.get(split, [])} for side in sides)
+        for own, other, end in ((first, second, ends[1]), (second, first, ends[0])):
             if alone := own.keys() - other.keys():
                 raise DataError(f"{own[min(alone)]}: has no file beside it that ends in {end} (split {split})")
-        files[split] = [(path, named[1][key]) for key, path in named[0].items()]
+        files[split] = [(path, second[key]) for key, path in first.items()]
     return files
 
 

@@ -189,7 +189,7 @@ class Translation(Task):
         config = self.config
         rows = "" if config.translated_rows is None else f", of the first {config.translated_rows:,} pairs of a split"
         how = "greedy search" if config.beam_size == 1 else f"beam search with {config.beam_size} hypotheses"
-        return {"bleu": f"{signature(config)}, by {how}{rows}"}
+        return {"signature": f"BLEU {signature(config)}, by {how}{rows}"}
 
 
 def excess(head: SoftmaxHead, features: Tensor, targets: Tensor) -> Tensor:
