@@ -2,9 +2,12 @@
 
 import stat
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from seqtrain.errors import ConfigError
+from seqtrain.errors import ConfigError, DataError
 
 KINDS = {
     stat.S_ISDIR: "is a folder, not a file",
@@ -60,6 +63,28 @@ def read_stdin(key: str, limit: int = -1) -> bytes:
     if sys.stdin is None:
         raise ConfigError(f"{key}=-: stdin is closed; give a file")
     return sys.stdin.buffer.read(limit)
+
+
+@contextmanager
+def input_file(source: str, suffix: str) -> Iterator[Path]:
+    """The path of the file that ``input`` names, or of a temporary file of what stdin (-) has.
+
+    Args:
+        source: the path, as the user wrote it, or -.
+        suffix: how the name of the temporary file ends.
+
+    Raises:
+        ConfigError: if stdin is closed.
+        DataError: if there is no such file, or it is something else.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = expanded(source, "input")
+        if source == "-":
+            path = Path(folder) / f"stdin{suffix}"
+            path.write_bytes(read_stdin("input"))
+        elif wrong := not_a_file(path):
+            raise DataError(f"input={source}: {wrong}")
+        yield path
 
 
 def read_input(text: str, key: str, limit: int) -> bytes:

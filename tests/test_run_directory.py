@@ -25,6 +25,23 @@ def test_a_named_directory_is_never_taken_twice(tmp_path: Path) -> None:
     assert run.status_path.read_text() == before
 
 
+def test_the_directory_of_a_run_that_failed_before_its_first_step_is_free(tmp_path: Path) -> None:
+    """So that a command with its mistake mended can be given as it was."""
+    run = RunDirectory.claim(tmp_path / "run", exact=True, config="first")
+    with pytest.raises(ZeroDivisionError), run.recording_outcome():
+        run.init_path.write_text("{}")
+        1 / 0  # noqa: B018
+    first = run.id
+    assert RunDirectory.claim(tmp_path / "run", exact=True, config="second") == run
+    assert run.config_path.read_text() == "second" and run.id != first and not run.init_path.exists()
+    with pytest.raises(ZeroDivisionError), run.recording_outcome():
+        run.metrics_path.write_text("{}\n")
+        1 / 0  # noqa: B018
+    with pytest.raises(RunError, match="already holds a run"):
+        RunDirectory.claim(tmp_path / "run", exact=True)
+    assert run.config_path.read_text() == "second"
+
+
 def test_unwritable(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(RunError, match="cannot be written"):

@@ -119,7 +119,7 @@ def test_two_processes_equal_one(folder: Path, case: str) -> None:
         lines = [json.loads(line) for line in directory.metrics_path.read_text().splitlines()]
         curves.append([(line["step"], line["train/loss"]) for line in lines if "train/loss" in line])
         outputs.append(dict(np.load(directory.predictions_path)) if directory.predictions_path.exists() else {})
-        assert len(list(directory.path.glob("events.out.*[0-9]"))) == 1  # beside that of the final scores
+        assert len(list(directory.path.glob("events.out.*.ordered"))) == 1  # beside that of the final scores
     np.testing.assert_allclose(curves[0], curves[1], rtol=1e-5)
     for split in results[0]:
         for metric, value in results[0][split].items():

@@ -21,6 +21,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from hydra_plugins.seqtrain_grid._overrides import literal
 from seqtrain.config import loading
@@ -36,7 +37,7 @@ from seqtrain.sweeps.table import counts, show
 
 log = logging.getLogger(__name__)
 
-EXPECTED = (UserError, HydraException, OmegaConfBaseException, OSError)
+EXPECTED = (UserError, HydraException, OmegaConfBaseException, YAMLError, OSError)
 """Errors that a user can mend."""
 LOCAL = ("joblib", "submitit_local")
 """Launchers that run jobs in their own processes on this machine."""

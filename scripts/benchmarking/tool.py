@@ -22,8 +22,9 @@ from seqtrain.data.text.classification import TextClassification
 from seqtrain.layers.memory import map_tensors
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.training.device import autocast, seed_everything
+from seqtrain.training.events import TensorBoard
 from seqtrain.training.objective import Objective
-from seqtrain.training.observers import JsonLines, TensorBoard
+from seqtrain.training.observers import JsonLines
 from seqtrain.training.optimizers import build_optimizer
 from seqtrain.training.ranks import init_ranks
 from seqtrain.training.trainer import Trainer

@@ -11,8 +11,7 @@ from typing import Any
 import yaml
 
 from seqtrain.atomic import replacing
-from seqtrain.comparison.metrics import metric_of
-from seqtrain.config.registry import REGISTRY
+from seqtrain.comparison.metrics import less_is_better
 from seqtrain.errors import UserError
 from seqtrain.runs.json_files import as_record
 
@@ -87,7 +86,7 @@ class Recipe:
 
     @property
     def lower_is_better(self) -> bool:
-        return not any(metric_of(self.metric, task).maximize for task in REGISTRY["task"])
+        return less_is_better(self.metric)
 
     @property
     def allowed(self) -> float:

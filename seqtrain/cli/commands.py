@@ -19,6 +19,7 @@ from seqtrain.cli.arguments import (
 )
 from seqtrain.cli.composing import several_processes
 from seqtrain.commands.memory import within_memory
+from seqtrain.config.base import require
 from seqtrain.console import results_are_files
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.paths import expanded, read_input
@@ -112,6 +113,32 @@ def predict(arguments: Sequence[str]) -> None:
         predict(saved, config, run, literal["input"], literal["output"], checkpoint=literal["checkpoint"])
 
 
+def explain(arguments: Sequence[str]) -> None:
+    """Attribute predictions of a run's model to the steps of its inputs, and score the attributions.
+
+    seqtrain explain run=<run> [input=<file>] [split=test|validation|train] [rows=200] [output=<file>]
+        [methods=attention,gradient_input,integrated_gradients,occlusion] [removal=delete|unk|mean|season]
+        [checkpoint=best|last] [device=...]
+
+    The scores say how far the prediction falls when the most important steps are removed, beside random steps. Steps
+    are tokens of a text, deleted (or made unknown: unk), or steps of a series, replaced by the mean of the window (or
+    the value a season before). output, jsonl or parquet, gets a row with the attributions of each row explained. The
+    scores of the run's own data are kept in the run, and compare shows them.
+    """
+    own = dict.fromkeys(["input", "split", "methods", "removal", "rows", "output"])
+    literal, overrides = split_arguments(arguments, "run", checkpoint="best", **own)
+    run = RunDirectory.open(literal["run"])
+    saved, config = run_config(run, overrides)
+    rows = None if literal["rows"] is None else parsed("rows", literal["rows"], whole_number)
+    from seqtrain.commands.explain import explain
+
+    options = {key: literal[key] for key in ("split", "methods", "removal", "output", "checkpoint")}
+    with within_memory(config, trained=True):
+        explain(
+            saved, config, run, source=literal["input"], rows=rows, other_data=gives(overrides, "data.path"), **options
+        )
+
+
 def backtest(arguments: Sequence[str]) -> None:
     """Print the scores of a run's forecasts from origins that roll over a split, as JSON.
 
@@ -185,6 +212,25 @@ def compare(arguments: Sequence[str]) -> None:
     from seqtrain.commands.compare import compare
 
     compare(directories, **{key: given[-1] for key, given in values.items()})
+
+
+def board(arguments: Sequence[str]) -> None:
+    """Show runs in TensorBoard, with the options that vary and the monitored scores first among its HParams.
+
+    seqtrain board <folder> [port=6006] [host=127.0.0.1]
+
+    The folder is searched for runs one and two levels deep, also for those that start later. Nothing is written into
+    it. The address is printed. Without port, the next free one is taken if 6006 is in use; 0 takes any. Ctrl-C ends it.
+    """
+    values, directories = own_values(arguments, ["port", "host"])
+    check_directories("board", directories, "port= or host=")
+    if len(directories) > 1:
+        raise ConfigError(f"board {' '.join(directories)}: expected one folder; give one that has all runs below it")
+    port = parsed("port", values["port"][-1], whole_number) if "port" in values else None
+    require(port is None or 0 <= port < 2**16, "port", port, "from 0 to 65535")
+    from seqtrain.commands.board import board
+
+    board(directories[0], port, values.get("host", ["127.0.0.1"])[-1])
 
 
 def ensemble(arguments: Sequence[str]) -> None:

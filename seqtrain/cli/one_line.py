@@ -4,7 +4,8 @@ import re
 import sys
 
 from hydra.errors import MissingConfigException, OverrideParseException
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import GrammarParseError, OmegaConfBaseException
+from yaml import MarkedYAMLError, YAMLError
 
 from hydra_plugins.seqtrain_grid.sweeper import EXPECTED as EXPECTED
 from seqtrain.atomic import NO_ROOM
@@ -31,11 +32,15 @@ def one_line(error: Exception) -> str:
         return f"{error.filename or ''}: {error.strerror or error}{remedy}".lstrip(": ")
     if isinstance(error, OverrideParseException):
         return unreadable(error.override)
+    if isinstance(error, YAMLError):
+        return unreadable_yaml(error)
+    if isinstance(cause, GrammarParseError) and not str(error):
+        return f"a defaults list: {cause}; write its interpolations as ${{key}}"
     if isinstance(cause, OmegaConfBaseException):
         explained = loading.explain(cause)
         if isinstance(explained, loading.UnknownKey):
             return unknown_key(explained)
-        given = re.search(r"override '?\+*([^\s']+?)'?\.?$", str(error).splitlines()[0])
+        given = re.search(r"override '?\+*([^\s']+?)'?\.?$", str(error).partition("\n")[0])
         line = str(explained)
         return line if given is None or "=" not in given[1] else f"{given[1]}: {line.partition(': ')[2]}"
     if isinstance(error, OmegaConfBaseException):
@@ -50,6 +55,14 @@ def one_line(error: Exception) -> str:
             f"{group}={missing['option']}: no such option; {suggest(missing['option'], options)} (see {group}/ in conf)"
         )
     return composition_error(str(error))
+
+
+def unreadable_yaml(error: YAMLError) -> str:
+    """Where a file is no YAML, and why."""
+    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{mark.name}:{mark.line + 1}: is no YAML ({error.problem}); mend this line"
+    return f"{' '.join(str(error).split())}; mend this YAML file"
 
 
 def unknown_key(error: loading.UnknownKey) -> str:

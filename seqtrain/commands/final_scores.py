@@ -17,7 +17,7 @@ from seqtrain.runs.records import Initial
 from seqtrain.tasks.base import Evaluation
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.evaluation import evaluate
-from seqtrain.training.observers import write_final_events
+from seqtrain.training.events import write_final_events
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,15 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
     figures = {}
     if config.trainer.figures:
         figures = built.task.final_figures(built.model, built.head, data, built.device, scores, baselines)
-    write_final_events(run.path, scalars_on_test(scores), progress.step, figures, step)
+    monitor = built.task.monitor
+    best = {f"best/{metric}": value for metric, value in scores["validation"].metrics.items()}
+    levels = {
+        # TensorBoard's Custom Scalars take a parenthesis in a tag for the beginning of the run's name.
+        f"baseline/{monitor}/{who.replace(' (', ', ').replace(')', '')}": splits["validation"].metrics[monitor]
+        for who, splits in baselines.items()
+        if monitor in splits.get("validation", Evaluation({})).metrics
+    }
+    write_final_events(run.path, best | scalars_on_test(scores), levels, progress.step, figures, step)
 
 
 def compared(session: Session, baselines: dict[str, dict[str, Evaluation]]) -> dict[str, list[float]]:

@@ -11,6 +11,7 @@ from seqtrain.commands.finished import show_results
 from seqtrain.commands.lengths import check_schedule, settle_length
 from seqtrain.commands.memory import within_memory
 from seqtrain.commands.session import Session, resume_from_checkpoint, save_config, start
+from seqtrain.comparison.metrics import statistics_of
 from seqtrain.config.debug import DebugMode
 from seqtrain.config.loading import differences, flatten, to_yaml
 from seqtrain.config.options import resumable
@@ -18,7 +19,9 @@ from seqtrain.config.root import Config
 from seqtrain.config.trainer import Schedule
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.runs.directory import RunDirectory
-from seqtrain.training.observers import Console, JsonLines, TensorBoard
+from seqtrain.training.events import TensorBoard
+from seqtrain.training.layout import layout
+from seqtrain.training.observers import Console, JsonLines
 from seqtrain.training.pruning import StudyReporter
 from seqtrain.training.ranks import SOLO, Ranks
 from seqtrain.training.trainer import Trainer
@@ -116,10 +119,12 @@ def fit(session: Session, in_study: bool = True) -> float:
         step, due = trainer.progress.step, trainer.progress.evaluation_due
         lines = JsonLines(run.metrics_path, step if resumed else None, due)
         # Of a step that is still to be evaluated, scores may be among the events already; the others are repeated.
-        board = TensorBoard(run.path, purge_step=step + (not due) if resumed else None)
+        purge_step = step + (not due) if resumed else None
+        board = TensorBoard(run.path, purge_step, max_grad_norm=config.trainer.max_grad_norm)
         board.scalars(step, lines.at_last_step if due else {})
         board.media(0, {}, {"config": f"```yaml\n{to_yaml(config)}```"})
-        board.start_session(hparams(config, built))
+        loss = "loss" if "loss" in statistics_of(config.task.kind).metrics else built.task.monitor
+        board.start_session(hparams(config, built), layout(built.task.monitor, loss))
     log.info("%s: %s", run.path, ", ".join(f"{size:,} {split}" for split, size in data.sizes.items()))
     parameters = f"{built.num_parameters:,}"
     log.info("%s: %s parameters, %d steps on %s", config.model.name, parameters, trainer.total_steps, built.device)

@@ -28,6 +28,11 @@ def metric_of(metric: str, task: str) -> Metric:
     return statistics_of(task).metrics.get(metric, Metric())
 
 
+def less_is_better(metric: str) -> bool:
+    """Whether less of a metric is better, whatever the task; of an unknown one it is."""
+    return not any(metric_of(metric, task).maximize for task in registry.REGISTRY["task"])
+
+
 def unit(metric: str, task: str) -> tuple[float, str]:
     """Unit in which a difference of a metric is given.
 

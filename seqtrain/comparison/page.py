@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from html import escape
 
 from seqtrain.comparison import figures
+from seqtrain.comparison.explanations import MEANING
 from seqtrain.comparison.grouping import format_value
 from seqtrain.comparison.metrics import unit
 from seqtrain.comparison.pairs import Pairs, resampling_line, sentence
@@ -60,6 +61,9 @@ def table_parts(table: Table) -> list[str]:
     parts.append(f'<div class="figures">{"".join(figure_parts(table))}</div>')
     for pairs in table.pairs:
         parts.append(details(f"Every pair, by {pairs.metric}", pair_table(pairs)))
+    if table.explanations:
+        header, *rows = table.explanations
+        parts.append(f'{html_table(header, rows, rows)}\n<p class="soft">{escape(MEANING)}</p>')
     if table.keys:
         parts.append(details("Every option that differs", option_table(table)))
     parts.append(details("Every run", run_table(table)))

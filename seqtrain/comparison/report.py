@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from seqtrain.comparison.explanations import explanation_cells
 from seqtrain.comparison.grouping import (
     Group,
     comparable,
@@ -74,6 +75,8 @@ class Table:
     keys: list[str]
     """Options that differ between configurations, including those that a name implies."""
     pairs: list[Pairs] = field(default_factory=list)
+    explanations: list[list[str]] = field(default_factory=list)
+    """Cells of the table of explanations, see ``explanation_cells``; empty if no run has any."""
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -173,6 +176,7 @@ def build_table(runs: Sequence[Run], split: str, metrics: Sequence[str]) -> Tabl
         notes=[*notes, *missing_folds(groups), *disagreements, *differences_of_origin(kept)],
     )
     add_pairs(table, wanted or [ranked])
+    table.explanations = explanation_cells(table.groups, table.notes)
     return table
 
 

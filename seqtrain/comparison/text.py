@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 
 from seqtrain.alignment import align_columns
+from seqtrain.comparison.explanations import MEANING
 from seqtrain.comparison.grouping import format_value
 from seqtrain.comparison.metrics import column_decimals
 from seqtrain.comparison.pairs import resampling_line, sentence
@@ -55,6 +56,8 @@ def terminal(report: Report) -> str:
     for table in report.tables:
         blocks.append([table.heading, "", *align_columns(cells(table)), "", direction_line(table)])
         blocks.append(sentences(table))
+        if table.explanations:
+            blocks.append([*align_columns(table.explanations), "", MEANING])
         blocks.append([f"note: {line}" for line in table.notes])
     if report.unfinished:
         rows = [[str(run.path), run.state, run.reason] for run in report.unfinished]
@@ -72,6 +75,8 @@ def markdown(report: Report) -> str:
         blocks.append(markdown_table(cells(table)))
         blocks.append([escape_markdown(direction_line(table))])
         blocks.append([f"- {escape_markdown(line)}" for line in [*sentences(table), *table.notes]])
+        if table.explanations:
+            blocks += [markdown_table(table.explanations), [escape_markdown(MEANING)]]
     if report.unfinished:
         rows = [[str(run.path), run.state, run.reason] for run in report.unfinished]
         blocks += [["## Not finished, and not in any table"], markdown_table([["run", "state", "why"], *rows], left=3)]

@@ -79,6 +79,10 @@ def names_of(split: str, name: str) -> list[str]:
     return [name, *(other for other in usual if other != name)] if name in usual else [name]
 
 
+class NoSplitError(DataError):
+    """A folder has no file of the splits that are wanted."""
+
+
 def split_files(
     folder: Path, wanted: Mapping[str, str], suffixes: Iterable[str], notes: list[str], subset: str | None = None
 ) -> dict[str, list[Path]]:
@@ -99,7 +103,8 @@ def split_files(
         Files of the splits that have any.
 
     Raises:
-        DataError: if no split has a file, or a split is there in two formats.
+        NoSplitError: if no split has a file.
+        DataError: if a split is there in two formats.
     """
     top = visible_files(folder, suffixes)
     inner = folder / subset if subset and (folder / subset).is_dir() else folder
@@ -112,7 +117,7 @@ def split_files(
     if not found:
         names = " or ".join(repr(name) for name in wanted.values())
         types, first = tuple(suffixes), next(iter(wanted.values()))
-        raise DataError(f"{folder}: has no file of split {names} (such as {first}{types[0]}; {', '.join(types)})")
+        raise NoSplitError(f"{folder}: has no file of split {names} (such as {first}{types[0]}; {', '.join(types)})")
     notes.append(described(found, files))
     return found
 

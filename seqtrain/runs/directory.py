@@ -53,7 +53,8 @@ class RunDirectory:
 
         Args:
             path: the wanted directory; created if absent.
-            exact: refuse a directory that holds a run. Otherwise append -2, -3, ... to the name.
+            exact: refuse a directory that holds a run, unless that run failed before its first step. Otherwise append
+                -2, -3, ... to the name.
             config: content of config.yaml; with it the run can be resumed from the start.
 
         Raises:
@@ -68,6 +69,8 @@ class RunDirectory:
                 create(cls(target).config_path, config)
                 break
             except FileExistsError:
+                if exact and cls(target).cleared():
+                    continue
                 if exact or not target.is_dir():
                     raise RunError(
                         f"hydra.run.dir={path}: already holds a run; choose another directory, or continue that "
@@ -172,6 +175,10 @@ class RunDirectory:
         return self.path / "results.json"
 
     @property
+    def explanation_path(self) -> Path:
+        return self.path / "explanation.json"
+
+    @property
     def predictions_path(self) -> Path:
         """Outputs on test."""
         return self.predictions_of("test")
@@ -198,6 +205,27 @@ class RunDirectory:
     def has_checkpoint(self) -> bool:
         """Whether training can be resumed from a checkpoint."""
         return any(self.checkpoint_path(which).exists() for which in ("last", "previous"))
+
+    @property
+    def failed_early(self) -> bool:
+        """Whether the run failed before its first step, as with an option that does not fit the data."""
+        if self.metrics_path.exists() or self.has_checkpoint or not self.status_path.is_file():
+            return False
+        with suppress(RunError):  # a damaged status tells nothing
+            return self.status.state == "failed"
+        return False
+
+    def cleared(self) -> bool:
+        """Delete the files of a run that failed before its first step; whether it was one."""
+        if not self.failed_early:
+            return False
+        with self.locked():
+            if failed := self.failed_early:  # still: another process may have taken the directory in between
+                for name in ("data.json", "environment.json", "init.json", "seen.npy", "tokenizer.json"):
+                    (self.path / name).unlink(missing_ok=True)
+                self.status_path.unlink()
+                self.config_path.unlink()
+        return failed
 
     def update_status(self, **changes: Any) -> None:
         """Change fields of status.json; on a full disk it is overwritten, with a short error."""

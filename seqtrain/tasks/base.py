@@ -96,6 +96,8 @@ class Task(ABC):
     """Whether ``scored`` needs the dataset."""
     predictor: ClassVar[str | None] = None
     """The ``Predictor`` of the task as ``module:Class``; None if there is none."""
+    subject: ClassVar[str | None] = None
+    """The ``Subject`` by which its predictions are explained, as ``module:Class``; None if they are not."""
 
     @classmethod  # noqa: B027
     def check_model(cls, config: TaskConfig, model: ModelConfig) -> None:

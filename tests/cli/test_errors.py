@@ -114,6 +114,23 @@ def test_commands_that_start_from_a_run(run_in: Callable[[Path], Run], fails: Fa
     fails(run_in(stored.parent)(command, f"run={stored}", *rest), part)
 
 
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("name: [a", "mine.yaml:2: is no YAML (expected ',' or ']', but got '<stream end>'); mend this line"),
+        ("name: a\nname: b", "mine.yaml:2: is no YAML (found duplicate key name); mend this line"),
+        ("a\x01: 1", "mine.yaml"),
+        ("defaults: ['/size/${task@task}']", "a defaults list: no viable alternative at input '${task'"),
+    ],
+)
+def test_own_configurations_that_cannot_be_read(
+    run_in: Callable[[Path], Run], fails: Fails, tmp_path: Path, written: str, message: str
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "mine.yaml").write_text(written + "\n")
+    fails(run_in(tmp_path)("--config-dir", str(tmp_path), "data=mine"), message)
+
+
 def test_the_nearest_keys() -> None:
     keys = ["device", "trainer.lr", "trainer.epochs", "model.dropout", "model.embedding.dropout", "data.path"]
     assert nearest("lr", keys) == ["trainer.lr"]

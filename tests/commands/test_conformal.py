@@ -185,8 +185,8 @@ def test_figures_are_drawn_at_the_end(finished: Runs) -> None:
     _, directory = finished("quantile")
     events = EventAccumulator(str(directory.path), size_guidance={"images": 0}).Reload()
     tags = set(events.Tags()["images"])
-    assert {f"forecast/{i}" for i in range(4)} <= tags and {f"test/forecast/{i}" for i in range(4)} <= tags
-    for split in ("val", "test"):
+    assert {f"forecast/{i}" for i in range(4)} <= tags and {f"5_test/forecast/{i}" for i in range(4)} <= tags
+    for split in ("1_val", "5_test"):
         assert {f"{split}/error_by_step", f"{split}/error_by_variable"} <= tags
 
 

@@ -14,7 +14,7 @@ from seqtrain.training.observers import Console, JsonLines
 PROGRAM = """
 import sys
 from pathlib import Path
-from seqtrain.training.observers import TensorBoard
+from seqtrain.training.events import TensorBoard
 
 board = TensorBoard(Path(sys.argv[1]))
 board.scalars(1, {"train/loss": 0.5})

@@ -21,7 +21,7 @@ from seqtrain.data.base import Batch
 from seqtrain.data.cache import cached, digest
 from seqtrain.data.digests import mapped
 from seqtrain.data.hub import load_from_hub
-from seqtrain.data.locate import file_digest, find_path, split_files, visible_files
+from seqtrain.data.locate import NoSplitError, file_digest, find_path, split_files, visible_files
 from seqtrain.data.row_digests import text_digests
 from seqtrain.data.rows.batching import bucketed_batches
 from seqtrain.data.rows.tokens import TokenRows, flatten
@@ -137,7 +137,7 @@ def find_unlabelled(config: TextClassificationConfig) -> list[Path]:
     Empty for a split of a dataset that is fetched from the hub.
 
     Raises:
-        DataError: if there is no such split, file or folder.
+        DataError: if there is no such split, file or folder, or the split is there in two formats.
     """
     name = config.unlabelled or ""
     public = config if isinstance(config, HubTextConfig) else None
@@ -145,7 +145,7 @@ def find_unlabelled(config: TextClassificationConfig) -> list[Path]:
     if source is not None and source.is_dir():
         try:
             return split_files(source, {name: name}, SUFFIXES, [], public.hub_subset if public else None)[name]
-        except DataError:
+        except NoSplitError:
             pass  # it may be a path
     path = expanded(name, "data.unlabelled")
     if path.is_file():

@@ -89,6 +89,7 @@ class Classification(Task):
     shown = ("accuracy", "macro_f1", "auroc", "calibration_error")
     averages = {"probabilities": mean}
     predictor = "seqtrain.tasks.classification.predict:ClassPredictor"
+    subject = "seqtrain.tasks.classification.explain:ClassSubject"
 
     def __init__(self, config: ClassificationConfig, spec: DataSpec):
         self.class_names, self.regularisers = spec.class_names, config

@@ -23,7 +23,7 @@ from seqtrain.data.series.horizon import history_data
 from seqtrain.data.series.steps import numbers_of_times
 from seqtrain.data.series.times import Clock
 from seqtrain.errors import DataError
-from seqtrain.paths import expanded, not_a_file, read_stdin
+from seqtrain.paths import input_file
 from seqtrain.tasks.forecasting.head import ForecastHead
 from seqtrain.tasks.forecasting.task import Forecasting
 from seqtrain.tasks.predicting import Predictor, Trained
@@ -99,26 +99,12 @@ class ForecastPredictor(Predictor):
 
     def forecast(self, source: str) -> tuple[ForecastingData, dict[str, np.ndarray]]:
         """Read the series of a file, or of csv from stdin (-), and forecast them: parts, (K, S, C) each."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = expanded(source, "input")
-            if source == "-":
-                path = Path(folder) / "stdin.csv"
-                path.write_bytes(read_stdin("input"))
-            elif wrong := not_a_file(path):
-                raise DataError(f"input={source}: {wrong}")
+        with input_file(source, ".csv") as path:
             return self.forecast_file(path, source)
 
     def forecast_file(self, path: Path, source: str) -> tuple[ForecastingData, dict[str, np.ndarray]]:
         """Forecast the series of a file, which the user knows as ``source``; see ``forecast``."""
-        data = self.read_history(path, source)
-        for note in data.table.notes:
-            log.info(note)
-        if cast(ForecastHead, self.trained.head).cycle is not None and numbers_of_times(data.table) is None:
-            log.info(
-                "input=%s: the cycle of the run goes by the number of a row in its series, since times do not tell; "
-                "each series must begin where it begins in the data of the run",
-                source,
-            )
+        data = self.read_announced(path, source)
 
         def compute(each: ForecastPredictor) -> dict[str, np.ndarray]:
             own = data if each is self else each.read_history(path, source)
@@ -136,6 +122,19 @@ class ForecastPredictor(Predictor):
     def steps(self, data: ForecastingData) -> np.ndarray:
         """Rows of the series table that are the steps after each series, (K * S,)."""
         return (data.table.offsets[1:, None] - np.arange(data.config.horizon, 0, -1)).ravel()
+
+    def read_announced(self, path: Path, source: str) -> ForecastingData:
+        """Read the series of a file as ``read_history`` does, and say what was noticed."""
+        data = self.read_history(path, source)
+        for note in data.table.notes:
+            log.info(note)
+        if cast(ForecastHead, self.trained.head).cycle is not None and numbers_of_times(data.table) is None:
+            log.info(
+                "input=%s: the cycle of the run goes by the number of a row in its series, since times do not tell; "
+                "each series must begin where it begins in the data of the run",
+                source,
+            )
+        return data
 
     def read_history(self, path: Path, source: str) -> ForecastingData:
         """Read the series of a file, which the user knows as ``source``; raises DataError if they do not fit."""

@@ -77,6 +77,7 @@ class Forecasting(Task):
     )
     separate_in_head = ("gain", "shift", "cycle")
     predictor = "seqtrain.tasks.forecasting.predict:ForecastPredictor"
+    subject = "seqtrain.tasks.forecasting.explain:ForecastSubject"
 
     def __init__(self, config: ForecastingConfig, spec: DataSpec):
         self.config, self.spec = config, spec

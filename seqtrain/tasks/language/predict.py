@@ -1,7 +1,6 @@
 """Prediction of the log-probability of each token of new texts."""
 
 import logging
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from seqtrain.data.base import Batch
 from seqtrain.data.corpus.dataset import RunningText, segments_of
 from seqtrain.data.corpus.loading import load_run_tokenizer
 from seqtrain.errors import DataError
-from seqtrain.paths import expanded, not_a_file, read_stdin
+from seqtrain.paths import input_file
 from seqtrain.tasks.language.task import MAX_LOSS
 from seqtrain.tasks.predicting import Predictor, Trained
 
@@ -78,14 +77,7 @@ class TextPredictor(Predictor):
         """The columns ``token`` and ``log_probability``, a row for each token; state as ``data.state`` says."""
         import pyarrow as pa
 
-        with tempfile.TemporaryDirectory() as folder:
-            if source == "-":
-                path = Path(folder) / "stdin.txt"
-                path.write_bytes(read_stdin("input"))
-            else:
-                path = expanded(source, "input")
-                if wrong := not_a_file(path):
-                    raise DataError(f"input={source}: {wrong}")
+        with input_file(source, ".txt") as path:
 
             def compute(each: TextPredictor) -> dict[str, np.ndarray]:
                 return each.trained.evaluate(each.read(path).eval_batches("test")).outputs

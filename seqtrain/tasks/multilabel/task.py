@@ -81,6 +81,7 @@ class MultilabelClassification(Task):
     shown = ("loss", "micro_f1", "macro_f1", "mean_average_precision", "mean_auroc", "subset_accuracy")
     averages = {"probabilities": mean}
     predictor = "seqtrain.tasks.multilabel.predict:LabelSetPredictor"
+    subject = "seqtrain.tasks.multilabel.explain:LabelSubject"
 
     def __init__(self, config: MultilabelConfig, spec: DataSpec):
         self.class_names, self.label_smoothing = spec.class_names, config.label_smoothing

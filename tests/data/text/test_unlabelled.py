@@ -159,3 +159,9 @@ def test_contradictions_are_found_before_data_is_read(small: Compose, tmp_path: 
         check_model(small(f"data.path={tmp_path / 'missing'}", "data.unlabelled=unsup"))
     with pytest.raises(DataError, match=r"^data\.unlabelled=unsup: is no split of"):
         check_model(small(f"data.path={tmp_path}", "data.unlabelled=unsup", VAT))
+
+
+def test_a_split_in_two_formats_is_refused(small: Compose, folder: Path) -> None:
+    (folder / "unsup.jsonl").write_text('{"text": "good"}\n')
+    with pytest.raises(DataError, match=r"split 'unsup' is there twice \(unsup\.csv, unsup\.jsonl\); remove one"):
+        check_model(small(f"data.path={folder}", "data.unlabelled=unsup", VAT))

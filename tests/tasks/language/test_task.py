@@ -356,7 +356,7 @@ def test_figures_and_samples(trained: tuple[Config, RunDirectory]) -> None:
     events = EventAccumulator(str(run.path))
     events.Reload()
     tags = events.Tags()
-    assert {"gradient_by_lag", "val/loss_by_position", "val/calibration"} <= set(tags["images"])
+    assert {"gradient_by_lag", "1_val/loss_by_position", "1_val/calibration"} <= set(tags["images"])
     texts = [tag for tag in tags["tensors"] if "sample/" in tag]
     assert len(texts) == 4
     content = events.Tensors(texts[0])[-1].tensor_proto.string_val[0].decode()

@@ -1,0 +1,232 @@
+"""What a run writes for TensorBoard: event files with its scalars, figures and texts."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from seqtrain.atomic import replacing
+from seqtrain.runs.directory import writing
+from seqtrain.training.tags import description, ordered, picture_description
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FINAL = "events.out.tfevents.final"
+"""Event file with what is known once training has ended. TensorBoard reads it last, as it comes last by name."""
+EXPLANATION = f"{FINAL}-explanation"
+"""Event file with the figures of an explanation, which comes after it."""
+
+ORDERED = ".ordered"
+"""End of the names of event files whose tags begin with the place of their group."""
+
+
+DATA_CLASSES = {
+    "scalars": "DATA_CLASS_SCALAR",
+    "images": "DATA_CLASS_BLOB_SEQUENCE",
+    "text": "DATA_CLASS_TENSOR",
+}
+"""How the data of each plugin are stored."""
+
+
+class TensorBoard:
+    """Writes a TensorBoard event file, in which every tag has its description.
+
+    Args:
+        directory: the run's directory.
+        purge_step: when resuming, TensorBoard discards events of this step and later ones from earlier event files.
+        max_grad_norm: level to be drawn beside the norm of the gradient, if any.
+    """
+
+    def __init__(self, directory: Path, purge_step: int | None = None, max_grad_norm: float | None = None):
+        without_tensorflow()
+        from torch.utils.tensorboard.writer import SummaryWriter
+
+        self.directory = directory
+        self.name = naming(directory)
+        self.max_grad_norm = {} if max_grad_norm is None else {"train/max_grad_norm": max_grad_norm}
+        self.described: set[str] = set()
+        threading.excepthook = thread_excepthook
+        with writing(directory, directory):
+            for name in (FINAL, EXPLANATION):  # the run goes on
+                (directory / name).unlink(missing_ok=True)
+            suffix = ORDERED if self.name is ordered else ""
+            self.writer = SummaryWriter(str(directory), purge_step=purge_step, flush_secs=10, filename_suffix=suffix)
+
+    def scalars(self, step: int, values: dict[str, float]) -> None:
+        if "train/grad_norm" in values:
+            values = values | self.max_grad_norm
+        for tag, value in values.items():
+            self.add(scalar_summary(self.name(tag), value, self.text_of(tag)), step)
+
+    def media(self, step: int, figures: dict[str, "Figure"], texts: dict[str, str]) -> None:
+        for tag, figure in figures.items():
+            self.add(image_summary(self.name(tag), figure, self.text_of(tag, picture_description)), step)
+        for tag, text in texts.items():
+            self.add(text_summary(self.name(tag), text, self.text_of(tag, picture_description)), step)
+
+    def text_of(self, tag: str, describe: Callable[[str], str] = description) -> str:
+        """The description of a tag the first time, as TensorBoard keeps the first; later empty, to save space."""
+        if tag in self.described:
+            return ""
+        self.described.add(tag)
+        return describe(tag)
+
+    def start_session(self, hparams: dict[str, Any], layout: bytes) -> None:
+        """Write the run's row of the HParams table, and its charts of several tags.
+
+        Only the start and end of the session are written. If each run also wrote a summary of the experiment,
+        TensorBoard 2.21 would hide all columns that the first run does not have.
+
+        Args:
+            hparams: the row.
+            layout: layout of the Custom Scalars page.
+        """
+        from torch.utils.tensorboard.summary import hparams as summaries
+
+        _, start, self.session_end = summaries(hparams, {})
+        self.add(start)
+        self.add(layout_summary(layout))
+
+    def end_session(self) -> None:
+        """Mark the run as finished in the HParams table."""
+        self.add(self.session_end)
+
+    def add(self, summary: Any, step: int | None = None) -> None:
+        """Write a summary."""
+        with writing(self.directory / "events.out.*", self.directory):
+            self.writer._get_file_writer().add_summary(summary, step)
+
+    def close(self) -> None:
+        with writing(self.directory / "events.out.*", self.directory):
+            self.writer.close()
+
+
+def write_final_events(
+    directory: Path,
+    scalars: dict[str, float],
+    levels: dict[str, float],
+    step: int,
+    figures: dict[str, "Figure"],
+    best_step: int,
+    name: str = FINAL,
+) -> None:
+    """Write the event file of what is known once training has ended.
+
+    It is a file of its own, which is removed when the run goes on: TensorBoard can discard later steps, but not the
+    scores on test at an earlier one.
+
+    Args:
+        directory: the run's directory.
+        scalars: scores of the best checkpoint, at the last step.
+        levels: values to be drawn as level lines from the first step to the last.
+        step: the last step.
+        figures: figures of the best checkpoint.
+        best_step: its step.
+        name: name of the file.
+    """
+    without_tensorflow()
+    named = naming(directory)
+    summaries = []
+    for at, values in ((0, levels), (step, levels), (step, scalars)):
+        for tag, value in values.items():
+            summaries.append((at, scalar_summary(named(tag), value, description(tag))))
+    for tag, figure in figures.items():
+        summaries.append((best_step, image_summary(named(tag), figure, picture_description(tag))))
+    path = directory / name
+    with writing(path, directory):
+        write_events(path, summaries)
+
+
+def write_events(path: Path, summaries: Iterable[tuple[int, Any]]) -> None:
+    """Write a whole event file, of summaries with their steps."""
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    events = [Event(file_version="brain.Event:2"), *(Event(step=step, summary=each) for step, each in summaries)]
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        records = RecordWriter(file)
+        for event in events:
+            event.wall_time = time.time()
+            records.write(event.SerializeToString())
+
+
+def without_tensorflow() -> None:
+    """Keep TensorBoard from loading TensorFlow where it is installed, to write and read files: 4 s and 600 MB."""
+    sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))
+
+
+def naming(directory: Path) -> Callable[[str], str]:
+    """How the tags of a run are named in its events: a run keeps the names that it started with.
+
+    Runs of earlier versions have the plain names; curves would break if they went on under others.
+    """
+    earlier = any(
+        path.suffix != ORDERED and not path.name.startswith(FINAL) for path in directory.glob("events.out.tfevents.*")
+    )
+    return str if earlier else ordered
+
+
+def scalar_summary(tag: str, value: float, text: str) -> Any:
+    """Summary of a value of a tag, with the description of the tag."""
+    from torch.utils.tensorboard.summary import scalar
+
+    return described(scalar(tag, value), "scalars", text)
+
+
+def image_summary(tag: str, figure: "Figure", text: str) -> Any:
+    """Summary of a figure, with the description of the tag."""
+    from torch.utils.tensorboard.summary import image
+
+    return described(image(tag, to_pixels(figure), dataformats="HWC"), "images", text)
+
+
+def text_summary(tag: str, content: str, text: str) -> Any:
+    """Summary of a text in Markdown, with the description of the tag."""
+    from torch.utils.tensorboard.summary import text as summary
+
+    return described(summary(tag, content), "text", text)
+
+
+def layout_summary(layout: bytes) -> Any:
+    """Summary that holds a layout of the Custom Scalars page."""
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.compat.proto.tensor_pb2 import TensorProto
+    from tensorboard.plugins.custom_scalar.metadata import CONFIG_SUMMARY_TAG, create_summary_metadata
+
+    tensor = TensorProto(dtype="DT_STRING", string_val=[layout])
+    return Summary(value=[Summary.Value(tag=CONFIG_SUMMARY_TAG, metadata=create_summary_metadata(), tensor=tensor)])
+
+
+def described(summary: Any, plugin: str, text: str) -> Any:
+    """A summary with a description.
+
+    TensorBoard's server keeps the description only where the metadata also name the plugin and the class of the data.
+    """
+    from tensorboard.compat.proto.summary_pb2 import DataClass
+
+    if text:
+        for value in summary.value:
+            value.metadata.summary_description = text
+            value.metadata.plugin_data.plugin_name = plugin
+            value.metadata.data_class = DataClass.Value(DATA_CLASSES[plugin])
+    return summary
+
+
+def thread_excepthook(report: threading.ExceptHookArgs) -> None:
+    """Report the error that ended a thread, except of TensorBoard's writer, which raises it again at the next write."""
+    if type(report.thread).__module__ != "tensorboard.summary.writer.event_file_writer":
+        threading.__excepthook__(report)
+
+
+def to_pixels(figure: "Figure") -> Any:
+    """A figure as an image of shape (height, width, 3), uint8."""
+    import numpy as np
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3]
