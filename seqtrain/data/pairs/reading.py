@@ -31,8 +31,8 @@ class Pairs:
     def select(self, index: Iterable[int]) -> "Pairs":
         """The pairs at ``index``, in that order."""
         index = list(index)
-        sides = ([texts[i] for i in index] for texts in (self.sources, self.targets))
-        return Pairs(*sides, self.rows[index], self.origin)
+        sources, targets = [self.sources[i] for i in index], [self.targets[i] for i in index]
+        return Pairs(sources, targets, self.rows[index], self.origin)
 
 
 @dataclass
