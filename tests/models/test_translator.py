@@ -72,7 +72,7 @@ def test_shapes_gradients_and_a_batch_that_is_learned(composed: Compose, options
     assert features(built, batch).shape == (4, 6, built.model.output_size)
     parameters = list(nn.ModuleList([built.model, built.head]).parameters())
     optimizer = torch.optim.Adam(parameters, lr=0.03)
-    losses = []
+    losses: list[float] = []
     for _ in range(12):
         optimizer.zero_grad()
         loss = built.task.loss(built.head, features(built, batch), batch) / built.task.count(batch)
@@ -173,7 +173,8 @@ def test_equations(composed: Compose, score: str, feeding: bool) -> None:
     for row in range(4):
         source = batch.inputs[row, : batch.lengths[row]].numpy()
         vectors = array(model, "embedding.weight")[source]
-        forward, backward = [], []
+        forward: list[np.ndarray] = []
+        backward: list[np.ndarray] = []
         h = np.zeros(8)
         for x in vectors:
             h = gru_step(encoder.get_submodule("forward_layer"), x, h)

@@ -75,7 +75,7 @@ class TranslationPredictor(RowPredictor):
         """The columns ``translation`` and ``score``; with ``task.num_best`` above 1 also a list of ``candidates``."""
         import pyarrow as pa
 
-        found = self.results(places, outputs) if outputs else []
+        found = self.results(places.tolist(), outputs) if outputs else []
         texts: list[str | None] = [None] * count
         lists: list[list[str] | None] = [None] * count
         for place, each in zip(places.tolist(), found, strict=True):

@@ -3,7 +3,7 @@
 Shapes: B sources, K hypotheses of a source (the beam), V tokens, S source steps.
 """
 
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import cast
 
@@ -51,7 +51,8 @@ def search(model: nn.Module, head: nn.Module, batch: PairBatch, config: Translat
     translator = cast(Translator, model)
     limits = (config.length_limit * batch.lengths).long() + EXTRA_TOKENS
     covers = config.coverage_penalty > 0 and translator.attention is not None
-    with torch.no_grad(), without_onednn(), recorded_weights(model) if covers else nullcontext({}) as recorded:
+    with torch.no_grad(), without_onednn(), ExitStack() as stack:
+        recorded = stack.enter_context(recorded_weights(model)) if covers else {}
         beam = Beam(translator, batch, config, limits, next(iter(recorded.values()), None))
         while not bool(beam.ended.all()):
             beam.advance(head)
