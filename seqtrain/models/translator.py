@@ -17,7 +17,6 @@ from seqtrain.data.spec import DataSpec
 from seqtrain.layers.attention import AdditiveAttention, AttentionBlock, DotAttention, Prepared
 from seqtrain.layers.cells import CandidateGRUCell, CellLayer
 from seqtrain.layers.masks import real_steps
-from seqtrain.layers.memory import map_tensors
 from seqtrain.layers.pooling import Pooling
 from seqtrain.layers.products import Linear
 from seqtrain.layers.recurrence import RecurrentLayer, RecurrentStack
@@ -25,7 +24,8 @@ from seqtrain.models.recurrent import build_stack
 from seqtrain.models.sequence import SequenceModel, build_attention, build_embedding, dropout_rate
 
 State = dict[str, Any]
-"""State of the decoder: of its ``layers``, and the features of the step before that it reads (``fed``)."""
+"""State of the decoder: of its ``layers``, and the features of the step before that it reads (``fed``). The rows of the
+batch are the last axis but one of each tensor."""
 
 
 @dataclass(frozen=True)
@@ -186,9 +186,3 @@ class Translator(SequenceModel):
 def has_two(layer: nn.Module) -> bool:
     """Whether the state of a layer is a pair of tensors."""
     return isinstance(layer, nn.LSTM) or (isinstance(layer, CellLayer) and isinstance(layer.cell, CandidateGRUCell))
-
-
-def chosen_rows(state: State, index: Tensor) -> State:
-    """The decoder's state of rows with these numbers."""
-    chosen: State = map_tensors(state, lambda tensor: tensor.index_select(-2, index))
-    return chosen

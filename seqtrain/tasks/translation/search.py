@@ -5,7 +5,7 @@ Shapes: B sources, K hypotheses of a source (the beam), V tokens, S source steps
 
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,10 +14,30 @@ from seqtrain.config.translation import TranslationConfig
 from seqtrain.data.pairs.batch import PairBatch
 from seqtrain.data.pairs.vocabularies import BEGIN_ID, END_ID, PAD_ID
 from seqtrain.layers.attention import recorded_weights
-from seqtrain.models.translator import Translator, chosen_rows
+from seqtrain.layers.masks import real_steps
+from seqtrain.layers.memory import map_tensors
 from seqtrain.tasks.language.generation import without_onednn
 
 EXTRA_TOKENS = 10  # that a translation may have above ``length_limit`` times its source
+
+
+class Writer(Protocol):
+    """A model that reads a source, and then writes token by token."""
+
+    @property
+    def attention(self) -> nn.Module | None:
+        """The attention to the source, if there is one."""
+
+    def read(self, batch: PairBatch) -> tuple[Any, Any]:
+        """What it remembers of the sources, with a method ``rows``, and the state before the first token."""
+
+    def step(self, tokens: Tensor, memory: Any, state: Any) -> tuple[Tensor, Any]:
+        """Features (N, H) after tokens (N,), and the new state, whose tensors have the rows as last axis but one."""
+
+
+def chosen_rows(state: Any, index: Tensor) -> Any:
+    """The state of rows with these numbers."""
+    return map_tensors(state, lambda tensor: tensor.index_select(-2, index))
 
 
 @dataclass(frozen=True)
@@ -48,7 +68,7 @@ def search(model: nn.Module, head: nn.Module, batch: PairBatch, config: Translat
     Returns:
         The K hypotheses of each source, the best first; fewer if there are not as many.
     """
-    translator = cast(Translator, model)
+    translator = cast(Writer, model)
     limits = (config.length_limit * batch.lengths).long() + EXTRA_TOKENS
     covers = config.coverage_penalty > 0 and translator.attention is not None
     with torch.no_grad(), without_onednn(), ExitStack() as stack:
@@ -71,7 +91,7 @@ class Beam:
     """
 
     def __init__(
-        self, model: Translator, batch: PairBatch, config: TranslationConfig, limits: Tensor,
+        self, model: Writer, batch: PairBatch, config: TranslationConfig, limits: Tensor,
         weights: list[Tensor] | None,
     ):  # fmt: skip
         B, K, device = len(batch.lengths), config.beam_size, batch.lengths.device
@@ -86,7 +106,7 @@ class Beam:
         self.tokens = torch.full((B, K, 1), BEGIN_ID, device=device)
         self.lengths = torch.zeros((B, K), dtype=torch.long, device=device)
         self.covered = torch.zeros((B, K, batch.inputs.shape[1]), dtype=torch.double, device=device)
-        self.real = memory.mask[:, 0]
+        self.real = real_steps(batch.lengths, batch.inputs.shape[1])
 
     def advance(self, head: nn.Module) -> None:
         """Continue all hypotheses by a token."""
