@@ -98,7 +98,7 @@ def small(composed: Compose, reviews: Path) -> Compose:
             "data.vocab_size=100",
         ]
         trainer = ["trainer.epochs=2", "trainer.warmup_steps=5", "trainer.lr=0.01", "device=cpu"]
-        quick = ["trainer.figures=false", "trainer.baselines=false"]
+        quick = ["trainer.figures=false", "trainer.baselines=false", "trainer.probe=false"]
         return composed(*data, *sizes, *dropout, *trainer, *quick, *overrides)
 
     return composer

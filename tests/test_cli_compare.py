@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 
 from seqtrain.runs.json_files import read_json
 from tests.command_line import seqtrain as command
+from tests.html_page import Page, stands_alone
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -55,7 +57,12 @@ def test_compare_writes_files(sweep: Path) -> None:
         result = command(sweep, "compare", "outputs", f"output={name}")
         assert result.returncode == 0 and f"{name}: written" in result.stderr and not result.stdout
     assert (sweep / "table.md").read_text().startswith("## text\\_files")
-    assert (sweep / "table.html").read_text().count("<svg") == 5
+    text = (sweep / "table.html").read_text()
+    assert text.count("<svg") == 1  # two configurations and two evaluations: no chart of two points
+    page = Page.of(text)
+    assert stands_alone(text) and len(page.links) == 8  # each run in a table, and above its command
+    assert all((sweep / unquote(each) / "status.json").is_file() for each in page.links)
+    assert "seqtrain data=text_files data.batch_size=16" in page.text
     assert (sweep / "table-pairs.csv").exists()
 
 

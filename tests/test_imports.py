@@ -10,13 +10,14 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "seqtrain"
 LEVELS = [
     {"errors", "atomic", "alignment", "cache_directory", "printable", "regular"},
-    {"console", "interruption", "paths", "torchrun"},
+    {"console", "interruption", "pages", "paths", "torchrun"},
     {"config"},
     {"runs"},
     {"sweeps"},
     {"kernels"},
     {"layers", "data"},
     {"models", "tasks"},
+    {"probe"},
     {"training", "comparison"},
     {"commands"},
     {"hydra_plugins"},
@@ -33,6 +34,7 @@ WITHOUT_TORCH = {
     "cache_directory",
     "console",
     "interruption",
+    "pages",
     "paths",
     "printable",
     "regular",

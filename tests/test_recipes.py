@@ -14,6 +14,7 @@ from seqtrain.config.root import Config
 from seqtrain.errors import DataError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import read_json
+from tests.archives import write_pair
 from tests.commands_in_docs import ROOT, commands_of, single_values
 
 Compose = Callable[..., Config]
@@ -21,6 +22,8 @@ RECIPES = sorted(path.stem for path in (conf_directory() / "experiment").glob("*
 SMALLER = {
     "wikitext2_awd_lstm": ["model.hidden_sizes=[46,46,16]", "model.embedding.embed_dim=16", "data.batch_size=10"],
     "etth1_segrnn": ["data.batch_size=8"],
+    "series_gru_fcn": ["data.path=waves"],
+    "series_gru_attn": ["data.path=waves"],
 }
 IN_README: dict[frozenset[str], list[str]] = {}
 """Commands of the README that train, one of those that differ in length, place and seed only."""
@@ -60,12 +63,14 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     frame = pd.DataFrame(values.round(3), columns=names)
     frame.insert(0, "date", hours.strftime("%Y-%m-%d %H:%M:%S"))
     frame.to_csv(folder / "ett" / "ETTh1.csv", index=False)
+    write_pair(folder / "waves")
     return folder
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_recipe(recipe: str, composed: Compose, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEQTRAIN_DATA_DIR", str(data))
+    monkeypatch.chdir(data)
     config = composed(f"+experiment={recipe}", "debug=dry", "device=cpu", *SMALLER.get(recipe, []))
     run = RunDirectory.claim(tmp_path / "run", exact=True)
     value = train(config, run)

@@ -18,6 +18,7 @@ from seqtrain.commands.check_resume import first_difference
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import read_json
 from seqtrain.training.checkpoint import load_checkpoint
+from tests.archives import write_pair
 from tests.command_line import Command, environment
 
 NO_DROPOUT = ["model.dropout=0", "device=cpu"]
@@ -60,6 +61,12 @@ CASES = {
         *("data=reverse", "data.num_eval=9", "data.batch_size=5", "trainer.max_steps=6", "trainer.eval_every=3"),
         *("model=gru", "model.hidden_size=6", "model.embedding.embed_dim=6", NO_WORDS_DROPPED),
     ],
+    # 31 series of train in batches of 5: the last batch has one. The normalisation is over the rows of both processes.
+    "series": [
+        *("data=series_classes", "data.path=series", "data.batch_size=5", "data.validation_size=5"),
+        *("model=gru_fcn", "model.filters=[6,4]", "model.kernel_sizes=[5,3]", "model.hidden_size=6"),
+        *("model.embedding.embed_dim=6", "trainer.max_steps=8", "trainer.eval_every=4"),
+    ],
     "forecaster": [
         *("data=sine", "data.length=600", "data.lookback=24", "data.horizon=8", "data.batch_size=7"),
         *("model=segrnn", "model.hidden_size=8", "model.segment_length=4", "trainer.max_steps=20"),
@@ -95,6 +102,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, reviews: Path) -> Path:
     """Where the commands run, with the data."""
     folder = tmp_path_factory.mktemp("ranks")
     (folder / "reviews").symlink_to(reviews)
+    write_pair(folder / "series", 36, unequal=True)
     (folder / "corpus").mkdir()
     rng = random.Random(0)
     for split, words in (("train", 800), ("valid", 100), ("test", 100)):

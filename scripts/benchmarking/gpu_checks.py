@@ -69,6 +69,9 @@ class Losses:
     def media(self, step: int, figures: dict[str, Any], texts: dict[str, str]) -> None:
         pass
 
+    def histograms(self, step: int, values: dict[str, Any]) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -1,6 +1,7 @@
 """What the pages of TensorBoard, and those that seqtrain writes, show in a browser."""
 
 import json
+import time
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,19 @@ from urllib.parse import urlsplit
 
 from browsing.chromium import WIDTH, Browser
 
-TEXT = """(() => {
+FIND = """
+const find = (root, holds) => {
+  for (const element of root.querySelectorAll("*")) {
+    if (holds(element)) return element;
+    const within = element.shadowRoot && find(element.shadowRoot, holds);
+    if (within) return within;
+  }
+};"""
+"""JavaScript function: the first element for which something holds, within web components too."""
+TEXT = (
+    "(selector => {"
+    + FIND
+    + """
   const parts = [];
   const walk = node => {
     if (node.nodeType === Node.TEXT_NODE) parts.push(node.data.trim());
@@ -19,25 +32,43 @@ TEXT = """(() => {
       node.childNodes.forEach(walk);
     }
   };
-  walk(document.body);
-  return parts.filter(part => part).join("\\n");
-})()"""
-"""The visible text of a page, within web components too, a line for each piece."""
-CLICK = """(text => {
-  const walk = root => {
-    for (const element of root.querySelectorAll("*")) {
-      if (element.nodeName === "PAPER-TAB" && element.textContent.trim().toLowerCase() === text) return element;
-      const within = element.shadowRoot && walk(element.shadowRoot);
-      if (within) return within;
-    }
-  };
-  const found = walk(document);
+  const root = find(document, element => element.matches(selector));
+  if (root) walk(root);
+  return parts.join("");
+})"""
+)
+"""Function: the visible text of an element, without blanks between its parts."""
+ORDERED = """((text, wanted) => {
+  let place = 0;
+  for (const each of wanted) {
+    place = text.indexOf(each, place);
+    if (place < 0) return each;
+    place += each.length;
+  }
+  return "";
+})"""
+"""Function: the first of some texts that another one does not contain after those before it; empty if none."""
+CLICK = f"""(text => {{{FIND}
+  const found = find(document, each => each.nodeName === "PAPER-TAB" && each.textContent.trim().toLowerCase() === text);
   if (found) found.click();
   return Boolean(found);
-})"""
+}})"""
 """Function that clicks the tab with a text, and says whether there is one."""
+VIEWS = {
+    "table view": "tf-hparams-table-view",
+    "parallel coordinates view": "tf-hparams-parallel-coords-view",
+    "scatter plot matrix view": "tf-hparams-scatter-plot-matrix-view",
+}
+"""Elements of the HParams page by the texts of their tabs."""
+LINES = f"""(() => {{{FIND}
+  const plot = find(document, each => each.nodeName === "TF-HPARAMS-PARALLEL-COORDS-PLOT");
+  return plot ? (plot.shadowRoot || plot).querySelectorAll("g.foreground path").length : 0;
+}})()"""
+"""Number of runs that have a line in the parallel coordinates."""
 NARROW = 390
 """Width of a telephone in pixels."""
+SETTLE = 3
+"""Seconds in which charts are drawn once a page shows their names."""
 
 
 class Pages:
@@ -57,21 +88,24 @@ class Pages:
         if not holds:
             self.wrong.append(f"{name}: {what}")
 
-    def look(self, name: str, order: Sequence[str]) -> None:
-        """Check that the open page comes to show texts in this order, without errors, and take its screenshot."""
-        lines = json.dumps(list(order))
-        ordered = (
-            f"(lines => {lines}.every((wanted, i, all) => lines.indexOf(wanted) > (i ? lines.indexOf(all[i-1]) : -1)))"
+    def look(self, name: str, order: Sequence[str], within: str = "body") -> None:
+        """Check that the open page comes to show texts in this order, without errors, and take its screenshot.
+
+        Args:
+            name: what the page is called.
+            order: the texts.
+            within: selector of the element that shows them.
+        """
+        missing = f"{ORDERED}({TEXT}({json.dumps(within)}), {json.dumps(list(order))})"
+        if shown := self.browser.becomes(f"{missing} === ''"):
+            time.sleep(SETTLE)
+        self.check(
+            name, shown, f"does not show {self.browser.evaluate(missing)!r}, or not in this order: {list(order)}"
         )
-        shown = self.browser.becomes(f"{ordered}({TEXT}.split('\\n'))")
-        if not shown:
-            text = str(self.browser.evaluate(TEXT))
-            missing = [line for line in order if line not in text.split("\n")]
-            self.check(name, False, f"does not show {missing or f'in this order: {list(order)}'}")
         for error in self.browser.errors():
             self.check(name, False, error)
         self.take(name)
-        print(f"{name}: {'shows' if shown else 'does not show'} {', '.join(order)}", flush=True)
+        print(f"{name}: {'shows' if shown else 'DOES NOT SHOW'} {', '.join(order)}", flush=True)
 
     def take(self, name: str) -> None:
         """Take a screenshot."""
@@ -85,13 +119,15 @@ class Pages:
         others = self.browser.hosts() - {urlsplit(address).netloc}
         self.check(page, not others, f"asks other hosts: {sorted(others)}")
 
-    def hparams(self, address: str, order: Sequence[str], name: str) -> None:
-        """Check that the three views of the HParams page show columns in this order."""
-        for view in ("table view", "parallel coordinates view", "scatter plot matrix view"):
+    def hparams(self, address: str, order: Sequence[str], name: str, runs: int) -> None:
+        """Check that the three views of the HParams page show columns in this order, and so many runs."""
+        for view, element in VIEWS.items():
             self.browser.open(f"{address}#hparams", 1100)
             found = self.browser.becomes(f"{CLICK}({json.dumps(view)})")
             self.check(name, found, f"has no {view}")
-            self.look(f"{name}-{view.partition(' ')[0]}", order)
+            if view == "parallel coordinates view":
+                self.check(name, self.browser.becomes(f"{LINES} === {runs}"), f"{runs} runs should have a line")
+            self.look(f"{name}-{view.partition(' ')[0]}", order, element)
 
     def descriptions(self, address: str) -> None:
         """Check that every tag of scalars and images has a description."""

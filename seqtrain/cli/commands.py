@@ -214,6 +214,28 @@ def compare(arguments: Sequence[str]) -> None:
     compare(directories, **{key: given[-1] for key, given in values.items()})
 
 
+def inspect(arguments: Sequence[str]) -> None:
+    """Write a page on the errors of a run.
+
+    seqtrain inspect <run> [<second run>] [split=test|validation] [output=<file>]
+
+    Of a classifier it has the most confident errors with their texts and the attention, confusions, and errors by
+    class, by length and by share of unknown words; of a forecaster the worst windows, and errors by time, series,
+    variable and step. With a second run on the same data it shows where the two differ. output, an HTML file, is by
+    default errors-<split>.html in the first run.
+    """
+    values, directories = own_values(arguments, ["split", "output"])
+    check_directories("inspect", directories, "split= or output=", "a run")
+    if len(directories) > 2:
+        raise ConfigError(
+            f"inspect: takes one run or two, and {len(directories)} are named; seqtrain compare takes more"
+        )
+    from seqtrain.commands.inspect import inspect
+
+    with within_memory():
+        inspect(directories, **{key: given[-1] for key, given in values.items()})
+
+
 def board(arguments: Sequence[str]) -> None:
     """Show runs in TensorBoard, with the options that vary and the monitored scores first among its HParams.
 
@@ -267,13 +289,13 @@ def label_errors(arguments: Sequence[str]) -> None:
         label_errors(directories, **{key: given[-1] for key, given in values.items()})
 
 
-def check_directories(command: str, directories: Sequence[str], keys: str) -> None:
+def check_directories(command: str, directories: Sequence[str], keys: str, what: str = "a folder of runs") -> None:
     """Raise ConfigError unless a command was given folders of runs, and nothing but these and its keys."""
     for argument in directories:
         if argument.startswith("-") or ("=" in argument and not expanded(argument).exists()):
-            raise ConfigError(f"{argument}: expected a folder of runs, {keys}")
+            raise ConfigError(f"{argument}: expected {what}, {keys}")
     if not directories:
-        raise ConfigError(f"{command}: name at least one folder of runs, as outputs")
+        raise ConfigError(f"{command}: name at least one {what.removeprefix('a ')}, as outputs")
 
 
 LONGEST_PROMPT = 1 << 24  # bytes

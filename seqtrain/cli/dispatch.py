@@ -31,6 +31,7 @@ COMMANDS: dict[str, Callable[[Sequence[str]], Any]] = {
     "backtest": commands.backtest,
     "generate": commands.generate,
     "compare": commands.compare,
+    "inspect": commands.inspect,
     "board": commands.board,
     "ensemble": commands.ensemble,
     "label-errors": commands.label_errors,

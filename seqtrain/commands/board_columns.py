@@ -13,7 +13,7 @@ from typing import Any
 from seqtrain.errors import RunError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.training.events import FINAL, naming
-from seqtrain.training.tags import description
+from seqtrain.training.tags import MONITORED, description, ordered
 
 Option = bool | float | str
 
@@ -23,6 +23,8 @@ WITHOUT_DIFFERENCES = {*NAMES, "seed"}
 """Columns where the runs do not differ in any option."""
 FOLLOWING = {"num_parameters"}
 """What is among the options of a run, and follows from others."""
+SHARED = (f"best/{MONITORED}", f"test/{MONITORED}", "train/loss", "train/tokens_per_second", "train/grad_norm")
+"""Scores that runs of all tasks have."""
 FIRST_RECORDS = 50
 """Of an event file, among which the options are. Before them are scores of an evaluation, and the configuration."""
 
@@ -72,7 +74,10 @@ def columns(rows: Sequence[Row]) -> Any:
     from tensorboard.compat.proto.summary_pb2 import Summary
     from tensorboard.plugins.hparams import api_pb2, metadata, plugin_data_pb2
 
-    options = [option_column(key, values) for key, values in varying(rows).items()]
+    options = [
+        option_column(key, values, shared=all(key in row.options for row in rows))
+        for key, values in varying(rows).items()
+    ]
     scores = [
         api_pb2.MetricInfo(name=api_pb2.MetricName(tag=tag), description=text) for tag, text in metrics(rows).items()
     ]
@@ -102,12 +107,18 @@ def values_of(key: str, rows: Iterable[Row]) -> list[Option]:
     return [value for _, value in sorted(values)]
 
 
-def option_column(key: str, values: Sequence[Option]) -> Any:
-    """What TensorBoard knows of an option. Values of one option that are of several types are told apart as texts."""
+def option_column(key: str, values: Sequence[Option], shared: bool) -> Any:
+    """What TensorBoard knows of an option.
+
+    Args:
+        key: its name.
+        values: its values. Those of several types are told apart as texts.
+        shared: all runs have it. These come first, since a run without one of the first has no line.
+    """
     from tensorboard.plugins.hparams import api_pb2
 
     types = {type(value) for value in values}
-    info = api_pb2.HParamInfo(name=key, differs=len(values) > 1)
+    info = api_pb2.HParamInfo(name=key, differs=shared)  # TensorBoard sorts by this, and then by name
     if types == {float}:
         info.type = api_pb2.DATA_TYPE_FLOAT64
         info.domain_interval.min_value, info.domain_interval.max_value = values[0], values[-1]
@@ -120,12 +131,12 @@ def option_column(key: str, values: Sequence[Option]) -> Any:
 def metrics(rows: Sequence[Row]) -> dict[str, str]:
     """Tags of the monitored scores with their descriptions.
 
-    Each run has one of the first, its best score on validation; the metric of most runs is before the others. Then
-    come those on test, and the latest ones on validation, which runs have that are not finished. Runs of earlier
-    versions have no best score in their events.
+    First come the best scores on validation, those on test, and the latest ones on validation, which runs have that
+    are not finished. Runs of earlier versions have no best score in their events. A run without one of the first five
+    scores has no line in parallel coordinates: where runs have several metrics, scores that all have come before.
     """
-    found: dict[str, str] = {}
     counted = Counter((row.monitor, row.named) for row in rows if row.monitor is not None)
+    found = {ordered(tag): description(tag) for tag in SHARED} if len({monitor for monitor, _ in counted}) > 1 else {}
     for group in ("best", "test", "val"):
         for (monitor, named), _ in counted.most_common():
             plain = f"{'val' if group == 'best' and named is str else group}/{monitor}"

@@ -90,6 +90,9 @@ class StopAt:
     def media(self, step: int, figures: dict[str, Any], texts: dict[str, str]) -> None:
         pass
 
+    def histograms(self, step: int, values: dict[str, Any]) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

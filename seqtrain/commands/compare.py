@@ -50,7 +50,11 @@ def compare(
     if path is not None and (path.is_dir() or not path.parent.is_dir()):
         raise ConfigError(f"output={output}: {'is a folder' if path.is_dir() else 'its folder does not exist'}")
     report = build_report(directories, split, [name.strip() for name in metric.split(",")] if metric else [])
-    texts = {Path("-") if path is None else path: render(report, format, directories)}
+    texts = {
+        Path("-") if path is None else path: render(
+            report, format, directories, Path() if path is None else path.parent
+        )
+    }
     if format == "csv":
         for line in [*report.warnings, *(note for table in report.tables for note in table.notes)]:
             log.warning("%s", escaped(line))
@@ -66,10 +70,17 @@ def compare(
     return report
 
 
-def render(report: Report, format: str, directories: Sequence[str]) -> str:
-    """A comparison report as text, in one of ``FORMATS``; control characters from files of runs are escaped."""
+def render(report: Report, format: str, directories: Sequence[str], folder: Path) -> str:
+    """A comparison report as text, in one of ``FORMATS``; control characters from files of runs are escaped.
+
+    Args:
+        report: the report.
+        format: the format.
+        directories: where the runs are.
+        folder: the folder that the text goes to, from which links go.
+    """
     if format == "html":
         from seqtrain.comparison.page import page  # imports matplotlib
 
-        return escaped_lines(page(report, directories))
+        return escaped_lines(page(report, directories, folder))
     return escaped_lines({"terminal": terminal, "markdown": markdown, "csv": group_csv}[format](report))

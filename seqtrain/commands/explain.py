@@ -27,6 +27,7 @@ from seqtrain.tasks.explaining.curves import Curves, curves, random_curves
 from seqtrain.tasks.explaining.methods import METHODS, attributions, completeness_errors
 from seqtrain.tasks.explaining.subject import Subject, evenly
 from seqtrain.training.events import EXPLANATION, write_final_events
+from seqtrain.training.media import Media
 
 if TYPE_CHECKING:
     import pyarrow
@@ -264,5 +265,5 @@ def write(result: Explanation, run: RunDirectory) -> None:
     with run.locked():
         with writing(run.explanation_path, run.path):
             write_json(run.explanation_path, asdict(result))
-        write_final_events(run.path, {}, {}, result.step, figures(result), result.step, EXPLANATION)
+        write_final_events(run.path, {}, {}, result.step, Media(figures(result)), result.step, EXPLANATION)
     log.info("%s: written", run.explanation_path)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from seqtrain.atomic import replacing
+from seqtrain.commands.final_media import final_media
 from seqtrain.commands.session import Session
 from seqtrain.commands.taken import describe
 from seqtrain.comparison.baselines import against_baselines
@@ -18,6 +19,8 @@ from seqtrain.tasks.base import Evaluation
 from seqtrain.training.checkpoint import load_checkpoint, load_weights
 from seqtrain.training.evaluation import evaluate
 from seqtrain.training.events import write_final_events
+from seqtrain.training.media import Media
+from seqtrain.training.tags import MONITORED
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +79,14 @@ def calibrated(session: Session, evaluation: Evaluation, step: int) -> Evaluatio
     return task.rescored(session.built.head, evaluation, data)
 
 
-def report(session: Session, scores: dict[str, Evaluation]) -> None:
-    """Write results.json: the scores of the model and the baselines."""
+def report(session: Session, scores: dict[str, Evaluation], health: dict[str, str]) -> None:
+    """Write results.json: the scores of the model and the baselines.
+
+    Args:
+        session: the run.
+        scores: scores of the best checkpoint, by split.
+        health: what the health panel says, by key of results.json.
+    """
     config, run, data, built = session.config, session.run, session.data, session.built
     name, progress = config.model.name, session.trainer.progress
     step = progress.best_step
@@ -87,7 +96,7 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
     results |= {"scoring": data.scoring} if data.scoring else {}
     risen = progress.losses.risen(progress.step)
     before = {} if config.init is None else {"init": describe(read_record(Initial, run.init_path))}
-    remarks = before | built.task.remarks() | ({"training": risen} if risen else {})
+    remarks = before | built.task.remarks() | ({"training": risen} if risen else {}) | health
     results |= remarks | {"remarks": list(remarks)}
     results |= as_results({name: scores})
     write_json(run.results_path, results)  # before the baselines, which may take a while
@@ -99,18 +108,20 @@ def report(session: Session, scores: dict[str, Evaluation]) -> None:
         results |= as_results({name: scores} | baselines)
         results |= {"against_baselines": compared(session, baselines)}
         write_json(run.results_path, results)
-    figures = {}
-    if config.trainer.figures:
-        figures = built.task.final_figures(built.model, built.head, data, built.device, scores, baselines)
+    media = final_media(session, scores, baselines) if config.trainer.figures else Media()
     monitor = built.task.monitor
-    best = {f"best/{metric}": value for metric, value in scores["validation"].metrics.items()}
+    final = {f"best/{metric}": value for metric, value in scores["validation"].metrics.items()}
+    final |= scalars_on_test(scores)
+    for group in ("best", "test"):
+        if f"{group}/{monitor}" in final:
+            final[f"{group}/{MONITORED}"] = final[f"{group}/{monitor}"]
     levels = {
         # TensorBoard's Custom Scalars take a parenthesis in a tag for the beginning of the run's name.
         f"baseline/{monitor}/{who.replace(' (', ', ').replace(')', '')}": splits["validation"].metrics[monitor]
         for who, splits in baselines.items()
         if monitor in splits.get("validation", Evaluation({})).metrics
     }
-    write_final_events(run.path, best | scalars_on_test(scores), levels, progress.step, figures, step)
+    write_final_events(run.path, final, levels, progress.step, media, step)
 
 
 def compared(session: Session, baselines: dict[str, dict[str, Evaluation]]) -> dict[str, list[float]]:

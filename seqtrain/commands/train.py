@@ -2,9 +2,11 @@
 
 import logging
 from contextlib import AbstractContextManager, nullcontext, suppress
+from dataclasses import asdict
 from typing import Any
 
 from seqtrain.commands.build import Built
+from seqtrain.commands.card import card
 from seqtrain.commands.debug import SHORT_RUNS, simplify
 from seqtrain.commands.final_scores import report, scalars_on_test, score
 from seqtrain.commands.finished import show_results
@@ -13,13 +15,16 @@ from seqtrain.commands.memory import within_memory
 from seqtrain.commands.session import Session, resume_from_checkpoint, save_config, start
 from seqtrain.comparison.metrics import statistics_of
 from seqtrain.config.debug import DebugMode
-from seqtrain.config.loading import differences, flatten, to_yaml
+from seqtrain.config.loading import differences, flatten
 from seqtrain.config.options import resumable
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Schedule
 from seqtrain.errors import ConfigError, RunError
+from seqtrain.probe.tags import tagged
 from seqtrain.runs.directory import RunDirectory
+from seqtrain.runs.json_files import write_json
 from seqtrain.training.events import TensorBoard
+from seqtrain.training.health import figures_of
 from seqtrain.training.layout import layout
 from seqtrain.training.observers import Console, JsonLines
 from seqtrain.training.pruning import StudyReporter
@@ -122,7 +127,7 @@ def fit(session: Session, in_study: bool = True) -> float:
         purge_step = step + (not due) if resumed else None
         board = TensorBoard(run.path, purge_step, max_grad_norm=config.trainer.max_grad_norm)
         board.scalars(step, lines.at_last_step if due else {})
-        board.media(0, {}, {"config": f"```yaml\n{to_yaml(config)}```"})
+        board.media(step, {}, card(session))
         loss = "loss" if "loss" in statistics_of(config.task.kind).metrics else built.task.monitor
         board.start_session(hparams(config, built), layout(built.task.monitor, loss))
     log.info("%s: %s", run.path, ", ".join(f"{size:,} {split}" for split, size in data.sizes.items()))
@@ -140,7 +145,11 @@ def fit(session: Session, in_study: bool = True) -> float:
         if trainer.progress.step < trainer.total_steps:  # by trainer.patience
             log_untrained(trainer, trainer.progress.step)
         scores = score(session)
+        health = trainer.health.verdict(trainer.progress.watched, built.model, built.head, trainer.progress.best_step)
         if ranks.first:
+            if health is not None:
+                figures = figures_of(health) if config.trainer.figures else {}
+                board.media(trainer.progress.step, figures, tagged({"health": health.words}))
             board.end_session()
             if "test" in scores:
                 lines.scalars(trainer.progress.step, scalars_on_test(scores))
@@ -154,7 +163,9 @@ def fit(session: Session, in_study: bool = True) -> float:
     if ranks.first:
         progress = trainer.progress
         run.update_status(best={monitor: best, "step": progress.best_step}, seconds=round(progress.seconds, 1))
-        report(session, scores)
+        if health is not None:
+            write_json(run.health_path, asdict(health))
+        report(session, scores, {} if health is None else {"health": health.words})
     return best
 
 

@@ -1,13 +1,11 @@
-"""Figures of a comparison as SVG for the HTML page: text stays text, and black becomes the page's text colour.
+"""Figures of a comparison for the HTML page.
 
 Groups are identified by their number in the table and by colour.
 """
 
-import io
 import math
-import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,65 +13,19 @@ from seqtrain.comparison.grouping import Group
 from seqtrain.comparison.metrics import unit
 from seqtrain.comparison.pairs import Difference, Pairs
 from seqtrain.comparison.report import Row, Table
+from seqtrain.pages.svg import GREY, canvas, colour
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COLOURS = (
-    *("#4269d0", "#d97a07", "#3ca951", "#e0564a", "#a463f2", "#178f9c", "#c94f94", "#9c6b4e", "#6f7c12", "#76787a"),
-)
-WIDTH = 5.0  # inches; text stays readable when a phone shrinks the figure
 BADGE = 150  # area of the circle around a group's number, in points^2
-GREY = "#808080"
+LEAST_POINTS = 3
+"""A figure has at least so many points."""
+LEAST_SHARE, LEAST_PART = 0.05, 0.1
+"""Smallest width of an axis: of shares, and of other metrics as a part of the largest score."""
 MAX_SPANS_AWAY = 1.0
 """Baselines farther from the groups than this many times the groups' span are named in the caption instead of drawn."""
-STYLE = {
-    "svg.fonttype": "none",  # text in the page's font
-    "svg.hashsalt": "seqtrain",  # identical output for identical runs
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10,
-    "axes.grid": True,
-    "grid.color": GREY,
-    "grid.alpha": 0.25,
-    "axes.axisbelow": True,
-}
-
-
-def colour(place: int) -> str:
-    """Colour of the group at ``place`` in the table, from 0."""
-    return COLOURS[place % len(COLOURS)]
-
-
-def to_svg(figure: "Figure") -> str:
-    """The figure as an SVG element that fills the available width."""
-    out = io.StringIO()
-    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None, "Creator": None, "Type": None})
-    text = out.getvalue()
-    text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = re.sub(r' id="(?:[a-z]+\.?[a-z]*_\d+|axes|legend)"', "", text)  # ids would repeat in every figure
-    text = re.sub(r'<svg [^>]*?(viewBox="[^"]*")[^>]*>', r'<svg \1 role="img">', text, count=1, flags=re.DOTALL)
-    return text.replace("#000000", "currentColor")
-
-
-def draw(make: Any, *arguments: Any) -> str | None:
-    """SVG of the figure that ``make`` returns, in this module's style; None if ``make`` returns None."""
-    import matplotlib
-
-    with matplotlib.rc_context(STYLE):  # type: ignore[arg-type]
-        figure = make(*arguments)
-        return None if figure is None else to_svg(figure)
-
-
-def canvas(height: float) -> tuple["Figure", "Axes"]:
-    """An empty figure of this height in inches, and its axes."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
-    return figure, figure.add_subplot()
 
 
 def draw_badge(axes: "Axes", x: float, y: float, place: int) -> None:
@@ -87,7 +39,9 @@ def draw_badge(axes: "Axes", x: float, y: float, place: int) -> None:
 def score_figure(table: Table, metric: str) -> "Figure | None":
     """Scores of a metric: one line per group with mean, deviation and seeds, and vertical lines for baselines."""
     rows = [row for row in table.rows if is_finite(row.mean(metric))]
-    if not rows:
+    near = [(row.name, mean) for row in table.baselines if (mean := row.mean(metric)) is not None]
+    near = [(name, mean) for name, mean in near if is_near(mean, table, metric)]
+    if not rows or sum(len(row.scores[metric]) for row in rows) + len(near) < LEAST_POINTS:
         return None
     figure, axes = canvas(1.05 + 0.32 * len(rows))
     for line, row in enumerate(rows):
@@ -97,8 +51,6 @@ def score_figure(table: Table, metric: str) -> "Figure | None":
             axes.errorbar(mean, line, xerr=deviation, color=colour(place), capsize=3, linewidth=1.5)
         axes.plot(row.scores[metric], [line + 0.25] * len(row.scores[metric]), ".", color=colour(place), alpha=0.7)
         draw_badge(axes, mean, line, place)
-    near = [(row.name, mean) for row in table.baselines if (mean := row.mean(metric)) is not None]
-    near = [(name, mean) for name, mean in near if is_near(mean, table, metric)]
     for i, (name, mean) in enumerate(near):
         axes.axvline(mean, color=GREY, linestyle="--", linewidth=1)
         side = "right" if mean > sum(axes.get_xlim()) / 2 else "left"
@@ -108,8 +60,23 @@ def score_figure(table: Table, metric: str) -> "Figure | None":
         )  # fmt: skip
     axes.set_yticks(range(len(rows)), [short(row.name) for row in rows], parse_math=False)
     axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.set_xlim(widened(*axes.get_xlim(), least_span(table, metric)))
     axes.set_xlabel(f"{table.split} {metric}")
     return figure
+
+
+def least_span(table: Table, metric: str) -> float:
+    """Smallest width of an axis of a metric: a fixed part of its range, and the widest interval of a difference."""
+    scores = [abs(value) for row in table.rows for value in row.scores.get(metric, []) if is_finite(value)]
+    is_share = unit(metric, table.groups[0].runs[0].task)[0] != 1
+    intervals = [d.upper - d.lower for pairs in table.pairs if pairs.metric == metric for d in pairs.differences]
+    return max([LEAST_SHARE if is_share else LEAST_PART * max(scores, default=0.0), *filter(is_finite, intervals)])
+
+
+def widened(low: float, high: float, span: float) -> tuple[float, float]:
+    """Ends of an axis, moved apart around their middle so that it is at least as wide as ``span``."""
+    more = max(span - (high - low), 0) / 2
+    return low - more, high + more
 
 
 def is_finite(value: float | None) -> bool:
@@ -139,7 +106,7 @@ def cost_figure(table: Table, metric: str, cost: str) -> "Figure | None":
         x, y = getattr(row, cost), row.mean(metric)
         if x is not None and y is not None and math.isfinite(y):
             points.append((x, y, place))
-    if len(points) < 2:
+    if len(points) < LEAST_POINTS:
         return None
     figure, axes = canvas(3.2)
     for x, y, place in points:
@@ -151,6 +118,7 @@ def cost_figure(table: Table, metric: str, cost: str) -> "Figure | None":
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.10g}")
         axes.locator_params(axis="x", nbins=5)
     axes.margins(0.12)
+    axes.set_ylim(widened(*axes.get_ylim(), least_span(table, metric)))
     axes.set(xlabel="seconds of training" if cost == "seconds" else "parameters", ylabel=f"{table.split} {metric}")
     return figure
 
@@ -159,12 +127,13 @@ def curve_figure(table: Table, metric: str) -> "Figure | None":
     """The metric on validation over the steps: mean over each group's runs, with a band of one deviation."""
     curves = [(place, *mean_curve(group, f"val/{metric}")) for place, group in enumerate(table.groups)]
     curves = [curve for curve in curves if len(curve[1])]
-    if not curves or max(len(curve[1]) for curve in curves) < 2:
+    if not curves or max(len(curve[1]) for curve in curves) < LEAST_POINTS:
         return None
     figure, axes = canvas(3.2)
     for place, steps, mean, deviation in reversed(curves):  # the best groups on top
         axes.plot(steps, mean, color=colour(place), linewidth=1.5, marker="." if len(steps) < 15 else "")
         axes.fill_between(steps, mean - deviation, mean + deviation, color=colour(place), alpha=0.15, linewidth=0)
+    axes.set_ylim(widened(*axes.get_ylim(), least_span(table, metric)))
     last, (low, high) = max(steps[-1] for _, steps, _, _ in curves), axes.get_ylim()
     x = last + 0.06 * (last - min(steps[0] for _, steps, _, _ in curves))
     heights = spread([float(mean[-1]) for _, _, mean, _ in curves], 0.08 * (high - low))
@@ -210,9 +179,11 @@ def mean_curve(group: Group, tag: str) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return np.array(steps), values.mean(axis=0), deviation
 
 
-def difference_figure(table: Table, pairs: Pairs) -> "Figure":
+def difference_figure(table: Table, pairs: Pairs) -> "Figure | None":
     """Lead of the best group over each other group, with intervals; hollow markers where the interval contains 0."""
     differences: list[Difference] = pairs.with_best
+    if len(differences) < 2:  # a sentence says as much
+        return None
     factor, words = unit(pairs.metric, pairs.task)
     figure, axes = canvas(0.8 + 0.32 * len(differences))
     for line, d in enumerate(differences):

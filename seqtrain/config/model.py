@@ -344,6 +344,30 @@ class RecurrentConfig(SequenceConfig):
 
 
 @dataclass
+class RecurrentConvolutionConfig(RecurrentConfig):
+    """A recurrent model beside convolutions over the same inputs, whose means over time are joined to its features."""
+
+    filters: list[int] = field(default_factory=lambda: [128, 256, 128])
+    """Filters of each convolution, from the first to the last. Each is followed by batch normalisation and ReLU."""
+    kernel_sizes: list[int] = field(default_factory=lambda: [8, 5, 3])
+    """Steps that a filter of each convolution sees."""
+
+    def meaning(self) -> dict[str, Any]:
+        return super().meaning() | {"kernel_sizes": self.kernel_sizes}
+
+    def widths(self, causal: bool) -> dict[str, int]:
+        return {"filters": 1} | super().widths(causal)
+
+    def check(self, key: str) -> None:
+        super().check(key)
+        for name in ("filters", "kernel_sizes"):
+            sizes = getattr(self, name)
+            require(len(sizes) > 0 and min(sizes) >= 1, f"{key}.{name}", sizes, "a list of sizes of at least 1")
+        require(len(self.kernel_sizes) == len(self.filters), f"{key}.kernel_sizes", self.kernel_sizes,
+                f"as many as {key}.filters ({len(self.filters)})")  # fmt: skip
+
+
+@dataclass
 class SelfAttentionConfig(SequenceConfig):
     """Embedding -> positions -> self-attention blocks -> pooling; no recurrence."""
 

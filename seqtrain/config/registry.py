@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from seqtrain.config import corpus, data, encoder_decoder, model, pairs, series, task, translation
+from seqtrain.config import corpus, data, encoder_decoder, model, pairs, series, series_classes, task, translation
 from seqtrain.config.base import Node, suggest
 from seqtrain.config.trainer import TrainerConfig
 from seqtrain.errors import ConfigError
@@ -115,6 +115,9 @@ register(
 register("data", "public_series", series.PublicSeriesConfig, "seqtrain.data.series.dataset:ForecastingData")
 register("data", "series_files", series.SeriesFilesConfig, "seqtrain.data.series.dataset:ForecastingData")
 register("data", "generated_series", series.GeneratedSeriesConfig, "seqtrain.data.series.dataset:ForecastingData")
+register(
+    "data", "series_classes", series_classes.SeriesClassesConfig, "seqtrain.data.series_classes.dataset:SeriesClasses"
+)
 for kind, schema, room, name in (
     ("classification", task.ClassificationConfig, "classification", "Classification"),
     ("multilabel", task.MultilabelConfig, "multilabel", "MultilabelClassification"),
@@ -129,6 +132,12 @@ for kind, schema, room, name in (
 register("model", "linear", model.LinearConfig, "seqtrain.models.linear:LinearModel")
 register("model", "segment", model.SegmentConfig, "seqtrain.models.segment:SegmentModel")
 register("model", "recurrent", model.RecurrentConfig, "seqtrain.models.recurrent:RecurrentModel")
+register(
+    "model",
+    "recurrent_convolution",
+    model.RecurrentConvolutionConfig,
+    "seqtrain.models.recurrent_convolution:RecurrentConvolutionModel",
+)
 register(
     "model",
     "encoder_decoder",

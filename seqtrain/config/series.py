@@ -10,10 +10,8 @@ from omegaconf import MISSING
 
 from seqtrain.config.base import check_folds, require
 from seqtrain.config.options import Affects, option
-from seqtrain.config.tables import TableConfig
+from seqtrain.config.tables import NumbersConfig
 
-MARKS = {"point": ".", "comma": ",", "space": " ", "apostrophe": "'"}
-"""Marks in numbers, by names that need no quotes on a command line."""
 TIME_UNITS = ("D", "s", "ms", "us", "ns")
 
 
@@ -43,7 +41,7 @@ class Missing(Enum):
 
 
 @dataclass
-class SeriesConfig(TableConfig):
+class SeriesConfig(NumbersConfig):
     """One or more time series, of one or more variables, with equally spaced times."""
 
     path: str | None = option(None, Affects.source)
@@ -56,10 +54,6 @@ class SeriesConfig(TableConfig):
     timezone: str | None = None
     """Time zone of the calendar, such as ``Europe/Berlin``. Times with an offset from UTC are converted to it; times
     without one are its local time. null takes times as they are written, and those with an offset in UTC."""
-    decimal: str = option("point", Affects.rows)
-    """Decimal mark of numbers in text: ``point`` or ``comma``."""
-    thousands: str | None = option(None, Affects.rows)
-    """Mark between thousands of numbers in text: ``comma``, ``point``, ``space`` or ``apostrophe``; null: none."""
     targets: list[str] | None = None
     """Variables to forecast; null takes all numeric columns that are not covariates."""
     past_covariates: list[str] = field(default_factory=list)
@@ -129,11 +123,6 @@ class SeriesConfig(TableConfig):
             near = get_close_matches(self.timezone, available_timezones(), n=1)
             allowed = f"null or the name of a time zone, such as {', '.join(near) or 'Europe/Berlin'}"
             require(False, f"{key}.timezone", self.timezone, allowed)
-        decimal, thousands = (MARKS.get(mark or "", mark) for mark in (self.decimal, self.thousands))
-        require(decimal in (".", ","), f"{key}.decimal", self.decimal, "point or comma")
-        allowed = f"null or one of {', '.join(MARKS)}, and not the decimal mark"
-        fits = thousands is None or (thousands in MARKS.values() and thousands != decimal)
-        require(fits, f"{key}.thousands", self.thousands, allowed)
         fills = not self.fill_gaps or (self.missing is not Missing.error and self.frequency != "step")
         allowed = "false, unless data.missing is interpolate or mask and data.frequency is not step"
         require(fills, f"{key}.fill_gaps", self.fill_gaps, allowed)

@@ -9,6 +9,9 @@ from seqtrain.config.options import Affects, option
 SEPARATORS = {"comma": ",", "semicolon": ";", "tab": "\t", "pipe": "|", "space": " "}
 """Separators by the names that need no quotes on a command line."""
 
+MARKS = {"point": ".", "comma": ",", "space": " ", "apostrophe": "'"}
+"""Marks in numbers, by names that need no quotes on a command line."""
+
 
 class Quoting(Enum):
     """What a double quote at the start of a field of a csv or tsv file means."""
@@ -37,3 +40,21 @@ class TableConfig(DataConfig):
         fits = len(separator) == 1 and separator.isascii() and separator not in '"\r\n'
         require(fits, f"{key}.separator", self.separator,
                 f"null, {', '.join(SEPARATORS)}, or one ASCII character that is no quote or line end")  # fmt: skip
+
+
+@dataclass
+class NumbersConfig(TableConfig):
+    """How the fields of a table are written, of which some are numbers."""
+
+    decimal: str = option("point", Affects.rows)
+    """Decimal mark of numbers in text: ``point`` or ``comma``."""
+    thousands: str | None = option(None, Affects.rows)
+    """Mark between thousands of numbers in text: ``comma``, ``point``, ``space`` or ``apostrophe``; null: none."""
+
+    def check(self, key: str) -> None:
+        super().check(key)
+        decimal, thousands = (MARKS.get(mark or "", mark) for mark in (self.decimal, self.thousands))
+        require(decimal in (".", ","), f"{key}.decimal", self.decimal, "point or comma")
+        allowed = f"null or one of {', '.join(MARKS)}, and not the decimal mark"
+        fits = thousands is None or (thousands in MARKS.values() and thousands != decimal)
+        require(fits, f"{key}.thousands", self.thousands, allowed)

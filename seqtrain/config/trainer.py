@@ -100,8 +100,12 @@ class TrainerConfig(Node):
     """Steps between two entries of training loss and speed in the logs."""
     baselines: bool = option(True, Affects.shown)
     """Fit the task's baselines on train and show their scores beside the model's."""
+    probe: bool = option(True, Affects.shown)
+    """Measure the health panel at evaluations: memory, gates, attention and updates, on a few fixed rows."""
     figures: bool = option(True, Affects.shown)
-    """Draw figures for TensorBoard at each evaluation."""
+    """Draw figures for TensorBoard at each evaluation and, at the end, write tables, curves and embeddings for it."""
+    histograms: bool = option(False, Affects.shown)
+    """Write histograms of weights and gradients for TensorBoard at each evaluation."""
 
     def check(self, key: str) -> None:
         names = ("epochs", "max_steps", "accumulate", "eval_every", "patience", "log_every", "nonmonotone_interval")

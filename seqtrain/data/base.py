@@ -133,6 +133,10 @@ class Dataset(ABC):
         """Names of all tokens in order; empty if inputs are not tokens."""
         return []
 
+    def token_counts(self) -> np.ndarray:
+        """How often each token occurs in train, (V,), in the order of ``token_names``."""
+        return np.zeros(len(self.token_names()), np.int64)
+
     @classmethod
     def read_rows(cls, config: DataConfig, source: str) -> tuple[Table, list[Any], np.ndarray]:
         """Read the rows of a file, or of stdin (-), for prediction.

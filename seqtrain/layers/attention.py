@@ -29,14 +29,17 @@ class Attention(nn.Module):
     """Base class of every attention layer. ``recorded_weights`` collects the weights of all layers derived from it."""
 
     recorder: list[Tensor] | None = None
+    by_head = False
+    """Whether the weights of each head are recorded, not their mean."""
 
     def record(self, weights: Tensor) -> None:
-        """Append a copy of the weights to the recorder, if one is set."""
+        """Append the weights to the recorder, if one is set: (B, N, T, S) of N heads, else (B, T, S) or (B, S)."""
         if self.recorder is not None:
-            self.recorder.append(weights.detach())
+            weights = weights.detach()
+            self.recorder.append(weights.mean(1) if weights.dim() == 4 and not self.by_head else weights)
 
     def attend_heads(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor, scale: float, p: float) -> Tensor:
-        """Dot-product attention of N heads, whose outputs are concatenated; records the mean weights of the heads.
+        """Dot-product attention of N heads, whose outputs are concatenated; records their weights.
 
         Args:
             q: queries, (B, N, T, d).
@@ -52,13 +55,17 @@ class Attention(nn.Module):
         mask = mask[:, None]
         out = dot_attention(q, k, v, mask, scale, p if self.training else 0.0)
         if self.recorder is not None:
-            self.record(dot_weights(q, k, mask, scale).mean(1))
+            self.record(dot_weights(q, k, mask, scale))
         return out.transpose(1, 2).flatten(2)
 
 
 @contextmanager
-def recorded_weights(module: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
+def recorded_weights(module: nn.Module, by_head: bool = False) -> Iterator[dict[str, list[Tensor]]]:
     """Collect the weights of every attention layer inside ``module`` while the context is open.
+
+    Args:
+        module: the module.
+        by_head: collect the weights of each head of a layer with several, not their mean.
 
     Yields:
         Name of the layer -> its weights, one tensor for each call of the layer.
@@ -66,12 +73,12 @@ def recorded_weights(module: nn.Module) -> Iterator[dict[str, list[Tensor]]]:
     layers = {name: layer for name, layer in module.named_modules() if isinstance(layer, Attention)}
     weights: dict[str, list[Tensor]] = {}
     for name, layer in layers.items():
-        layer.recorder = weights[name] = []
+        layer.recorder, layer.by_head = weights.setdefault(name, []), by_head
     try:
         yield weights
     finally:
         for layer in layers.values():
-            layer.recorder = None
+            layer.recorder, layer.by_head = None, False
 
 
 def dot_weights(q: Tensor, k: Tensor, mask: Tensor, scale: float) -> Tensor:

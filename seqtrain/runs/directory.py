@@ -12,9 +12,12 @@ ensemble.json       (of seqtrain ensemble) the runs whose outputs are averaged, 
 conformal.json      (forecasts with task.conformal) interval margins of the best checkpoint
 checkpoints/        best.pt, last.pt, and previous.pt, which is older than last.pt
 metrics.jsonl       every logged scalar, one line per step
+health.json         the health panel of the best checkpoint, and what it shows
 results.json        the final table: the model and the baselines on each split
 predictions/        outputs on validation and test, row by row
+errors-*.html       (of seqtrain inspect) what the run gets wrong
 events.out.*        for TensorBoard; events.out.tfevents.final has the scores on test
+projector/          (tokens) vectors, names and counts of tokens, for TensorBoard
 """
 
 import os
@@ -34,6 +37,9 @@ from seqtrain.runs.json_files import overwrite_json, read_record, to_json, write
 from seqtrain.runs.links import refuse_links
 from seqtrain.runs.locks import holding_lock
 from seqtrain.runs.records import Status
+
+PROJECTOR = "projector"
+"""Folder of a run with files for TensorBoard's Embedding Projector."""
 
 
 def error_line(error: BaseException) -> str:
@@ -175,6 +181,10 @@ class RunDirectory:
         return self.path / "results.json"
 
     @property
+    def health_path(self) -> Path:
+        return self.path / "health.json"
+
+    @property
     def explanation_path(self) -> Path:
         return self.path / "explanation.json"
 
@@ -246,7 +256,8 @@ class RunDirectory:
                 written out of it.
         """
         self.check_name()
-        refuse_links(self.path, self.checkpoint_path("last").parent, self.predictions_path.parent)
+        inside = (self.checkpoint_path("last").parent, self.predictions_path.parent, self.path / PROJECTOR)
+        refuse_links(self.path, *inside)
 
         def refusal() -> str:
             return f"{self.path}: is being written by another process ({self.status.pid}); wait for it or stop it"

@@ -1,5 +1,6 @@
 """What the JSON files of a run hold."""
 
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,25 @@ class Results:
 
 
 @dataclass(frozen=True)
+class HealthRecord:
+    """health.json: the health panel of the best checkpoint, and what it shows."""
+
+    step: int
+    """Step of the checkpoint."""
+    values: dict[str, float]
+    """By tag, see ``seqtrain.probe.tags``; of updates the largest, of clipping the whole training."""
+    findings: dict[str, str]
+    """What is wrong and how to mend it, by rule, see ``seqtrain.probe.rules``; empty if nothing is."""
+    gradient_by_lag: list[float | None] = field(default_factory=list)
+    """Norm of the gradient of a prediction with respect to the input of each step back; empty if there is none."""
+
+    @property
+    def words(self) -> str:
+        """All findings in one line."""
+        return "; ".join(self.findings.values()) or "nothing unusual"
+
+
+@dataclass(frozen=True)
 class Origin:
     """A run that another one started from."""
 
@@ -141,8 +161,10 @@ class Initial:
 
 @dataclass(frozen=True)
 class Environment:
-    """environment.json, as far as runs are compared by it."""
+    """environment.json, as far as runs are compared and shown by it."""
 
+    command: list[str] = field(default_factory=list)
+    """The command that made the run, as ``sys.argv``."""
     git_commit: str | None = None
     platform: str | None = None
     cpus: int | None = None
@@ -155,3 +177,8 @@ class Environment:
             return read_record(cls, path)
         except RunError:
             return cls()
+
+    @property
+    def command_line(self) -> str:
+        """The command as it is written in a shell; empty if it is not known."""
+        return shlex.join(["seqtrain", *self.command[1:]]) if self.command else ""

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -21,6 +21,12 @@ from seqtrain.tasks.statistics import Outputs
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+
+Curve = tuple[np.ndarray, np.ndarray]
+"""Probabilities, in [0, 1], and whether each is of something true, (N,) each: what precision and recall are of."""
+
+FINAL_GROUPS = {"validation": "best", "test": "test"}
+"""Groups of the tags of what is known of a split at the end, of the best checkpoint."""
 
 Table = dict[str, dict[str, dict[str, float]]]  # scores: method -> split -> metric -> value
 
@@ -96,6 +102,10 @@ class Task(ABC):
     """Whether ``scored`` needs the dataset."""
     predictor: ClassVar[str | None] = None
     """The ``Predictor`` of the task as ``module:Class``; None if there is none."""
+    inspector: ClassVar[str | None] = None
+    """The function that makes sections of a page on the errors of a run, as ``module:function``; None if there is none.
+
+    It takes a ``Material`` and returns a list of ``Section``."""
     subject: ClassVar[str | None] = None
     """The ``Subject`` by which its predictions are explained, as ``module:Class``; None if they are not."""
 
@@ -114,6 +124,13 @@ class Task(ABC):
     @abstractmethod
     def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
         """Training loss summed over a batch; divided by the ``count`` of all batches of a step, it is the mean."""
+
+    def last_loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
+        """Loss of one prediction of each row, summed: for a task that predicts at every step, at the last real one.
+
+        It shows how far back a prediction depends on the input.
+        """
+        return self.loss(head, features, batch)
 
     @abstractmethod
     def count(self, batch: Batch) -> Tensor:
@@ -137,6 +154,14 @@ class Task(ABC):
 
     def figures(self, evaluation: Evaluation) -> dict[str, "Figure"]:
         """Figures of an evaluation, by tag."""
+        return {}
+
+    def tables(self, evaluation: Evaluation) -> dict[str, str]:
+        """Finer scores of an evaluation as Markdown, by tag; written at the end, of the best checkpoint."""
+        return {}
+
+    def curves(self, evaluation: Evaluation) -> dict[str, Curve]:
+        """What precision is to be drawn against recall from, by tag; at the end, of the best checkpoint."""
         return {}
 
     def illustrate(
@@ -163,17 +188,18 @@ class Task(ABC):
         evaluations: Mapping[str, Evaluation],
         baselines: Mapping[str, Mapping[str, Evaluation]],
     ) -> dict[str, "Figure"]:
-        """Figures, by tag, of the best checkpoint, after all splits are scored.
+        """Figures, by tag, of the best checkpoint, after all splits are scored: by default those of each evaluation.
 
         Args:
             model: model with the weights of that checkpoint, in evaluation mode.
             head: head with the weights of that checkpoint, in evaluation mode.
             data: the dataset.
             device: device of model and head.
-            evaluations: scores by split, without outputs.
+            evaluations: evaluations by split.
             baselines: the result of ``scored_baselines``; empty if baselines are switched off.
         """
-        return {}
+        drawn = {FINAL_GROUPS[split]: self.figures(evaluation) for split, evaluation in evaluations.items()}
+        return {f"{group}/{tag}": figure for group, figures in drawn.items() for tag, figure in figures.items()}
 
     def unlike_in_head(self, config: TaskConfig, spec: DataSpec, run: Path, data: Dataset) -> Collection[str] | None:
         """What of the head means something else in another run of this kind of task.
@@ -247,6 +273,13 @@ class Task(ABC):
     def remarks(self) -> dict[str, str]:
         """Remarks for the reader of the scores, by key of results.json."""
         return {}
+
+
+def at_last_step(features: Tensor, batch: Batch) -> tuple[Tensor, Batch]:
+    """Features (B, T, H) at the last real step of each row, (B, 1, H), and the batch with the targets there."""
+    row, last = torch.arange(len(features), device=features.device), batch.lengths - 1
+    chosen = replace(batch, targets=batch.targets[row, last][:, None], lengths=torch.ones_like(batch.lengths))
+    return features[row, last][:, None], chosen
 
 
 def linear_head(model: nn.Module, output_size: int) -> nn.Linear:

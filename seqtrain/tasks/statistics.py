@@ -97,6 +97,8 @@ class TaskStatistics:
     """By name; of a metric that is absent less is better."""
     ordered: bool = False
     """Examples are in temporal order and depend on their neighbours."""
+    right_of_class: Callable[[Outputs, Spec], tuple[NDArray[np.bool_], NDArray[np.integer], list[str]]] | None = None
+    """Which examples are right, (N,); the class of each, (N,); and the names of the classes. None: there are none."""
     must_agree: Callable[[Spec, Options], dict[str, str]] | None = None
     """Further facts that two runs must share for their scores to be compared: name -> value in words."""
 

@@ -1,5 +1,6 @@
 """What a run writes for TensorBoard: event files with its scalars, figures and texts."""
 
+import io
 import sys
 import threading
 import time
@@ -8,8 +9,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from seqtrain.atomic import replacing
 from seqtrain.runs.directory import writing
+from seqtrain.tasks.base import Curve
+from seqtrain.training.media import Media
 from seqtrain.training.tags import description, ordered, picture_description
 
 if TYPE_CHECKING:
@@ -24,10 +29,14 @@ ORDERED = ".ordered"
 """End of the names of event files whose tags begin with the place of their group."""
 
 
+HISTOGRAM_BINS = 64
+
 DATA_CLASSES = {
     "scalars": "DATA_CLASS_SCALAR",
     "images": "DATA_CLASS_BLOB_SEQUENCE",
     "text": "DATA_CLASS_TENSOR",
+    "pr_curves": "DATA_CLASS_TENSOR",
+    "histograms": "DATA_CLASS_TENSOR",
 }
 """How the data of each plugin are stored."""
 
@@ -67,6 +76,10 @@ class TensorBoard:
             self.add(image_summary(self.name(tag), figure, self.text_of(tag, picture_description)), step)
         for tag, text in texts.items():
             self.add(text_summary(self.name(tag), text, self.text_of(tag, picture_description)), step)
+
+    def histograms(self, step: int, values: dict[str, np.ndarray]) -> None:
+        for tag, numbers in values.items():
+            self.add(histogram_summary(self.name(tag), numbers, self.text_of(tag, picture_description)), step)
 
     def text_of(self, tag: str, describe: Callable[[str], str] = description) -> str:
         """The description of a tag the first time, as TensorBoard keeps the first; later empty, to save space."""
@@ -110,7 +123,7 @@ def write_final_events(
     scalars: dict[str, float],
     levels: dict[str, float],
     step: int,
-    figures: dict[str, "Figure"],
+    media: Media,
     best_step: int,
     name: str = FINAL,
 ) -> None:
@@ -124,7 +137,7 @@ def write_final_events(
         scalars: scores of the best checkpoint, at the last step.
         levels: values to be drawn as level lines from the first step to the last.
         step: the last step.
-        figures: figures of the best checkpoint.
+        media: figures, texts and curves of the best checkpoint.
         best_step: its step.
         name: name of the file.
     """
@@ -134,8 +147,10 @@ def write_final_events(
     for at, values in ((0, levels), (step, levels), (step, scalars)):
         for tag, value in values.items():
             summaries.append((at, scalar_summary(named(tag), value, description(tag))))
-    for tag, figure in figures.items():
-        summaries.append((best_step, image_summary(named(tag), figure, picture_description(tag))))
+    shown = [image_summary(named(tag), each, picture_description(tag)) for tag, each in media.figures.items()]
+    shown += [text_summary(named(tag), each, picture_description(tag)) for tag, each in media.texts.items()]
+    shown += [curve_summary(named(tag), each, picture_description(tag)) for tag, each in media.curves.items()]
+    summaries += [(best_step, each) for each in shown]
     path = directory / name
     with writing(path, directory):
         write_events(path, summaries)
@@ -179,9 +194,11 @@ def scalar_summary(tag: str, value: float, text: str) -> Any:
 
 def image_summary(tag: str, figure: "Figure", text: str) -> Any:
     """Summary of a figure, with the description of the tag."""
-    from torch.utils.tensorboard.summary import image
+    from tensorboard.compat.proto.summary_pb2 import Summary
 
-    return described(image(tag, to_pixels(figure), dataformats="HWC"), "images", text)
+    width, height, png = to_png(figure)
+    image = Summary.Image(height=height, width=width, colorspace=3, encoded_image_string=png)
+    return described(Summary(value=[Summary.Value(tag=tag, image=image)]), "images", text)
 
 
 def text_summary(tag: str, content: str, text: str) -> Any:
@@ -189,6 +206,21 @@ def text_summary(tag: str, content: str, text: str) -> Any:
     from torch.utils.tensorboard.summary import text as summary
 
     return described(summary(tag, content), "text", text)
+
+
+def curve_summary(tag: str, curve: Curve, text: str) -> Any:
+    """Summary of precision against recall at 127 thresholds, with the description of the tag."""
+    from torch.utils.tensorboard.summary import pr_curve
+
+    probabilities, true = curve
+    return described(pr_curve(tag, true, probabilities), "pr_curves", text)
+
+
+def histogram_summary(tag: str, values: np.ndarray, text: str) -> Any:
+    """Summary of how values are distributed, with the description of the tag."""
+    from torch.utils.tensorboard.summary import histogram
+
+    return described(histogram(tag, values, HISTOGRAM_BINS), "histograms", text)
 
 
 def layout_summary(layout: bytes) -> Any:
@@ -222,11 +254,14 @@ def thread_excepthook(report: threading.ExceptHookArgs) -> None:
         threading.__excepthook__(report)
 
 
-def to_pixels(figure: "Figure") -> Any:
-    """A figure as an image of shape (height, width, 3), uint8."""
-    import numpy as np
+def to_png(figure: "Figure") -> tuple[int, int, bytes]:
+    """Width and height of a figure in pixels, and the figure as PNG of 64 colours, which takes a third of the space."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
 
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3]
+    image = Image.frombuffer("RGBA", canvas.get_width_height(), canvas.buffer_rgba()).convert("RGB")
+    file = io.BytesIO()
+    image.quantize(64, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(file, "png", optimize=True)
+    return image.width, image.height, file.getvalue()

@@ -1,7 +1,6 @@
 """The layout of TensorBoard's Custom Scalars page: charts of what is to be compared."""
 
-PROBES = ("memory", "gates", "attention")
-"""Groups below ``probe/``, a folded category each."""
+from seqtrain.probe.tags import DESCRIPTIONS, GROUPS
 
 
 def layout(monitor: str, loss: str) -> bytes:
@@ -29,9 +28,13 @@ def layout(monitor: str, loss: str) -> bytes:
         chart("learning rate", "train/learning_rate"),
         chart("tokens per second", "train/tokens_per_second"),
     ]
+    probes = {
+        group: [chart(name, rf"probe/{name}(/.*)?") for name in DESCRIPTIONS if name.startswith(f"{group}/")]
+        for group in GROUPS
+    }
     categories = [
         Category(title="progress", chart=progress),
-        Category(title="optimisation", chart=optimisation),
-        *(Category(title=name, closed=True, chart=[chart(name, f"probe/{name}/.*")]) for name in PROBES),
+        Category(title="optimisation", chart=optimisation + probes.pop("optimisation")),
+        *(Category(title=name, closed=True, chart=charts) for name, charts in probes.items()),  # folded
     ]
     return Layout(category=categories).SerializeToString()

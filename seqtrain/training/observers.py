@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
 from tqdm import tqdm
 
 from seqtrain.atomic import open_to_append, replacing
@@ -27,6 +28,9 @@ class Observer(Protocol):
 
     def media(self, step: int, figures: dict[str, "Figure"], texts: dict[str, str]) -> None:
         """Record figures and texts at a step."""
+
+    def histograms(self, step: int, values: dict[str, np.ndarray]) -> None:
+        """Record how the values of weights and gradients are distributed at a step."""
 
     def close(self) -> None:
         """Finish, when the run has ended."""
@@ -72,6 +76,9 @@ class JsonLines:
             self.file.write(json.dumps({"step": step} | finite) + "\n")
 
     def media(self, step: int, figures: dict[str, "Figure"], texts: dict[str, str]) -> None:
+        pass
+
+    def histograms(self, step: int, values: dict[str, np.ndarray]) -> None:
         pass
 
     def close(self) -> None:
@@ -133,6 +140,9 @@ class Console:
         return "" if self.epochs_per_step is None else f"epoch {step * self.epochs_per_step:.2f}"
 
     def media(self, step: int, figures: dict[str, "Figure"], texts: dict[str, str]) -> None:
+        pass
+
+    def histograms(self, step: int, values: dict[str, np.ndarray]) -> None:
         pass
 
     def close(self) -> None:

@@ -14,6 +14,7 @@ from seqtrain.runs.directory import RunDirectory
 from seqtrain.training.averaging import Averaging
 from seqtrain.training.checkpoint import last_checkpoint, load_weights
 from seqtrain.training.device import random_state, restore_random_state
+from seqtrain.training.health import Watched
 from seqtrain.training.loss_course import LossCourse
 from seqtrain.training.ranks import Ranks
 from seqtrain.training.step_sums import StepSums
@@ -39,6 +40,8 @@ class Progress:
     """Recurrent state before the next batch, of this process's rows."""
     losses: LossCourse = field(default_factory=LossCourse)
     """Of the first process's rows once the run is resumed."""
+    watched: Watched = field(default_factory=Watched)
+    """For the health panel; only in the first process."""
     sums: StepSums = field(default_factory=StepSums)
     """Sums over this process's steps since the last log entry."""
     sums_started: float = field(default_factory=time.monotonic)
@@ -47,7 +50,7 @@ class Progress:
 
 PER_RANK = {"state", "sums", "sums_started"}
 """Fields whose values differ between processes."""
-SHARED = [f.name for f in fields(Progress) if f.name not in PER_RANK | {"losses"}]
+SHARED = [f.name for f in fields(Progress) if f.name not in PER_RANK | {"losses", "watched"}]
 
 
 def save_progress(progress: Progress, optimizer: Optimizer, averaging: Averaging, ranks: Ranks) -> dict[str, Any]:
@@ -61,6 +64,7 @@ def save_progress(progress: Progress, optimizer: Optimizer, averaging: Averaging
         "optimizer": optimizer.state_dict(),
         "averaging": averaging.state_dict(),
         "losses": asdict(progress.losses),
+        "watched": asdict(progress.watched),
         "ranks": ranks.gather(own),
     }
 
@@ -96,7 +100,8 @@ def load_progress(
         sums = StepSums(**own["window"])
         restore_random_state(own["random"])
         state = map_tensors(own["state"], lambda tensor: tensor.to(device))
-        losses = LossCourse.restored(saved.get("losses", {}))  # earlier versions did not save them
+        losses = LossCourse.restored(saved.get("losses", {}))  # earlier versions did not save these
+        watched = Watched.restored(saved.get("watched", {}))
     except torch.OutOfMemoryError:
         raise
     except (LookupError, TypeError, ValueError, AttributeError, RuntimeError) as error:
@@ -105,6 +110,7 @@ def load_progress(
     return Progress(
         **{name: saved[name] for name in SHARED},
         losses=losses,
+        watched=watched,
         state=state,
         sums=sums,
         sums_started=time.monotonic() - sums.seconds,

@@ -78,6 +78,9 @@ class StudyReporter:
     def media(self, step: int, figures: dict[str, "Figure"], texts: dict[str, str]) -> None:
         pass
 
+    def histograms(self, step: int, values: dict[str, Any]) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -84,7 +84,7 @@ class Ranks:
 
     def parallel(self, module: nn.Module) -> nn.Module:
         """The module, wrapped so that its gradients are the mean over all processes."""
-        # Buffers are the same everywhere from the start, and no step changes them.
+        # Buffers are the same everywhere from the start, and a step changes them alike.
         return module if self.size == 1 else DistributedDataParallel(module, broadcast_buffers=False)
 
 

@@ -22,17 +22,24 @@ class StepSums:
     grad_norm: float = 0.0
     """Largest gradient norm of a step."""
     tokens: int = 0
+    steps: int = 0
+    clipped: int = 0
+    """Steps whose gradient was clipped."""
     places: int = 0
     """Tokens including padding."""
     seconds: float = 0.0
     """Time spent on these steps before the last checkpoint."""
 
-    def add(self, loss: float, regularisation: float, weight: float, grad_norm: float, group: list[Batch]) -> None:
-        """Add a step."""
+    def add(
+        self, loss: float, regularisation: float, weight: float, grad_norm: float, limit: float, group: list[Batch]
+    ) -> None:
+        """Add a step, whose gradient was clipped to the norm ``limit``."""
         self.loss += loss * weight
         self.regularisation += regularisation * weight
         self.weight += weight
         self.grad_norm = max(self.grad_norm, grad_norm)
+        self.steps += 1
+        self.clipped += grad_norm > limit
         self.tokens += sum(batch.num_tokens for batch in group)
         self.places += sum(batch.inputs.shape[0] * batch.inputs.shape[1] for batch in group)
 

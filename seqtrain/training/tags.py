@@ -5,7 +5,9 @@ test, single points, would come first. So its tags begin with the place of their
 ``2_train/loss``.
 """
 
-GROUPS = ("val", "train", "probe", "best", "test", "baseline")
+from seqtrain.probe import tags as probe
+
+GROUPS = ("run", "val", "train", "probe", "best", "test", "baseline")
 """Groups of tags in the order in which TensorBoard shows them. The last three are written once, at the end of a run."""
 
 SPLITS = {
@@ -16,7 +18,11 @@ SPLITS = {
 }
 """What is said of the values of a group after what is said of the metric."""
 
+MONITORED = "monitored"
+"""Name under which the monitored metric is written once more, the same for all tasks."""
+
 METRICS = {
+    MONITORED: "The metric that chooses the checkpoint, whichever it is, so that runs of several tasks share a column.",
     "loss": (
         "Mean loss in nats, without regularisation: less is better. Where it rises while that of train falls, the "
         "model overfits: stop earlier (trainer.patience), or use more dropout, weight decay or data."
@@ -101,7 +107,6 @@ PICTURES = {
     ),
     "error_by_variable": "Error by variable, beside the baselines: which variables the model does not learn.",
     "forecast": "A window with its forecast. It should follow the observed values, within the interval.",
-    "gradient_by_lag": "Gradient of the loss by steps back in time: how far back the model is trained to remember.",
     "attention": (
         "What the model attends to. Even weights, or all on padding or the first word, say that it does not choose."
     ),
@@ -110,7 +115,22 @@ PICTURES = {
         "and the faster it rises, the better a method tells what the model goes by."
     ),
     "sample": "Text that the model generates. Loops and broken words say that it is not trained enough.",
+    "card": "What was trained on what, where, and by which command.",
+    "model": "The modules of the model and its head, with the shapes and numbers of their parameters.",
     "config": "The configuration of the run.",
+    "scores_by_class": (
+        "Precision (how much of what is predicted as the class is it), recall (how much of the class is found), their "
+        "harmonic mean F1, and the number of rows. A low recall of a rare class: try task.class_weights=balanced."
+    ),
+    "precision_recall": (
+        "Precision against recall as the threshold of the probability falls: the nearer to the upper right corner, the "
+        "better. It shows what a threshold other than the usual one would cost."
+    ),
+    "weights": "Values of a parameter. They should stay bounded; a peak at 0 alone, and the layer is not used.",
+    "gradients": (
+        "Gradient of a parameter in the last step, clipped. All at 0: the layer does not learn; far larger than those "
+        "of other layers: it decides the clipping."
+    ),
 }
 """What is said of images and texts, by a part of their tags."""
 
@@ -118,11 +138,13 @@ PICTURES = {
 def ordered(tag: str) -> str:
     """The tag of a value in TensorBoard: with the place of its group before it, if it has one."""
     group, slash, _ = tag.partition("/")
-    return f"{GROUPS.index(group) + 1}_{tag}" if slash and group in GROUPS else tag
+    return f"{GROUPS.index(group)}_{tag}" if slash and group in GROUPS else tag
 
 
 def description(tag: str) -> str:
     """What TensorBoard shows about the values of a tag, in Markdown; empty for a tag that is not known."""
+    if tag.startswith(probe.PREFIX):
+        return probe.description(tag)
     group, _, name = tag.partition("/")
     if group == "train":
         return TRAIN.get(name, "")
@@ -133,4 +155,6 @@ def description(tag: str) -> str:
 
 def picture_description(tag: str) -> str:
     """What TensorBoard shows about an image or a text, in Markdown; empty for a tag that is not known."""
+    if tag.startswith(probe.PREFIX):
+        return probe.description(tag)
     return next((text for part in tag.split("/") if (text := PICTURES.get(part)) is not None), "")

@@ -18,11 +18,14 @@ from seqtrain.interruption import Interruption
 from seqtrain.layers.memory import map_tensors
 from seqtrain.runs.directory import RunDirectory, writing
 from seqtrain.tasks.base import Task
+from seqtrain.tasks.drawing import headed, heading
 from seqtrain.training.averaging import Averaging
 from seqtrain.training.checkpoint import save_checkpoint
 from seqtrain.training.depth import depth_groups
 from seqtrain.training.device import autocast, trim_memory
 from seqtrain.training.evaluation import evaluate
+from seqtrain.training.health import Health
+from seqtrain.training.media import parameter_values
 from seqtrain.training.nonfinite import nonfinite_error, unscored_error
 from seqtrain.training.objective import Objective
 from seqtrain.training.observers import Observer
@@ -78,6 +81,7 @@ class Trainer:
         self.averaging = Averaging(config, model, head, task.maximize)
         groups = depth_groups(model, head)
         self.unfreezing = Unfreezing(groups, config.unfreeze)
+        self.health = Health(task, data, device, groups, enabled=config.probe and ranks.first)
         apart = config.layer_lr_decay < 1 or config.unfreeze is not None
         self.optimizer = build_optimizer(config, *([g.parameters for g in groups] if apart else [self.parameters]))
         self.total_steps = self.length(config)
@@ -106,6 +110,17 @@ class Trainer:
         while last >= self.steps_in(epoch):
             epoch, last = epoch + 1, last - self.steps_in(epoch)
         return self.unfreezing.untrained(epoch + last * self.config.accumulate / self.data.num_batches(epoch))
+
+    def precedes_panel(self, num_batches: int) -> bool:
+        """Whether the next step, of so many batches, is followed by an evaluation with a health panel."""
+        progress, every = self.progress, self.config.eval_every
+        if not self.health.due(progress.watched, progress.step + 1):
+            return False
+        if progress.step + 1 == self.total_steps:
+            return True
+        if every is not None:
+            return (progress.step + 1) % every == 0
+        return progress.batch_index + num_batches == self.data.num_batches(progress.epoch)
 
     @property
     def at_evaluation(self) -> bool:
@@ -144,7 +159,8 @@ class Trainer:
                             raise unscored_error(self.run, monitor=f"val/{self.task.monitor}", step=progress.step)
                         return progress.best
                     for group in self.groups():
-                        self.train_step(group)
+                        with self.health.watching(progress.watched, self.precedes_panel(len(group))):
+                            self.train_step(group)
                         self.advance(len(group))
                         if progress.step % self.config.log_every == 0 or progress.step == self.total_steps:
                             self.log()
@@ -211,7 +227,7 @@ class Trainer:
         self.averaging.update()
         progress.losses.add(mean_loss * self.ranks.size, progress.step)
         progress.step += 1
-        progress.sums.add(mean_loss, extra, weight, grad_norm, moved)
+        progress.sums.add(mean_loss, extra, weight, grad_norm, limit, moved)
 
     def advance(self, num_batches: int) -> None:
         """Advance the position in the epoch after a step, and determine whether an evaluation is due."""
@@ -227,7 +243,9 @@ class Trainer:
         """Send the observers an entry about the steps since the last entry."""
         progress = self.progress
         rate = self.optimizer.param_groups[0]["lr"]
-        entry = progress.sums.entry(progress.sums_started, self.ranks)
+        entry = progress.sums.entry(progress.sums_started, self.ranks) | self.health.logged(
+            progress.watched, progress.sums
+        )
         self.tell(entry | {"train/learning_rate": rate, "train/epoch": self.epochs_passed})
         progress.sums, progress.sums_started = StepSums(), time.monotonic()
 
@@ -244,18 +262,25 @@ class Trainer:
         batches = self.interruptible(self.data.eval_batches("validation"))
         precision = self.config.precision
         evaluation = evaluate(model, head, self.task, batches, self.device, precision, self.ranks)
-        self.tell({f"val/{name}": score for name, score in evaluation.metrics.items()})
+        measured = self.health.evaluated(progress.watched, model, head, progress.step)
+        self.tell({f"val/{name}": score for name, score in evaluation.metrics.items()} | measured)
+        value = evaluation.metrics[self.task.monitor]
+        better = value > progress.best if self.task.maximize else value < progress.best
         if self.config.figures and self.ranks.first:
             figures = {f"val/{tag}": figure for tag, figure in self.task.figures(evaluation).items()}
             with torch.no_grad():
                 drawn, texts = self.task.illustrate(model, head, self.data, self.device)
+            remark = "best so far" if better else f"best at step {progress.best_step:,}"
+            what = heading("validation", progress.step, self.task.monitor, value, remark)
             for observer in self.observers:
-                observer.media(progress.step, figures | drawn, texts)
-        value = evaluation.metrics[self.task.monitor]
+                observer.media(progress.step, headed(figures | drawn, what), texts)
+        if self.config.histograms and self.ranks.first:
+            values = parameter_values({"model": self.model, "head": self.head})
+            for observer in self.observers:
+                observer.histograms(progress.step, values)
         if math.isnan(value) and not math.isfinite(progress.best):
             self.save()
             raise unscored_error(self.run, monitor=f"val/{self.task.monitor}", value=value, step=progress.step)
-        better = value > progress.best if self.task.maximize else value < progress.best
         if better and math.isfinite(value):
             progress.best, progress.best_step, progress.evaluations_since_best = value, progress.step, 0
             self.write("best", self.weights(model, head))

@@ -66,11 +66,18 @@ def test_an_option_of_several_types_has_all_its_values() -> None:
     assert (info.domain_interval.min_value, info.domain_interval.max_value) == (0.01, 0.1)
 
 
+def test_options_that_all_runs_have_come_first() -> None:
+    found = experiment(columns([row(seed=1.0), row(seed=2.0, model__heads=1.0), row(seed=2.0, model__heads=2.0)]))
+    assert {info.name: info.differs for info in found.hparam_infos} == {"seed": True, "model.heads": False}
+
+
 def test_the_best_score_of_every_run_is_among_the_first_metrics() -> None:
     rows = [row("loss"), row("accuracy"), row("accuracy"), row(None)]
     assert list(metrics(rows)) == [
-        *("4_best/accuracy", "4_best/loss", "5_test/accuracy", "5_test/loss", "1_val/accuracy", "1_val/loss")
+        *("4_best/monitored", "5_test/monitored", "2_train/loss", "2_train/tokens_per_second", "2_train/grad_norm"),
+        *("4_best/accuracy", "4_best/loss", "5_test/accuracy", "5_test/loss", "1_val/accuracy", "1_val/loss"),
     ]
+    assert list(metrics(rows[1:])) == ["4_best/accuracy", "5_test/accuracy", "1_val/accuracy"]
     assert metrics(rows)["5_test/loss"] == description("test/loss")
     assert list(metrics([row("mse", named=str)])) == ["val/mse", "test/mse"]
 

@@ -14,6 +14,7 @@ import pytest
 import torch
 from pyarrow import parquet
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tokenizers import Tokenizer
 
 import seqtrain
 from seqtrain.commands.build import build_data
@@ -29,6 +30,7 @@ from seqtrain.errors import ConfigError, DataError, Interrupted, RunError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import read_json
 from seqtrain.tasks.classification.predict import ClassPredictor
+from seqtrain.training.checkpoint import load_checkpoint
 from seqtrain.training.device import has_bf16
 from seqtrain.training.observers import JsonLines
 from seqtrain.training.ranks import SOLO
@@ -99,8 +101,12 @@ def test_metrics_file_and_tensorboard_agree(finished: Finished) -> None:
     shown = {(tag, e.step): e.value for tag in events.Tags()["scalars"] for e in events.Scalars(tag)}
     only_shown = {tag for tag, _ in shown.keys() - written.keys()}
     assert written.keys() <= shown.keys()
-    assert {tag for tag in only_shown if not tag.startswith(("4_best/", "6_baseline/"))} == {"2_train/max_grad_norm"}
+    assert {tag for tag in only_shown if not tag.startswith(("4_best/", "6_baseline/"))} == {
+        *("2_train/max_grad_norm", "5_test/monitored")
+    }
     last = max(line["step"] for line in lines)
+    assert shown["4_best/monitored", last] == shown["4_best/accuracy", last]
+    assert shown["5_test/monitored", last] == shown["5_test/accuracy", last]
     assert shown["4_best/accuracy", last] == max(value for (tag, _), value in shown.items() if tag == "1_val/accuracy")
     for key, value in written.items():
         assert math.isclose(shown[key], value, rel_tol=1e-6), key
@@ -113,9 +119,32 @@ def test_metrics_file_and_tensorboard_agree(finished: Finished) -> None:
     images, texts = set(events.Tags()["images"]), set(events.Tags()["tensors"])
     assert {"1_val/confusion", "1_val/reliability"} <= images
     assert {f"attention/pooling/{i}" for i in range(4)} <= images
-    assert "config/text_summary" in texts and "attention/pooling/0/text_summary" in texts
-    config_text = events.Tensors("config/text_summary")[0].tensor_proto.string_val[0].decode()
-    assert "hidden_size: 12" in config_text
+    assert {f"{group}/{tag}" for group in ("4_best", "5_test") for tag in ("confusion", "reliability")} <= images
+    assert {f"0_run/{name}/text_summary" for name in ("card", "model", "config")} <= texts
+    assert {"attention/pooling/0/text_summary", "5_test/scores_by_class/text_summary"} <= texts
+    assert {"4_best/precision_recall/pos", "5_test/precision_recall/pos"} <= texts
+    assert not any(tag.startswith(("weights/", "gradients/")) for tag in texts | set(events.Tags()["histograms"]))
+
+    def text(tag: str) -> str:
+        return events.Tensors(f"{tag}/text_summary")[0].tensor_proto.string_val[0].decode()
+
+    assert "hidden_size: 12" in text("0_run/config")
+    assert "gru&#95;attn on text&#95;files" in text("0_run/card") and "stratified by class" in text("0_run/card")
+    assert "`model.embedding`" in text("0_run/model")
+    recall = [line.split("|")[3].strip() for line in text("5_test/scores_by_class").splitlines()[2:]]
+    assert sum(map(float, recall)) / 2 == pytest.approx(scores(run, "gru_attn", "test")["accuracy"], abs=1e-4)
+
+
+def test_the_embedding_is_written_for_the_projector(finished: Finished) -> None:
+    _, run = finished
+    rows = [row.split("\t") for row in (run.path / "projector/tokens.tsv").read_text().splitlines()]
+    counts = [int(count) for _, count in rows[1:]]
+    assert rows[0] == ["token", "count"] and counts == sorted(counts, reverse=True) and counts[-1] > 0
+    vectors = np.fromfile(run.path / "projector/vectors.bytes", "<f4").reshape(len(counts), -1)
+    weights = load_checkpoint(run.checkpoint_path("best"), run.id)["model"]["embedding.weight"].numpy()
+    tokenizer = Tokenizer.from_file(str(run.path / "tokenizer.json"))
+    for place in (0, len(counts) - 1):
+        assert vectors[place].tolist() == weights[tokenizer.token_to_id(rows[place + 1][0])].tolist()
 
 
 def test_hparams_session_has_a_start_and_an_end_and_no_experiment(finished: Finished) -> None:

@@ -118,7 +118,8 @@ def shown(run: RunDirectory) -> list[tuple[str, int]]:
     events = EventAccumulator(str(run.path))
     events.Reload()
     tags = [tag for tag in events.Tags()["scalars"] if not tag.startswith(("4_best/", "6_baseline/"))]
-    return [(tag, e.step) for tag in tags for e in events.Scalars(tag) if tag != "2_train/max_grad_norm"]
+    only_shown = ("2_train/max_grad_norm", "5_test/monitored")
+    return [(tag, e.step) for tag in tags for e in events.Scalars(tag) if tag not in only_shown]
 
 
 def written(run: RunDirectory) -> list[tuple[str, int]]:

@@ -5,7 +5,6 @@ import io
 import json
 import math
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from seqtrain.comparison.metrics import column_decimals, width_decimals
 from seqtrain.comparison.report import build_report
 from seqtrain.comparison.text import group_csv, markdown, terminal
 from seqtrain.errors import ConfigError, RunError
+from tests.html_page import Page, stands_alone
 
 MakeRun = Callable[..., Path]
 Classifier = Callable[[np.ndarray], dict[str, Any]]
@@ -240,33 +240,6 @@ def test_markdown_and_csv(make_run: MakeRun, classifier: Classifier, tmp_path: P
     assert float(pair["lower"]) < float(pair["difference"]) < float(pair["upper"])
 
 
-class Page(HTMLParser):
-    """Checks that elements are nested correctly, and collects attributes and text."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.links: list[str] = []
-        self.tags: list[str] = []
-        self.text = ""
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.links += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
-        if tag not in ("meta", "br"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 def test_the_page_stands_alone(make_run: MakeRun, classifier: Classifier, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     for i, model in enumerate(("gru", "a<b", "lstm")):
@@ -280,11 +253,8 @@ def test_the_page_stands_alone(make_run: MakeRun, classifier: Classifier, tmp_pa
     path = tmp_path / "page.html"
     compare([str(tmp_path)], output=str(path))
     text = path.read_text()
-    page = Page()
-    page.feed(text)
-    assert page.open == []
-    assert all(link.startswith("#") for link in page.links), page.links
-    assert "@import" not in text and "url(http" not in text and "<link" not in text
+    page = Page.of(text)
+    assert stands_alone(text)
     assert page.tags.count("svg") == 5 and page.tags.count("table") == 5
     assert "a<b" in page.text and "far & away" in page.text and "Too far away" in page.text
     assert "gru beats a<b by" in page.text and "loss is nan" in page.text

@@ -61,3 +61,11 @@ def test_a_sweep_with_a_link_is_not_continued(tmp_path: Path, name: str) -> None
     with pytest.raises(RunError, match=f"{name}: is a link"), Sweep(tmp_path / "sweep").locked():
         pass
     assert not (tmp_path / "outside").exists()
+
+
+def test_a_link_among_the_files_of_the_projector_is_refused(tmp_path: Path) -> None:
+    run = shutil.copytree(STORED / "classifier", tmp_path / "run")
+    (run / "projector").mkdir()
+    (run / "projector/tokens.tsv").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(RunError, match="tokens.tsv: is a link"), RunDirectory(run).locked():
+        pass

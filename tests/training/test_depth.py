@@ -59,7 +59,7 @@ def test_each_parameter_is_in_one_group(composed: Compose, targets: Targets, mod
     own = list(nn.ModuleList([built.model, built.head]).parameters())
     assert len(found) == len(own) and set(found) == set(own)
     assert groups[0].name == "head" and set(built.head.parameters()) <= set(groups[0].parameters)
-    order = ["head", "pooling", "output_attention", "decoder", "encoder", "input_attention", "embedding"]
+    order = ["head", "pooling", "output_attention", "decoder", "encoder", "convolution", "input_attention", "embedding"]
     places = [order.index(group.name.partition(" ")[0]) for group in groups]
     assert places == sorted(places)
     layers = [int(group.name.rpartition(" ")[2]) for group in groups if group.name.startswith("encoder layer")]

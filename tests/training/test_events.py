@@ -1,5 +1,6 @@
 """What a run writes for TensorBoard."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from tensorboard.compat.proto.summary_pb2 import DataClass
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 from seqtrain.comparison.metrics import statistics_of
+from seqtrain.probe.tags import DESCRIPTIONS
 from seqtrain.training.events import FINAL, TensorBoard, write_final_events
 from seqtrain.training.layout import layout
+from seqtrain.training.media import Media
 from seqtrain.training.tags import description, ordered, picture_description
 
 TASKS = (
@@ -36,6 +39,16 @@ def test_groups_sort_by_what_is_looked_at_first() -> None:
     tags = [ordered(f"{group}/loss") for group in groups]
     assert tags == sorted(tags) and [tag.split("_", 1)[1] for tag in tags] == [f"{group}/loss" for group in groups]
     assert ordered("attention/pooling/0") == "attention/pooling/0" and ordered("config") == "config"
+
+
+def test_the_health_panel_is_described_and_has_its_charts() -> None:
+    assert description("probe/gates/saturated/encoder1") == DESCRIPTIONS["gates/saturated"]
+    assert picture_description("probe/health") == DESCRIPTIONS["health"]
+    tags = [f"3_probe/{name}" for name in DESCRIPTIONS if "/" in name]
+    tags += [f"{tag}/encoder1_backward" for tag in tags]
+    charts = [chart for category in Layout.FromString(layout("accuracy", "loss")).category for chart in category.chart]
+    for tag in tags:  # time_constant_low is not on the chart of time_constant
+        assert sum(re.match(rule, tag) is not None for chart in charts for rule in chart.multiline.tag) == 1, tag
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -88,12 +101,12 @@ def test_a_run_of_an_earlier_version_keeps_its_names(tmp_path: Path) -> None:
     board.close()
     (path,) = set(tmp_path.iterdir()) - {earlier}
     assert [value.tag for _, value in values(path)] == ["val/loss"]
-    write_final_events(tmp_path, {"test/loss": 0.5}, {}, 1, {}, 1)
+    write_final_events(tmp_path, {"test/loss": 0.5}, {}, 1, Media(), 1)
     assert [value.tag for _, value in values(tmp_path / FINAL)] == ["test/loss"]
 
 
 def test_baselines_are_level_lines(tmp_path: Path) -> None:
-    write_final_events(tmp_path, {"best/loss": 0.5}, {"baseline/loss/most frequent": 0.75}, 9, {}, 4)
+    write_final_events(tmp_path, {"best/loss": 0.5}, {"baseline/loss/most frequent": 0.75}, 9, Media(), 4)
     found = [(step, value.tag, value.simple_value) for step, value in values(tmp_path / FINAL)]
     line = "6_baseline/loss/most frequent"
     assert found == [(0, line, 0.75), (9, line, 0.75), (9, "4_best/loss", 0.5)]

@@ -135,6 +135,9 @@ def test_rates_on_a_bowl(make: Callable[..., Trainer]) -> None:
         def media(self, step: int, figures: dict[str, Any], texts: dict[str, str]) -> None:
             raise AssertionError
 
+        def histograms(self, step: int, values: dict[str, Any]) -> None:
+            pass
+
         def close(self) -> None:
             raise AssertionError
 

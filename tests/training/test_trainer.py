@@ -34,6 +34,9 @@ class Recorder:
     def media(self, step: int, figures: dict[str, Any], texts: dict[str, str]) -> None:
         self.told.append((step, dict.fromkeys([*figures, *texts], math.nan)))
 
+    def histograms(self, step: int, values: dict[str, Any]) -> None:
+        self.told.append((step, dict.fromkeys(values, math.nan)))
+
     def close(self) -> None:
         pass
 
@@ -269,3 +272,16 @@ def test_a_monitored_score_that_is_not_finite(
     with pytest.raises(RunError, match=message):
         again.fit()
     assert again.progress.step == ends
+
+
+def test_histograms_are_told_at_each_evaluation_and_change_nothing(small: Compose, tmp_path: Path) -> None:
+    options = ["trainer.max_steps=4", "trainer.eval_every=2", "trainer.figures=false"]
+    with_them, recorder = make(small(*options, "trainer.histograms=true"), tmp_path / "with")
+    best = with_them.fit()
+    without, quiet = make(small(*options), tmp_path / "without")
+    assert without.fit() == best
+    assert torch.equal(parameters(with_them), parameters(without))
+    told = [(step, set(values)) for step, values in recorder.told if any(tag.startswith("weights/") for tag in values)]
+    assert [step for step, _ in told] == [2, 4]
+    assert {"weights/head.weight", "gradients/head.weight"} <= told[0][1]
+    assert not any(tag.startswith("weights/") for _, values in quiet.told for tag in values)

@@ -33,6 +33,7 @@ from seqtrain.data.corpus.passages import Passages
 from seqtrain.data.corpus.prepared import PreparedCorpus, prepare
 from seqtrain.data.corpus.sources import open_corpus
 from seqtrain.data.corpus.tokenizers import CorpusTokenizer
+from seqtrain.data.rows.tokens import count_tokens
 from seqtrain.data.spec import DataSpec
 from seqtrain.errors import DataError
 
@@ -253,6 +254,9 @@ class RunningText(Dataset):
 
     def token_names(self) -> list[str]:
         return self.tokenizer.names()
+
+    def token_counts(self) -> np.ndarray:
+        return count_tokens(self.tokens["train"], len(self.token_names()))
 
     def save(self, directory: Path) -> None:
         with replacing(directory / "tokenizer.json") as temporary:

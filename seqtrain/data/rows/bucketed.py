@@ -20,13 +20,17 @@ class BatchSizes(Protocol):
 
 
 class BucketedDataset(Dataset):
-    """Rows of tokens in batches of similar length; a subclass sets ``config``, ``seed`` and ``tokens``."""
+    """Rows in batches of similar length; a subclass sets ``config``, ``seed`` and, if they are tokens, ``tokens``."""
 
     config: BatchSizes
     seed: int
     tokens: dict[str, TokenRows]
     """The rows of each split."""
     epoch_batches: tuple[int, list[np.ndarray]] | None = None
+
+    def lengths(self, split: str) -> np.ndarray:
+        """Number of steps of each row of a split, (N,)."""
+        return self.tokens[split].lengths
 
     @abstractmethod
     def batch(self, split: str, rows: np.ndarray) -> Batch:
@@ -36,8 +40,7 @@ class BucketedDataset(Dataset):
         """Row numbers of each training batch of an epoch."""
         if self.epoch_batches is None or self.epoch_batches[0] != epoch:
             rng = np.random.default_rng([self.seed, epoch])
-            lengths = self.tokens["train"].lengths
-            batches = bucketed_batches(lengths, self.config.batch_size, self.config.batch_tokens, rng)
+            batches = bucketed_batches(self.lengths("train"), self.config.batch_size, self.config.batch_tokens, rng)
             self.epoch_batches = epoch, batches
         return self.epoch_batches[1]
 
@@ -49,5 +52,5 @@ class BucketedDataset(Dataset):
             yield self.batch("train", rows)
 
     def eval_batches(self, split: str) -> Iterator[Batch]:
-        for rows in sorted_batches(self.tokens[split].lengths, self.config.eval_batch_tokens):
+        for rows in sorted_batches(self.lengths(split), self.config.eval_batch_tokens):
             yield self.batch(split, rows)

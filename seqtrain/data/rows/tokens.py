@@ -10,6 +10,8 @@ from torch import Tensor
 from seqtrain.config.data import Truncate
 from seqtrain.data.digests import CheckedArray
 
+COUNTED_AT_ONCE = 2**22
+
 
 class TokenRows:
     """Rows of tokens of unequal length.
@@ -48,3 +50,10 @@ def flatten(chunks: Iterable[list[list[int]]], vocab_size: int) -> tuple[np.ndar
         flat.append(np.fromiter(chain.from_iterable(chunk), dtype=dtype))
         lengths += map(len, chunk)
     return np.concatenate(flat), np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+
+
+def count_tokens(tokens: np.ndarray | CheckedArray, vocab_size: int) -> np.ndarray:
+    """How often each token occurs, (V,), counted in pieces, as a whole text need not fit into memory."""
+    starts = range(0, len(tokens), COUNTED_AT_ONCE)
+    parts = (np.bincount(np.asarray(tokens[start : start + COUNTED_AT_ONCE]), minlength=vocab_size) for start in starts)
+    return sum(parts, np.zeros(vocab_size, np.int64))

@@ -14,7 +14,7 @@ import numpy as np
 from seqtrain.config.series import GeneratedSeriesConfig, Missing, Process, SeriesConfig
 from seqtrain.data.series import processes
 from seqtrain.data.series.clocks import read_times
-from seqtrain.data.series.columns import choose_variables, id_columns, numbers
+from seqtrain.data.series.columns import choose_variables, id_columns
 from seqtrain.data.series.covariates import category_codes, static_columns
 from seqtrain.data.series.files import find_file
 from seqtrain.data.series.frequency import find_frequency
@@ -23,6 +23,7 @@ from seqtrain.data.series.sentinels import sentinel_notes
 from seqtrain.data.series.table import SeriesTable
 from seqtrain.data.series.times import STEP, Clock, RunTimes, TimeColumn, time_order, time_text
 from seqtrain.data.tables.files import SUFFIXES, file_type
+from seqtrain.data.tables.numbers import numbers
 from seqtrain.data.tables.reading import read_table
 from seqtrain.data.tables.table import Table, is_encoded, scalar_text
 from seqtrain.errors import DataError
@@ -52,7 +53,7 @@ def read_series(config: SeriesConfig, run: RunTimes | None = None) -> SeriesTabl
     file = generated_table(config) if isinstance(config, GeneratedSeriesConfig) and generated else read_file(config)
     notes = list(file.notes)
     sorts = choose_variables(file, config, notes)
-    columns = {name: numbers(file, name, config) for part in sorts for name in part}
+    columns = {name: numbers(file, name, config, "data.targets") for part in sorts for name in part}
     categories = dict[str, list[str]]()
     for name in config.categorical_covariates:
         columns[name], categories[name] = category_codes(one_array(file, name).to_pandas(), config.missing_values)

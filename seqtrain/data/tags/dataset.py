@@ -24,7 +24,7 @@ from seqtrain.data.locate import SPLITS
 from seqtrain.data.row_digests import text_digests
 from seqtrain.data.rows.batching import sorted_batches
 from seqtrain.data.rows.bucketed import BucketedDataset
-from seqtrain.data.rows.tokens import TokenRows, flatten
+from seqtrain.data.rows.tokens import TokenRows, count_tokens, flatten
 from seqtrain.data.spec import DataSpec
 from seqtrain.data.tables.reading import stdin_lines
 from seqtrain.data.tables.table import Table
@@ -182,6 +182,9 @@ class TaggingFiles(BucketedDataset):
 
     def token_names(self) -> list[str]:
         return list(self.words.numbers)
+
+    def token_counts(self) -> np.ndarray:
+        return count_tokens(self.tokens["train"].tokens, len(self.words.numbers))
 
     def row_digests(self, split: str, read: bool = True) -> np.ndarray | None:
         """Digests of the sentences, as of texts: blanks between tokens do not count."""

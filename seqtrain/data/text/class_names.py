@@ -15,10 +15,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
-from seqtrain.config.data import LabelsAs, TextClassificationConfig
+from seqtrain.config.data import LabelsAs
 from seqtrain.data.description import DataDescription
 from seqtrain.data.text.labels import Labels, RawTexts, label_text
 from seqtrain.errors import ConfigError, DataError
@@ -26,6 +27,13 @@ from seqtrain.errors import ConfigError, DataError
 INTEGER = re.compile(r"-?[0-9]{1,300}")
 BOOLS = {"false": 0, "true": 1}
 REMEDY = "give data.labels_as=names or data.labels_as=numbers"
+
+
+class NamesClasses(Protocol):
+    """Options that say which classes there are."""
+
+    class_names: list[str] | None
+    labels_as: LabelsAs | None
 
 
 @dataclass
@@ -74,7 +82,7 @@ class ClassNames:
     def __init__(
         self,
         columns: Mapping[str, Sequence[LabelColumn]],
-        config: TextClassificationConfig,
+        config: NamesClasses,
         trained: TrainedClasses | None = None,
     ):
         self.given, self.asked, self.trained = config.class_names or None, config.labels_as, trained

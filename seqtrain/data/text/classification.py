@@ -24,7 +24,7 @@ from seqtrain.data.folds import class_folds, cut_fold, fold_note, refuse_validat
 from seqtrain.data.locate import SPLITS
 from seqtrain.data.row_digests import text_digests
 from seqtrain.data.rows.bucketed import BucketedDataset
-from seqtrain.data.rows.tokens import TokenRows, flatten
+from seqtrain.data.rows.tokens import TokenRows, count_tokens, flatten
 from seqtrain.data.run_tokenizer import read_tokenizer, run_tokenizer
 from seqtrain.data.spec import DataSpec
 from seqtrain.data.tables.files import file_type
@@ -316,6 +316,9 @@ class TextClassification(BucketedDataset):
 
     def token_names(self) -> list[str]:
         return [token_name(self.tokenizer, token) for token in range(self.tokenizer.get_vocab_size())]
+
+    def token_counts(self) -> np.ndarray:
+        return count_tokens(self.array("train", "tokens"), self.tokenizer.get_vocab_size())
 
     def source_rows(self, split: str) -> np.ndarray:
         return np.array(self.array(split, "rows"))

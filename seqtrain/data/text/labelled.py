@@ -6,7 +6,7 @@ Shapes: N rows, C classes.
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 import numpy as np
 
@@ -15,6 +15,13 @@ from seqtrain.data.text.class_names import ClassNames, LabelColumn
 from seqtrain.data.text.label_sets import indicator
 from seqtrain.data.text.labels import LabelledTexts, Labels, RawTexts
 from seqtrain.errors import DataError
+
+
+class HasClasses(Protocol):
+    """Rows with their classes."""
+
+    labels: np.ndarray
+    """Class of each row, (N,); or whether each class applies to it, (N, C)."""
 
 
 def origin_of(files: Sequence[RawTexts]) -> str:
@@ -80,7 +87,7 @@ def class_counts(labels: np.ndarray, num_classes: int) -> np.ndarray:
     return labels.sum(0) if labels.ndim == 2 else np.bincount(labels, minlength=num_classes)
 
 
-def check_classes(splits: Mapping[str, LabelledTexts], classes: ClassNames, origin: str, notes: list[str]) -> None:
+def check_classes(splits: Mapping[str, HasClasses], classes: ClassNames, origin: str, notes: list[str]) -> None:
     """Check that train has rows of every class; only a class that nothing but metadata name may be without.
 
     Args:

@@ -7,23 +7,47 @@ Shapes: N examples, C classes, T words.
 """
 
 import math
-import re
 import textwrap
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from seqtrain.tasks.classification.metrics import calibration_error, reliability_bins
+from seqtrain.tasks.drawing import (
+    BAR_COLOUR,
+    LETTER,
+    SMALL,
+    TYPE,
+    WIDTH,
+    drawable,
+    escape_markdown,
+    label,
+    new_figure,
+    shorten,
+    visible,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MAX_CLASSES_WITH_COUNTS = 20
-MAX_CLASS_TICKS = 120
+MAX_CLASS_NAMES = 30
+LONGEST_NAME = 14
+"""Letters of a name of a class."""
+SMALLEST_TYPE = 8.5
+"""Points below which a count cannot be read in a thumbnail."""
 MAX_WORDS = 200
-LINE_COLUMNS = 100
-BAR_COLOUR = "#4c78a8"
+WIDEST_LINE = 48
+"""Letters of a line of a long text. At a third of its size it can still be read."""
+SHORTEST_LINE = 24
+LINES_OF_SHORT = 6
+"""Lines that a short text should fill, so that it is drawn in large type."""
+SMALLEST_HEIGHT = 2.4
+"""Height in inches of the figure of the shortest text."""
+FEW = 0.01
+"""Share of all rows below which the accuracy of a bin says little."""
 ATTENTION_COLOUR = "#ff7f0e"
 
 
@@ -32,7 +56,9 @@ def confusion_figure(
 ) -> "Figure":
     """Confusion matrix, a row per true class: colour is the share of the row, the text in a cell its count.
 
-    Counts are written for at most 20 classes. Of more than 120 class names, an even selection is written.
+    Where counts are too long to be read, the texts are per cent of the row instead. Zeros are not written, and of more
+    than 20 classes nothing is. Of more than 30 classes, an even selection is named. Names that are too long to stand
+    below their columns are numbered.
 
     Args:
         predictions: predicted classes, (N,), in [0, C).
@@ -42,39 +68,64 @@ def confusion_figure(
     Returns:
         The figure.
     """
-    from matplotlib.figure import Figure
-
     num_classes = len(class_names)
     cells = np.ravel_multi_index((targets, predictions), (num_classes, num_classes))
     counts = np.bincount(cells, minlength=num_classes**2).reshape(num_classes, num_classes)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
 
-    with_counts = num_classes <= MAX_CLASSES_WITH_COUNTS
-    side = float(np.clip(num_classes * (0.5 if with_counts else 0.28), 3, 12))  # inches
-    figure = Figure(figsize=(side + 3, side + 2), layout="constrained")
-    axes = figure.add_subplot()
-    image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    figure.colorbar(image, label="share of the true class", shrink=0.8)
+    every = math.ceil(num_classes / MAX_CLASS_NAMES)
+    numbers = [str(number) for number in range(1, num_classes + 1, every)]
+    names = [drawable(shorten(visible(name), LONGEST_NAME)) for name in class_names[::every]]
+    longest = max(map(len, names))
+    room = WIDTH - 0.9  # inches beside the label of the axis
+    fits = longest * LETTER * TYPE < 72 * (room - longest * LETTER * TYPE / 72) / len(names)
+    left = names if fits else [f"{name}  {number}" for name, number in zip(names, numbers, strict=True)]
+    side = min(room - max(map(len, left)) * LETTER * SMALL / 72, 1.2 * max(num_classes, 3))
+    column = 72 * side / num_classes  # points
+    widest = 0.3 + LETTER * (longest if fits else len(numbers[-1]))
+    size = float(np.clip(min(0.7 * every * column, every * column / widest), 5, TYPE if fits else SMALL))
 
-    every = math.ceil(num_classes / MAX_CLASS_TICKS)
-    names = [drawable(shorten(visible(name), 24)) for name in class_names[::every]]
-    style: dict[str, Any] = {"fontsize": float(np.clip(50 * side / len(names), 4, 10)), "parse_math": False}
-    rotation = 0 if sum(map(len, names)) < 10 * side else 90
-    axes.set_xticks(range(0, num_classes, every), names, rotation=rotation, **style)
-    axes.set_yticks(range(0, num_classes, every), names, **style)
-    axes.set(xlabel="predicted", ylabel="true", title=f"{len(targets):,} examples")
-    if with_counts:
-        for row, column in np.ndindex(counts.shape):
-            axes.text(
-                column,
-                row,
-                f"{counts[row, column]:,}",
-                ha="center",
-                va="center",
-                fontsize=8,
-                color="white" if shares[row, column] > 0.5 else "black",
-            )
+    figure = new_figure(side + 1.4)
+    axes = figure.add_subplot()
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    texts, title = cell_texts(counts, shares, column)
+    label(axes, title, "predicted" if fits else "predicted, by number", "true")
+    places = range(0, num_classes, every)
+    axes.set_xticks(places, names if fits else numbers, fontsize=size, parse_math=False)
+    axes.set_yticks(places, left, fontsize=size, parse_math=False)
+    if num_classes <= MAX_CLASSES_WITH_COUNTS:
+        size = min(TYPE, 0.7 * column, size_within(column, texts))
+        for (i, j), text in texts.items():
+            colour = "white" if shares[i, j] > 0.5 else "black"
+            axes.text(j, i, text, ha="center", va="center", fontsize=size, color=colour)
     return figure
+
+
+def cell_texts(
+    counts: NDArray[np.integer], shares: NDArray[np.floating], column: float
+) -> tuple[dict[tuple[int, int], str], str]:
+    """The texts of a confusion matrix: counts or, where these are too long to be read, per cent of the row.
+
+    Args:
+        counts: number of rows of each true class by predicted class, (C, C).
+        shares: the same as shares of the true class, (C, C).
+        column: width of a cell in points.
+
+    Returns:
+        Texts other than 0, by place; and what they are.
+    """
+    texts = {(i, j): f"{counts[i, j]:,}" for i, j in np.argwhere(counts).tolist()}
+    if not texts or size_within(column, texts) >= SMALLEST_TYPE:
+        return texts, f"counts, of {counts.sum():,}; colour: share of the row"
+    per_cent = (100 * shares).round().astype(int)
+    return {
+        (i, j): str(per_cent[i, j]) for i, j in np.argwhere(per_cent).tolist()
+    }, f"% of the row, {counts.sum():,} in all"
+
+
+def size_within(column: float, texts: Mapping[tuple[int, int], str]) -> float:
+    """Size of type at which the longest text fits into a cell, both in points."""
+    return column / (LETTER * max(map(len, texts.values()), default=1) + 0.4)
 
 
 def reliability_figure(probabilities: NDArray[np.floating], targets: NDArray[np.integer]) -> "Figure":
@@ -108,22 +159,24 @@ def reliability_bars(
     Returns:
         The figure.
     """
-    from matplotlib.figure import Figure
-
     width = 1 / len(counts)
     centres = (np.arange(len(counts)) + 0.5) * width
+    paler = np.where(counts < FEW * counts.sum(), 0.35, 1.0)
+    colours = [(BAR_COLOUR, alpha) for alpha in paler.tolist()]
 
-    figure = Figure(figsize=(6, 6.5), layout="constrained")
-    upper, lower = figure.subplots(2, sharex=True, height_ratios=[3, 1])
-    upper.bar(centres, accuracy, width, color=BAR_COLOUR, edgecolor="white", label="accuracy in the bin")
+    figure = new_figure(6.4)
+    upper, lower = figure.subplots(2, sharex=True, height_ratios=[2, 1])
+    label(upper, title, y="accuracy")
+    label(lower, x="confidence (of the predicted class)", y=counted)
+    upper.bar(centres, accuracy, width, color=colours, edgecolor="white")
     upper.plot([0, 1], [0, 1], "--", color="black", label="perfect calibration")
-    upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="accuracy", title=title)
-    upper.legend(loc="upper left")
-    bars = lower.bar(centres, counts, width, color=BAR_COLOUR, edgecolor="white")
+    upper.set(xlim=(0, 1), ylim=(0, 1))
+    upper.legend(loc="upper left", fontsize=SMALL)
+    bars = lower.bar(centres, counts, width, color=colours, edgecolor="white")
     labels = [f"{count:,}" if count else "" for count in counts.tolist()]
-    lower.bar_label(bars, labels, rotation=90, padding=3, fontsize=8)
+    lower.bar_label(bars, labels, rotation=90, padding=3, fontsize=SMALL)
     lower.margins(y=1)  # room for the labels
-    lower.set(xlabel="confidence: probability of the predicted class", ylabel=counted)
+    lower.set_yticks([])  # the labels say it
     return figure
 
 
@@ -144,7 +197,6 @@ def attention_figure(words: list[str], weights: NDArray[np.floating], title: str
     Raises:
         ValueError: if there are not as many weights as words.
     """
-    from matplotlib.figure import Figure
     from matplotlib.patches import Rectangle
 
     strengths = weights / (weights.max(initial=0) or 1)
@@ -152,29 +204,36 @@ def attention_figure(words: list[str], weights: NDArray[np.floating], title: str
     if left_out := max(len(words) - MAX_WORDS, 0):
         title += f" ({left_out} of {len(words)} words left out: {start} before, {left_out - start} after)"
 
+    shown = list(zip(words, strengths.tolist(), strict=True))[start : start + MAX_WORDS]
+    texts = [drawable(shorten(visible(word), 40), "monospace") for word, _ in shown]
+    letters = sum(len(text) + 1 for text in texts)
+    columns = int(np.clip(letters / LINES_OF_SHORT, SHORTEST_LINE, WIDEST_LINE))
+    columns = max(columns, max(map(len, texts), default=0))
     cells: list[tuple[int, int, str, float]] = []  # line, first column, text, strength
     line = column = 0
-    for word, strength in list(zip(words, strengths, strict=True))[start : start + MAX_WORDS]:
-        text = drawable(shorten(visible(word), 40), "monospace")
-        if column + len(text) > LINE_COLUMNS:
+    for text, (_, strength) in zip(texts, shown, strict=True):
+        if column + len(text) > columns:
             line, column = line + 1, 0
-        cells.append((line, column, text, float(strength)))
+        cells.append((line, column, text, strength))
         column += len(text) + 1
 
-    title_lines = textwrap.wrap(drawable(visible(title)), LINE_COLUMNS)
-    font_size, line_height, margin = 10, 0.27, 0.15  # points, inches, inches
-    width = LINE_COLUMNS * 0.602 * font_size / 72  # inches; a monospace letter is 0.602 em wide
-    height = (line + 1) * line_height
-    full_width, full_height = width + 2 * margin, height + 2 * margin + 0.2 * len(title_lines)
-    figure = Figure(figsize=(full_width, full_height))
-    axes = figure.add_axes((margin / full_width, margin / full_height, width / full_width, height / full_height))
-    axes.set(xlim=(0, LINE_COLUMNS), ylim=(line + 1, 0))
+    margin, head = 0.15, 0.35  # inches, of the edge and of a heading
+    width = WIDTH - 2 * margin
+    letter = math.floor(100 * width / columns) / 100  # inches; drawn, it is a whole number of pixels wide
+    size = 72 * letter / 0.602  # points; a monospace letter is 0.602 em wide
+    title_lines = textwrap.wrap(drawable(visible(title)), int(72 * width / SMALL / LETTER))
+    height, top = (line + 1) * 1.9 * size / 72, margin + head + 1.4 * SMALL / 72 * len(title_lines)
+    full_height = max(height + margin + top, SMALLEST_HEIGHT)
+    figure = new_figure(full_height)
+    figure.set_layout_engine("none")
+    axes = figure.add_axes((margin / WIDTH, 1 - (top + height) / full_height, width / WIDTH, height / full_height))
+    axes.set(xlim=(0, columns), ylim=(line + 1, 0))
     axes.set_axis_off()
-    axes.set_title("\n".join(title_lines), loc="left", fontsize=font_size, parse_math=False)
+    axes.set_title("\n".join(title_lines), loc="left", fontsize=SMALL, parse_math=False)
     for line, column, text, strength in cells:
         axes.add_patch(Rectangle((column - 0.4, line + 0.08), len(text) + 0.8, 0.84, color=ATTENTION_COLOUR,
                                  alpha=strength, linewidth=0, clip_on=False))  # fmt: skip
-        axes.text(column, line + 0.5, text, fontsize=font_size, family="monospace", va="center_baseline",
+        axes.text(column, line + 0.5, text, fontsize=size, family="monospace", va="center_baseline",
                   parse_math=False)  # fmt: skip
     return figure
 
@@ -207,26 +266,3 @@ def heaviest_window(weights: NDArray[np.floating], size: int) -> int:
     """Start of the ``size`` neighbouring weights with the largest sum; 0 if there are not more than ``size``."""
     sums = np.concatenate([[0], np.cumsum(weights, dtype=np.float64)])
     return int(np.argmax(sums[size:] - sums[:-size])) if len(weights) > size else 0
-
-
-def escape_markdown(text: str) -> str:
-    """Replace everything that Markdown or HTML could read as markup by character references."""
-    return re.sub(r"[^\w\s,;?'\"/%]|_", lambda match: f"&#{ord(match[0])};", text)
-
-
-def visible(text: str) -> str:
-    """Replace runs of whitespace by single spaces; a text of nothing but whitespace becomes an open box."""
-    return " ".join(text.split()) or "␣"
-
-
-def shorten(text: str, length: int) -> str:
-    """Cut a text to at most ``length`` characters; the last one is an ellipsis if any were cut."""
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def drawable(text: str, family: str = "sans-serif") -> str:
-    """Replace characters without a glyph in the font, which Matplotlib would warn about, by a box."""
-    from matplotlib.font_manager import FontProperties, findfont, get_font
-
-    font = get_font(findfont(FontProperties(family=[family])))
-    return "".join(letter if font.get_char_index(ord(letter)) else "□" for letter in text)

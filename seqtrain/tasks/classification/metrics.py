@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from seqtrain.tasks.classification.statistics import macro_f1_of_means
 
+MOST_CURVES = 20
+"""Largest number of classes with a curve of precision against recall each."""
+
 
 def classification_metrics(probabilities: NDArray[np.floating], targets: NDArray[np.integer]) -> dict[str, float]:
     """Accuracy, macro F1, area under the ROC curve and calibration error of predicted class probabilities.
@@ -48,6 +51,50 @@ def macro_f1(predictions: NDArray[np.integer], targets: NDArray[np.integer]) -> 
     counted = (targets[predictions == targets], predictions, targets)
     counts = np.concatenate([np.bincount(classes, minlength=size) for classes in counted])
     return float(macro_f1_of_means(counts.astype(np.float64)))  # of counts as of shares
+
+
+def class_scores(
+    predictions: NDArray[np.integer], targets: NDArray[np.integer], class_names: list[str]
+) -> dict[str, dict[str, float | int | None]]:
+    """Precision, recall, F1 and support (number of rows) of each class by name.
+
+    Args:
+        predictions: predicted classes, (N,).
+        targets: true classes, (N,).
+        class_names: the C names.
+
+    Returns:
+        The scores. Precision is None for a class that is never predicted, recall for one without rows, and F1 for one
+        that is both.
+    """
+    size = len(class_names)
+    counted = (targets[predictions == targets], predictions, targets)
+    counts = np.stack([np.bincount(classes, minlength=size) for classes in counted], axis=1)
+    return {
+        name: {
+            "precision": hits / predicted if predicted else None,
+            "recall": hits / support if support else None,
+            "f1": 2 * hits / (predicted + support) if predicted + support else None,
+            "support": support,
+        }
+        for name, (hits, predicted, support) in zip(class_names, counts.tolist(), strict=True)
+    }
+
+
+def class_curves(
+    probabilities: NDArray[np.floating], true: NDArray[np.bool_], class_names: list[str]
+) -> dict[str, tuple[NDArray[np.floating], NDArray[np.bool_]]]:
+    """What precision is drawn against recall from, by tag: of each class, or of more than 20 together (micro average).
+
+    Args:
+        probabilities: probability of each class, (N, C).
+        true: whether each row is of each class, (N, C).
+        class_names: the C names.
+    """
+    if len(class_names) > MOST_CURVES:
+        return {"precision_recall/all classes": (probabilities.ravel(), true.ravel())}
+    columns = zip(class_names, probabilities.T, true.T, strict=True)
+    return {f"precision_recall/{name}": (scores, flags) for name, scores, flags in columns}
 
 
 def auroc(scores: NDArray[np.floating], positive: NDArray[np.bool_]) -> float:

@@ -62,6 +62,18 @@ def macro_f1_of_means(means: Floats) -> Floats:
     return quotient(quotient(2 * hits, guessed + true).sum(-1), occurs.sum(-1).astype(np.float64))
 
 
+def right_of_class(outputs: Outputs, spec: Spec) -> tuple[NDArray[np.bool_], NDArray[np.integer], list[str]]:
+    """Which rows are right, (N,); the class of each, (N,); and the names of the classes.
+
+    Raises:
+        KeyError: if there are no names, or an output is missing.
+    """
+    targets, names = outputs["targets"], list(spec["class_names"])
+    if not names or targets.max(initial=0) >= len(names):
+        raise KeyError("names of classes")
+    return outputs["probabilities"].argmax(1) == targets, targets, names
+
+
 STATISTICS = TaskStatistics(
     "rows",
     {
@@ -70,4 +82,5 @@ STATISTICS = TaskStatistics(
         "macro_f1": share("macro_f1", class_macro_f1),
         "auroc": share("auroc"),
     },
+    right_of_class=right_of_class,
 )

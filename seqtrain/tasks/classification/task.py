@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,20 +17,28 @@ from torch.nn import functional as F
 from seqtrain.config.base import Targets
 from seqtrain.config.task import ClassificationConfig
 from seqtrain.data.base import Batch, Dataset
-from seqtrain.data.cache import cached
+from seqtrain.data.cache import cached, digest
+from seqtrain.data.series_classes.dataset import SeriesClasses
 from seqtrain.data.spec import DataSpec
 from seqtrain.data.text.classification import TextClassification
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.averages import joined, mean
-from seqtrain.tasks.base import Evaluation, Meter, Task, linear_head
-from seqtrain.tasks.classification import temperature
+from seqtrain.tasks.base import Curve, Evaluation, Meter, Task, linear_head
+from seqtrain.tasks.classification import series_baselines, temperature
 from seqtrain.tasks.classification.illustration import draw_attention
 from seqtrain.tasks.classification.logits import LogitMeter
-from seqtrain.tasks.classification.metrics import calibration_error, classification_metrics
+from seqtrain.tasks.classification.metrics import (
+    calibration_error,
+    class_curves,
+    class_scores,
+    classification_metrics,
+)
+from seqtrain.tasks.classification.series_baselines import has_warping
 from seqtrain.tasks.classification.temperature import Temperature
 from seqtrain.tasks.classification.weights import class_weights
 from seqtrain.tasks.statistics import Outputs
 from seqtrain.tasks.stored_baselines import read_baselines, write_baselines
+from seqtrain.tasks.tables import score_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -89,6 +97,7 @@ class Classification(Task):
     shown = ("accuracy", "macro_f1", "auroc", "calibration_error")
     averages = {"probabilities": mean}
     predictor = "seqtrain.tasks.classification.predict:ClassPredictor"
+    inspector = "seqtrain.tasks.classification.inspect:inspect"
     subject = "seqtrain.tasks.classification.explain:ClassSubject"
 
     def __init__(self, config: ClassificationConfig, spec: DataSpec):
@@ -126,6 +135,19 @@ class Classification(Task):
             "confusion": figures.confusion_figure(probabilities.argmax(-1), targets, self.class_names),
             "reliability": figures.reliability_figure(probabilities, targets),
         }
+
+    def tables(self, evaluation: Evaluation) -> dict[str, str]:
+        predictions = np.asarray(evaluation.outputs["probabilities"]).argmax(-1)
+        scores = class_scores(predictions, evaluation.outputs["targets"], self.class_names)
+        return {"scores_by_class": score_table(scores, ("precision", "recall", "f1", "support"), "class")}
+
+    def curves(self, evaluation: Evaluation) -> dict[str, Curve]:
+        """Of the second of two classes, of each of a few, or of all classes together."""
+        probabilities, targets = evaluation.outputs["probabilities"], evaluation.outputs["targets"]
+        true = targets[:, None] == np.arange(len(self.class_names))
+        if len(self.class_names) == 2:
+            return class_curves(probabilities[:, 1:], true[:, 1:], self.class_names[1:])
+        return class_curves(probabilities, true, self.class_names)
 
     def illustrate(
         self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device
@@ -182,25 +204,30 @@ class Classification(Task):
         return {} if self.scaling is None else {"temperature": self.scaling.remark()}
 
     def scored_baselines(self, data: Dataset) -> dict[str, dict[str, Evaluation]]:
-        """Scores of majority class, naive Bayes and logistic regression; cached by the data's fingerprint."""
-        if not isinstance(data, TextClassification):
-            return {}
+        """Scores of simple methods, those of texts or those of series; cached by what they read."""
         # The fingerprint is of the rows; classes without rows, which metadata may name, are not in it.
-        key = f"{data.fingerprint}-{len(self.class_names)}-2"
+        match data:
+            case TextClassification():
+                key = f"{data.fingerprint}-{len(self.class_names)}-2"
+            case SeriesClasses():
+                key = digest([data.prepared_fingerprint, len(self.class_names), has_warping()])
+            case _:
+                return {}
         return read_baselines(cached("baselines", key, partial(self.fit_baselines, data)))
 
-    def fit_baselines(self, data: TextClassification, directory: Path) -> None:
+    def fit_baselines(self, data: TextClassification | SeriesClasses, directory: Path) -> None:
         """Fit on train, score on the other splits, write what ``read_baselines`` reads."""
-        from seqtrain.tasks.classification.baselines import baseline_probabilities
+        from seqtrain.tasks.classification import baselines
 
-        splits = {split: data.labelled_split(split) for split in data.sizes if split != "train"}
-        texts = {split: texts for split, (texts, _) in splits.items()}
-        predicted = baseline_probabilities(*data.labelled_split("train"), len(self.class_names), texts)
+        labels = {split: data.labelled_split(split)[1] for split in data.sizes if split != "train"}
+        fit: Any = series_baselines if isinstance(data, SeriesClasses) else baselines
+        others = {split: data.labelled_split(split)[0] for split in labels}
+        predicted = fit.baseline_probabilities(*data.labelled_split("train"), len(self.class_names), others)
         scored = {
             who: {
                 split: Evaluation(
-                    classification_metrics(probabilities, splits[split][1]),
-                    {"probabilities": probabilities.astype(np.float32), "targets": splits[split][1]},
+                    classification_metrics(probabilities, labels[split]),
+                    {"probabilities": probabilities.astype(np.float32), "targets": labels[split]},
                 )
                 for split, probabilities in each.items()
             }

@@ -100,18 +100,24 @@ def fitted_linear(data: ForecastingData, lookback: int, horizon: int) -> RidgeWi
     return linear
 
 
-def error_figures(evaluation: Evaluation, baselines: Mapping[str, Evaluation], names: list[str]) -> dict[str, "Figure"]:
+def error_figures(
+    evaluation: Evaluation, baselines: Mapping[str, Evaluation], names: list[str], levels: Mapping[str, float]
+) -> dict[str, "Figure"]:
     """Figures of errors by step of the horizon and, for several variables, by variable.
 
     Args:
         evaluation: evaluation of the model.
         baselines: evaluation of each baseline on the same split, by name.
         names: names of the variables.
+        levels: share of values that each kind of interval should contain, by the name of its coverage.
     """
     from seqtrain.tasks.forecasting.figures import error_by_step_figure, error_by_variable_figure
 
     others = {tag: {who: scored.sums[tag] for who, scored in baselines.items()} for tag in evaluation.sums}
-    figures = {"error_by_step": error_by_step_figure(evaluation.sums["mse_by_step"], others["mse_by_step"])}
+    by_step = evaluation.details["by_step"]
+    coverage = {name: (np.array(by_step[name], float), level) for name, level in levels.items() if name in by_step}
+    errors = evaluation.sums["mse_by_step"]
+    figures = {"error_by_step": error_by_step_figure(errors, others["mse_by_step"], coverage)}
     if len(names) > 1:
         errors = evaluation.sums["mse_by_variable"]
         figures["error_by_variable"] = error_by_variable_figure(errors, names, others["mse_by_variable"])

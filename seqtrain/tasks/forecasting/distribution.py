@@ -40,6 +40,8 @@ class Distribution(ABC):
     """Number of the first parameter that is a deviation; None if there is none."""
     dimensionless: ClassVar[bool] = False
     """Whether the deviations have no unit, so that the scale of a window does not change them."""
+    own_level: float = 0.9
+    """Share of values that ``own_interval`` should contain."""
     counts: ClassVar[bool] = False
     """Whether targets must be counts, and ends of ``own_interval`` are."""
     conformal: Conformal | None = None
@@ -95,6 +97,12 @@ class Distribution(ABC):
         assert self.conformal is not None
         return self.widened(forecasts.cpu().double(), self.conformal.margins)
 
+    @property
+    def levels_of_coverage(self) -> dict[str, float]:
+        """Share of values that each kind of interval should contain, by the name of its coverage among the scores."""
+        conformal = {} if self.conformal is None else {"conformal_coverage": self.conformal.level}
+        return {"coverage": self.own_level} | conformal
+
     def interval(self, forecasts: Tensor) -> Interval | None:
         """Ends of the conformal interval or, if there is none, of ``own_interval``."""
         return self.own_interval(forecasts) if self.conformal is None else self.conformal_interval(forecasts)
@@ -133,6 +141,7 @@ class Quantiles(Distribution):
     def __init__(self, config: ForecastingConfig):
         super().__init__(config)
         self.levels = config.quantiles
+        self.own_level = self.levels[-1] - self.levels[0]
         self.num_parameters = len(self.levels)
 
     def forecasts(self, outputs: Tensor, batch: ForecastBatch) -> Tensor:

@@ -1,118 +1,81 @@
-"""Figures of forecasting, drawn from arrays: forecasts and true values, errors by step and variable, attention.
+"""Figures of forecasting, drawn from arrays: errors by step and variable, and attention.
 
 Only Matplotlib's object interface is used, so that no global state changes. NaN leaves a gap.
 
-Shapes: L steps before the forecast, S horizon steps, C variables.
+Shapes: L steps of lookback, S horizon steps, C variables.
 """
 
-import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqtrain.tasks.classification.figures import BAR_COLOUR, drawable, shorten, visible
+from seqtrain.tasks.drawing import BAR_COLOUR, SMALL, TYPE, drawable, label, legend_above, new_figure, shorten, visible
+from seqtrain.tasks.forecasting.window_figure import curve_format
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FORECAST_COLOUR = "#ff7f0e"
-MAX_DOTS = 60
-"""Largest number of points of a curve that is drawn with dots."""
-MAX_TIMES = 5
+Values = NDArray[np.floating]
+
 MAX_VARIABLES = 40
+FLATTENING = 6.0
+"""How many times as high as the lowest curve the highest may be on a linear axis."""
+COVERAGE_COLOURS = ("#ff7f0e", "#2ca02c")
 
 
-def forecast_figure(
-    history: NDArray[np.floating],
-    truth: NDArray[np.floating],
-    forecast: NDArray[np.floating],
-    lower: NDArray[np.floating] | None,
-    upper: NDArray[np.floating] | None,
-    times: list[str],
-    title: str,
-    unit: str,
+def error_by_step_figure(
+    mse: Values, baselines: Mapping[str, Values], coverage: Mapping[str, tuple[Values, float]] | None = None
 ) -> "Figure":
-    """One window of one variable, in original units: its past, the true future, and the forecast with its interval.
-
-    Args:
-        history: values that the forecast saw, (L,).
-        truth: true values of the horizon, (S,).
-        forecast: the forecast, (S,).
-        lower: lower end of the interval, (S,), or None for no interval.
-        upper: upper end, (S,), or None.
-        times: times of all L + S steps, of which up to 5 are shown.
-        title: title of the figure.
-        unit: label of the values.
-
-    Returns:
-        The figure.
-    """
-    from matplotlib.figure import Figure
-
-    steps = np.arange(1 - len(history), len(truth) + 1)
-    future = steps[len(history) :]
-    figure = Figure(figsize=(9, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    if lower is not None and upper is not None:
-        # The edge makes an interval visible at a single step, where there is no area to fill.
-        axes.fill_between(
-            future,
-            lower,
-            upper,
-            facecolor=(FORECAST_COLOUR, 0.25),
-            edgecolor=(FORECAST_COLOUR, 0.5),
-            linewidth=1,
-            label="forecast interval",
-        )
-    observed = np.concatenate([history, truth])
-    axes.plot(steps, observed, curve_format(len(steps)), color=BAR_COLOUR, label="observed")
-    axes.plot(future, forecast, curve_format(len(steps)), color=FORECAST_COLOUR, label="forecast")
-    axes.axvline(0.5, linestyle="--", linewidth=1, color="black")
-    axes.set_xlim(steps[0] - 0.5, steps[-1] + 0.5)
-    axes.set_title(title, parse_math=False)
-    axes.set_ylabel(unit, parse_math=False)
-    every = math.ceil(len(steps) / MAX_TIMES)
-    ticks = np.flatnonzero((steps - 1) % every == 0)  # the first step of the forecast among them
-    axes.set_xticks(steps[ticks], [times[tick] for tick in ticks], parse_math=False)
-    axes.legend()
-    return figure
-
-
-def error_by_step_figure(mse: NDArray[np.floating], baselines: dict[str, NDArray[np.floating]]) -> "Figure":
     """Mean squared error of each step of the horizon, of the model and, dashed, of baselines.
+
+    The axis is logarithmic where one curve is so high that it would flatten the rest. Below, the share of values within
+    the forecast's interval, beside the share that it promises.
 
     Args:
         mse: errors of the model, in scaled units, (S,).
         baselines: errors of each baseline by name, (S,) each.
+        coverage: share of values within each kind of interval, (S,), and the share that should be, by name.
 
     Returns:
         The figure; its title gives the model's error at the first and at the last step.
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    steps = np.arange(1, len(mse) + 1)
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.add_subplot()
-    axes.plot(steps, mse, curve_format(len(steps)), color=BAR_COLOUR, label="model")
+    steps, style = np.arange(1, len(mse) + 1), curve_format(len(mse))
+    heights = [3, 1] if coverage else [3]
+    figure = new_figure(1.8 + 1.2 * sum(heights))
+    axes, *below = figure.subplots(len(heights), sharex=True, height_ratios=heights, squeeze=False)[:, 0]
+    axes.plot(steps, mse, style, linewidth=2, color=BAR_COLOUR, label="model")
     for number, (name, errors) in enumerate(baselines.items(), start=1):
-        axes.plot(steps, errors, curve_format(len(steps)) + "-", linewidth=1, color=f"C{number}", label=name)
-    axes.set(xlabel="step of the horizon", ylabel="mean squared error, scaled")
-    axes.set_title(f"model, first step {mse[0]:.3g}, last step {mse[-1]:.3g}")
+        axes.plot(steps, errors, style + "-", linewidth=1.2, color=f"C{number}", label=name)
+    label(axes, f"model: first step {mse[0]:.3g}, last step {mse[-1]:.3g}", y="mean squared error, scaled")
     axes.set_xlim(0.5, len(mse) + 0.5)
-    axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
-    axes.legend()
+    if flattens([mse, *baselines.values()]):
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    for lower in below:
+        for (name, (shares, level)), colour in zip((coverage or {}).items(), COVERAGE_COLOURS, strict=False):
+            kind = name.removesuffix("coverage").replace("_", " ")
+            lower.plot(steps, shares, style, color=colour, label=f"{kind}interval, should be {level:.0%}")
+            lower.axhline(level, linestyle="--", linewidth=1, color=colour)
+        label(lower, y="coverage")
+        lower.set_ylim(0, 1.05)
+        legend_above(lower)
+    last = (axes, *below)[-1]
+    last.set_xlabel("step of the horizon", fontsize=TYPE)
+    last.xaxis.set_major_locator(MaxNLocator(8, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2, fontsize=SMALL)
     return figure
 
 
-def error_by_variable_figure(
-    mse: NDArray[np.floating], names: list[str], baselines: dict[str, NDArray[np.floating]]
-) -> "Figure":
+def error_by_variable_figure(mse: Values, names: list[str], baselines: Mapping[str, Values]) -> "Figure":
     """Mean squared error of each variable, from the largest down: of the model as bars, of baselines as dots.
 
-    Of more than 40 variables, those with the largest errors of the model are shown.
+    Of more than 40 variables, those with the largest errors of the model are shown. The axis is logarithmic where one
+    error is so large that it would flatten the rest.
 
     Args:
         mse: errors of the model, in scaled units, (C,); variables with NaN are left out.
@@ -122,25 +85,37 @@ def error_by_variable_figure(
     Returns:
         The figure; its title gives the largest and the smallest error of the model.
     """
-    from matplotlib.figure import Figure
-
     order = np.argsort(-mse)  # NaN last
     scored = order[: np.count_nonzero(~np.isnan(mse))]
     shown = scored[:MAX_VARIABLES]
     places = np.arange(len(shown))
-    figure = Figure(figsize=(7, 2 + 0.25 * len(shown)), layout="constrained")
+    figure = new_figure(2.6 + 0.3 * len(shown))
     axes = figure.add_subplot()
     axes.barh(places, mse[shown], height=0.7, color=BAR_COLOUR, label="model")
     for number, (name, errors) in enumerate(baselines.items(), start=1):
-        axes.plot(errors[shown], places, "o", markersize=4, color=f"C{number}", label=name)
-    axes.set_yticks(places, [drawable(shorten(visible(names[v]), 24)) for v in shown], parse_math=False)
-    axes.set_ylim(len(shown) - 0.5, -0.5)
-    axes.set_xlim(left=0)
-    axes.set_xlabel("mean squared error, scaled")
+        axes.plot(errors[shown], places, "o", markersize=7, color=f"C{number}", label=name)
     of = "" if len(shown) == len(scored) else f", the {len(shown)} largest of {len(scored)} variables"
-    axes.set_title(f"model, from {mse[scored[0]]:.3g} to {mse[scored[-1]]:.3g}{of}")
-    axes.legend()
+    label(axes, f"model: from {mse[scored[0]]:.3g} to {mse[scored[-1]]:.3g}{of}", "mean squared error, scaled")
+    texts = [drawable(shorten(visible(names[v]), 20)) for v in shown]
+    axes.set_yticks(places, texts, parse_math=False, fontsize=SMALL)
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    if flattens([mse[shown], *(errors[shown] for errors in baselines.values())]):
+        axes.set_xscale("log")
+    else:
+        axes.set_xlim(left=0)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=SMALL)
     return figure
+
+
+def flattens(curves: list[Values]) -> bool:
+    """Whether the largest of all values would flatten one of the curves on a linear axis, and a log axis can hold all.
+
+    A log axis has no place for 0, which a perfect forecast scores.
+    """
+    finite = [values[np.isfinite(values)] for values in curves]
+    tops = [float(values.max()) for values in finite if len(values)]
+    positive = all((values > 0).all() for values in finite)
+    return bool(tops) and positive and max(tops) > FLATTENING * min(tops)
 
 
 def attention_map_figure(weights: NDArray[np.floating], title: str) -> "Figure":
@@ -153,26 +128,17 @@ def attention_map_figure(weights: NDArray[np.floating], title: str) -> "Figure":
     Returns:
         The figure.
     """
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
     S, L = weights.shape
-    figure = Figure(figsize=(9, 4.5 if S > 1 else 2), layout="constrained")
+    figure = new_figure(4.8 if S > 1 else 2.6)
     axes = figure.add_subplot()
     extent = (0.5 - L, 0.5, S + 0.5, 0.5)
     image = axes.imshow(weights, cmap="Blues", vmin=0, aspect="auto", extent=extent)
-    figure.colorbar(image, label="weight")
-    axes.set_title(title, parse_math=False)
-    axes.set_xlabel("steps after the last value seen")
+    figure.colorbar(image).set_label("weight", size=SMALL)
+    label(axes, title, "steps after the last value seen", "step of the horizon" if S > 1 else "")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
-    if S > 1:
-        axes.set_ylabel("step of the horizon")
-    else:
+        axis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1, steps=[1, 2, 5, 10]))
+    if S == 1:
         axes.set_yticks([])
     return figure
-
-
-def curve_format(points: int) -> str:
-    """Matplotlib format of a curve, with a dot at each point if there are few points."""
-    return ".-" if points <= MAX_DOTS else "-"

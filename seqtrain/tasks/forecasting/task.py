@@ -25,7 +25,7 @@ from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import recorded_weights
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.averages import averaged, mean
-from seqtrain.tasks.base import Evaluation, Meter, Task
+from seqtrain.tasks.base import FINAL_GROUPS, Evaluation, Meter, Task
 from seqtrain.tasks.forecasting.calibration import calibrate, check_windows, load, save, with_intervals
 from seqtrain.tasks.forecasting.comparison import error_figures, score_baselines
 from seqtrain.tasks.forecasting.conformal import Conformal
@@ -77,6 +77,7 @@ class Forecasting(Task):
     )
     separate_in_head = ("gain", "shift", "cycle")
     predictor = "seqtrain.tasks.forecasting.predict:ForecastPredictor"
+    inspector = "seqtrain.tasks.forecasting.inspect:inspect"
     subject = "seqtrain.tasks.forecasting.explain:ForecastSubject"
 
     def __init__(self, config: ForecastingConfig, spec: DataSpec):
@@ -180,7 +181,7 @@ class Forecasting(Task):
         return unlike
 
     def figures(self, evaluation: Evaluation) -> dict[str, "Figure"]:
-        return error_figures(evaluation, {}, self.spec.target_names)
+        return error_figures(evaluation, {}, self.spec.target_names, self.distribution.levels_of_coverage)
 
     def illustrate(
         self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device
@@ -196,7 +197,9 @@ class Forecasting(Task):
         with torch.no_grad(), recorded_weights(model) as weights:
             forecasts = self.forecasts(head, self.features(model, head, batch, None)[0], batch)
         names = self.spec.target_names
-        drawn = draw_forecasts(self.distribution, names, forecasts, batch, times, "validation")
+        drawn = {}
+        if isinstance(data, ForecastingData):
+            drawn = draw_forecasts(self.distribution, forecasts, batch, times, data, "validation")
         if not self.recursive:
             drawn |= draw_attention(names, model, cast(ForecastHead, head), weights, batch)
         return drawn, {}
@@ -210,17 +213,21 @@ class Forecasting(Task):
         evaluations: Mapping[str, Evaluation],
         baselines: Mapping[str, Mapping[str, Evaluation]],
     ) -> dict[str, "Figure"]:
-        """Errors of the model and the baselines, and forecasts of a few windows, on test."""
+        """Errors of the model and the baselines on validation and test, and forecasts of a few windows of test."""
         from seqtrain.tasks.forecasting.examples import NUM_EXAMPLES, draw_forecasts
 
-        others = {who: scored["test"] for who, scored in baselines.items()}
-        figures = error_figures(evaluations["test"], others, self.spec.target_names)
-        examples, times = data.examples("test", NUM_EXAMPLES)
-        batch = cast(ForecastBatch, examples).to(device)
-        with torch.no_grad():
-            forecasts = self.forecasts(head, self.features(model, head, batch, None)[0], batch)
-        figures |= draw_forecasts(self.distribution, self.spec.target_names, forecasts, batch, times, "test")
-        return {f"test/{tag}": figure for tag, figure in figures.items()}
+        figures: dict[str, Figure] = {}
+        for split, evaluation in evaluations.items():
+            others = {who: scored[split] for who, scored in baselines.items()}
+            drawn = error_figures(evaluation, others, self.spec.target_names, self.distribution.levels_of_coverage)
+            if split == "test" and isinstance(data, ForecastingData):
+                examples, times = data.examples("test", NUM_EXAMPLES)
+                batch = cast(ForecastBatch, examples).to(device)
+                with torch.no_grad():
+                    forecasts = self.forecasts(head, self.features(model, head, batch, None)[0], batch)
+                drawn |= draw_forecasts(self.distribution, forecasts, batch, times, data, "test")
+            figures |= {f"{FINAL_GROUPS[split]}/{tag}": figure for tag, figure in drawn.items()}
+        return figures
 
     def scored_baselines(self, data: Dataset) -> dict[str, dict[str, Evaluation]]:
         return score_baselines(data, self.monitor) if isinstance(data, ForecastingData) else {}

@@ -19,9 +19,11 @@ from seqtrain.data.spec import DataSpec
 from seqtrain.data.tags.entities import EntityTags
 from seqtrain.layers.masks import real_steps
 from seqtrain.tasks.averages import joined, log_mean_exp, mean
-from seqtrain.tasks.base import Evaluation, Meter, Table, Task, linear_head
+from seqtrain.tasks.base import Evaluation, Meter, Table, Task, at_last_step, linear_head
+from seqtrain.tasks.classification.metrics import class_scores
 from seqtrain.tasks.labelling.statistics import label_accuracy, label_cross_entropy, sequence_accuracy
 from seqtrain.tasks.statistics import Outputs
+from seqtrain.tasks.tables import score_table
 
 
 @runtime_checkable
@@ -152,6 +154,7 @@ class SequenceLabelling(Task):
     shown = ("loss", "accuracy", "sequence_accuracy", "entity_f1")
     averages = {"probabilities": mean, "log_probabilities": log_mean_exp}
     predictor = "seqtrain.tasks.labelling.predict:LabelPredictor"
+    inspector = "seqtrain.tasks.labelling.inspect:inspect"
 
     def __init__(self, config: SequenceLabellingConfig, spec: DataSpec):
         self.class_names = spec.class_names
@@ -165,11 +168,23 @@ class SequenceLabelling(Task):
         logits = head(features).float()
         return F.cross_entropy(logits[real], batch.targets[real], label_smoothing=self.label_smoothing, reduction="sum")
 
+    def last_loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
+        return self.loss(head, *at_last_step(features, batch))
+
     def count(self, batch: Batch) -> Tensor:
         return batch.lengths.sum().float()
 
     def meter(self, head: nn.Module) -> Meter:
         return LabellingMeter(head, self.class_names)
+
+    def tables(self, evaluation: Evaluation) -> dict[str, str]:
+        """Scores of each label and, where labels mark entities of several types, of each type."""
+        scores = class_scores(evaluation.outputs["predictions"], evaluation.outputs["targets"], self.class_names)
+        columns = ("precision", "recall", "f1", "support")
+        tables = {"scores_by_class": score_table(scores, columns, "label")}
+        if "entities" in evaluation.details:
+            tables["scores_by_class/entities"] = score_table(evaluation.details["entities"], columns, "type")
+        return tables
 
     def scored(self, parts: Sequence[tuple[Outputs, Dataset | None]], split: str) -> Evaluation:
         outputs = joined([outputs for outputs, _ in parts])

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ from seqtrain.data.corpus.dataset import RunningText, SegmentBatch
 from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.tasks.averages import joined, log_mean_exp
-from seqtrain.tasks.base import Evaluation, Meter, Task
+from seqtrain.tasks.base import Evaluation, Meter, Task, at_last_step
 from seqtrain.tasks.language.generation import continuations
 from seqtrain.tasks.language.heads import AdaptiveSoftmaxHead, SoftmaxHead
 from seqtrain.tasks.language.sampling import Sampling
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 
 CONFIDENCE_BINS = 15
+SAMPLE_TEMPERATURE = 0.8
 PROMPT_STEPS = 32  # number of steps of the texts that samples continue
 MAX_LOSS = 700.0  # exp of a larger loss overflows
 
@@ -161,6 +162,9 @@ class LanguageModelling(Task):
     def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
         return cast(SoftmaxHead, head).nats(features.flatten(0, 1), batch.targets.flatten()).sum()
 
+    def last_loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
+        return self.loss(head, *at_last_step(features, batch))
+
     def count(self, batch: Batch) -> Tensor:
         return torch.tensor(float(batch.targets.numel()), device=batch.targets.device)
 
@@ -179,22 +183,19 @@ class LanguageModelling(Task):
     def illustrate(
         self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device
     ) -> tuple[dict[str, "Figure"], dict[str, str]]:
-        """The gradient by lag, and continuations of fixed texts of validation."""
-        from seqtrain.tasks.language.figures import gradient_by_lag_figure
-
+        """Continuations of fixed texts of validation."""
         if not isinstance(data, RunningText):
             return {}, {}
         batch = data.examples("validation", 4)[0].to(device)
-        drawn = {"gradient_by_lag": gradient_by_lag_figure(gradient_by_lag(model, head, batch))}
         prompts = batch.inputs[:, :PROMPT_STEPS]
         generator = torch.Generator(device).manual_seed(0)
-        steps = continuations(model, head, prompts, Sampling(temperature=0.8), generator)
+        steps = continuations(model, head, prompts, Sampling(temperature=SAMPLE_TEMPERATURE), generator)
         tokens = torch.stack([token for _, token in zip(range(self.config.sample_length), steps, strict=False)], 1)
         texts = {
             f"sample/{i}": sample_text(data.decode(prompt.tolist()), data.decode(sample.tolist()))
             for i, (prompt, sample) in enumerate(zip(prompts, tokens, strict=True))
         }
-        return drawn, texts
+        return {}, texts
 
     def scored_baselines(self, data: Dataset) -> dict[str, dict[str, Evaluation]]:
         """Scores of uniform, unigram and Kneser-Ney n-gram models; cached by the prepared tokens."""
@@ -233,29 +234,8 @@ def evaluation_of(log_probabilities: np.ndarray, data: RunningText, split: str) 
     return Evaluation(metrics, {"log_probabilities": log_probabilities.astype(np.float32)})
 
 
-def gradient_by_lag(model: nn.Module, head: nn.Module, batch: Batch) -> np.ndarray:
-    """Norm of the gradient of the loss at the last step with respect to the input at each lag, from 0, (T,).
-
-    The norm is over features; it is averaged over the rows of the batch.
-    """
-    embedded: list[Tensor] = []
-
-    def keep(module: nn.Module, inputs: Any, output: Tensor) -> Tensor:
-        embedded.append(output.detach().requires_grad_())  # also if the embedding itself is not trained
-        return embedded[0]
-
-    hook = model.get_submodule("embedding").register_forward_hook(keep)
-    try:
-        with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):  # cuDNN: no gradient in evaluation mode
-            features, _ = model(batch)
-            loss = cast(SoftmaxHead, head).nats(features[:, -1], batch.targets[:, -1]).sum()
-            (gradient,) = torch.autograd.grad(loss, embedded)
-    finally:
-        hook.remove()
-    return gradient.float().norm(dim=-1).mean(0).flip(0).cpu().numpy()
-
-
 def sample_text(prompt: str, sample: str) -> str:
     """A prompt and its continuation by the model as Markdown."""
     fence = "~" * (3 + max((len(run) for run in (prompt + sample).split() if set(run) == {"~"}), default=0))
-    return f"**prompt**\n\n{fence}\n{prompt}\n{fence}\n\n**sample**\n\n{fence}\n{sample}\n{fence}"
+    parts = {"prompt": prompt, f"sample, temperature {SAMPLE_TEMPERATURE:g}": sample}
+    return "\n\n".join(f"**{name}**\n\n{fence}\n{text}\n{fence}" for name, text in parts.items())

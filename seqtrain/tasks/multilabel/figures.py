@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqtrain.tasks.classification.figures import BAR_COLOUR, drawable, shorten, visible
+from seqtrain.tasks.drawing import BAR_COLOUR, SMALL, drawable, label, new_figure, shorten, visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -27,20 +27,19 @@ def classes_figure(classes: Mapping[str, Mapping[str, Any]]) -> "Figure":
     Returns:
         The figure.
     """
-    from matplotlib.figure import Figure
-
     order = sorted(classes, key=lambda name: -classes[name]["support"])
     names = order[:MOST_CLASSES]
     places = np.arange(len(names))[::-1]
-    figure = Figure(figsize=(8, 1.6 + 0.28 * len(names)), layout="constrained")
+    figure = new_figure(1.9 + 0.3 * len(names))
     axes = figure.add_subplot()
     axes.barh(places, [classes[name]["f1"] for name in names], color=BAR_COLOUR, label="F1")
     for key, marker in (("precision", "<"), ("recall", ">"), ("average_precision", "d")):
         values = [np.nan if classes[name][key] is None else classes[name][key] for name in names]
-        axes.plot(values, places, marker, color="black", markersize=4, label=key.replace("_", " "))
-    texts = [f"{drawable(shorten(visible(name), 30))} ({classes[name]['support']:,})" for name in names]
-    axes.set_yticks(places, texts, parse_math=False, fontsize=8)
+        axes.plot(values, places, marker, color="black", markersize=6, label=key.replace("_", " "))
     title = f"{len(order):,} classes" if names == order else f"the {len(names)} most frequent of {len(order):,} classes"
-    axes.set(xlim=(0, 1.02), xlabel="score; in brackets the number of rows", title=title)
-    figure.legend(loc="outside lower center", ncols=4, fontsize=8)
+    label(axes, f"{title}, number of rows in brackets")
+    texts = [f"{drawable(shorten(visible(name), 20))} ({classes[name]['support']:,})" for name in names]
+    axes.set_yticks(places, texts, parse_math=False, fontsize=SMALL)
+    axes.set_xlim(0, 1.02)
+    figure.legend(loc="outside lower center", ncols=4, fontsize=SMALL, handlelength=1, columnspacing=1)
     return figure

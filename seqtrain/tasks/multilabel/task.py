@@ -19,13 +19,15 @@ from seqtrain.data.spec import DataSpec
 from seqtrain.data.text.classification import TextClassification
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.tasks.averages import joined, mean
-from seqtrain.tasks.base import Evaluation, Meter, Task, linear_head
+from seqtrain.tasks.base import Curve, Evaluation, Meter, Task, linear_head
 from seqtrain.tasks.classification.illustration import draw_attention
 from seqtrain.tasks.classification.logits import LogitMeter
+from seqtrain.tasks.classification.metrics import class_curves
 from seqtrain.tasks.classification.weights import class_weights
 from seqtrain.tasks.multilabel import thresholds
 from seqtrain.tasks.multilabel.metrics import THRESHOLD, best_thresholds, cross_entropies, evaluation_of
 from seqtrain.tasks.statistics import Outputs
+from seqtrain.tasks.tables import score_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -81,6 +83,7 @@ class MultilabelClassification(Task):
     shown = ("loss", "micro_f1", "macro_f1", "mean_average_precision", "mean_auroc", "subset_accuracy")
     averages = {"probabilities": mean}
     predictor = "seqtrain.tasks.multilabel.predict:LabelSetPredictor"
+    inspector = "seqtrain.tasks.multilabel.inspect:inspect"
     subject = "seqtrain.tasks.multilabel.explain:LabelSubject"
 
     def __init__(self, config: MultilabelConfig, spec: DataSpec):
@@ -118,6 +121,14 @@ class MultilabelClassification(Task):
         from seqtrain.tasks.multilabel.figures import classes_figure
 
         return {"classes": classes_figure(evaluation.details["classes"])}
+
+    def tables(self, evaluation: Evaluation) -> dict[str, str]:
+        columns = ("precision", "recall", "f1", "average_precision", "threshold", "support")
+        return {"scores_by_class": score_table(evaluation.details["classes"], columns, "label")}
+
+    def curves(self, evaluation: Evaluation) -> dict[str, Curve]:
+        """Of each of a few labels, or of all labels together."""
+        return class_curves(evaluation.outputs["probabilities"], evaluation.outputs["targets"], self.class_names)
 
     def illustrate(
         self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from seqtrain.config.base import Targets
 from seqtrain.config.task import SequenceRegressionConfig
 from seqtrain.data.base import Batch, Dataset
+from seqtrain.data.series_classes.dataset import SeriesClasses
 from seqtrain.data.spec import DataSpec
 from seqtrain.tasks.averages import joined, mean
 from seqtrain.tasks.base import Evaluation, Meter, Table, Task, linear_head
@@ -63,6 +64,7 @@ class SequenceRegression(Task):
     shown = ("mse", "mae")
     averages = {"predictions": mean}
     predictor = "seqtrain.tasks.regression.predict:NumberPredictor"
+    inspector = "seqtrain.tasks.regression.inspect:inspect"
 
     def __init__(self, config: SequenceRegressionConfig, spec: DataSpec):
         del config, spec
@@ -84,4 +86,13 @@ class SequenceRegression(Task):
         return evaluation_of({name: whole[name] for name in ("predictions", "targets")})
 
     def baselines(self, data: Dataset) -> Table:
-        return {who: dict.fromkeys(("validation", "test"), scores) for who, scores in data.known_scores.items()}
+        """What is known in theory and, of series from files, the scores of the mean of train."""
+        table: Table = {who: dict.fromkeys(("validation", "test"), scores) for who, scores in data.known_scores.items()}
+        if isinstance(data, SeriesClasses) and "train" in data.sizes:
+            mean_of_train = data.labelled_split("train")[1].mean(dtype=np.float64)
+            others = {split: data.labelled_split(split)[1] for split in data.sizes if split != "train"}
+            table["mean of train"] = {
+                split: evaluation_of({"predictions": np.full(len(own), mean_of_train), "targets": own}).metrics
+                for split, own in others.items()
+            }
+        return table

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from seqtrain.config.data import Truncate
-from seqtrain.data.rows.tokens import TokenRows, flatten
+from seqtrain.data.rows.tokens import TokenRows, count_tokens, flatten
 
 ROWS = [[1, 2, 3, 4, 5, 6, 7], [8], [9, 10, 11]]
 
@@ -40,3 +40,10 @@ def test_gather_equals_a_loop_on_random_rows() -> None:
 def test_width_follows_the_vocabulary(vocab_size: int, dtype: type) -> None:
     tokens, offsets = flatten([[[vocab_size - 1]]], vocab_size)
     assert tokens.dtype == dtype and tokens.tolist() == [vocab_size - 1] and offsets.tolist() == [0, 1]
+
+
+def test_tokens_are_counted_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = np.random.default_rng(0).integers(0, 9, 100).astype(np.uint16)
+    monkeypatch.setattr("seqtrain.data.rows.tokens.COUNTED_AT_ONCE", 7)
+    assert count_tokens(tokens, 12).tolist() == np.bincount(tokens, minlength=12).tolist()
+    assert count_tokens(tokens[:0], 3).tolist() == [0, 0, 0]

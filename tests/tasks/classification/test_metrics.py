@@ -4,7 +4,13 @@ import sys
 import numpy as np
 import pytest
 
-from seqtrain.tasks.classification.metrics import calibration_error, classification_metrics, reliability_bins
+from seqtrain.tasks.classification.metrics import (
+    calibration_error,
+    class_curves,
+    class_scores,
+    classification_metrics,
+    reliability_bins,
+)
 
 
 def one_hot(classes: list[int], num_classes: int) -> np.ndarray:
@@ -107,3 +113,35 @@ def test_importing_costs_neither_scikit_learn_nor_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_scores_of_each_class_equal_scikit_learns() -> None:
+    from sklearn.metrics import precision_recall_fscore_support
+
+    rng = np.random.default_rng(0)
+    targets, predictions = rng.integers(0, 4, 300), rng.integers(0, 4, 300)
+    names = ["a", "b", "c", "d"]
+    found = class_scores(predictions, targets, names)
+    expected = precision_recall_fscore_support(targets, predictions, labels=range(4))
+    for place, name in enumerate(names):
+        assert list(found[name].values()) == pytest.approx([column[place] for column in expected])
+
+
+def test_scores_of_a_class_that_is_missing_are_not_defined() -> None:
+    found = class_scores(np.array([0, 0, 1]), np.array([0, 2, 0]), ["a", "never true", "never found", "neither"])
+    assert found["a"] == {"precision": 0.5, "recall": 0.5, "f1": 0.5, "support": 2}
+    assert found["never true"] == {"precision": 0, "recall": None, "f1": 0, "support": 0}
+    assert found["never found"] == {"precision": None, "recall": 0, "f1": 0, "support": 1}
+    assert found["neither"] == {"precision": None, "recall": None, "f1": None, "support": 0}
+
+
+def test_a_few_classes_have_curves_of_their_own_and_many_have_one() -> None:
+    probabilities, targets = random_case(3, 50)
+    true = targets[:, None] == np.arange(3)
+    curves = class_curves(probabilities, true, ["a", "b", "c"])
+    assert list(curves) == [f"precision_recall/{name}" for name in "abc"]
+    scores, flags = curves["precision_recall/b"]
+    assert scores.tolist() == probabilities[:, 1].tolist() and flags.tolist() == (targets == 1).tolist()
+    many, targets = random_case(21, 50)
+    (curve,) = class_curves(many, targets[:, None] == np.arange(21), [str(c) for c in range(21)]).values()
+    assert curve[0].shape == (50 * 21,) and curve[1].sum() == 50

@@ -9,7 +9,6 @@ from seqtrain.tasks.forecasting.figures import (
     attention_map_figure,
     error_by_step_figure,
     error_by_variable_figure,
-    forecast_figure,
 )
 
 
@@ -23,58 +22,8 @@ def draw(figure: Figure) -> None:
 
 
 def legend(figure: Figure) -> list[str]:
-    axes: Any = figure.axes[0]
-    return [text.get_text() for text in axes.get_legend().get_texts()]
-
-
-def test_forecast_figure_shows_the_past_what_came_and_the_forecast() -> None:
-    history, truth, forecast = np.array([1.0, 2, 3]), np.array([4.0, 5]), np.array([3.5, 6])
-    times = ["Mon", "Tue", "Wed", "Thu", "Fri"]
-    figure = forecast_figure(
-        history, truth, forecast, forecast - 1, forecast + 2, times, title="cost in $, $^2", unit="$_"
-    )
-    axes: Any = figure.axes[0]
-    observed, predicted, start = axes.lines
-    assert observed.get_xydata().tolist() == [[-2, 1], [-1, 2], [0, 3], [1, 4], [2, 5]]
-    assert predicted.get_xydata().tolist() == [[1, 3.5], [2, 6]]
-    assert start.get_xdata() == [0.5, 0.5]
-    band = axes.collections[0].get_paths()[0].vertices
-    assert {(1, 2.5), (2, 5), (1, 5.5), (2, 8)} == {tuple(vertex) for vertex in band.tolist()}
-    assert legend(figure) == ["forecast interval", "observed", "forecast"]
-    assert axes.get_xticks().tolist() == [-2, -1, 0, 1, 2]
-    assert [label.get_text() for label in axes.get_xticklabels()] == times
-    assert (axes.get_title(), axes.get_ylabel()) == ("cost in $, $^2", "$_")
-    draw(figure)
-
-
-@pytest.mark.parametrize("lookback, horizon", [(1, 1), (2, 9), (96, 48), (336, 720)])
-def test_forecast_figure_shows_a_few_times_and_that_of_the_first_step(lookback: int, horizon: int) -> None:
-    times = [f"2016-07-01 {number:05d}" for number in range(lookback + horizon)]
-    values = np.zeros(horizon)
-    figure = forecast_figure(np.zeros(lookback), values, values, None, None, times, "a window", "a unit")
-    axes: Any = figure.axes[0]
-    ticks = axes.get_xticks().tolist()
-    assert 1 in ticks and len(ticks) <= 5
-    assert [label.get_text() for label in axes.get_xticklabels()] == [times[int(t) + lookback - 1] for t in ticks]
-    draw(figure)
-
-
-def test_forecast_figure_without_interval_or_truth() -> None:
-    history = np.array([1, np.nan, 3], np.float32)
-    figure = forecast_figure(history, np.full(2, np.nan), np.array([1.0, 2]), None, None, list("abcde"), "future", "")
-    axes: Any = figure.axes[0]
-    assert legend(figure) == ["observed", "forecast"]
-    assert not axes.collections
-    draw(figure)
-
-
-def test_forecast_figure_of_one_step_has_an_interval_that_shows() -> None:
-    one = np.array([1.0])
-    figure = forecast_figure(np.zeros(5), one, one, one - 1, one + 1, list("abcdef"), "one step", "x")
-    axes: Any = figure.axes[0]
-    assert axes.collections[0].get_linewidth()[0] > 0
-    assert axes.get_ylim()[1] > 2
-    draw(figure)
+    (found,) = figure.legends
+    return [text.get_text() for text in found.get_texts()]
 
 
 def test_error_by_step_figure_shows_the_model_and_the_baselines() -> None:
@@ -88,8 +37,36 @@ def test_error_by_step_figure_shows_the_model_and_the_baselines() -> None:
     assert [line.get_linestyle() for line in axes.lines] == ["-", "--", "--"]
     assert len({line.get_color() for line in axes.lines}) == 3
     assert legend(figure) == ["model", "last value", "seasonal naive"]
-    assert axes.get_title() == "model, first step 0.1, last step 0.5"
+    assert axes.get_title() == "model: first step 0.1, last step 0.5"
     assert axes.get_ylim()[0] == 0
+    draw(figure)
+
+
+def test_one_error_that_is_far_larger_does_not_flatten_the_rest() -> None:
+    model, far = np.array([0.1, 0.2, 0.3]), {"last value": np.full(3, 40.0)}
+    by_step, by_variable = error_by_step_figure(model, far), error_by_variable_figure(model, ["a", "b", "c"], far)
+    steps: Any = by_step.axes[0]
+    variables: Any = by_variable.axes[0]
+    assert steps.get_yscale() == variables.get_xscale() == "log"
+    draw(by_step)
+    draw(by_variable)
+    for near in (0.5, np.nan):
+        steps = error_by_step_figure(model, {"last value": np.full(3, near)}).axes[0]
+        assert steps.get_yscale() == "linear"
+    steps = error_by_step_figure(np.array([0, 0.2, 0.3]), far).axes[0]
+    assert steps.get_yscale() == "linear"  # a log axis has no place for 0
+
+
+def test_error_by_step_figure_shows_coverage_beside_what_it_should_be() -> None:
+    shares = np.array([0.9, np.nan, 0.7])
+    coverage = {"coverage": (shares, 0.8), "conformal_coverage": (shares / 2, 0.8)}
+    figure = error_by_step_figure(np.ones(3), {}, coverage)
+    lower: Any = figure.axes[1]
+    curves = lower.lines[::2]
+    assert np.array_equal(curves[0].get_ydata(), shares, equal_nan=True)
+    assert [line.get_ydata()[0] for line in lower.lines[1::2]] == [0.8, 0.8]
+    texts = [text.get_text() for text in lower.get_legend().get_texts()]
+    assert texts == ["interval, should be 80%", "conformal interval, should be 80%"]
     draw(figure)
 
 
@@ -113,7 +90,7 @@ def test_error_by_variable_figure_has_the_largest_above() -> None:
     for line, expected in zip(axes.lines, ([0.4, 0.8, 0.2], [0.3, np.nan, 0.3]), strict=True):
         assert np.array_equal(line.get_xdata(), expected, equal_nan=True) and line.get_ydata().tolist() == [0, 1, 2]
     assert set(legend(figure)) == {"model", "last value", "linear"}
-    assert axes.get_title() == "model, from 0.5 to 0.1"
+    assert axes.get_title() == "model: from 0.5 to 0.1"
     draw(figure)
 
 

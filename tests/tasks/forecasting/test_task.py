@@ -356,14 +356,21 @@ def test_errors_are_drawn_beside_those_of_baselines(series: Compose) -> None:
     }
     figures = built.task.final_figures(built.model, built.head, data, built.device, evaluations, scored)
     by_step: Any = figures["test/error_by_step"].axes[0]
-    by_variable: Any = figures["test/error_by_variable"].axes[0]
     names = ["last value", "mean of the window", "seasonal naive (8 steps)", "linear"]
-    for axes in (by_step, by_variable):
-        assert set(names) < {text.get_text() for text in axes.get_legend().get_texts()}
+    for tag in ("test/error_by_step", "best/error_by_variable"):
+        assert set(names) < {text.get_text() for text in figures[tag].legends[0].get_texts()}
     for line, who in zip(by_step.lines, [None, *names], strict=True):
         part = evaluations["test"] if who is None else scored[who]["test"]
         np.testing.assert_array_equal(line.get_ydata(), part.sums["mse_by_step"])
         assert np.mean(line.get_ydata()) == pytest.approx(part.metrics["mse"])
     assert {f"test/forecast/{i}" for i in range(4)} < set(figures)
+    window: Any = figures["test/forecast/1"].axes[0]
+    drawn = {line.get_label(): line.get_ydata() for line in window.lines}
+    batch, times = data.examples("test", 4)
+    assert isinstance(data, ForecastingData) and isinstance(batch, ForecastBatch) and batch.truth is not None
+    v = data.spec.target_names.index(window.get_ylabel())
+    assert (drawn["last value"] == data.past("test", batch.rows)[1, -1, v]).all()
+    np.testing.assert_array_equal(drawn["observed"][-len(batch.truth[1]) :], batch.truth[1, :, v])
+    assert window.get_title() == f"window {batch.rows[1]}, from {times[1][batch.inputs.shape[1]]}"
     alone: Any = built.task.figures(evaluations["validation"])["error_by_step"].axes[0]
     assert len(alone.lines) == 1

@@ -27,7 +27,7 @@ from seqtrain.runs.json_files import read_json
 from seqtrain.tasks.language.generation import continuations
 from seqtrain.tasks.language.predict import TextPredictor
 from seqtrain.tasks.language.sampling import Sampling
-from seqtrain.tasks.language.task import gradient_by_lag, language_metrics, sample_text
+from seqtrain.tasks.language.task import language_metrics, sample_text
 from seqtrain.training.checkpoint import load_checkpoint
 from seqtrain.training.device import seed_everything
 from seqtrain.training.evaluation import evaluate
@@ -66,7 +66,15 @@ def language(composed: Compose, corpus: Path) -> Compose:
         data = ["data=text_corpus", f"data.path={corpus}", "data.tokenizer=word", "data.batch_size=4"]
         data += ["data.bptt_len=10", "data.document_start='= .* ='", "data.eval_warmup=60"]
         trainer = ["trainer.epochs=2", "trainer.warmup_steps=5", "trainer.lr=0.01", "device=cpu"]
-        return composed(*model, *data, *trainer, "trainer.figures=false", "trainer.baselines=false", *overrides)
+        return composed(
+            *model,
+            *data,
+            *trainer,
+            "trainer.figures=false",
+            "trainer.baselines=false",
+            "trainer.probe=false",
+            *overrides,
+        )
 
     return composer
 
@@ -74,7 +82,7 @@ def language(composed: Compose, corpus: Path) -> Compose:
 @pytest.fixture(scope="module")
 def trained(language: Compose, tmp_path_factory: pytest.TempPathFactory) -> tuple[Config, RunDirectory]:
     """A run on words."""
-    config = language("trainer.figures=true", "trainer.baselines=true", "task.sample_length=12")
+    config = language("trainer.figures=true", "trainer.baselines=true", "trainer.probe=true", "task.sample_length=12")
     run = RunDirectory.claim(tmp_path_factory.mktemp("runs") / "words", exact=True)
     train(config, run)
     return config, run
@@ -356,37 +364,11 @@ def test_figures_and_samples(trained: tuple[Config, RunDirectory]) -> None:
     events = EventAccumulator(str(run.path))
     events.Reload()
     tags = events.Tags()
-    assert {"gradient_by_lag", "1_val/loss_by_position", "1_val/calibration"} <= set(tags["images"])
+    assert {"3_probe/gradient_by_lag", "1_val/loss_by_position", "1_val/calibration"} <= set(tags["images"])
     texts = [tag for tag in tags["tensors"] if "sample/" in tag]
     assert len(texts) == 4
     content = events.Tensors(texts[0])[-1].tensor_proto.string_val[0].decode()
-    assert content.startswith("**prompt**") and "**sample**" in content
-
-
-def test_gradient_by_lag_equals_central_differences(language: Compose) -> None:
-    data, built = build(language("model.hidden_size=4"))
-    built.model.double().eval()
-    built.head.double()
-    batch, _ = data.examples("validation", 2)
-    batch = type(batch)(batch.inputs[:, :6], batch.targets[:, :6], torch.full((2,), 6), batch.rows, 12)
-    norms = gradient_by_lag(built.model, built.head, batch)
-    embedding = cast(torch.nn.Embedding, built.model.embedding)
-    vectors = embedding(batch.inputs).detach()
-
-    def loss(moved: Tensor) -> float:
-        hook = embedding.register_forward_hook(lambda *_: moved)
-        logits = built.head(built.model(batch)[0])[:, -1]
-        hook.remove()
-        return -logits.log_softmax(-1).gather(1, batch.targets[:, -1:]).sum().item()
-
-    gradient = torch.zeros_like(vectors)
-    with torch.no_grad():
-        for index in np.ndindex(*vectors.shape):
-            step = torch.zeros_like(vectors)
-            step[index] = 1e-4
-            gradient[index] = (loss(vectors + step) - loss(vectors - step)) / 2e-4
-    np.testing.assert_allclose(norms, gradient.norm(dim=-1).mean(0).flip(0), rtol=1e-3, atol=1e-6)
-    assert all(parameter.grad is None for parameter in built.model.parameters())
+    assert content.startswith("**prompt**") and "**sample, temperature 0.8**" in content
 
 
 def test_metrics_of_a_known_text() -> None:

@@ -1,4 +1,4 @@
-"""Style sheet and script of the comparison page."""
+"""Style sheet and script of every page."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1c1c; --soft: #5c5c5c; --line: #d8d8d8; --page: #ffffff; --tint: #f4f4f2; }
@@ -18,8 +18,9 @@ ul { padding-left: 1.2rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .95rem; }
 th, td { padding: .3rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid var(--line); }
-th { font-weight: 600; vertical-align: bottom; }
+th { font-weight: 600; vertical-align: bottom; white-space: normal; }
 th.text, td.text { text-align: left; }
+td.text { white-space: normal; min-width: 8rem; }
 th button { all: unset; cursor: pointer; }
 th button:focus-visible { outline: 2px solid currentColor; }
 th[aria-sort=ascending] button::after { content: " \\2191"; }
@@ -35,6 +36,23 @@ figure svg { width: 100%; height: auto; max-width: 36rem; display: block; }
 svg text { fill: currentColor; font-family: inherit !important; }
 details { margin: .8rem 0; }
 summary { cursor: pointer; }
+a { color: inherit; overflow-wrap: anywhere; }
+pre { margin: .4rem 0; padding: .5rem .8rem; background: var(--tint); font-size: .85rem; white-space: pre-wrap;
+  overflow-wrap: anywhere; }
+.bar { display: inline-block; width: 4.5rem; height: .7em; border-radius: 2px;
+  background: linear-gradient(to right, #4269d0 var(--share), var(--line) var(--share)); }
+.card { border: 1px solid var(--line); border-radius: 6px; padding: .5rem .9rem; margin: .7rem 0; }
+.card p { margin: .2rem 0; max-width: none; overflow-wrap: anywhere; }
+.unknown { border-bottom: 2px dotted currentColor; }
+.unread { color: var(--soft); opacity: .7; }
+.excerpt { white-space: normal; min-width: 16rem; max-width: 34rem; overflow-wrap: anywhere; font-size: .9rem; }
+@media (max-width: 600px) {
+  th, td { padding: .25rem .4rem; font-size: .85rem; }
+  td.text { min-width: 6.5rem; }
+  .bar { width: 3rem; }
+}
+.matrix { font-size: .8rem; }
+.matrix th, .matrix td { padding: .15rem .4rem; }
 """
 
 SCRIPT = """
@@ -57,12 +75,4 @@ for (const table of document.querySelectorAll("table.sortable")) {
     body.append(...rows);
   }));
 }
-"""
-
-READING = """
-<h3>How to read this</h3>
-<p>A row is one configuration; ± is the standard deviation over its seeds or folds. An interval of a difference comes
-from the paired bootstrap: it says how far the difference would move if other test examples had been drawn, with the
-trained models as they are. It does not say how far it would move with other seeds: compare the difference with ± for
-that. With many configurations, the one that comes first owes some of its lead to chance.</p>
 """
