@@ -52,6 +52,11 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lines = [" = A title = ", *(f" {text(30)} " for _ in range(60 if split == "train" else 20))]
         pd.DataFrame({"text": lines}).to_parquet(folder / "wikitext2" / f"{split}.parquet")
     (folder / "tiny_shakespeare" / "input.txt").write_text("\n".join(text(8) for _ in range(800)))
+    (folder / "multi30k").mkdir()
+    for split in ("train", "val", "test_2016_flickr"):
+        lengths = [rng.randint(3, 12) for _ in range(70)]
+        for side in ("de", "en"):
+            (folder / "multi30k" / f"{split}.{side}").write_text("".join(f"{text(length)}\n" for length in lengths))
     hours = pd.date_range("2016-07-01", periods=17420, freq="h")
     values = np.sin(np.arange(17420)[:, None] / 24 + np.arange(7)) + np.random.default_rng(0).normal(0, 0.1, (17420, 7))
     names = ["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]

@@ -55,7 +55,8 @@ def check_data(config: Config, source: Source) -> None:
     ours, theirs = config.data, source.config.data
     kind, other = tokenizes(config), tokenizes(source.config)
     if kind != other:
-        have = {"": "no tokenizer", "texts": "a tokenizer of labelled texts", "running text": "one of running text"}
+        have = {"": "no tokenizer", "texts": "a tokenizer of labelled texts"}
+        have |= {name: f"a tokenizer of {name}" for name in (kind, other) if name not in have}
         remedy = "train the language model on data=text_documents" if kind == "texts" else "take a run on such data"
         raise ConfigError(
             f"{source}: its data={theirs.name} has {have[other]}, and data={ours.name} needs {have[kind]}; {remedy}"

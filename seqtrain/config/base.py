@@ -32,6 +32,8 @@ class Targets(StrEnum):
     """The token after each step of running text."""
     future = "future"
     """The steps after a window of a series."""
+    translation = "translation"
+    """The text in another language, token by token."""
 
 
 @dataclass

@@ -368,41 +368,6 @@ class RecurrentConvolutionConfig(RecurrentConfig):
 
 
 @dataclass
-class EncoderDecoderConfig(RecurrentConfig):
-    """Forecaster: a recurrent encoder reads the window, and its last state starts a decoder over the horizon.
-
-    The recurrent options apply to both. ``embedding.embed_dim`` is the size of the vectors that they read: of the
-    window's steps, of the horizon's positions, and of the known future covariates.
-    """
-
-    targets = Targets.future
-
-    attention: AttentionConfig = field(default_factory=lambda: AttentionConfig(score=Score.additive))
-    """Attention of the decoder's states over the encoder's states."""
-
-    def meaning(self) -> dict[str, Any]:
-        return super().meaning() | self.attention.meaning("attention")
-
-    def widths(self, causal: bool) -> dict[str, int]:
-        return {"hidden_size" if self.hidden_sizes is None else "hidden_sizes": self.attention.divisor(1)}
-
-    def check(self, key: str) -> None:
-        super().check(key)
-        require(not self.bidirectional, f"{key}.bidirectional", True,
-                "false or null for this model: the encoder's last state starts the decoder")  # fmt: skip
-        require(self.pooling is Pooling.last, f"{key}.pooling", self.pooling.value,
-                "left out for this model: its features are the decoder's states")  # fmt: skip
-        for name in ("input_attention", "output_attention"):
-            score = getattr(self, name).score
-            require(score is Score.none, f"{key}.{name}.score", score.value,
-                    f"none for this model, whose attention is {key}.attention")  # fmt: skip
-        self.attention.check(f"{key}.attention")
-        memory = self.attention.memory
-        require(memory is Memory.states, f"{key}.attention.memory", memory.value,
-                "left out: it attends to the encoder's states")  # fmt: skip
-
-
-@dataclass
 class SelfAttentionConfig(SequenceConfig):
     """Embedding -> positions -> self-attention blocks -> pooling; no recurrence."""
 

@@ -25,6 +25,8 @@ class Affects(Enum):
     """Where the data is read from. The same data may be stored elsewhere."""
     arithmetic = "arithmetic"
     """The arithmetic of the model. A trained model can compute in any."""
+    decoding = "decoding"
+    """What a trained model writes, and how it is scored. It can write in any way."""
     length = "length"
     """How long training lasts."""
     afterwards = "afterwards"
@@ -66,9 +68,10 @@ def resumable(config: Any) -> set[str]:
 
 
 def changeable(config: Any) -> set[str]:
-    """Keys that may change when a trained model is used: how data is read, the device and the precision."""
+    """Keys that may change when a trained model is used: how data is read and text is written, device and precision."""
     reading = (Affects.rows, Affects.batches, Affects.source, Affects.speed)
-    return keys(config.data, *reading, prefix="data.") | keys(config, Affects.arithmetic) | {"device"}
+    free = keys(config, Affects.arithmetic, Affects.decoding)
+    return keys(config.data, *reading, prefix="data.") | free | {"device"}
 
 
 def identifying(config: Any) -> set[str]:

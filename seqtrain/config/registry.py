@@ -11,7 +11,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from seqtrain.config import corpus, data, model, series, series_classes, task
+from seqtrain.config import corpus, data, encoder_decoder, model, pairs, series, series_classes, task, translation
 from seqtrain.config.base import Node, suggest
 from seqtrain.config.trainer import TrainerConfig
 from seqtrain.errors import ConfigError
@@ -102,6 +102,8 @@ register("data", "text_files", data.TextFilesConfig, "seqtrain.data.text.files:T
 register("data", "docstrings", data.DocstringsConfig, "seqtrain.data.text.docstrings:Docstrings")
 register("data", "generated", data.GeneratedConfig, "seqtrain.data.generated.dataset:Generated")
 register("data", "tagging_files", data.TaggingFilesConfig, "seqtrain.data.tags.dataset:TaggingFiles")
+register("data", "pair_files", pairs.PairFilesConfig, "seqtrain.data.pairs.public:PairFiles")
+register("data", "hub_pairs", pairs.HubPairsConfig, "seqtrain.data.pairs.public:HubPairs")
 register("data", "public_corpus", corpus.PublicCorpusConfig, "seqtrain.data.corpus.dataset:RunningText")
 register("data", "text_corpus", corpus.TextCorpusConfig, "seqtrain.data.corpus.dataset:RunningText")
 register("data", "library_corpus", corpus.LibraryCorpusConfig, "seqtrain.data.corpus.dataset:RunningText")
@@ -123,6 +125,7 @@ for kind, schema, room, name in (
     ("sequence_labelling", task.SequenceLabellingConfig, "labelling", "SequenceLabelling"),
     ("language_modelling", task.LanguageModellingConfig, "language", "LanguageModelling"),
     ("forecasting", task.ForecastingConfig, "forecasting", "Forecasting"),
+    ("translation", translation.TranslationConfig, "translation", "Translation"),
 ):
     module = f"seqtrain.tasks.{room}"
     register("task", kind, schema, f"{module}.task:{name}", statistics=f"{module}.statistics:STATISTICS")
@@ -135,6 +138,12 @@ register(
     model.RecurrentConvolutionConfig,
     "seqtrain.models.recurrent_convolution:RecurrentConvolutionModel",
 )
-register("model", "encoder_decoder", model.EncoderDecoderConfig, "seqtrain.models.encoder_decoder:EncoderDecoderModel")
+register(
+    "model",
+    "encoder_decoder",
+    encoder_decoder.EncoderDecoderConfig,
+    "seqtrain.models.encoder_decoder:EncoderDecoderModel",
+)
+register("model", "translator", encoder_decoder.TranslatorConfig, "seqtrain.models.translator:Translator")
 register("model", "self_attention", model.SelfAttentionConfig, "seqtrain.models.self_attention:SelfAttentionModel")
 register("trainer", "trainer", TrainerConfig, "seqtrain.training.trainer:Trainer")

@@ -17,13 +17,8 @@ class Tokenizer(Enum):
 
 
 @dataclass
-class TextConfig(TableConfig):
-    """Texts in tables or files, each of which is split into tokens."""
-
-    path: str | None = option(None, Affects.source)
-    """A file (all its rows), or a folder with one file or folder per split."""
-    text_column: str = option("text", Affects.rows)
-    """Column that holds the text."""
+class VocabularyConfig(TableConfig):
+    """How texts of tables or files are split into tokens, and which tokens are known."""
 
     tokenizer: Tokenizer = Tokenizer.word
     """``word`` (runs of letters and digits, single punctuation marks), ``bpe`` (byte-level byte-pair encoding) or
@@ -41,3 +36,13 @@ class TextConfig(TableConfig):
         super().check(key)
         require(self.vocab_size >= 3, f"{key}.vocab_size", self.vocab_size, "at least 3")
         require(self.min_count >= 1, f"{key}.min_count", self.min_count, "at least 1")
+
+
+@dataclass
+class TextConfig(VocabularyConfig):
+    """Texts in tables or files, each of which is split into tokens."""
+
+    path: str | None = option(None, Affects.source)
+    """A file (all its rows), or a folder with one file or folder per split."""
+    text_column: str = option("text", Affects.rows)
+    """Column that holds the text."""

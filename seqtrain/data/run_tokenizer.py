@@ -12,24 +12,29 @@ if TYPE_CHECKING:
 REMEDY = "copy it from an intact copy of the run, or train again"
 
 
-def read_tokenizer(directory: Path) -> str:
+def read_tokenizer(directory: Path, file: str = "tokenizer.json") -> str:
     """The text of a run's tokenizer.json; raises RunError if it is missing or is not UTF-8."""
-    path = directory / "tokenizer.json"
+    path = directory / file
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RunError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}); {REMEDY}") from error
 
 
-def run_tokenizer(directory: Path) -> "Tokenizer":
-    """The tokenizer of a run on labelled texts or sentences.
+def run_tokenizer(directory: Path, file: str = "tokenizer.json", size: str = "vocab_size") -> "Tokenizer":
+    """The tokenizer of a run on labelled texts, sentences or pairs of texts.
+
+    Args:
+        directory: directory of the run.
+        file: the tokenizer's file there.
+        size: what the DataSpec calls the number of its tokens.
 
     Raises:
         RunError: if its file is missing or damaged, or has another number of tokens than the run's model.
     """
     from tokenizers import Tokenizer
 
-    path, text = directory / "tokenizer.json", read_tokenizer(directory)
+    path, text = directory / file, read_tokenizer(directory, file)
     try:
         tokenizer = Tokenizer.from_str(text)
     except Exception as error:  # the library raises nothing more specific
@@ -37,20 +42,21 @@ def run_tokenizer(directory: Path) -> "Tokenizer":
     numbers = set(tokenizer.get_vocab().values())
     if numbers != set(range(len(numbers))):
         raise RunError(f"{path}: its {len(numbers)} tokens are not numbered from 0 to {len(numbers) - 1}; {REMEDY}")
-    check_size(path, len(numbers))
+    check_size(path, len(numbers), size)
     return tokenizer
 
 
-def check_size(path: Path, size: int) -> None:
+def check_size(path: Path, size: int, name: str = "vocab_size") -> None:
     """Raise RunError if a run's tokenizer has another size than its model, by the data.json beside it, if there is one.
 
     Args:
         path: tokenizer.json of the run.
         size: number of its tokens.
+        name: what the DataSpec calls it.
     """
     described = path.with_name("data.json")
     if not described.exists():  # what needs it says so
         return
-    expected = DataDescription.read(described).spec.vocab_size
+    expected = getattr(DataDescription.read(described).spec, name)
     if size != expected:
         raise RunError(f"{path}: has {size} tokens, and the run's model {expected} (data.json); {REMEDY}")

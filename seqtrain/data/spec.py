@@ -9,6 +9,8 @@ class DataSpec:
 
     vocab_size: int | None = None
     """Size of the vocabulary, for inputs that are tokens."""
+    target_vocab_size: int | None = None
+    """Size of the vocabulary of the targets, where they are tokens of their own."""
     pad_id: int | None = None
     """Token that pads rows; None if the vocabulary has none."""
     targets: str = ""

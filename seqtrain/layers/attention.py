@@ -21,6 +21,10 @@ MAX_CHUNK_SCORES = 2**23
 """Numbers that a chunk of an additive score may hold; 32 MB in fp32."""
 
 
+Prepared = tuple[Tensor, Tensor]
+"""Keys and values of a memory."""
+
+
 class Attention(nn.Module):
     """Base class of every attention layer. ``recorded_weights`` collects the weights of all layers derived from it."""
 
@@ -170,8 +174,19 @@ class DotAttention(Attention):
         Returns:
             (B, T, M).
         """
-        q, k, v = (self.split_heads(x) for x in (self.query(query), self.key(memory), self.value(memory)))
-        return self.output(self.attend_heads(q, k, v, mask, self.scale, self.dropout))
+        return self.attend_to(self.queries(query), self.prepared(memory), mask)
+
+    def prepared(self, memory: Tensor) -> Prepared:
+        """Keys and values of a memory (B, S, M), each (B, N, S, M / N), for several calls of ``attend_to``."""
+        return self.split_heads(self.key(memory)), self.split_heads(self.value(memory))
+
+    def queries(self, query: Tensor) -> Tensor:
+        """The queries that ``attend_to`` takes, (B, N, T, M / N)."""
+        return self.split_heads(self.query(query))
+
+    def attend_to(self, queries: Tensor, prepared: Prepared, mask: Tensor) -> Tensor:
+        """Attend to a prepared memory; mask and result are those of a call."""
+        return self.output(self.attend_heads(queries, *prepared, mask, self.scale, self.dropout))
 
     def split_heads(self, x: Tensor) -> Tensor:
         """Split the features into heads: (B, S, M) to (B, N, S, M / N)."""
@@ -204,8 +219,21 @@ class AdditiveAttention(Attention):
 
     def forward(self, query: Tensor, memory: Tensor, mask: Tensor) -> Tensor:
         """Attend to the memory; arguments and result as in ``DotAttention.forward``."""
-        q, k = self.query(query), self.key(memory)
-        mask = mask.expand(-1, query.shape[1], -1)
+        return self.attend_to(self.queries(query), self.prepared(memory), mask)
+
+    def prepared(self, memory: Tensor) -> Prepared:
+        """Keys and values of a memory, (B, S, M) each, for several calls of ``attend_to``."""
+        return self.key(memory), memory
+
+    def queries(self, query: Tensor) -> Tensor:
+        """The queries that ``attend_to`` takes, (B, T, M)."""
+        queries: Tensor = self.query(query)
+        return queries
+
+    def attend_to(self, queries: Tensor, prepared: Prepared, mask: Tensor) -> Tensor:
+        """Attend to a prepared memory; mask and result are those of a call."""
+        q, (k, memory) = queries, prepared
+        mask = mask.expand(-1, q.shape[1], -1)
         size = max(1, MAX_CHUNK_SCORES // k.numel())
         outputs: list[Tensor] = []
         weights: list[Tensor] = []

@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from seqtrain.config.model import EncoderDecoderConfig
+from seqtrain.config.encoder_decoder import EncoderDecoderConfig
 from seqtrain.data.base import Batch
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.spec import DataSpec

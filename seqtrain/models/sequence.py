@@ -144,11 +144,12 @@ class SequenceModel(nn.Module):
         self.penalty = self.penalise(features, dropped) if self.training else None
         return dropped
 
-    def embed(self, inputs: Tensor) -> Tensor:
-        """Vectors of the inputs, (B, T, D), with dropout of words and of features."""
-        vectors = self.embedding(inputs)
-        if isinstance(self.embedding, nn.Embedding):
-            vectors = self.word_dropout(vectors, inputs, self.embedding.num_embeddings)
+    def embed(self, inputs: Tensor, embedding: nn.Module | None = None) -> Tensor:
+        """Vectors of the inputs, (B, T, D), with dropout of words and of features; by another embedding, if given."""
+        embedding = embedding or self.embedding
+        vectors = embedding(inputs)
+        if isinstance(embedding, nn.Embedding):
+            vectors = self.word_dropout(vectors, inputs, embedding.num_embeddings)
         return self.embedding_dropout(vectors)
 
     def attention_mask(self, batch: Batch, before: dict[str, Any], after: dict[str, Any]) -> tuple[Tensor, int]:

@@ -32,12 +32,14 @@ SERIES = DataSpec(
     targets="future", num_features=5, num_targets=2, num_future=3, lookback=96, horizon=48,
     naive_errors=[[[1.0, 1.0]], [[1.0, 1.0]]], target_names=["a", "b"],
 )  # fmt: skip
-SPECS = {"docstrings": CLASSES, "stdlib": TEXT, "sine": SERIES}
+PAIRS = DataSpec(targets="translation", vocab_size=V, target_vocab_size=V, pad_id=0)
+SPECS = {"docstrings": CLASSES, "stdlib": TEXT, "sine": SERIES, "pair_files": PAIRS}
 
-FORECASTERS = {"segrnn", "gru_seq2seq_attn", "lstm_seq2seq"}
+OWN_DATA = {name: "sine" for name in ("segrnn", "gru_seq2seq_attn", "lstm_seq2seq")}
+OWN_DATA |= {name: "pair_files" for name in ("gru_translator", "lstm_translator")}
 NO_WIDTH = {"linear", "nlinear", "dlinear"}
 MODELS = sorted({path.stem for path in (conf_directory() / "model").glob("*.yaml")} - NO_WIDTH)
-CASES = [(model, "sine" if model in FORECASTERS else "docstrings") for model in MODELS]
+CASES = [(model, OWN_DATA.get(model, "docstrings")) for model in MODELS]
 CASES += [(model, data) for model in ("lstm", "self_attn", "lstm_multihead_attn") for data in ("stdlib", "sine")]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from seqtrain.config.data import HubTextConfig, TextClassificationConfig
-from seqtrain.config.text import TextConfig
+from seqtrain.config.tables import TableConfig
 from seqtrain.data.locate import file_digest, find_path, names_of, split_files, visible_files, wanted_splits
 from seqtrain.data.tables.files import BOM, SUFFIXES, decode, file_type
 from seqtrain.data.tables.reading import read_table
@@ -95,24 +95,30 @@ def from_table(table: Table, config: TextClassificationConfig, notes: list[str])
     return RawTexts(texts, labels, table.origin, names, table.place)
 
 
-def texts_of(table: Table, name: str, config: TextConfig) -> list[str | None]:
+def texts_of(table: Table, name: str, config: TableConfig, key: str = "data.text_column") -> list[str | None]:
     """Texts of a column; a number or truth value among texts is read as JSON writes it, and noted.
+
+    Args:
+        table: the table.
+        name: the column.
+        config: which values mean that there is none.
+        key: the option that names the column.
 
     Raises:
         DataError: if the column is missing, holds no text at all, or holds a value of another type; names its line.
     """
-    values = table.column(name, "data.text_column")
+    values = table.column(name, key)
     odd = [row for row, value in enumerate(values) if value is not None and not isinstance(value, str)]
     for row in odd:
         if not isinstance(values[row], int | float):
             kind = "a list or an object" if isinstance(values[row], list | dict) else "neither text nor a number"
             raise DataError(
-                f"{table.place(row)}: column {name!r} (data.text_column) holds {kind}; write texts as strings, or "
+                f"{table.place(row)}: column {name!r} ({key}) holds {kind}; write texts as strings, or "
                 "name another column"
             )
     if odd and len(odd) == sum(value is not None for value in values):
         raise DataError(
-            f"{table.place(odd[0])}: column {name!r} (data.text_column) holds numbers and no text; name the column of "
+            f"{table.place(odd[0])}: column {name!r} ({key}) holds numbers and no text; name the column of "
             "texts, or write them as strings"
         )
     if odd:

@@ -1,12 +1,12 @@
-"""Tokenizers for labelled texts: words, byte-level BPE or characters, saved as a tokenizer.json of `tokenizers`."""
+"""Tokenizers for texts: words, byte-level BPE or characters, saved as a tokenizer.json of `tokenizers`."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from seqtrain.config.text import TextConfig
 from seqtrain.config.text import Tokenizer as Kind
+from seqtrain.config.text import VocabularyConfig
 from seqtrain.data.vocabulary import PAD, UNKNOWN
 
 WORD = r"\w+(?:'\w+)*|[^\w\s]"  # letters and digits with inner apostrophes, or one punctuation mark
@@ -14,7 +14,7 @@ CHARACTER = r"[\s\S]"
 CHUNK = 2_000  # number of texts tokenised at a time, by all cores
 
 
-def train_tokenizer(config: TextConfig, texts: Iterable[str], special: Sequence[str] = ()) -> Tokenizer:
+def train_tokenizer(config: VocabularyConfig, texts: Iterable[str], special: Sequence[str] = ()) -> Tokenizer:
     """Learn a vocabulary from texts.
 
     Args:

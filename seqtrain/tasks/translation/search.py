@@ -1,0 +1,160 @@
+"""Beam search for the most probable targets of a batch of sources; a beam of one is greedy search.
+
+Shapes: B sources, K hypotheses of a source (the beam), V tokens, S source steps.
+"""
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any, Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from seqtrain.config.translation import TranslationConfig
+from seqtrain.data.pairs.batch import PairBatch
+from seqtrain.data.pairs.vocabularies import BEGIN_ID, END_ID, PAD_ID
+from seqtrain.layers.attention import recorded_weights
+from seqtrain.layers.masks import real_steps
+from seqtrain.layers.memory import map_tensors
+from seqtrain.tasks.language.generation import without_onednn
+
+EXTRA_TOKENS = 10  # that a translation may have above ``length_limit`` times its source
+
+
+class Writer(Protocol):
+    """A model that reads a source, and then writes token by token."""
+
+    @property
+    def attention(self) -> nn.Module | None:
+        """The attention to the source, if there is one."""
+
+    def read(self, batch: PairBatch) -> tuple[Any, Any]:
+        """What it remembers of the sources, with a method ``rows``, and the state before the first token."""
+
+    def step(self, tokens: Tensor, memory: Any, state: Any) -> tuple[Tensor, Any]:
+        """Features (N, H) after tokens (N,), and the new state, whose tensors have the rows as last axis but one."""
+
+
+def chosen_rows(state: Any, index: Tensor) -> Any:
+    """The state of rows with these numbers."""
+    return map_tensors(state, lambda tensor: tensor.index_select(-2, index))
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """A translation that the search found."""
+
+    tokens: list[int]
+    """Its tokens, with the end if it was reached."""
+    log_probability: float
+    """Log-probability, in nats, of the tokens."""
+    score: float
+    """What the translations of a source are ranked by: see ``scores``."""
+
+
+def search(model: nn.Module, head: nn.Module, batch: PairBatch, config: TranslationConfig) -> list[list[Hypothesis]]:
+    """Translate the sources of a batch.
+
+    At each step every hypothesis is continued by every token, and the K most probable continuations of a source are
+    kept, where one that has ended competes with its log-probability. So a beam that holds all targets up to the limit
+    finds the best of them, and a beam of one takes the most probable token at each step.
+
+    Args:
+        model: the translator, in evaluation mode.
+        head: map from features to logits.
+        batch: the sources.
+        config: size of the beam, penalties and limit.
+
+    Returns:
+        The K hypotheses of each source, the best first; fewer if there are not as many.
+    """
+    translator = cast(Writer, model)
+    limits = (config.length_limit * batch.lengths).long() + EXTRA_TOKENS
+    covers = config.coverage_penalty > 0 and translator.attention is not None
+    with torch.no_grad(), without_onednn(), ExitStack() as stack:
+        recorded = stack.enter_context(recorded_weights(model)) if covers else {}
+        beam = Beam(translator, batch, config, limits, next(iter(recorded.values()), None))
+        while not bool(beam.ended.all()):
+            beam.advance(head)
+    return beam.hypotheses()
+
+
+class Beam:
+    """The hypotheses of all sources of a batch, side by side: row b * K + k is hypothesis k of source b.
+
+    Args:
+        model: the translator.
+        batch: the sources.
+        config: see ``search``.
+        limits: most tokens of each source's translation, (B,).
+        weights: receives the weights of the attention at each step; None if they are not needed.
+    """
+
+    def __init__(
+        self, model: Writer, batch: PairBatch, config: TranslationConfig, limits: Tensor,
+        weights: list[Tensor] | None,
+    ):  # fmt: skip
+        B, K, device = len(batch.lengths), config.beam_size, batch.lengths.device
+        self.model, self.config, self.limits, self.weights = model, config, limits, weights
+        memory, state = model.read(batch)
+        row = torch.arange(B, device=device).repeat_interleave(K)
+        self.memory, self.state = memory.rows(row), chosen_rows(state, row)
+        self.first = torch.arange(B, device=device)[:, None] * K
+        self.totals = torch.full((B, K), -torch.inf, dtype=torch.double, device=device)
+        self.totals[:, 0] = 0.0  # a source begins with one hypothesis
+        self.ended = torch.zeros((B, K), dtype=torch.bool, device=device)
+        self.tokens = torch.full((B, K, 1), BEGIN_ID, device=device)
+        self.lengths = torch.zeros((B, K), dtype=torch.long, device=device)
+        self.covered = torch.zeros((B, K, batch.inputs.shape[1]), dtype=torch.double, device=device)
+        self.real = real_steps(batch.lengths, batch.inputs.shape[1])
+
+    def advance(self, head: nn.Module) -> None:
+        """Continue all hypotheses by a token."""
+        B, K = self.totals.shape
+        features, state = self.model.step(self.tokens[:, :, -1].flatten(), self.memory, self.state)
+        logits = head(features).float()
+        logits[:, [PAD_ID, BEGIN_ID]] = -torch.inf
+        best, token = (part.view(B, K, -1) for part in logits.log_softmax(-1).topk(min(K, logits.shape[1])))
+        once = torch.full_like(best[0, 0], -torch.inf).index_fill_(0, torch.zeros_like(token[0, 0, :1]), 0.0)
+        best = torch.where(self.ended[..., None], once, best)  # what has ended goes on in one way, with probability 1
+        continued = (self.totals[..., None] + best).flatten(1)
+        self.totals, chosen = continued.topk(K, dim=1)
+        parent, token = chosen // best.shape[-1], token.flatten(1).gather(1, chosen)
+        row = (self.first + parent).flatten()
+        before = self.ended.flatten()[row].view(B, K)
+        self.tokens = torch.cat([self.tokens.flatten(0, 1)[row].view(B, K, -1), token[..., None]], dim=-1)
+        self.lengths = self.lengths.flatten()[row].view(B, K) + ~before
+        if self.weights is not None:
+            attended = self.weights.pop()[:, 0].double().view(B, K, -1)
+            self.covered = (self.covered + attended * ~self.ended[..., None]).flatten(0, 1)[row].view(B, K, -1)
+        self.state = chosen_rows(state, row)
+        dead = self.totals.isinf()  # a small vocabulary has fewer continuations than the beam has places
+        self.ended = before | (token == END_ID) | (self.lengths >= self.limits[:, None]) | dead
+
+    def scores(self) -> Tensor:
+        """Scores of the hypotheses, (B, K): log-probability / ((5 + length) / 6)^a + b * sum_s log min(covered_s, 1).
+
+        ``covered_s`` is the sum of the attention that source step s received.
+
+        Source: Wu et al. 2016, "Google's neural machine translation system", eq. 14.
+        """
+        scores = self.totals / ((5 + self.lengths) / 6) ** self.config.length_penalty
+        if self.weights is not None:
+            logs = self.covered.clamp(1e-9, 1).log() * self.real[:, None]
+            scores = scores + self.config.coverage_penalty * logs.sum(-1)
+        return scores
+
+    def hypotheses(self) -> list[list[Hypothesis]]:
+        """The hypotheses of each source, the best first."""
+        scores, order = self.scores().sort(dim=1, descending=True, stable=True)
+        totals = self.totals.gather(1, order)
+        tokens = self.tokens.take_along_dim(order[..., None], 1)[..., 1:]
+        columns = (part.tolist() for part in (tokens, totals, scores, self.lengths.gather(1, order)))
+        return [
+            [
+                Hypothesis(row[:length], total, score)
+                for row, total, score, length in zip(*source, strict=True)
+                if total > -torch.inf
+            ]
+            for source in zip(*columns, strict=True)
+        ]

@@ -1,0 +1,215 @@
+"""Translation: predict the target text of a source text, token by token.
+
+Shapes: B batch, T target steps, H features, V target tokens.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from seqtrain.config.base import DataConfig, ModelConfig, Targets, TaskConfig, require
+from seqtrain.config.translation import TranslationConfig
+from seqtrain.data.base import Batch, Dataset
+from seqtrain.data.cache import cached, digest
+from seqtrain.data.pairs.batch import PairBatch
+from seqtrain.data.pairs.dataset import PairData
+from seqtrain.data.spec import DataSpec
+from seqtrain.errors import ConfigError
+from seqtrain.layers.masks import real_steps
+from seqtrain.tasks.base import Evaluation, Meter, Task
+from seqtrain.tasks.language.heads import SoftmaxHead
+from seqtrain.tasks.stored_baselines import read_baselines, write_baselines
+from seqtrain.tasks.translation.scores import COUNTS, counts_of, evaluation_of, signature
+from seqtrain.tasks.translation.search import search
+
+SAMPLES = 4  # number of translations of validation in TensorBoard
+
+
+class TranslationMeter(Meter):
+    """Collects the log-probability of each target, and the counts of BLEU and chrF of each translation.
+
+    Args:
+        head: map from features to scores of the targets.
+        config: how BLEU and chrF read texts.
+    """
+
+    taken_in = ("nats", "counts")
+
+    def __init__(self, head: SoftmaxHead, config: TranslationConfig):
+        self.head, self.config = head, config
+        self.nats: dict[int, tuple[float, int]] = {}
+        """Negative log-probability of each target in nats, and the number of its tokens."""
+        self.counts: dict[int, dict[str, np.ndarray]] = {}
+        """Counts of each pair that was translated."""
+
+    def update(self, batch: Batch, features: Tensor) -> None:
+        batch = cast(PairBatch, batch)
+        real = real_steps(batch.target_lengths, features.shape[1])
+        nats = self.head.scores(features[real], batch.targets[real]).nats.cpu().double()
+        lengths = batch.target_lengths.tolist()
+        sums = [part.sum().item() for part in nats.split(lengths)]
+        self.nats |= zip(batch.rows.tolist(), zip(sums, lengths, strict=True), strict=True)
+        if not batch.translations:
+            return
+        assert batch.decode is not None and batch.references is not None
+        rows = scored_rows(batch, self.config)
+        counts = counts_of(self.config, batch.decode(batch.translations), batch.references[rows].tolist())
+        for place, row in enumerate(batch.rows[rows].tolist()):
+            self.counts[row] = {name: values[place] for name, values in counts.items()}
+
+    def result(self) -> Evaluation:
+        rows = sorted(self.nats)
+        nats, lengths = (np.array([self.nats[row][i] for row in rows]) for i in (0, 1))
+        outputs = {"nats": nats, "lengths": lengths}
+        for name, size in COUNTS.items():  # of pairs that are not translated, all counts are 0
+            zeros = np.zeros(size, dtype=np.int64)
+            outputs[name] = np.stack([self.counts[row][name] if row in self.counts else zeros for row in rows])
+        return evaluation_of(outputs)
+
+
+def scored_rows(batch: PairBatch, config: TranslationConfig) -> np.ndarray:
+    """Places in a batch of the pairs that are translated to be scored."""
+    limit = config.translated_rows
+    return np.arange(len(batch.rows)) if limit is None else np.flatnonzero(batch.rows < limit)
+
+
+class Translation(Task):
+    """Prediction of the target tokens by a softmax over their vocabulary, and translation by beam search.
+
+    Scores: ``bleu`` and ``chrf`` of the translations by sacrebleu, from 0 to 100; ``loss`` (nats per target token, its
+    end included, without label smoothing) and ``perplexity`` of the true targets.
+
+    Args:
+        config: label smoothing, the softmax, the search, and how BLEU reads texts.
+        spec: spec of the data, with the size of the target vocabulary.
+    """
+
+    targets = Targets.translation
+    causal = False
+    pooled = False
+    monitor = "bleu"
+    maximize = True
+    shown = ("bleu", "chrf", "loss", "perplexity")
+    predictor = "seqtrain.tasks.translation.predict:TranslationPredictor"
+
+    def __init__(self, config: TranslationConfig, spec: DataSpec):
+        assert spec.target_vocab_size is not None
+        self.config, self.vocab_size = config, spec.target_vocab_size
+
+    @classmethod
+    def check_model(cls, config: TaskConfig, model: ModelConfig) -> None:
+        """Raise ConfigError if the model has no decoder."""
+        if model.targets != Targets.translation:
+            raise ConfigError(
+                f"model={model.name}: has no decoder that writes a text, which task={config.name} needs; use "
+                "model=gru_translator or lstm_translator"
+            )
+
+    @classmethod
+    def stub_spec(cls, data: DataConfig) -> DataSpec:
+        return DataSpec(vocab_size=5, target_vocab_size=5, pad_id=0)
+
+    def build_head(self, model: nn.Module) -> nn.Module:
+        tied = cast(nn.Embedding, model.get_submodule("target_embedding")) if self.config.tie_weights else None
+        return SoftmaxHead(cast(int, model.output_size), self.vocab_size, None, tied)
+
+    def check_data(self, data: Dataset) -> None:
+        """Raise ConfigError if translations are lowercase, and references are not read as such."""
+        lower = isinstance(data, PairData) and data.config.lowercase
+        require(self.config.lowercase or not lower, "task.lowercase", False,
+                "true with data.lowercase=true, or each capital letter of a reference counts as a mistake")  # fmt: skip
+
+    def features(self, model: nn.Module, head: nn.Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
+        """Features of each target step; in evaluation mode the batch also gets its translations."""
+        batch = cast(PairBatch, batch)
+        if not model.training and batch.references is not None:
+            rows = torch.from_numpy(scored_rows(batch, self.config)).to(batch.inputs.device)
+            found = search(model, head, batch.chosen(rows), self.config) if len(rows) else []
+            batch.translations = [best.tokens for best, *_ in found]
+        return model(batch, None)
+
+    def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
+        batch, head = cast(PairBatch, batch), cast(SoftmaxHead, head)
+        real = real_steps(batch.target_lengths, features.shape[1])
+        features, targets = features[real], batch.targets[real]
+        loss = head.nats(features, targets).sum()
+        smoothing = self.config.label_smoothing
+        return loss + smoothing * excess(head, features, targets) if smoothing else loss
+
+    def count(self, batch: Batch) -> Tensor:
+        return cast(PairBatch, batch).target_lengths.sum().float()
+
+    def meter(self, head: nn.Module) -> Meter:
+        return TranslationMeter(cast(SoftmaxHead, head), self.config)
+
+    def illustrate(
+        self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device
+    ) -> tuple[dict[str, Any], dict[str, str]]:
+        """Translations of a few fixed sources of validation, beside the references."""
+        if not isinstance(data, PairData):
+            return {}, {}
+        batch, _ = data.examples("validation", SAMPLES)
+        found = search(model, head, batch.to(device), self.config)
+        assert batch.decode is not None and batch.references is not None
+        outputs = batch.decode([best.tokens for best, *_ in found])
+        sources = data.texts("validation", "source").at(batch.rows.tolist())
+        columns = zip(sources, batch.references.tolist(), outputs, strict=True)
+        return {}, {f"translation/{i}": sample_text(*texts) for i, texts in enumerate(columns)}
+
+    def scored_baselines(self, data: Dataset) -> dict[str, dict[str, Evaluation]]:
+        """Scores of simple translations; cached by the prepared pairs and by how BLEU reads texts."""
+        if not isinstance(data, PairData) or "train" not in data.sizes:
+            return {}
+        scoring = [self.config.lowercase, self.config.bleu_tokens.value, self.config.translated_rows]
+        key = digest([data.directory.name, scoring, signature(self.config), 1])
+        return read_baselines(cached("translations", key, partial(self.fit_baselines, data)))
+
+    def fit_baselines(self, data: PairData, directory: Path) -> None:
+        """Fit on train, score on the other splits, write what ``read_baselines`` reads."""
+        from seqtrain.tasks.translation.baselines import translate
+
+        evaluations: dict[str, dict[str, Evaluation]] = {}
+        for split in data.sizes:
+            if split != "train":
+                limit = self.config.translated_rows
+                references = data.texts(split, "target").all()[:limit]
+                for who, texts in translate(data, split, limit).items():
+                    counts = counts_of(self.config, texts, references)
+                    missing = data.sizes[split] - len(references)
+                    whole = {name: np.pad(values, ((0, missing), (0, 0))) for name, values in counts.items()}
+                    evaluations.setdefault(who, {})[split] = evaluation_of(whole)
+        write_baselines(directory, evaluations)
+
+    def remarks(self) -> dict[str, str]:
+        """How BLEU is computed, and of which translations."""
+        config = self.config
+        rows = "" if config.translated_rows is None else f", of the first {config.translated_rows:,} pairs of a split"
+        how = "greedy search" if config.beam_size == 1 else f"beam search with {config.beam_size} hypotheses"
+        return {"signature": f"BLEU {signature(config)}, by {how}{rows}"}
+
+
+def excess(head: SoftmaxHead, features: Tensor, targets: Tensor) -> Tensor:
+    """How much higher the loss is with all tokens as equally probable targets, in nats, summed over targets.
+
+    With label smoothing e, the loss is (1 - e) * nats + e * mean over tokens v of -log p(v). The second term exceeds
+    the first by the logit of the target minus the mean of all logits, which needs no logits of other tokens.
+
+    Args:
+        head: the softmax.
+        features: (N, H).
+        targets: (N,).
+    """
+    projected = head.projection(features).float()
+    weight, bias = head.weight.float(), head.bias.float()
+    own = (projected * (nn.functional.embedding(targets, weight) - weight.mean(0))).sum()
+    return own + (bias[targets] - bias.mean()).sum()
+
+
+def sample_text(source: str, reference: str, output: str) -> str:
+    """A source, its reference and its translation as Markdown."""
+    rows = (("source", source), ("reference", reference), ("translation", output))
+    return "\n".join(f"- **{name}**: {' '.join(text.split())}" for name, text in rows)
