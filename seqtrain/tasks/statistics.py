@@ -7,7 +7,7 @@ Shapes: N examples, K terms; "..." any shape.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -99,6 +99,9 @@ class TaskStatistics:
     """Examples are in temporal order and depend on their neighbours."""
     right_of_class: Callable[[Outputs, Spec], tuple[NDArray[np.bool_], NDArray[np.integer], list[str]]] | None = None
     """Which examples are right, (N,); the class of each, (N,); and the names of the classes. None: there are none."""
+    about: Mapping[str, str] = field(default_factory=dict)
+    """What TensorBoard says of a metric: what it is, what is good, and what to do where it is not. Of the metrics that
+    several tasks have, one says it for all."""
     must_agree: Callable[[Spec, Options], dict[str, str]] | None = None
     """Further facts that two runs must share for their scores to be compared: name -> value in words."""
 

@@ -5,6 +5,9 @@ test, single points, would come first. So its tags begin with the place of their
 ``2_train/loss``.
 """
 
+from functools import cache
+
+from seqtrain.config import registry
 from seqtrain.probe import tags as probe
 
 GROUPS = ("run", "val", "train", "probe", "best", "test", "baseline")
@@ -21,58 +24,9 @@ SPLITS = {
 MONITORED = "monitored"
 """Name under which the monitored metric is written once more, the same for all tasks."""
 
-METRICS = {
-    MONITORED: "The metric that chooses the checkpoint, whichever it is, so that runs of several tasks share a column.",
-    "loss": (
-        "Mean loss in nats, without regularisation: less is better. Where it rises while that of train falls, the "
-        "model overfits: stop earlier (trainer.patience), or use more dropout, weight decay or data."
-    ),
-    "accuracy": "Share of right predictions: more is better. Compare it with the share of the most frequent class.",
-    "macro_f1": (
-        "Mean of the classes' F1, each class counting the same: more is better. Far below the accuracy, rare "
-        "classes are missed: look at the confusion matrix, and try task.class_weights=balanced."
-    ),
-    "micro_f1": "F1 over all labels of all rows together: more is better.",
-    "subset_accuracy": "Share of rows of which all labels are right: more is better.",
-    "mean_average_precision": "Mean over labels of the area below precision against recall: more is better.",
-    "mean_auroc": "Mean over labels of the area under the ROC curve: 0.5 is chance, 1 is perfect.",
-    "auroc": (
-        "Probability that a row of the second class gets a higher score than one of the first: 0.5 is chance, 1 is "
-        "perfect."
-    ),
-    "calibration_error": (
-        "Mean distance between confidence and accuracy, over 15 bins: 0 is best. Where it is large, confidences "
-        "mislead: set task.temperature=true."
-    ),
-    "calibration_error_before": "Calibration error without the temperature that was fitted.",
-    "sequence_accuracy": "Share of sequences without any wrong label: more is better.",
-    "entity_f1": "F1 of whole entities, bounds and kind: more is better.",
-    "entity_precision": "Share of predicted entities that are right: more is better.",
-    "entity_recall": "Share of true entities that are found: more is better.",
-    "perplexity": (
-        "Exponential of the loss: among how many equally likely tokens the model hesitates. Less is better; runs of "
-        "different vocabularies cannot be compared by it."
-    ),
-    "bits_per_character": "Loss per character in bits: less is better, whatever the vocabulary.",
-    "bits_per_byte": "Loss per byte in bits: less is better, whatever the vocabulary.",
-    "top5_accuracy": "Share of tokens among the five that the model finds most probable: more is better.",
-    "mse": "Mean squared error in scaled units: less is better. 1 is what the mean of train scores on data like train.",
-    "mae": "Mean absolute error in scaled units: less is better.",
-    "rmse": "Root of the mean squared error in scaled units: less is better.",
-    "original_mse": "Mean squared error in the units of the data: less is better.",
-    "original_mae": "Mean absolute error in the units of the data: less is better.",
-    "original_rmse": "Root of the mean squared error in the units of the data: less is better.",
-    "smape": "Absolute error relative to the mean of forecast and value: less is better. It misleads near zero.",
-    "mase": "Mean absolute error divided by that of a naive forecast on train: below 1 is better than naive.",
-    "rmsse": "Root mean squared error divided by that of a naive forecast on train: below 1 is better than naive.",
-    "crps": "Score of the whole predicted distribution, in the units of the absolute error: less is better.",
-    "coverage": (
-        "Share of values within the forecast interval. It should be the share that the interval promises: less, and "
-        "intervals are too narrow; try task.conformal."
-    ),
-    "conformal_coverage": "Share of values within the conformal interval. It should be the share that it promises.",
-}
-"""What is said of a metric: what it is, what is good, and what to do where it is not."""
+ABOUT_MONITORED = (
+    "The metric that chooses the checkpoint, whichever it is, so that runs of several tasks share a column."
+)
 
 TRAIN = {
     "loss": (
@@ -148,9 +102,17 @@ def description(tag: str) -> str:
     group, _, name = tag.partition("/")
     if group == "train":
         return TRAIN.get(name, "")
-    metric = name.partition("/")[0]
-    parts = [METRICS.get(metric, ""), SPLITS.get(group, "")]
+    parts = [about(name.partition("/")[0]), SPLITS.get(group, "")]
     return " ".join(part for part in parts if part)
+
+
+@cache
+def about(metric: str) -> str:
+    """What the tasks that register a metric say of it; empty if none does."""
+    if metric == MONITORED:
+        return ABOUT_MONITORED
+    known = (kind.load_statistics() for kind in registry.REGISTRY["task"].values())
+    return next((text for each in known if each is not None and (text := each.about.get(metric))), "")
 
 
 def picture_description(tag: str) -> str:

@@ -46,7 +46,6 @@ def check(panel: Panel) -> None:
         ("model=self_attn", set(), {"encoder_blocks_0", "encoder_blocks_1"}),
         ("model=lstm model.num_layers=2 model.bidirectional=false", {"encoder1", "encoder2"}, set()),
     ],
-    ids=str,
 )
 def test_what_is_measured_of_a_classifier(small: Compose, model: str, layers: set[str], attention: set[str]) -> None:
     kernel = ["model.kernel=torch"] if layers else []

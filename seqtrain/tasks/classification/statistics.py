@@ -83,4 +83,26 @@ STATISTICS = TaskStatistics(
         "auroc": share("auroc"),
     },
     right_of_class=right_of_class,
+    about={
+        "loss": (
+            "Mean loss in nats, without regularisation: less is better. Where it rises while that of train falls, "
+            "the model overfits: stop earlier (trainer.patience), or use more dropout, weight decay or data."
+        ),
+        "accuracy": (
+            "Share of right predictions: more is better. Compare it with the share of the most frequent class."
+        ),
+        "macro_f1": (
+            "Mean of the classes' F1, each class counting the same: more is better. Far below the accuracy, rare "
+            "classes are missed: look at the confusion matrix, and try task.class_weights=balanced."
+        ),
+        "auroc": (
+            "Probability that a row of the second class gets a higher score than one of the first: 0.5 is chance, 1 "
+            "is perfect."
+        ),
+        "calibration_error": (
+            "Mean distance between confidence and accuracy, over 15 bins: 0 is best. Where it is large, confidences "
+            "mislead: set task.temperature=true."
+        ),
+        "calibration_error_before": "Calibration error without the temperature that was fitted.",
+    },
 )

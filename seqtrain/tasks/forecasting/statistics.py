@@ -44,4 +44,27 @@ STATISTICS = TaskStatistics(
     },
     ordered=True,
     must_agree=season,
+    about={
+        "mse": (
+            "Mean squared error in scaled units: less is better. 1 is what the mean of train scores on data like train."
+        ),
+        "mae": "Mean absolute error in scaled units: less is better.",
+        "rmse": "Root of the mean squared error in scaled units: less is better.",
+        "original_mse": "Mean squared error in the units of the data: less is better.",
+        "original_mae": "Mean absolute error in the units of the data: less is better.",
+        "original_rmse": "Root of the mean squared error in the units of the data: less is better.",
+        "smape": "Absolute error relative to the mean of forecast and value: less is better. It misleads near zero.",
+        "mase": "Mean absolute error divided by that of a naive forecast on train: below 1 is better than naive.",
+        "rmsse": (
+            "Root mean squared error divided by that of a naive forecast on train: below 1 is better than naive."
+        ),
+        "crps": "Score of the whole predicted distribution, in the units of the absolute error: less is better.",
+        "coverage": (
+            "Share of values within the forecast interval. It should be the share that the interval promises: less, "
+            "and intervals are too narrow; try task.conformal."
+        ),
+        "conformal_coverage": (
+            "Share of values within the conformal interval. It should be the share that it promises."
+        ),
+    },
 )

@@ -72,4 +72,10 @@ STATISTICS = TaskStatistics(
         "entity_recall": share("entity_recall"),
     },
     must_agree=scored_length,
+    about={
+        "sequence_accuracy": "Share of sequences without any wrong label: more is better.",
+        "entity_f1": "F1 of whole entities, bounds and kind: more is better.",
+        "entity_precision": "Share of predicted entities that are right: more is better.",
+        "entity_recall": "Share of true entities that are found: more is better.",
+    },
 )

@@ -39,4 +39,13 @@ STATISTICS = TaskStatistics(
     },
     ordered=True,
     must_agree=vocabulary,
+    about={
+        "perplexity": (
+            "Exponential of the loss: among how many equally likely tokens the model hesitates. Less is better; runs "
+            "of different vocabularies cannot be compared by it."
+        ),
+        "bits_per_character": "Loss per character in bits: less is better, whatever the vocabulary.",
+        "bits_per_byte": "Loss per byte in bits: less is better, whatever the vocabulary.",
+        "top5_accuracy": "Share of tokens among the five that the model finds most probable: more is better.",
+    },
 )

@@ -66,4 +66,10 @@ STATISTICS = TaskStatistics(
         "mean_average_precision": share("mean_average_precision"),
         "mean_auroc": share("mean_auroc"),
     },
+    about={
+        "micro_f1": "F1 over all labels of all rows together: more is better.",
+        "subset_accuracy": "Share of rows of which all labels are right: more is better.",
+        "mean_average_precision": "Mean over labels of the area below precision against recall: more is better.",
+        "mean_auroc": "Mean over labels of the area under the ROC curve: 0.5 is chance, 1 is perfect.",
+    },
 )

@@ -89,4 +89,11 @@ STATISTICS = TaskStatistics(
         "perplexity": Metric(token_perplexity),
     },
     must_agree=scoring,
+    about={
+        "bleu": (
+            "BLEU of the translations by sacrebleu, from 0 to 100: more is better. Runs are compared by it only with "
+            "the same signature."
+        ),
+        "chrf": "F-score of the characters that translation and reference share, from 0 to 100: more is better.",
+    },
 )
