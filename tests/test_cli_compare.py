@@ -62,7 +62,7 @@ def test_compare_writes_files(sweep: Path) -> None:
     page = Page.of(text)
     assert stands_alone(text) and len(page.links) == 8  # each run in a table, and above its command
     assert all((sweep / unquote(each) / "status.json").is_file() for each in page.links)
-    assert "seqtrain data=text_files data.batch_size=16" in page.text
+    assert "data=text_files data.batch_size=16" in page.text
     assert (sweep / "table-pairs.csv").exists()
 
 
@@ -130,9 +130,9 @@ def test_tensorboard_has_the_same_runs_with_sortable_metrics(sweep: Path) -> Non
     options = {info.name for info in experiment.hparam_infos}
     assert {"model.name", "seed", "trainer.lr", "num_parameters"} <= options
     metrics = {info.name.tag: info.name for info in experiment.metric_infos}
-    assert {"val/accuracy", "val/loss", "test/accuracy", "test/loss", "train/loss"} <= set(metrics)
+    assert {"1_val/accuracy", "1_val/loss", "5_test/accuracy", "5_test/loss", "2_train/loss"} <= set(metrics)
 
-    for tag in ("test/loss", "val/accuracy"):
+    for tag in ("5_test/loss", "1_val/accuracy"):
         column = api_pb2.ColParams(metric=metrics[tag], order=api_pb2.ORDER_DESC)
         request = api_pb2.ListSessionGroupsRequest(
             allowed_statuses=[api_pb2.STATUS_SUCCESS], start_index=0, slice_size=10, col_params=[column]
@@ -146,10 +146,10 @@ def test_tensorboard_has_the_same_runs_with_sortable_metrics(sweep: Path) -> Non
             results = read_json(path / "results.json")
             assert group.hparams["model.name"].string_value == results["model"]
             own = results["scores"][results["model"]]
-            assert values["test/loss"] == pytest.approx(own["test"]["loss"])
+            assert values["5_test/loss"] == pytest.approx(own["test"]["loss"])
             last = [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()]
             accuracies = [line["val/accuracy"] for line in last if "val/accuracy" in line]
-            assert values["val/accuracy"] == pytest.approx(accuracies[-1])
+            assert values["1_val/accuracy"] == pytest.approx(accuracies[-1])
             found[session.name] = values[tag]
         assert len(found) == 4
         assert list(found.values()) == sorted(found.values(), reverse=True), "TensorBoard sorts by this column"

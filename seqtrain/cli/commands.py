@@ -114,7 +114,7 @@ def predict(arguments: Sequence[str]) -> None:
 
 
 def explain(arguments: Sequence[str]) -> None:
-    """Attribute predictions of a run's model to the steps of its inputs, and score the attributions.
+    """Say which steps of the inputs predictions rest on, and how faithful that is.
 
     seqtrain explain run=<run> [input=<file>] [split=test|validation|train] [rows=200] [output=<file>]
         [methods=attention,gradient_input,integrated_gradients,occlusion] [removal=delete|unk|mean|season]
@@ -237,7 +237,7 @@ def inspect(arguments: Sequence[str]) -> None:
 
 
 def board(arguments: Sequence[str]) -> None:
-    """Show runs in TensorBoard, with the options that vary and the monitored scores first among its HParams.
+    """Show runs in TensorBoard; HParams has the options that vary and the scores first.
 
     seqtrain board <folder> [port=6006] [host=127.0.0.1]
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.data.base import Batch
-from seqtrain.probe.passes import differentiable
+from seqtrain.probe.passes import differentiable, unfrozen
 from seqtrain.tasks.base import Task
 
 
@@ -30,7 +30,7 @@ def gradient_noise_scale(task: Task, model: nn.Module, head: nn.Module, parts: S
     """The gradient noise scale in rows: with fewer rows in a step, the gradient is mostly noise; with more, mostly not.
 
     It is tr(S) / |G|^2, with S the covariance of the gradient of one row and G the mean gradient, both estimated
-    without bias from the gradients of equal parts.
+    without bias from the gradients of equal parts. Frozen parameters count, so that it means the same throughout a run.
 
     Args:
         task: defines the loss.
@@ -43,10 +43,10 @@ def gradient_noise_scale(task: Task, model: nn.Module, head: nn.Module, parts: S
 
     Source: McCandlish et al. 2018, "An empirical model of large-batch training", appendix A.1.
     """
-    parameters = [p for p in nn.ModuleList([model, head]).parameters() if p.requires_grad]
+    parameters = list(nn.ModuleList([model, head]).parameters())
     rows, small, total = len(parts[0].rows), 0.0, [torch.zeros_like(p) for p in parameters]
     for part in parts:
-        with differentiable(part.inputs.device):
+        with differentiable(part.inputs.device), unfrozen(parameters):
             features, _ = task.features(model, head, part, None)
             loss = task.loss(head, features, part) / task.count(part).clamp(min=1e-12)
             found = torch.autograd.grad(loss, parameters, allow_unused=True)

@@ -3,7 +3,7 @@
 Shapes: B batch, T time, D features, H hidden.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +76,19 @@ def differentiable(device: torch.device) -> Iterator[None]:
     """Context for gradients in evaluation mode: cuDNN gives none there. Autocast is off."""
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False), torch.autocast(device.type, enabled=False):
         yield
+
+
+@contextmanager
+def unfrozen(parameters: Sequence[nn.Parameter]) -> Iterator[None]:
+    """Context in which parameters require gradients, whatever is frozen at the moment."""
+    frozen = [parameter for parameter in parameters if not parameter.requires_grad]
+    for parameter in frozen:
+        parameter.requires_grad_(True)
+    try:
+        yield
+    finally:
+        for parameter in frozen:
+            parameter.requires_grad_(False)
 
 
 @contextmanager

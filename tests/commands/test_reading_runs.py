@@ -165,7 +165,7 @@ def test_an_evaluation_that_was_told_but_not_saved_stands_once(
     assert read_json(run.status_path)["state"] == "interrupted"
     resume(config, config, run)
     assert sorted(shown(run)) == sorted(written(run)) and len(set(shown(run))) == len(shown(run))
-    assert ("train/loss", 4) in shown(run) and ("val/accuracy", 4) in shown(run)
+    assert ("2_train/loss", 4) in shown(run) and ("1_val/accuracy", 4) in shown(run)
 
 
 def saving_first(validate: Callable[[Trainer], None]) -> Callable[[Trainer], None]:

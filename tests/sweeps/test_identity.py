@@ -50,7 +50,14 @@ def test_every_option_counts_but_those_that_change_no_result(composed: Any, over
     always = {"device", "trainer.checkpoint_seconds", "trainer.log_every", "trainer.baselines", "trainer.figures"}
     assert equal > always and equal - always <= {
         *(f"sweep.{name}" for name in ("on_error", "resume", "storage", "study", "trial")),
-        *("budget.found", "model.wide_found", "data.eval_batch_tokens", "data.eval_batch_size"),
+        *(
+            "trainer.histograms",
+            "trainer.probe",
+            "budget.found",
+            "model.wide_found",
+            "data.eval_batch_tokens",
+            "data.eval_batch_size",
+        ),
     }
 
 

@@ -43,7 +43,7 @@ def loader() -> Iterator[ConfigLoader]:
         ("choice(gru,lstm)", CategoricalDistribution(["gru", "lstm"])),
         ("1,2.5,true", CategoricalDistribution([1, 2.5, True])),
         ("null,'a b',[1,2]", CategoricalDistribution(["null", "'a b'", "[1,2]"])),
-        ("glob(lstm_*,exclude=*seq2seq)", CategoricalDistribution(["lstm_attn", "lstm_multihead_attn"])),
+        ("glob(lstm_*,exclude=[*seq2seq,*translator])", CategoricalDistribution(["lstm_attn", "lstm_multihead_attn"])),
     ],
 )
 def test_distributions(loader: ConfigLoader, override: str, expected: BaseDistribution) -> None:
