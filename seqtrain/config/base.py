@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import StrEnum
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from omegaconf import MISSING
 
@@ -105,6 +105,31 @@ def suggest(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = get_close_matches(name, known, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(known)}"
+
+
+class NamesSplits(Protocol):
+    """Options that give the source's name of each split."""
+
+    train_split: str
+    validation_split: str | None
+    test_split: str | None
+
+
+class HasSplits(NamesSplits, Protocol):
+    """They also say how splits that the source lacks are set apart from train."""
+
+    validation_size: float
+    test_size: float
+    split_seed: int
+
+
+def check_splits(config: HasSplits, key: str) -> None:
+    """Raise ConfigError unless the names of splits differ, and the sizes and the seed are in range."""
+    names = [name for name in (config.train_split, config.validation_split, config.test_split) if name is not None]
+    require(len(set(names)) == len(names), f"{key}.train_split, validation_split and test_split", names, "different")
+    require(config.validation_size > 0, f"{key}.validation_size", config.validation_size, "above 0")
+    require(config.test_size >= 0, f"{key}.test_size", config.test_size, "at least 0")
+    require(0 <= config.split_seed < 2**32, f"{key}.split_seed", config.split_seed, "in [0, 2**32)")
 
 
 def check_folds(folds: int | None, fold: int, key: str) -> None:

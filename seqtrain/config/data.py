@@ -6,7 +6,7 @@ from enum import Enum, StrEnum
 
 from omegaconf import MISSING
 
-from seqtrain.config.base import DataConfig, check_folds, require
+from seqtrain.config.base import DataConfig, check_folds, check_splits, require
 from seqtrain.config.hub import HubConfig
 from seqtrain.config.options import Affects, option
 from seqtrain.config.text import TextConfig
@@ -84,14 +84,8 @@ class TextClassificationConfig(TextConfig):
     def check(self, key: str) -> None:
         super().check(key)
         require(0 <= self.rare_dropout < math.inf, f"{key}.rare_dropout", self.rare_dropout, "at least 0, and finite")
-        require(self.validation_size > 0, f"{key}.validation_size", self.validation_size, "above 0")
         require(self.label_separator != "", f"{key}.label_separator", self.label_separator, "null or not empty")
-        require(self.test_size >= 0, f"{key}.test_size", self.test_size, "at least 0")
-        names = [n for n in (self.train_split, self.validation_split, self.test_split) if n is not None]
-        require(
-            len(set(names)) == len(names), f"{key}.train_split, validation_split and test_split", names, "different"
-        )
-        require(0 <= self.split_seed < 2**32, f"{key}.split_seed", self.split_seed, "in [0, 2**32)")
+        check_splits(self, key)
         check_folds(self.folds, self.fold, key)
         require(self.max_length >= 1, f"{key}.max_length", self.max_length, "at least 1")
         require(self.batch_size >= 1, f"{key}.batch_size", self.batch_size, "at least 1")
@@ -220,13 +214,7 @@ class TaggingFilesConfig(DataConfig):
         require(self.tag_column != self.token_column, f"{key}.tag_column", self.tag_column,
                 f"different from {key}.token_column")  # fmt: skip
         require(self.tags_key != self.tokens_key, f"{key}.tags_key", self.tags_key, f"different from {key}.tokens_key")
-        names = [n for n in (self.train_split, self.validation_split, self.test_split) if n is not None]
-        require(
-            len(set(names)) == len(names), f"{key}.train_split, validation_split and test_split", names, "different"
-        )
-        require(self.validation_size > 0, f"{key}.validation_size", self.validation_size, "above 0")
-        require(self.test_size >= 0, f"{key}.test_size", self.test_size, "at least 0")
-        require(0 <= self.split_seed < 2**32, f"{key}.split_seed", self.split_seed, "in [0, 2**32)")
+        check_splits(self, key)
         check_folds(self.folds, self.fold, key)
         require(self.vocab_size >= 3, f"{key}.vocab_size", self.vocab_size, "at least 3")
         for name in ("min_count", "max_length", "batch_size"):

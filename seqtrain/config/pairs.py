@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from seqtrain.config.base import require
+from seqtrain.config.base import check_splits, require
 from seqtrain.config.hub import HubConfig
 from seqtrain.config.options import Affects, option
 from seqtrain.config.text import Tokenizer, VocabularyConfig
@@ -61,13 +61,7 @@ class PairsConfig(VocabularyConfig):
             require(value not in ("", ".gz", "gz"), f"{key}.{name}", value, "a suffix or the name of a column")
         require(self.source != self.target, f"{key}.target", self.target, f"different from {key}.source")
         require(self.vocab_size >= 5, f"{key}.vocab_size", self.vocab_size, "at least 5, 4 of them special tokens")
-        names = [n for n in (self.train_split, self.validation_split, self.test_split) if n is not None]
-        require(
-            len(set(names)) == len(names), f"{key}.train_split, validation_split and test_split", names, "different"
-        )
-        require(self.validation_size > 0, f"{key}.validation_size", self.validation_size, "above 0")
-        require(self.test_size >= 0, f"{key}.test_size", self.test_size, "at least 0")
-        require(0 <= self.split_seed < 2**32, f"{key}.split_seed", self.split_seed, "in [0, 2**32)")
+        check_splits(self, key)
         for name in ("max_length", "batch_size", "eval_batch_tokens"):
             require(getattr(self, name) >= 1, f"{key}.{name}", getattr(self, name), "at least 1")
         tokens, longest = self.batch_tokens, 2 * (self.max_length + 1)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
-from seqtrain.config.base import check_folds, require
+from seqtrain.config.base import check_folds, check_splits, require
 from seqtrain.config.data import LabelsAs
 from seqtrain.config.options import Affects, option
 from seqtrain.config.tables import NumbersConfig
@@ -99,12 +99,7 @@ class SeriesClassesConfig(NumbersConfig):
         require(self.features is None or len(self.features) > 0, f"{key}.features", self.features, "null or not empty")
         require(self.time_column is None or self.id_column is not None, f"{key}.time_column", self.time_column,
                 f"null without {key}.id_column: in wide form the columns are the steps")  # fmt: skip
-        splits = [n for n in (self.train_split, self.validation_split, self.test_split) if n is not None]
-        require(len(set(splits)) == len(splits), f"{key}.train_split, validation_split and test_split", splits,
-                "different")  # fmt: skip
-        require(self.validation_size > 0, f"{key}.validation_size", self.validation_size, "above 0")
-        require(self.test_size >= 0, f"{key}.test_size", self.test_size, "at least 0")
-        require(0 <= self.split_seed < 2**32, f"{key}.split_seed", self.split_seed, "in [0, 2**32)")
+        check_splits(self, key)
         check_folds(self.folds, self.fold, key)
         require(0 < self.batch_share <= 1, f"{key}.batch_share", self.batch_share, "above 0, and at most 1")
         for name in ("max_length", "batch_size", "batch_tokens", "eval_batch_tokens"):

@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Protocol
 
+from seqtrain.config.base import NamesSplits
 from seqtrain.data.tables.files import file_type, stem, unreadable
 from seqtrain.errors import DataError
 from seqtrain.paths import expanded, not_a_file
@@ -21,14 +22,6 @@ class HasPath(Protocol):
 
     name: str
     path: str | None
-
-
-class NamesSplits(Protocol):
-    """Options that give the source's name of each split."""
-
-    train_split: str
-    validation_split: str | None
-    test_split: str | None
 
 
 def find_path(config: HasPath, wanted: str, folder: str | None = None) -> Path | None:
