@@ -20,6 +20,7 @@ from seqtrain.runs.json_files import read_json
 from seqtrain.training.checkpoint import load_checkpoint
 from tests.archives import write_pair
 from tests.command_line import Command, environment
+from tests.outputs import stored_outputs
 
 NO_DROPOUT = ["model.dropout=0", "device=cpu"]
 NO_WORDS_DROPPED = "model.embedding.dropout=0"
@@ -126,7 +127,7 @@ def test_two_processes_equal_one(folder: Path, case: str) -> None:
         results.append(scores)
         lines = [json.loads(line) for line in directory.metrics_path.read_text().splitlines()]
         curves.append([(line["step"], line["train/loss"]) for line in lines if "train/loss" in line])
-        outputs.append(dict(np.load(directory.predictions_path)) if directory.predictions_path.exists() else {})
+        outputs.append(stored_outputs(directory.predictions_path) if directory.predictions_path.exists() else {})
         assert len(list(directory.path.glob("events.out.*.ordered"))) == 1  # beside that of the final scores
     np.testing.assert_allclose(curves[0], curves[1], rtol=1e-5)
     for split in results[0]:

@@ -62,6 +62,8 @@ class TensorBoard:
         with writing(directory, directory):
             for name in (FINAL, EXPLANATION):  # the run goes on
                 (directory / name).unlink(missing_ok=True)
+            if purge_step is not None:
+                await_next_second(directory)
             suffix = ORDERED if self.name is ordered else ""
             self.writer = SummaryWriter(str(directory), purge_step=purge_step, flush_secs=10, filename_suffix=suffix)
 
@@ -167,6 +169,14 @@ def write_events(path: Path, summaries: Iterable[tuple[int, Any]]) -> None:
         for event in events:
             event.wall_time = time.time()
             records.write(event.SerializeToString())
+
+
+def await_next_second(directory: Path) -> None:
+    """Wait until a new event file comes after all that are there: TensorBoard reads them by name, and a name begins
+    with the second.
+    """
+    while any(directory.glob(f"events.out.tfevents.{int(time.time()):010d}.*")):
+        time.sleep(0.02)
 
 
 def without_tensorflow() -> None:

@@ -36,6 +36,7 @@ from seqtrain.training.observers import JsonLines
 from seqtrain.training.ranks import SOLO
 from seqtrain.training.tags import ordered
 from tests.configs import models_for
+from tests.outputs import stored_outputs
 
 Compose = Callable[..., Config]
 Finished = tuple[Config, RunDirectory]
@@ -83,12 +84,12 @@ def test_the_run_directory_is_complete(finished: Finished) -> None:
 
 def test_stored_predictions_give_the_reported_score(finished: Finished) -> None:
     _, run = finished
-    assert np.load(run.predictions_path)["rows"].tolist() == list(range(80))
+    assert stored_outputs(run.predictions_path)["rows"].tolist() == list(range(80))
     for split in ("validation", "test"):
-        stored = np.load(run.predictions_of(split))
+        stored = stored_outputs(run.predictions_of(split))
         right = stored["probabilities"].argmax(1) == stored["targets"]
         assert right.mean() == scores(run, "gru_attn", split)["accuracy"]
-    rows = np.load(run.predictions_of("validation"))["rows"]
+    rows = stored_outputs(run.predictions_of("validation"))["rows"]
     assert len(set(rows)) == 30 and rows.max() < 300  # numbers in the source, train.csv
 
 
@@ -185,7 +186,7 @@ def test_evaluation_of_other_splits_checkpoints_and_data(finished: Finished, rev
     other.data.path = str(tmp_path / "new.csv")  # type: ignore[attr-defined]
     header, *lines = (reviews / "test.csv").read_text().splitlines()
     Path(tmp_path / "new.csv").write_text("\n".join([header, *lines[:20]]))
-    stored = np.load(run.predictions_path)
+    stored = stored_outputs(run.predictions_path)
     expected = (stored["probabilities"].argmax(1) == stored["targets"])[:20].mean()
     assert evaluate(config, other, run, other_data=True)["accuracy"] == expected
     (tmp_path / "new.csv").write_text("text,label\nwhat,maybe\n")
@@ -405,7 +406,7 @@ def test_labels_of_symbols_are_predicted(composed: Compose, tmp_path: Path) -> N
     other.data.num_symbols = 20  # type: ignore[attr-defined]
     with pytest.raises(ConfigError, match=r"data\.num_symbols: is fixed by the trained run"):
         evaluate(config, other, run)
-    stored = np.load(run.predictions_path)
+    stored = stored_outputs(run.predictions_path)
     assert stored["predictions"].shape == stored["targets"].shape == (8 * 20,) and stored["lengths"].sum() == 160
     batch = next(iter(build_data(config).eval_batches("test")))
     rows = [*batch.inputs.tolist(), []]
@@ -435,7 +436,7 @@ def test_numbers_of_sequences_are_predicted(composed: Compose, tmp_path: Path) -
     batch = next(iter(build_data(config).eval_batches("test")))
     rows = [row[:length].tolist() for row, length in zip(batch.inputs, batch.lengths, strict=True)]
     model = seqtrain.load(run.path)
-    stored = np.load(run.predictions_path)["predictions"]
+    stored = stored_outputs(run.predictions_path)["predictions"]
     np.testing.assert_allclose([result.value for result in model.predict(rows)], stored, rtol=1e-5)
     assert model.predict([]) == []
     parquet.write_table(pa.table({"inputs": [*rows, None], "name": list("abcdefg")}), tmp_path / "rows.parquet")

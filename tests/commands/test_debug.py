@@ -18,6 +18,7 @@ from seqtrain.errors import ConfigError, RunError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import read_json
 from seqtrain.training.ranks import SOLO, Ranks
+from tests.outputs import stored_outputs
 
 Compose = Callable[..., Config]
 
@@ -141,8 +142,8 @@ def test_one_step_of_everything(
     assert results["best_step"] == 1 and list(results["scores"]) == [config.model.name]
     assert results["scoring"].endswith("of the first 2 batches of each split alone")
     assert "scores: " + results["scoring"] in " ".join(capsys.readouterr().out.split())  # its lines may be wrapped
-    stored = np.load(run.predictions_path)
-    names = [name for name in stored.files if name not in ("rows", "lengths")]
+    stored = stored_outputs(run.predictions_path)
+    names = [name for name in stored if name not in ("rows", "lengths")]
     rows = stored["rows"]
     size = read_json(run.data_path)["sizes"]["test"]
     assert 0 < len(rows) < size and len(np.unique(rows)) == len(rows)

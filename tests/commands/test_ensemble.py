@@ -22,6 +22,7 @@ from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import read_json, write_json
+from tests.outputs import stored_outputs
 
 Compose = Callable[..., Config]
 Run = Callable[..., Any]
@@ -53,7 +54,9 @@ def two(small: Compose, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_probabilities_are_averaged(two: Path) -> None:
     run = RunDirectory(two / "both")
     for split, rows in (("validation", 30), ("test", 80)):
-        stored = [np.load(path / "predictions" / f"{split}.npz") for path in (two / "runs/0", two / "runs/1", run.path)]
+        stored = [
+            stored_outputs(path / "predictions" / f"{split}.npz") for path in (two / "runs/0", two / "runs/1", run.path)
+        ]
         mean = (stored[0]["probabilities"] + stored[1]["probabilities"]) / 2
         np.testing.assert_allclose(stored[2]["probabilities"], mean, atol=1e-6)
         assert mean.shape == (rows, 2) and stored[2]["rows"].tolist() == stored[0]["rows"].tolist()
@@ -145,8 +148,8 @@ def folds(small: Compose, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_validation_of_folds_is_out_of_fold(folds: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     run = ensemble([str(folds / "runs")], output=str(tmp_path / "all"))
     assert "Out of fold: each row is scored by the members that were not trained on it" in capsys.readouterr().out
-    own = np.load(run.predictions_of("validation"))
-    stored = [np.load(folds / "runs" / str(fold) / "predictions/validation.npz") for fold in range(3)]
+    own = stored_outputs(run.predictions_of("validation"))
+    stored = [stored_outputs(folds / "runs" / str(fold) / "predictions/validation.npz") for fold in range(3)]
     for name in ("rows", "probabilities"):
         np.testing.assert_allclose(own[name], np.concatenate([each[name] for each in stored]))
     assert len(set(own["rows"])) == 192
@@ -164,7 +167,9 @@ def test_wrong_labels_are_listed(folds: Path, capsys: pytest.CaptureFixture[str]
     label_errors([str(folds / "runs")], output=str(tmp_path / "errors.csv"))
     out = capsys.readouterr().out
     found = pd.read_csv(tmp_path / "errors.csv")
-    pool = set(np.concatenate([np.load(f)["rows"] for f in folds.glob("runs/*/predictions/validation.npz")]).tolist())
+    pool = set(
+        np.concatenate([stored_outputs(f)["rows"] for f in folds.glob("runs/*/predictions/validation.npz")]).tolist()
+    )
     wrong = {row for row in range(7, 240, 30) if row in pool}
     assert set(found["row"]) <= wrong and len(found) >= len(wrong) / 2 >= 2
     assert f"{len(found)} unlikely labels among 192 rows of train, out of 3 folds" in out

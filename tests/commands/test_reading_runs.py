@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.summary.writer import event_file_writer
 
 import seqtrain
 from seqtrain.cli import commands
@@ -149,6 +150,8 @@ def test_scalars_stand_once_after_extensions_and_resumptions(small: Compose, tmp
 def test_an_evaluation_that_was_told_but_not_saved_stands_once(
     small: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Also where both event files begin in one second, and the numbers at the end of their names are 9 and 10."""
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(9))
     config = small("model=gru", "trainer.max_steps=6", "trainer.log_every=2", "trainer.eval_every=4")
     run = RunDirectory.claim(tmp_path / "run", exact=True)
     told = Trainer.tell

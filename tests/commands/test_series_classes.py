@@ -18,6 +18,7 @@ from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import read_json
 from seqtrain.training.device import seed_everything
 from tests.archives import waves, write_archive, write_pair
+from tests.outputs import stored_outputs
 
 Compose = Callable[..., Config]
 
@@ -102,7 +103,7 @@ def test_numbers_and_labels_of_steps(composed: Compose, tmp_path: Path) -> None:
     run = RunDirectory.claim(tmp_path / "numbers", exact=True)
     train(config, run)
     scores = read_json(run.results_path)["scores"]
-    stored = np.load(run.predictions_path)
+    stored = stored_outputs(run.predictions_path)
     data = build_data(config)
     mean = data.labelled_split("train")[1].mean(dtype=float)  # type: ignore[attr-defined]
     assert scores["mean of train"]["test"]["mse"] == pytest.approx(np.square(stored["targets"] - mean).mean(), rel=1e-5)

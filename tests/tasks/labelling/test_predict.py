@@ -14,6 +14,7 @@ from seqtrain.commands.train import train
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError, DataError
 from seqtrain.runs.directory import RunDirectory
+from tests.outputs import stored_outputs
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "tags.conll"
 Finished = tuple[Config, RunDirectory]
@@ -45,7 +46,7 @@ def test_predictions_are_those_of_evaluation(finished: Finished) -> None:
     config, run = finished
     rows = rows_of(Path(config.data.path) / "test.conll")  # type: ignore[attr-defined]
     results = seqtrain.load(run.path).predict(rows)
-    stored = np.load(run.predictions_path)
+    stored = stored_outputs(run.predictions_path)
     names = json.loads(run.data_path.read_text())["spec"]["class_names"]
     expected = np.split(np.array(names)[stored["predictions"]], np.cumsum(stored["lengths"])[:-1])
     assert [result.labels[:12] for result in results] == [part.tolist() for part in expected]

@@ -32,6 +32,7 @@ from seqtrain.training.checkpoint import load_checkpoint
 from seqtrain.training.device import seed_everything
 from seqtrain.training.evaluation import evaluate
 from seqtrain.training.trainer import Trainer
+from tests.outputs import stored_outputs
 
 Compose = Callable[..., Config]
 
@@ -224,7 +225,7 @@ def test_a_run_is_whole(trained: tuple[Config, RunDirectory], corpus: Path, caps
     capsys.readouterr()
     assert evaluate_run(config, config, run, split="test") == scores["lstm"]["test"]
     assert json.loads(capsys.readouterr().out)["scoring"] == results["scoring"]
-    stored = np.load(run.predictions_path)
+    stored = stored_outputs(run.predictions_path)
     assert -stored["log_probabilities"].mean() == pytest.approx(scores["lstm"]["test"]["loss"], rel=1e-5)
     np.testing.assert_array_equal(stored["rows"], np.arange(1, len(stored["rows"]) + 1))
 

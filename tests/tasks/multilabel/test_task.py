@@ -31,6 +31,7 @@ from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import read_json
 from seqtrain.tasks.multilabel.baselines import baseline_log_odds
 from seqtrain.tasks.multilabel.task import MultilabelClassification
+from tests.outputs import stored_outputs
 
 Compose = Callable[..., Config]
 
@@ -202,7 +203,7 @@ def test_predictions(finished: Finished, tmp_path: Path) -> None:
     config, run = finished
     model: Any = seqtrain.load(run.path)
     rows = [json.loads(line) for line in (Path(config.data.path) / "test.jsonl").read_text().splitlines()]  # type: ignore[attr-defined]
-    stored = np.load(run.predictions_path)
+    stored = stored_outputs(run.predictions_path)
     results = model.predict([row["text"] for row in rows])
     np.testing.assert_allclose(
         [list(result.probabilities.values()) for result in results], stored["probabilities"], atol=1e-5

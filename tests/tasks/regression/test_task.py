@@ -15,6 +15,7 @@ from seqtrain.data.spec import DataSpec
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import read_json
 from seqtrain.tasks.regression.task import SequenceRegression
+from tests.outputs import stored_outputs
 
 Compose = Callable[..., Config]
 
@@ -53,4 +54,4 @@ def test_train_and_evaluate(composed: Compose, tmp_path: Path) -> None:
     assert scores["predicting the mean"]["test"]["mse"] == pytest.approx(1 / 6)
     assert best == scores["gru"]["validation"]["mse"] < 0.1
     assert evaluate(config, config, run) == scores["gru"]["test"]
-    assert np.load(run.predictions_path)["predictions"].shape == (100,)
+    assert stored_outputs(run.predictions_path)["predictions"].shape == (100,)
