@@ -58,8 +58,8 @@ def test_without_it_nothing_changes(composed: Compose) -> None:
 
 
 def test_single_keys_win(composed: Compose) -> None:
-    config = composed("trainer.lr=0.123", "size=large", "model.dropout=0.7", "budget.params=33k")
-    assert (config.trainer.lr, config.model.dropout, config.budget.params) == (0.123, 0.7, "33k")  # type: ignore[attr-defined]
+    config = composed("trainer.lr=0.123", "size=large", "model.embedding.dropout=0.7", "budget.params=33k")
+    assert (config.trainer.lr, config.model.embedding.dropout, config.budget.params) == (0.123, 0.7, "33k")  # type: ignore[attr-defined]
     assert config.trainer.epochs == composed("size=large").trainer.epochs
 
 
@@ -96,7 +96,7 @@ def test_commands_say_it_in_one_line(tmp_path: Path, run_in: Callable[[Path], Ru
     fails(seqtrain("size=null"), "size=null: no such option; known: base, large, none, small")
     fails(seqtrain("size=base", "trainer=small_text"), "size=base trainer=small_text: both decide")
     fails(seqtrain("size=base", "data=sine", "model=gru"), "size=base: is for text classifiers and language models")
-    fails(seqtrain("size=base", "model=linear"), "model.dropout: the chosen model has no such key, but size/base.yaml")
+    fails(seqtrain("size=base", "model=linear"), "model.embedding: the chosen model has no such key, but size/base.yaml")
     fails(seqtrain("lr-find", "size=base", "model.hidden_size=64"), "model.hidden_size=64: size=base finds this width")
     assert list(tmp_path.glob("outputs/*")) == []
 
