@@ -101,7 +101,8 @@ def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, targets: Tenso
     """Negative log-probability of each target under softmax(x W^T + b), in nats.
 
     Equals ``F.cross_entropy(F.linear(x, weight, bias), targets, reduction="none")``. Beyond ``KEPT_LOGITS`` logits it
-    takes N * V / 2^20 times less memory. Under autocast the products are in its dtype and all sums in the dtype of the parameters.
+    takes N * V / 2^20 times less memory. Under autocast the products are in its dtype and all sums in the dtype of the
+    parameters.
 
     Args:
         x: features, (N, D).
