@@ -70,6 +70,15 @@ PICTURES = {
     "attention": (
         "What the model attends to. Even weights, or all on padding or the first word, say that it does not choose."
     ),
+    "alignment": (
+        "What the model attends to in the source as it writes each token of its own translation. Where words have the "
+        "same order, dark cells form a diagonal; an even grey says that it does not choose."
+    ),
+    "bleu_by_length": (
+        "BLEU by length of the source, on test beside the baselines, with the number of pairs. Without attention it "
+        "usually falls with length."
+    ),
+    "translation": "Translations that the model writes, beside sources and references.",
     "explanation": (
         "Score as steps are removed, or kept, in the order of each method of seqtrain explain. The faster it falls, "
         "and the faster it rises, the better a method tells what the model goes by."
