@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -117,6 +117,33 @@ def test_batch_and_order_change_nothing(built: Built, options: dict[str, float])
         for row, found in zip(index, part, strict=True):
             assert [each.tokens for each in found] == [each.tokens for each in whole[row]]
             np.testing.assert_allclose([e.score for e in found], [e.score for e in whole[row]], atol=1e-4)
+
+
+@pytest.mark.parametrize("options", [{"beam_size": 1}, {"beam_size": 3, "coverage_penalty": 0.5}])
+def test_finished_sources_leave_the_batch(
+    built: Built, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    """At once, late or all together at the end: the hypotheses are the same, and the steps compute fewer rows."""
+    config, batch = TranslationConfig(**options), batch_of(3, 6, 2, 5, 4, 1)
+    rows: list[int] = []
+    step = type(built.model).step
+
+    def counted(self: Any, tokens: Tensor, *others: Any) -> Any:
+        rows.append(len(tokens))
+        return step(self, tokens, *others)
+
+    monkeypatch.setattr(type(built.model), "step", counted)
+    limited(monkeypatch)
+    found = []
+    for share in (1, 4, 100):
+        monkeypatch.setattr("seqtrain.tasks.translation.search.LEAVING_SHARE", share)
+        rows.clear()
+        found.append((search(built.model, built.head, batch, config), sum(rows)))
+    assert found[2][1] <= found[1][1] < found[0][1]
+    for other, _ in found[1:]:
+        for one, two in zip(found[0][0], other, strict=True):
+            assert [each.tokens for each in one] == [each.tokens for each in two]
+            np.testing.assert_allclose([each.score for each in one], [each.score for each in two], atol=1e-5)
 
 
 def test_the_coverage_penalty(built: Built) -> None:
