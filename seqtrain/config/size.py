@@ -23,7 +23,7 @@ def for_text(values: dict[str, Any], *, _root_: DictConfig) -> Any:
     """
     data = OmegaConf.get_type(_root_, "data")
     for name, schema in SERVED.items():
-        if issubclass(data, schema):
+        if data is not None and issubclass(data, schema):
             return values[name]
     raise ConfigError(
         f"size={_root_.size}: is for text classifiers and language models, not for data={_root_.data.name}; "

@@ -2,18 +2,23 @@
 
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hydra_plugins.seqtrain_grid._overrides import refusal
 from seqtrain.cli.hydra_setup import conf_directory, option_names
 from seqtrain.cli.size_check import check_groups, check_width
 from seqtrain.commands.budget import solve_width
+from seqtrain.commands.train import resume, train
 from seqtrain.config.base import Targets
 from seqtrain.config.loading import from_yaml, to_config, to_yaml
 from seqtrain.config.root import Config
 from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
+from seqtrain.runs.directory import RunDirectory
+from seqtrain.sweeps.identity import job_hash
 from tests.configs import kind_of, models_for
 
 Compose = Callable[..., Config]
@@ -96,26 +101,32 @@ def test_commands_say_it_in_one_line(tmp_path: Path, run_in: Callable[[Path], Ru
     fails(seqtrain("size=null"), "size=null: no such option; known: base, large, none, small")
     fails(seqtrain("size=base", "trainer=small_text"), "size=base trainer=small_text: both decide")
     fails(seqtrain("size=base", "data=sine", "model=gru"), "size=base: is for text classifiers and language models")
-    fails(seqtrain("size=base", "model=linear"), "model.embedding: the chosen model has no such key, but size/base.yaml")
+    fails(
+        seqtrain("size=base", "model=linear"), "model.embedding: the chosen model has no such key, but size/base.yaml"
+    )
     fails(seqtrain("lr-find", "size=base", "model.hidden_size=64"), "model.hidden_size=64: size=base finds this width")
     assert list(tmp_path.glob("outputs/*")) == []
 
 
-def test_a_sweep_over_sizes_keeps_them(tmp_path: Path, reviews: Path, run_in: Callable[[Path], Run]) -> None:
-    seqtrain = run_in(tmp_path)
-    quick = ["trainer.figures=false", "trainer.baselines=false", "trainer.probe=false", "device=cpu"]
-    data = ["data=text_files", f"data.path={reviews}", "trainer.max_steps=1", "trainer.warmup_steps=0", *quick]
-    swept = seqtrain("-m", "size=small,base", "model=gru", *data, "hydra.sweep.dir=sizes")
-    assert swept.returncode == 0, swept.stderr
-    configs = {size: to_config(from_yaml(path)) for path in (tmp_path / "sizes").glob("*/config.yaml")
-               if (size := str(to_config(from_yaml(path)).size))}  # fmt: skip
-    assert set(configs) == {"small", "base"}
-    for size, config in configs.items():
-        assert config.budget.found == pytest.approx(config.budget.number(), rel=0.02), size
-        assert "${" not in to_yaml(config)
-    first = next(path.parent for path in (tmp_path / "sizes").glob("*/config.yaml"))
-    refused = seqtrain(f"resume={first}", "size=large")
-    assert refused.returncode == 1 and "size: cannot change when a run is resumed" in refused.stderr
+def test_a_run_keeps_the_values(small: Compose, tmp_path: Path) -> None:
+    config = small("size=small", "trainer.max_steps=1", "budget.params=3k")
+    config.budget.found = None
+    run = RunDirectory.claim(tmp_path / "run", exact=True, config=to_yaml(config))
+    train(config, run)
+    saved = to_config(from_yaml(run.config_path))
+    assert saved.size == "small" and saved.budget.found == pytest.approx(3000, rel=0.1)
+    assert "${" not in run.config_path.read_text()
+    with pytest.raises(ConfigError, match="size: cannot change when a run is resumed"):
+        resume(saved, replace(saved, size="large"), run)
+
+
+def test_jobs_of_a_sweep_over_sizes_are_told_apart_by_their_values(composed: Compose) -> None:
+    hashes = [job_hash(composed(f"size={size}")) for size in SIZES]
+    assert len(set(hashes)) == len(SIZES)
+    small = composed("size=small")
+    same = ["budget.params=60k", f"trainer.lr={small.trainer.lr}", f"trainer.epochs={small.trainer.epochs}"]
+    assert job_hash(composed(*same)) == hashes[0], "the name itself changes nothing"
+    assert refusal("size=small,base", Path()) is None, "such a sweep can be resumed"
 
 
 def test_each_file_says_what_it_is() -> None:
