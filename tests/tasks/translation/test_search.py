@@ -24,14 +24,17 @@ from seqtrain.training.device import seed_everything
 Compose = Callable[..., Config]
 
 V = 6  # of targets: four special tokens, one of which may be written besides the end, and two others
-SIZES = ["data=pair_files", "model.hidden_size=8", "model.embedding.embed_dim=6", "device=cpu", "model.kernel=torch"]
+SIZES = ["data=pair_files", "device=cpu", "model.kernel=torch"]
+RECURRENT = ["model.hidden_size=8", "model.embedding.embed_dim=6"]
+ATTENTION = ["model.embedding.embed_dim=8", "model.num_heads=2", "model.feed_forward_size=12"]
 
 
-@pytest.fixture(params=["gru_translator", "lstm_translator"])
+@pytest.fixture(params=["gru_translator", "lstm_translator", "attn_translator"])
 def built(request: pytest.FixtureRequest, composed: Compose) -> Built:
     seed_everything(3)
     spec = DataSpec(targets="translation", vocab_size=30, target_vocab_size=V, pad_id=0)
-    built = build_model(composed(f"model={request.param}", *SIZES), spec)
+    sizes = ATTENTION if request.param == "attn_translator" else RECURRENT
+    built = build_model(composed(f"model={request.param}", *SIZES, *sizes), spec)
     for parameter in built.model.parameters():  # so that states differ from source to source
         parameter.data *= 3
     built.model.eval(), built.head.eval()
