@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from hydra_plugins.seqtrain_grid.sweeper import GridSweeper, GridSweeperConfig
 from hydra_plugins.seqtrain_optuna.sweeper import OptunaSweeper
 from seqtrain.cli.key_search import all_keys
+from seqtrain.cli.yaml_files import name_wrong_files
 from seqtrain.config import loading, registry
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError
@@ -81,6 +82,7 @@ def store_sweepers() -> None:
 @cache
 def add_to_hydra() -> None:
     """Offer Hydra the schemas, the folders of plugins and the sweepers."""
+    name_wrong_files()
     store_schemas()
     add_plugin_folders()
     store_sweepers()

@@ -132,6 +132,7 @@ def explain(error: OmegaConfBaseException) -> ConfigError:
         return UnknownKey(key, {str(name) for name in error.parent_node})
     message = str(error.msg or error).splitlines()[0]
     if "Missing mandatory value" in message or "MISSING" in message:
+        key = message.rpartition("Missing mandatory value: ")[2] or key  # of an interpolation: what it leads to
         return ConfigError(f"{key}: a value must be given, as {key}=...")
     return ConfigError(f"{key}: {message}" if key else message)
 

@@ -121,13 +121,20 @@ def test_commands_that_start_from_a_run(run_in: Callable[[Path], Run], fails: Fa
         ("name: a\nname: b", "mine.yaml:2: is no YAML (found duplicate key name); mend this line"),
         ("a\x01: 1", "mine.yaml"),
         ("defaults: ['/size/${task@task}']", "a defaults list: no viable alternative at input '${task'"),
+        ("name: caf\xe9", "data/mine.yaml: byte 9 is not UTF-8; save the file as UTF-8"),
+        ("[a, b]", "data/mine.yaml: is a list; it must have lines of `key: value`"),
+        ("defaults: imdb", "data/mine.yaml: defaults is 'imdb'; it must be a list of names"),
+        ("defaults: {a: b}", "data/mine.yaml: defaults is {'a': 'b'}; it must be a list of names"),
+        ("defaults: [3]", "data/mine.yaml: defaults has 3; it must be a list of names"),
+        ("defaults: [{a: b, c: d}]", "data/mine.yaml: defaults has {'a': 'b', 'c': 'd'}; it must be a list of names"),
+        ("defaults: [{a: 3}]", "data/mine.yaml: defaults has {'a': 3}; it must be a list of names"),
     ],
 )
 def test_own_configurations_that_cannot_be_read(
     run_in: Callable[[Path], Run], fails: Fails, tmp_path: Path, written: str, message: str
 ) -> None:
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "mine.yaml").write_text(written + "\n")
+    (tmp_path / "data" / "mine.yaml").write_text(written + "\n", encoding="latin-1")
     fails(run_in(tmp_path)("--config-dir", str(tmp_path), "data=mine"), message)
 
 

@@ -187,8 +187,7 @@ class PairData(BucketedDataset):
         batch.references = np.array(self.texts(split, "target").at(chosen), dtype=object)
         batch.decode = self.vocabularies.decode
         rows = zip(batch.inputs.tolist(), batch.lengths.tolist(), strict=True)
-        tokenizer = self.vocabularies.source
-        return batch, [[token_name(tokenizer, token) for token in row[:length]] for row, length in rows]
+        return batch, [self.vocabularies.names("source", row[:length]) for row, length in rows]
 
     @classmethod
     def read_rows(cls, config: DataConfig, source: str) -> tuple[Table, list[Any], np.ndarray]:

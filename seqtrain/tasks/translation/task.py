@@ -3,9 +3,10 @@
 Shapes: B batch, T target steps, H features, V target tokens.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -20,13 +21,15 @@ from seqtrain.data.pairs.dataset import PairData
 from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.masks import real_steps
-from seqtrain.tasks.base import Evaluation, Meter, Task
+from seqtrain.tasks.base import FINAL_GROUPS, Evaluation, Meter, Task
 from seqtrain.tasks.language.heads import SoftmaxHead
 from seqtrain.tasks.stored_baselines import read_baselines, write_baselines
+from seqtrain.tasks.translation.illustration import draw_translations
 from seqtrain.tasks.translation.scores import COUNTS, counts_of, evaluation_of, signature
 from seqtrain.tasks.translation.search import Pace, search
 
-SAMPLES = 4  # number of translations of validation in TensorBoard
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class TranslationMeter(Meter):
@@ -41,8 +44,8 @@ class TranslationMeter(Meter):
 
     def __init__(self, head: SoftmaxHead, config: TranslationConfig):
         self.head, self.config = head, config
-        self.nats: dict[int, tuple[float, int]] = {}
-        """Negative log-probability of each target in nats, and the number of its tokens."""
+        self.nats: dict[int, tuple[float, int, int]] = {}
+        """Negative log-probability of each target in nats, the number of its tokens, and that of its source."""
         self.counts: dict[int, dict[str, np.ndarray]] = {}
         """Counts of each pair that was translated."""
 
@@ -52,7 +55,7 @@ class TranslationMeter(Meter):
         nats = self.head.scores(features[real], batch.targets[real]).nats.cpu().double()
         lengths = batch.target_lengths.tolist()
         sums = [part.sum().item() for part in nats.split(lengths)]
-        self.nats |= zip(batch.rows.tolist(), zip(sums, lengths, strict=True), strict=True)
+        self.nats |= zip(batch.rows.tolist(), zip(sums, lengths, batch.lengths.tolist(), strict=True), strict=True)
         if not batch.translations:
             return
         assert batch.decode is not None and batch.references is not None
@@ -63,8 +66,8 @@ class TranslationMeter(Meter):
 
     def result(self) -> Evaluation:
         rows = sorted(self.nats)
-        nats, lengths = (np.array([self.nats[row][i] for row in rows]) for i in (0, 1))
-        outputs = {"nats": nats, "lengths": lengths}
+        columns = zip(*(self.nats[row] for row in rows), strict=True)
+        outputs = dict(zip(("nats", "lengths", "source_lengths"), map(np.array, columns), strict=True))
         for name, size in COUNTS.items():  # of pairs that are not translated, all counts are 0
             zeros = np.zeros(size, dtype=np.int64)
             outputs[name] = np.stack([self.counts[row][name] if row in self.counts else zeros for row in rows])
@@ -148,19 +151,33 @@ class Translation(Task):
     def meter(self, head: nn.Module) -> Meter:
         return TranslationMeter(cast(SoftmaxHead, head), self.config)
 
+    def figures(self, evaluation: Evaluation) -> dict[str, "Figure"]:
+        return {"bleu_by_length": by_length(evaluation, {})}
+
     def illustrate(
         self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device
-    ) -> tuple[dict[str, Any], dict[str, str]]:
-        """Translations of a few fixed sources of validation, beside the references."""
+    ) -> tuple[dict[str, "Figure"], dict[str, str]]:
+        """Translations of a few fixed sources of validation, beside the references, and their alignments."""
         if not isinstance(data, PairData):
             return {}, {}
-        batch, _ = data.examples("validation", SAMPLES)
-        found = search(model, head, batch.to(device), self.config)
-        assert batch.decode is not None and batch.references is not None
-        outputs = batch.decode([best.tokens for best, *_ in found])
-        sources = data.texts("validation", "source").at(batch.rows.tolist())
-        columns = zip(sources, batch.references.tolist(), outputs, strict=True)
-        return {}, {f"translation/{i}": sample_text(*texts) for i, texts in enumerate(columns)}
+        return draw_translations(model, head, data, device, self.config)
+
+    def final_figures(
+        self,
+        model: nn.Module,
+        head: nn.Module,
+        data: Dataset,
+        device: torch.device,
+        evaluations: Mapping[str, Evaluation],
+        baselines: Mapping[str, Mapping[str, Evaluation]],
+    ) -> dict[str, "Figure"]:
+        """BLEU by length on validation and, beside the baselines, on test; and alignments of pairs of validation."""
+        drawn = {f"best/{tag}": figure for tag, figure in self.illustrate(model, head, data, device)[0].items()}
+        for split, evaluation in evaluations.items():
+            stored = {who: scored[split].outputs for who, scored in baselines.items()}  # of test alone
+            others = {who: outputs["bleu_counts"] for who, outputs in stored.items() if "bleu_counts" in outputs}
+            drawn[f"{FINAL_GROUPS[split]}/bleu_by_length"] = by_length(evaluation, others)
+        return drawn
 
     def scored_baselines(self, data: Dataset) -> dict[str, dict[str, Evaluation]]:
         """Scores of simple translations; cached by the prepared pairs and by how BLEU reads texts."""
@@ -195,6 +212,13 @@ class Translation(Task):
         return made | ({"search": str(self.pace)} if self.pace.sentences else {})
 
 
+def by_length(evaluation: Evaluation, baselines: Mapping[str, np.ndarray]) -> "Figure":
+    """BLEU of an evaluation by length of the source, beside the counts of baselines."""
+    from seqtrain.tasks.translation.figures import bleu_by_length_figure
+
+    return bleu_by_length_figure(evaluation.outputs["source_lengths"], evaluation.outputs["bleu_counts"], baselines)
+
+
 def excess(head: SoftmaxHead, features: Tensor, targets: Tensor) -> Tensor:
     """How much higher the loss is with all tokens as equally probable targets, in nats, summed over targets.
 
@@ -210,9 +234,3 @@ def excess(head: SoftmaxHead, features: Tensor, targets: Tensor) -> Tensor:
     weight, bias = head.weight.float(), head.bias.float()
     own = (projected * (nn.functional.embedding(targets, weight) - weight.mean(0))).sum()
     return own + (bias[targets] - bias.mean()).sum()
-
-
-def sample_text(source: str, reference: str, output: str) -> str:
-    """A source, its reference and its translation as Markdown."""
-    rows = (("source", source), ("reference", reference), ("translation", output))
-    return "\n".join(f"- **{name}**: {' '.join(text.split())}" for name, text in rows)
