@@ -3,7 +3,9 @@
 Shapes: B sources, K hypotheses of a source (the beam), V tokens, S source steps.
 """
 
-from contextlib import ExitStack
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -41,6 +43,25 @@ def chosen_rows(state: Any, index: Tensor) -> Any:
     return map_tensors(state, lambda tensor: tensor.index_select(-2, index))
 
 
+@dataclass
+class Pace:
+    """How many sources were searched, and how long it took."""
+
+    sentences: int = 0
+    seconds: float = 0.0
+
+    @contextmanager
+    def measured(self, sentences: int) -> Iterator[None]:
+        """Add the search for so many sources, and its duration."""
+        started = time.monotonic()
+        yield
+        self.sentences, self.seconds = self.sentences + sentences, self.seconds + time.monotonic() - started
+
+    def __str__(self) -> str:
+        rate = self.sentences / max(self.seconds, 1e-9)
+        return f"{self.sentences:,} sentences translated in {self.seconds:.2f} s ({rate:,.0f} sentences/s)"
+
+
 @dataclass(frozen=True)
 class Hypothesis:
     """A translation that the search found."""
@@ -72,9 +93,9 @@ def search(model: nn.Module, head: nn.Module, batch: PairBatch, config: Translat
     """
     translator = cast(Writer, model)
     limits = (config.length_limit * batch.lengths).long() + EXTRA_TOKENS
-    covers = config.coverage_penalty > 0 and translator.attention is not None
+    attention = translator.attention if config.coverage_penalty > 0 else None
     with torch.no_grad(), without_onednn(), ExitStack() as stack:
-        recorded = stack.enter_context(recorded_weights(model)) if covers else {}
+        recorded = {} if attention is None else stack.enter_context(recorded_weights(attention))
         beam = Beam(translator, batch, config, limits, next(iter(recorded.values()), None))
         while len(beam.places):
             beam.advance(head)

@@ -18,22 +18,25 @@ from seqtrain.data.pairs.vocabularies import BEGIN_ID, END_ID, PAD_ID
 from seqtrain.data.spec import DataSpec
 from seqtrain.layers.attention import recorded_weights
 from seqtrain.models.translator import Translator
-from seqtrain.tasks.translation.search import EXTRA_TOKENS, search
+from seqtrain.tasks.translation.search import EXTRA_TOKENS, Writer, search
 from seqtrain.training.device import seed_everything
 
 Compose = Callable[..., Config]
 
 V = 6  # of targets: four special tokens, one of which may be written besides the end, and two others
-SIZES = ["data=pair_files", "model.hidden_size=8", "model.embedding.embed_dim=6", "device=cpu", "model.kernel=torch"]
+SIZES = ["data=pair_files", "device=cpu", "model.kernel=torch"]
+RECURRENT = ["model.hidden_size=8", "model.embedding.embed_dim=6"]
+ATTENTION = ["model.embedding.embed_dim=8", "model.num_heads=2", "model.feed_forward_size=12"]
 
 
-@pytest.fixture(params=["gru_translator", "lstm_translator"])
+@pytest.fixture(params=["gru_translator", "lstm_translator", "attn_translator"])
 def built(request: pytest.FixtureRequest, composed: Compose) -> Built:
     seed_everything(3)
     spec = DataSpec(targets="translation", vocab_size=30, target_vocab_size=V, pad_id=0)
-    built = build_model(composed(f"model={request.param}", *SIZES), spec)
+    sizes, factor = (ATTENTION, 1.5) if request.param == "attn_translator" else (RECURRENT, 3)
+    built = build_model(composed(f"model={request.param}", *SIZES, *sizes), spec)
     for parameter in built.model.parameters():  # so that states differ from source to source
-        parameter.data *= 3
+        parameter.data *= factor
     built.model.eval(), built.head.eval()
     return built
 
@@ -155,7 +158,9 @@ def test_the_coverage_penalty(built: Built) -> None:
         length = len(each.tokens)
         target = torch.tensor([each.tokens])
         forced = pair_batch(batch.inputs, batch.lengths, target, torch.tensor([length]), np.arange(1))
-        with torch.no_grad(), recorded_weights(built.model) as weights:
+        attention = cast(Writer, built.model).attention
+        assert attention is not None
+        with torch.no_grad(), recorded_weights(attention) as weights:
             built.model(forced)
         covered: Tensor = torch.cat(next(iter(weights.values())), dim=1)[0].double().sum(0)
         expected = each.log_probability / ((5 + length) / 6) ** 0.6 + 0.4 * float(covered.clamp(max=1).log().sum())
