@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.data.base import Batch, Dataset
+from seqtrain.layers.decoding import DecoderBlock
 from seqtrain.probe import attention, gates, matrices, memory
 from seqtrain.probe.cells import KEEP
 from seqtrain.probe.optimisation import gradient_noise_scale
@@ -147,7 +148,7 @@ def of_attention(
     """Name of the layer, measure and value, for each attention layer of a model."""
     causal = bool(getattr(model, "causal", False))
     for path, calls in found.attention.items():
-        if not calls:
+        if not calls or isinstance(model.get_submodule(path), DecoderBlock):  # over the target, not over the inputs
             continue
         recorded = calls[0]
         memory_steps = recorded[:, 0, 0] if recorded.dim() == 4 else recorded[:, 0] if recorded.dim() == 3 else recorded

@@ -13,6 +13,7 @@ from seqtrain.config.root import Config
 from seqtrain.probe.panel import Panel, Rows, measure
 from seqtrain.probe.tags import DESCRIPTIONS, GROUPS, description, tagged
 from seqtrain.training.device import seed_everything
+from tests.pairs import OPTIONS, write_splits
 from tests.probe.networks import Compose, network, tokens
 
 LENGTHS = [12, 5, 9, 12]
@@ -70,6 +71,19 @@ def test_what_is_measured_of_a_forecaster(composed: Compose, model: str) -> None
     if model == "model=gru_seq2seq_attn":
         assert {"encoder1", "decoder1"} <= parts(panel, "memory/loss")
         assert panel.values["memory/loss/encoder1"] > 0
+
+
+@pytest.mark.parametrize("model", ["gru_translator", "attn_translator"])
+def test_what_is_measured_of_a_translator(composed: Compose, tmp_path: Path, model: str) -> None:
+    """Of teacher forcing: a search with several hypotheses has other rows. Attention over the target is left out."""
+    own = {"gru_translator": ["model.hidden_size=8"], "attn_translator": ["model.feed_forward_size=8"]}[model]
+    data = [*OPTIONS, f"data.path={write_splits(tmp_path / 'pairs')}", "model.embedding.embed_dim=8", "device=cpu"]
+    panel = panel_of(composed(*data, f"model={model}", *own, "task.beam_size=2"))
+    check(panel)
+    sources = {"encoder_blocks_0", "decoder_blocks_2_source"} if model == "attn_translator" else {"output_attention"}
+    assert sources <= parts(panel, "attention/entropy")
+    assert not any(part.startswith("decoder") and "source" not in part for part in parts(panel, "attention/entropy"))
+    assert all(panel.values[f"attention/padding/{part}"] == 0 for part in sources)
 
 
 def test_a_recursive_forecaster_is_measured_at_its_window(composed: Compose) -> None:

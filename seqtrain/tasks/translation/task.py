@@ -128,9 +128,10 @@ class Translation(Task):
                 "true with data.lowercase=true, or each capital letter of a reference counts as a mistake")  # fmt: skip
 
     def features(self, model: nn.Module, head: nn.Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
-        """Features of each target step; in evaluation mode the batch also gets its translations."""
+        """Features of each target step; when they are scored, the batch also gets its translations."""
         batch = cast(PairBatch, batch)
-        if not model.training and batch.references is not None:
+        scored = not model.training and not torch.is_grad_enabled()  # the health panel differentiates
+        if scored and batch.references is not None:
             rows = torch.from_numpy(scored_rows(batch, self.config)).to(batch.inputs.device)
             with self.pace.measured(len(rows)):
                 found = search(model, head, batch.chosen(rows), self.config)
