@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.data.base import Batch, Dataset
+from seqtrain.layers.decoding import DecoderBlock
 from seqtrain.probe import attention, gates, matrices, memory
 from seqtrain.probe.cells import KEEP
 from seqtrain.probe.optimisation import gradient_noise_scale
@@ -149,7 +150,7 @@ def of_attention(
     """Name of the layer, measure and value, for each attention layer of a model."""
     causal, has_decoder = bool(getattr(model, "causal", False)), hasattr(model, "decoder")
     for path, calls in found.attention.items():
-        if not calls:
+        if not calls or isinstance(model.get_submodule(path), DecoderBlock):  # over the target, not over the inputs
             continue
         recorded = calls[0] if calls[0].dim() == 2 else torch.cat(calls, dim=-2)  # a decoder may call it at each step
         memory_steps = recorded[:, 0, 0] if recorded.dim() == 4 else recorded[:, 0] if recorded.dim() == 3 else recorded

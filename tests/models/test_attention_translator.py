@@ -122,7 +122,7 @@ def test_blocks_are_those_of_torch(composed: Compose) -> None:
     decoder = nn.ModuleList(nn.TransformerDecoderLayer(D, HEADS, F, **options) for _ in range(2)).double()
     with torch.no_grad():
         for parameter in model.parameters():
-            parameter += 0.1 * torch.randn_like(parameter)  # normalisations start as ones and zeros
+            parameter.add_(0.1 * torch.randn_like(parameter))  # normalisations start as ones and zeros
     copied(model.encoder.blocks, encoder)
     copied(model.decoder.blocks, decoder)
     batch = batch_of(padding=1)

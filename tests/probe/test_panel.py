@@ -75,6 +75,19 @@ def test_what_is_measured_of_a_forecaster(composed: Compose, model: str) -> None
         assert panel.values["memory/loss/encoder1"] > 0
 
 
+@pytest.mark.parametrize("model", ["gru_translator", "attn_translator"])
+def test_what_is_measured_of_a_translator(composed: Compose, tmp_path: Path, model: str) -> None:
+    """Of teacher forcing: a search with several hypotheses has other rows. Attention over the target is left out."""
+    own = {"gru_translator": ["model.hidden_size=8"], "attn_translator": ["model.feed_forward_size=8"]}[model]
+    data = [*OPTIONS, f"data.path={write_splits(tmp_path / 'pairs')}", "model.embedding.embed_dim=8", "device=cpu"]
+    panel = panel_of(composed(*data, f"model={model}", *own, "task.beam_size=2"))
+    check(panel)
+    sources = {"encoder_blocks_0", "decoder_blocks_2_source"} if model == "attn_translator" else {"output_attention"}
+    assert sources <= parts(panel, "attention/entropy")
+    assert not any(part.startswith("decoder") and "source" not in part for part in parts(panel, "attention/entropy"))
+    assert all(panel.values[f"attention/padding/{part}"] == 0 for part in sources)
+
+
 def test_a_recursive_forecaster_is_measured_at_its_window(composed: Compose) -> None:
     data = ["data=sine", "data.length=900", "data.lookback=24", "data.horizon=8", "device=cpu", "model.hidden_size=8"]
     panel = panel_of(composed("model=lstm", *data, "task.strategy=recursive"))

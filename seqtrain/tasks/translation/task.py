@@ -130,7 +130,7 @@ class Translation(Task):
                 "true with data.lowercase=true, or each capital letter of a reference counts as a mistake")  # fmt: skip
 
     def features(self, model: nn.Module, head: nn.Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
-        """Features of each target step; in evaluation mode the batch also gets its translations."""
+        """Features of each target step; in evaluation mode a batch with references also gets its translations."""
         batch = cast(PairBatch, batch)
         if not model.training and batch.references is not None:
             rows = torch.from_numpy(scored_rows(batch, self.config)).to(batch.inputs.device)

@@ -129,13 +129,14 @@ def test_finished_sources_leave_the_batch(
     """At once, late or all together at the end: the hypotheses are the same, and the steps compute fewer rows."""
     config, batch = TranslationConfig(**options), batch_of(3, 6, 2, 5, 4, 1)
     rows: list[int] = []
-    step = type(built.model).step
+    kind: Any = type(built.model)
+    step = kind.step
 
     def counted(self: Any, tokens: Tensor, *others: Any) -> Any:
         rows.append(len(tokens))
         return step(self, tokens, *others)
 
-    monkeypatch.setattr(type(built.model), "step", counted)
+    monkeypatch.setattr(kind, "step", counted)
     limited(monkeypatch)
     found = []
     for share in (1, 4, 100):
