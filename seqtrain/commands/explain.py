@@ -167,7 +167,7 @@ def subject_class(config: Config) -> type[Subject]:
             f"explain: task={config.task.name} is not explained; classification, multilabel and forecasting are"
         )
     found: type[Subject] = registry.load_object(target)
-    return found
+    return found.of_data(config.data)
 
 
 def usable_methods(subject: Subject, asked: Sequence[str] | None, run: str) -> list[str]:

@@ -1,5 +1,6 @@
 """The progress of training, and how it is saved and restored, so that a resumed run makes exactly the same steps."""
 
+import math
 import time
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
@@ -26,6 +27,8 @@ class Progress:
 
     best: float
     """Best value of the monitored metric on validation so far."""
+    best_loss: float = math.inf
+    """Loss of that evaluation; infinite if the task has none."""
     step: int = 0
     """Number of steps made."""
     epoch: int = 0
@@ -46,6 +49,15 @@ class Progress:
     """Sums over this process's steps since the last log entry."""
     sums_started: float = field(default_factory=time.monotonic)
     """When ``sums`` started, on the monotonic clock."""
+
+    def beaten_by(self, value: float, loss: float, maximize: bool) -> bool:
+        """Whether an evaluation is better than the best so far: by the monitored metric, at equal values by the loss.
+
+        A few rows are soon all right; the loss tells which weights are surer of that.
+        """
+        if value == self.best:
+            return loss < self.best_loss
+        return value > self.best if maximize else value < self.best
 
 
 PER_RANK = {"state", "sums", "sums_started"}
@@ -85,7 +97,7 @@ def load_progress(
     Raises:
         RunError: if no checkpoint can be used, or it was saved by a different number of processes.
     """
-    saved = ranks.broadcast(lambda: last_checkpoint(run))
+    saved = {"best_loss": math.inf} | ranks.broadcast(lambda: last_checkpoint(run))  # earlier versions did not save it
     check_progress(run, saved)
     if len(saved["ranks"]) != ranks.size:
         raise RunError(

@@ -268,7 +268,8 @@ class Trainer:
         measured = self.health.evaluated(progress.watched, model, head, progress.step)
         self.tell({f"val/{name}": score for name, score in evaluation.metrics.items()} | measured)
         value = evaluation.metrics[self.task.monitor]
-        better = value > progress.best if self.task.maximize else value < progress.best
+        loss = evaluation.metrics.get("loss", math.inf)
+        better = progress.beaten_by(value, loss, self.task.maximize)
         if self.config.figures and self.ranks.first:
             figures = {f"val/{tag}": figure for tag, figure in self.task.figures(evaluation).items()}
             with torch.no_grad():
@@ -284,11 +285,12 @@ class Trainer:
         if math.isnan(value) and not math.isfinite(progress.best):
             self.save()
             raise unscored_error(self.run, monitor=f"val/{self.task.monitor}", value=value, step=progress.step)
-        if better and math.isfinite(value):
-            progress.best, progress.best_step, progress.evaluations_since_best = value, progress.step, 0
+        better = better and math.isfinite(value)
+        surpassed = better and value != progress.best  # trainer.patience is of the metric, not of the loss
+        progress.evaluations_since_best = 0 if surpassed else progress.evaluations_since_best + 1
+        if better:
+            progress.best, progress.best_loss, progress.best_step = value, loss, progress.step
             self.write("best", self.weights(model, head))
-        else:
-            progress.evaluations_since_best += 1
         self.averaging.observe(value)
         trim_memory()
         progress.evaluation_due = False

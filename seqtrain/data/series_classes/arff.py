@@ -43,7 +43,9 @@ def read_arff(path: Path, notes: list[str]) -> RawSeries:
     Raises:
         DataError: if the file cannot be read or is not of this form; names the line.
     """
-    lines = ((number, text) for number, line in numbered_lines(path) if (text := line.strip()) and text[0] != "%")
+    lines = (
+        (number, line.strip()) for number, line in numbered_lines(path) if line.strip() and line.lstrip()[0] != "%"
+    )
     relational = read_header(path, lines)
     found = list(parsed(read_row(f"{path}: line {number}", line, relational) for number, line in lines))
     if not found:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from torch import Tensor
 
+from seqtrain.config.base import DataConfig
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.layers.attention import recorded_weights
 from seqtrain.tasks.explaining.attention import attends, attention_over_steps
@@ -42,6 +43,11 @@ class Subject(ABC):
         self.model, self.head = trained.model.eval(), trained.head.eval()
         for module in (self.model, self.head):
             module.requires_grad_(False)
+
+    @classmethod
+    def of_data(cls, options: DataConfig) -> type["Subject"]:
+        """The class that explains data with these options, where a task has several kinds of data."""
+        return cls
 
     @abstractmethod
     def batches(self, data: Dataset, split: str, numbers: np.ndarray) -> Iterator[Batch]:
