@@ -33,6 +33,10 @@ def conf_directory() -> Path:
     raise ConfigError(f"conf/ is in neither {package} nor {package.parent}: install seqtrain again")
 
 
+STORED: dict[tuple[str, str], type] = {}
+"""Schemas that Hydra has already, by group and kind: making one takes milliseconds, and there are dozens."""
+
+
 def store_schemas() -> None:
     """Give Hydra the schemas of all registered kinds, as options of the groups ``schema/<group>``."""
     store = ConfigStore.instance()
@@ -41,9 +45,11 @@ def store_schemas() -> None:
     store.store(group="schema", name="config", node=Config, package="_global_")
     for group, kinds in registry.REGISTRY.items():
         for kind, entry in kinds.items():
-            node = OmegaConf.structured(entry.schema)
-            node.kind = kind
-            store.store(group=f"schema/{group}", name=kind, node=node)
+            if STORED.get((group, kind)) is not entry.schema:
+                node = OmegaConf.structured(entry.schema)
+                node.kind = kind
+                store.store(group=f"schema/{group}", name=kind, node=node)
+                STORED[group, kind] = entry.schema
 
 
 class PluginFolders(SearchPathPlugin):

@@ -154,9 +154,13 @@ def test_ctrl_c_during_start_up_is_one_line(tmp_path: Path, delay: float) -> Non
         [sys.executable, "-m", "seqtrain", "data=docstrings"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"HYDRA_FULL_ERROR": "0"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests may run in the background
     )  # fmt: skip
     time.sleep(delay)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    try:
+        output, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130 and not output
     assert errors.splitlines()[-1].startswith("seqtrain: interrupted by SIGINT") and "Traceback" not in errors

@@ -10,10 +10,12 @@ import torch
 
 from seqtrain.commands.build import build_data, build_model
 from seqtrain.config.root import Config
+from seqtrain.layers.attention import recorded_weights
 from seqtrain.probe.panel import Panel, Rows, measure
+from seqtrain.probe.rules import findings
 from seqtrain.probe.tags import DESCRIPTIONS, GROUPS, description, tagged
 from seqtrain.training.device import seed_everything
-from tests.pairs import OPTIONS, write_splits
+from tests.pairs import OPTIONS, SMALL, write_splits
 from tests.probe.networks import Compose, network, tokens
 
 LENGTHS = [12, 5, 9, 12]
@@ -164,3 +166,31 @@ def test_punctuation_is_named_by_the_data(small: Compose) -> None:
     marks = Rows.of(data, torch.device("cpu")).punctuation
     assert marks is not None and len(marks) == len(data.token_names())
     assert not marks[data.token_names().index("film")]
+
+
+@pytest.mark.parametrize("feeding", [True, False])
+def test_the_panel_of_a_translator_is_of_its_loss_not_of_its_search(
+    composed: Compose, tmp_path: Path, feeding: bool
+) -> None:
+    """Its decoder is measured where it runs over all targets at once, and its attention at every target step."""
+    path = write_splits(tmp_path / "pairs")
+    options = ["model=gru_translator", f"model.input_feeding={feeding}", f"data.path={path}"]
+    config = composed(*OPTIONS, *SMALL, *options)
+    seed_everything(0)
+    data = build_data(config)
+    built = build_model(config, data.spec)
+    rows = Rows.of(data, built.device)
+    panel = measure(built.task, built.model, built.head, rows)
+    check(panel)
+    encoder = {"encoder1", "encoder1_backward"}
+    assert parts(panel, "memory/recurrence") == (encoder if feeding else encoder | {"decoder1"})
+    length = panel.values["memory/row_length"]
+    assert panel.values["memory/inputs"] >= length  # the attention reaches every source token
+    assert min(panel.values[f"memory/recurrence/{part}"] for part in encoder) > 1
+    assert "forgets" not in findings(panel.values)
+    with torch.no_grad(), recorded_weights(built.model) as recorded:
+        built.model(rows.validation)
+    weights = torch.cat(recorded["output_attention.attention"], dim=1).double()
+    lengths = rows.validation.lengths
+    relative = -(weights * weights.clamp(min=1e-30).log()).sum(-1) / lengths.double().log()[:, None]
+    assert panel.values["attention/entropy/output_attention"] == pytest.approx(relative[lengths > 1].mean().item())

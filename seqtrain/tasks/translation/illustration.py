@@ -41,9 +41,8 @@ def draw_translations(
 
     batch, _ = data.examples("validation", SAMPLES)
     written = [best.tokens for best, *_ in search(model, head, batch.to(device), config)]
-    assert batch.decode is not None and batch.references is not None
-    sources = data.texts("validation", "source").at(batch.rows.tolist())
-    columns = zip(sources, batch.references.tolist(), batch.decode(written), strict=True)
+    sources, references = (data.texts("validation", side).at(batch.rows.tolist()) for side in ("source", "target"))
+    columns = zip(sources, references, data.vocabularies.decode(written), strict=True)
     texts = {f"translation/{i}": sample_text(*row) for i, row in enumerate(columns)}
     figures = {}
     for i, weights in enumerate(alignments(model, batch, written, device)):

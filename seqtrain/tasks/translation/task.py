@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 class TranslationMeter(Meter):
     """Collects the log-probability of each target, and the counts of BLEU and chrF of each translation.
 
+    Batches without target texts, as those of train are, are not translated, and have no BLEU.
+
     Args:
         head: map from features to scores of the targets.
         config: how BLEU and chrF read texts.
@@ -68,7 +70,7 @@ class TranslationMeter(Meter):
         rows = sorted(self.nats)
         columns = zip(*(self.nats[row] for row in rows), strict=True)
         outputs = dict(zip(("nats", "lengths", "source_lengths"), map(np.array, columns), strict=True))
-        for name, size in COUNTS.items():  # of pairs that are not translated, all counts are 0
+        for name, size in COUNTS.items() if self.counts else ():  # of pairs that are not translated, all are 0
             zeros = np.zeros(size, dtype=np.int64)
             outputs[name] = np.stack([self.counts[row][name] if row in self.counts else zeros for row in rows])
         return evaluation_of(outputs)
