@@ -27,7 +27,9 @@ class Filling(Enum):
 
 @dataclass
 class SeriesClassesConfig(NumbersConfig):
-    """Series with a label each, of one or more features and any lengths: ``.ts`` files, or tables in wide or long form.
+    """Series with a label each, of one or more features and any lengths.
+
+    Files are ``.ts``, ``.arff`` or headerless ones of the archives, or tables in wide or long form.
 
     A table in wide form has a row for each series, with a column for each step. One in long form has a row for each
     step, and ``id_column`` says which series it belongs to.

@@ -35,6 +35,10 @@ class DataSpec:
     """Number of variables that are forecast: the first features of a step."""
     num_future: int = 0
     """Number of features that are also known for the horizon: the last ones of a step."""
+    target_centre: float = 0.0
+    """Mean of the numbers of train, where each sequence has one; a model predicts the distance from it."""
+    target_scale: float = 1.0
+    """Standard deviation of the numbers of train, the unit of that distance; 1 if they are all equal."""
     season: int = 1
     """Number of steps of a season of the data that a model was trained on."""
     target_names: list[str] = field(default_factory=list)

@@ -42,6 +42,12 @@ TRAIN = {
     ),
     "max_grad_norm": "Norm to which a larger gradient is scaled down (trainer.max_grad_norm).",
     "tokens_per_second": "Tokens trained on per second, without evaluations: more is faster.",
+    "mfu": (
+        "Model FLOPs utilisation: the speed of the matrix products of training steps, as a share of that of the "
+        "machine's fastest matrix product, measured once in the same number format with as many threads. Near 1 the "
+        "machine does all it can. Far below, small matrices, other operations or other programs take the time: try a "
+        "larger data.batch_size."
+    ),
     "padding_waste": (
         "Share of places in batches that are padding: less is faster. Where it is large, rows of a batch differ "
         "much in length."

@@ -22,7 +22,8 @@ import numpy as np
 
 from seqtrain.config.base import suggest
 from seqtrain.data.series_classes.raw import RawSeries
-from seqtrain.data.tables.files import decode, read_bytes
+from seqtrain.data.series_classes.values import MISSING, SeriesText, parsed
+from seqtrain.data.tables.files import byte_lines, decode
 from seqtrain.data.text.labels import label_text, shortened
 from seqtrain.errors import DataError
 
@@ -31,7 +32,6 @@ TRUTH = {"true": True, "false": False}
 KEYS = ("timestamps", "missing", "univariate", "dimension", "dimensions", "equallength", "serieslength", "classlabel",
         "targetlabel", "data")  # fmt: skip
 NUMBERS = ("dimension", "dimensions", "serieslength")
-MISSING = {"?", "nan", ""}
 
 
 @dataclass
@@ -66,27 +66,27 @@ def read_archive(path: Path, notes: list[str]) -> RawSeries:
     header = read_header(path, lines, notes)
     values: list[np.ndarray] = []
     labels: list[str | None] = []
-    places: list[int] = []
-    for number, line in lines:
-        series, label = read_line(f"{path}: line {number}", line, header)
+    places: list[str] = []
+    for text, series in parsed(read_line(f"{path}: line {number}", line, header) for number, line in lines):
         if values and series.shape[1] != values[0].shape[1]:
+            first = places[0].removeprefix(f"{path}: ")
             raise DataError(
-                f"{path}: line {number} has {series.shape[1]} features, and line {places[0]} has "
-                f"{values[0].shape[1]}; features are separated by colons, steps by commas"
+                f"{text.place} has {series.shape[1]} features, and {first} has {values[0].shape[1]}; features are "
+                "separated by colons, steps by commas"
             )
         values.append(series)
-        labels.append(label)
-        places.append(number)
+        labels.append(text.label)
+        places.append(text.place)
     if not values:
         raise DataError(f"{path}: has no series after @data; give a file with a line for each series")
     check_header(path, header, values, notes)
     names = [f"dimension {number}" for number in range(1, values[0].shape[1] + 1)]
-    return RawSeries(values, labels, names, str(path), lambda row: f"{path}: line {places[row]}")
+    return RawSeries(values, labels, names, str(path), places.__getitem__)
 
 
 def content_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Number, from 1, and text of the lines that are neither empty nor comments, which need not be UTF-8."""
-    for number, line in enumerate(read_bytes(path).split(b"\n"), start=1):
+    for number, line in byte_lines(path):
         if (line := line.strip()) and not line.startswith((b"#", b"%")):
             yield number, decode(path, line, number)
 
@@ -152,13 +152,18 @@ def take(header: Header, key: str, rest: list[str], where: str) -> None:
             header.classes = rest[1:] if truth and key == "classlabel" else header.classes
 
 
-def read_line(where: str, line: str, header: Header) -> tuple[np.ndarray, str | None]:
-    """The values, (T, D), and the label of a line of data.
+def read_line(where: str, line: str, header: Header) -> SeriesText:
+    """The series of a line of data.
 
     Raises:
-        DataError: if a value is no number, the features have different lengths, or the label is not in the header.
+        DataError: if it has time stamps, or its label is not in the header.
     """
     parts, label = line.split(":"), None
+    if parts[0].startswith("("):
+        raise DataError(
+            f"{where}: dimension 1 has time stamps, as (time,value), which are not read; write the values alone, with "
+            "steps of equal distance"
+        )
     if header.labelled:
         label = parts.pop().strip()
         if not parts:
@@ -171,51 +176,7 @@ def read_line(where: str, line: str, header: Header) -> tuple[np.ndarray, str | 
         label = None if label.lower() in MISSING else label
     if header.univariate and len(parts) > 1:
         raise DataError(f"{where}: has {len(parts)} features, and the header says @univariate true")
-    columns = [read_values(where, part, number) for number, part in enumerate(parts, start=1)]
-    lengths = [len(column) for column in columns]
-    if len(set(lengths)) > 1:
-        odd = next(i for i, length in enumerate(lengths) if length != lengths[0])
-        raise DataError(
-            f"{where}: dimension {odd + 1} has {lengths[odd]} values, and dimension 1 has {lengths[0]}; mark missing "
-            "values by ?"
-        )
-    return np.stack(columns, axis=1), label
-
-
-def read_values(where: str, part: str, dimension: int) -> np.ndarray:
-    """The values of one feature, (T,), NaN where missing."""
-    if part.lstrip().startswith("("):
-        raise DataError(
-            f"{where}: dimension {dimension} has time stamps, as (time,value), which are not read; write the values "
-            "alone, with steps of equal distance"
-        )
-    texts = part.replace("?", "nan").split(",")
-    try:
-        values = np.array(list(map(float, texts)))
-    except ValueError:
-        values = np.array([number_of(text) for text in texts])
-        unread = np.isnan(values) & [text.strip().lower() not in MISSING for text in texts]
-        if unread.any():
-            step = int(np.argmax(unread))
-            raise DataError(
-                f"{where}: dimension {dimension}, value {step + 1}: {shortened(texts[step].strip())} is not a number; "
-                "mark a missing value by ?"
-            ) from None
-    if (infinite := np.flatnonzero(np.abs(values) > np.finfo(np.float32).max)).size:
-        step = int(infinite[0])
-        raise DataError(
-            f"{where}: dimension {dimension}, value {step + 1}: {texts[step].strip()} is beyond the numbers of "
-            "float32, which models read; mark it as missing by ?, or use a larger unit"
-        )
-    return values
-
-
-def number_of(text: str) -> float:
-    """The number that a text is; NaN if it is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return np.nan
+    return SeriesText(parts, label, where)
 
 
 def check_header(path: Path, header: Header, values: list[np.ndarray], notes: list[str]) -> None:

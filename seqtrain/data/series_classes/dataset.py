@@ -25,6 +25,7 @@ from seqtrain.data.series_classes.labelled import (
     LabelledSeries,
     classified,
     fingerprint,
+    number_scale,
     numbered,
     series_digests,
     set_apart,
@@ -106,11 +107,14 @@ class SeriesClasses(BucketedDataset):
         self.series = {split: SeriesRows(self.prepared(part.values)) for split, part in self.splits.items()}
         self.step_labels = {s: SeriesRows(part.targets()) for s, part in self.splits.items()} if each_step else {}
         counted = next(iter(self.splits.values())).labels  # of train, if there is one
+        centre, scale = number_scale(counted, trained) if targets == Targets.sequence_number else (0.0, 1.0)
         self.spec = DataSpec(
             targets=targets,
             num_features=len(features),
             class_names=class_names,
             class_counts=np.bincount(counted, minlength=len(class_names)).tolist() if class_names else [],
+            target_centre=centre,
+            target_scale=scale,
         )
         self.fingerprint = fingerprint(self.splits, features)
         self.sizes = {split: len(part.values) for split, part in self.splits.items()}

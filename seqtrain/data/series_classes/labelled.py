@@ -7,12 +7,15 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
+from pathlib import Path
 
 import numpy as np
 
 from seqtrain.config.base import Targets
 from seqtrain.config.series_classes import SeriesClassesConfig
+from seqtrain.data.description import DataDescription
 from seqtrain.data.folds import class_folds, cut_fold, fold_note
+from seqtrain.data.series_classes.preparation import usable_scale
 from seqtrain.data.series_classes.raw import RawSeries
 from seqtrain.data.text.class_names import ClassNames, LabelColumn, TrainedClasses, shown
 from seqtrain.data.text.labelled import check_classes
@@ -104,6 +107,21 @@ def numbered(
                 )
         found[split] = LabelledSeries([raw.values[row] for row in rows], numbers, rows)
     return found
+
+
+def number_scale(numbers: np.ndarray, trained: Path | None) -> tuple[float, float]:
+    """Mean and standard deviation by which a model's predictions are scaled.
+
+    Args:
+        numbers: numbers of the series of train, (N,).
+        trained: directory of a run, whose own are taken; None computes them.
+    """
+    if trained is not None:
+        spec = DataDescription.read(trained / "data.json").spec
+        return spec.target_centre, spec.target_scale
+    whole = numbers.astype(np.float64)
+    scale = usable_scale(whole.std(keepdims=True), np.abs(whole).max(keepdims=True))
+    return float(whole.mean()), float(scale[0])
 
 
 def classified(

@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 
 from seqtrain.config.series_classes import SeriesClassesConfig
-from seqtrain.data.series_classes.archive import SUFFIX, read_archive
+from seqtrain.data.series_classes.files import archive_reader
 from seqtrain.data.series_classes.raw import RawSeries, check_features
 from seqtrain.data.series_classes.tables import read_long, read_wide
-from seqtrain.data.tables.files import file_type
 from seqtrain.data.tables.objects import column_of
 from seqtrain.data.tables.reading import read_table
 from seqtrain.data.tables.table import Table
@@ -36,14 +35,14 @@ class NewSeries:
 def read_new(path: Path, config: SeriesClassesConfig) -> tuple[Table, RawSeries]:
     """The series of a file, which may have labels, and a table with a row for each.
 
-    The table is that of the file in wide form; in long form it has the ids, and of a ``.ts`` file the numbers of the
-    series, from 1. Both have the labels too, if the file has any.
+    The table is that of the file in wide form; in long form it has the ids, and of a file of the archives the numbers
+    of the series, from 1. Both have the labels too, if the file has any.
 
     Raises:
         DataError: if the file cannot be read or used.
     """
-    if file_type(path) == SUFFIX:
-        raw = read_archive(path, [])
+    if (reader := archive_reader(path, config)) is not None:
+        raw = reader(path, [])
         return table_of({"series": list(range(1, len(raw) + 1))}, raw, "label"), raw
     table = read_table(path, config)
     if config.id_column is None:

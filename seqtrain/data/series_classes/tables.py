@@ -10,6 +10,7 @@ import numpy as np
 
 from seqtrain.config.series_classes import SeriesClassesConfig
 from seqtrain.data.series_classes.raw import Label, RawSeries
+from seqtrain.data.series_classes.values import cut_at_ends
 from seqtrain.data.tables.numbers import numbers
 from seqtrain.data.tables.table import Table
 from seqtrain.data.text.labels import label_text, shortened
@@ -64,15 +65,7 @@ def read_wide(table: Table, config: SeriesClassesConfig, notes: list[str], label
     """
     form = columns_of(table, config, labelled)
     values = values_of(table, form, config)
-    known = ~np.isnan(values)
-    steps = values.shape[1]
-    lengths = np.where(known.any(1), steps - np.argmax(known[:, ::-1], axis=1), 0)
-    if (short := int(np.sum(lengths < steps))) > 0:
-        notes.append(
-            f"{table.origin}: {short:,} of {len(table):,} series end before the last of {steps:,} columns, since the "
-            "values at the end of their rows are missing"
-        )
-    series = [row[:length, None] for row, length in zip(values, lengths.tolist(), strict=True)]
+    series = cut_at_ends([row[:, None] for row in values], table.origin, notes)
     labels = [None] * len(table) if form.label is None else table.values(form.label)
     return RawSeries(series, labels, ["value"], table.origin, table.place)
 

@@ -73,11 +73,21 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises:
         DataError: if the file cannot be read, is empty, or is not UTF-8; names the line.
     """
+    for number, line in byte_lines(path):
+        yield number, decode(path, line, number)
+
+
+def byte_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Number, from 1, and bytes of the lines of a file, one by one, without a byte-order mark.
+
+    Raises:
+        DataError: if the file cannot be read, or is empty.
+    """
     number = 0
     try:
         with open_bytes(path) as file:
             for number, line in enumerate(file, start=1):
-                yield number, decode(path, line.removeprefix(BOM) if number == 1 else line, number)
+                yield number, line.removeprefix(BOM) if number == 1 else line
     except (OSError, EOFError, zlib.error) as error:
         raise unreadable(path, error) from error
     if number == 0:

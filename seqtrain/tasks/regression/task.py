@@ -21,18 +21,25 @@ from seqtrain.tasks.statistics import Outputs
 
 
 class RegressionMeter(Meter):
-    """Collects the prediction and target of every row."""
+    """Collects the prediction and target of every row, both in the units of the targets.
+
+    Args:
+        head: from features to scaled predictions.
+        centre: what is added to a prediction, once it is multiplied by ``scale``.
+        scale: the unit of scaled predictions.
+    """
 
     taken_in = ("predictions", "targets", "rows")
 
-    def __init__(self, head: nn.Module):
-        self.head = head
+    def __init__(self, head: nn.Module, centre: float = 0.0, scale: float = 1.0):
+        self.head, self.centre, self.scale = head, centre, scale
         self.predictions: list[Tensor] = []
         self.targets: list[Tensor] = []
         self.rows: list[np.ndarray] = []
 
     def update(self, batch: Batch, features: Tensor) -> None:
-        self.predictions.append(self.head(features).squeeze(-1).float().cpu().double())
+        scaled = self.head(features).squeeze(-1).float().cpu().double()
+        self.predictions.append(scaled * self.scale + self.centre)
         self.targets.append(batch.targets.cpu().double())
         self.rows.append(batch.rows)
 
@@ -49,7 +56,10 @@ def evaluation_of(outputs: dict[str, np.ndarray]) -> Evaluation:
 
 
 class SequenceRegression(Task):
-    """Regression of one number per sequence, by a linear layer and squared error, in the units of the targets.
+    """Regression of one number per sequence, by a linear layer and squared error.
+
+    The layer predicts (number - centre) / scale, with the mean and the standard deviation of train where the data name
+    them, and the loss is that of these scaled numbers. All scores are in the units of the targets.
 
     Args:
         config: has no options.
@@ -67,19 +77,21 @@ class SequenceRegression(Task):
     inspector = "seqtrain.tasks.regression.inspect:inspect"
 
     def __init__(self, config: SequenceRegressionConfig, spec: DataSpec):
-        del config, spec
+        del config
+        self.centre, self.scale = spec.target_centre, spec.target_scale
 
     def build_head(self, model: nn.Module) -> nn.Module:
         return linear_head(model, 1)
 
     def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:
-        return (head(features).squeeze(-1).float() - batch.targets).square().sum()
+        scaled = (batch.targets - self.centre) / self.scale
+        return (head(features).squeeze(-1).float() - scaled).square().sum()
 
     def count(self, batch: Batch) -> Tensor:
         return torch.tensor(float(len(batch.targets)), device=batch.targets.device)
 
     def meter(self, head: nn.Module) -> Meter:
-        return RegressionMeter(head)
+        return RegressionMeter(head, self.centre, self.scale)
 
     def scored(self, parts: Sequence[tuple[Outputs, Dataset | None]], split: str) -> Evaluation:
         whole = joined([outputs for outputs, _ in parts])

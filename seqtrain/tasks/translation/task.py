@@ -26,7 +26,7 @@ from seqtrain.tasks.language.heads import SoftmaxHead
 from seqtrain.tasks.stored_baselines import read_baselines, write_baselines
 from seqtrain.tasks.translation.illustration import draw_translations
 from seqtrain.tasks.translation.scores import COUNTS, counts_of, evaluation_of, signature
-from seqtrain.tasks.translation.search import search
+from seqtrain.tasks.translation.search import Pace, search
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -104,6 +104,7 @@ class Translation(Task):
     def __init__(self, config: TranslationConfig, spec: DataSpec):
         assert spec.target_vocab_size is not None
         self.config, self.vocab_size = config, spec.target_vocab_size
+        self.pace = Pace()
 
     @classmethod
     def check_model(cls, config: TaskConfig, model: ModelConfig) -> None:
@@ -111,7 +112,7 @@ class Translation(Task):
         if model.targets != Targets.translation:
             raise ConfigError(
                 f"model={model.name}: has no decoder that writes a text, which task={config.name} needs; use "
-                "model=gru_translator or lstm_translator"
+                "model=gru_translator, lstm_translator or attn_translator"
             )
 
     @classmethod
@@ -133,7 +134,8 @@ class Translation(Task):
         batch = cast(PairBatch, batch)
         if not model.training and batch.references is not None:
             rows = torch.from_numpy(scored_rows(batch, self.config)).to(batch.inputs.device)
-            found = search(model, head, batch.chosen(rows), self.config) if len(rows) else []
+            with self.pace.measured(len(rows)):
+                found = search(model, head, batch.chosen(rows), self.config)
             batch.translations = [best.tokens for best, *_ in found]
         return model(batch, None)
 
@@ -204,11 +206,12 @@ class Translation(Task):
         write_baselines(directory, evaluations)
 
     def remarks(self) -> dict[str, str]:
-        """How BLEU is computed, and of which translations."""
+        """How BLEU is computed, and of which translations; and how fast this process translated in all evaluations."""
         config = self.config
         rows = "" if config.translated_rows is None else f", of the first {config.translated_rows:,} pairs of a split"
         how = "greedy search" if config.beam_size == 1 else f"beam search with {config.beam_size} hypotheses"
-        return {"signature": f"BLEU {signature(config)}, by {how}{rows}"}
+        made = {"signature": f"BLEU {signature(config)}, by {how}{rows}"}
+        return made | ({"search": str(self.pace)} if self.pace.sentences else {})
 
 
 def by_length(evaluation: Evaluation, baselines: Mapping[str, np.ndarray]) -> "Figure":

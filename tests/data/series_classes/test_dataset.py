@@ -230,11 +230,12 @@ def test_faults_of_folders_and_labels(build: Build, tmp_path: Path) -> None:
     both = tmp_path / "both"
     write_pair(both)
     write_archive(both / "Other_TRAIN.ts", waves(6))
-    with pytest.raises(DataError, match=r"holds 2 datasets \(Other, Waves\); give the folder of one"):
+    with pytest.raises(DataError, match=r"holds 2 datasets \(Other, Waves\), and none has the name of the folder"):
         build(both)
-    shutil.copy(both / "Waves_TRAIN.ts", both / "Waves_TRAIN.csv")
+    shutil.copy(both / "Waves_TRAIN.ts", both / "Waves_VAL.ts")
+    shutil.copy(both / "Waves_TRAIN.ts", both / "Waves_VALID.ts")
     (both / "Other_TRAIN.ts").unlink()
-    with pytest.raises(DataError, match=r"train is there twice \(Waves_TRAIN\.csv, Waves_TRAIN\.ts\); remove one"):
+    with pytest.raises(DataError, match=r"validation is there twice \(Waves_VAL\.ts, Waves_VALID\.ts\); remove one"):
         build(both)
     new = write_pair(tmp_path / "new")
     write_archive(new / "Waves_TEST.ts", waves(8, classes=("low", "mid", "odd", "high")))

@@ -41,7 +41,7 @@ def test_wide_form_ends_a_series_where_values_are_missing_to_the_end(
     raw, notes = read(WIDE)
     np.testing.assert_equal([s[:, 0].tolist() for s in raw.values], [[1, 2, 3], [4], [np.nan, 5, 6]])
     assert raw.labels == ["up", "down", "up"] and raw.place(1).endswith("a.csv: line 3")
-    assert len(notes) == 1 and "1 of 3 series end before the last of 3 columns" in notes[0]
+    assert len(notes) == 1 and "1 of 3 series end before the last of 3 steps" in notes[0]
 
 
 def test_the_tsv_files_of_the_archive_have_no_header(read: Read) -> None:
