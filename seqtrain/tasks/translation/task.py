@@ -186,7 +186,7 @@ class Translation(Task):
         if not isinstance(data, PairData) or "train" not in data.sizes:
             return {}
         scoring = [self.config.lowercase, self.config.bleu_tokens.value, self.config.translated_rows]
-        key = digest([data.directory.name, scoring, signature(self.config), 1])
+        key = digest([data.directory.name, scoring, signature(self.config), 2])
         return read_baselines(cached("translations", key, partial(self.fit_baselines, data)))
 
     def fit_baselines(self, data: PairData, directory: Path) -> None:

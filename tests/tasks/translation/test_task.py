@@ -28,7 +28,7 @@ from seqtrain.errors import ConfigError, DataError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import read_json
 from seqtrain.tasks.language.heads import SoftmaxHead
-from seqtrain.tasks.translation.baselines import most_probable, translate
+from seqtrain.tasks.translation.baselines import most_frequent, most_probable, translate
 from seqtrain.tasks.translation.scores import counts_of, evaluation_of, signature
 from seqtrain.tasks.translation.statistics import STATISTICS
 from seqtrain.tasks.translation.task import excess
@@ -106,6 +106,8 @@ def test_the_baseline_learns_a_dictionary(composed: Compose, tmp_path: Path) -> 
     data = build_data(composed(*OPTIONS, f"data.path={tmp_path / 'pairs'}"))
     assert isinstance(data, PairData)
     found = translate(data, "test", 3)
+    assert found["most frequent target"] == [most_frequent([target for _, target in pairs(60)])] * 3
+    assert most_frequent(["a b", "c", "a b", "b c d", "d", "d"]) == "d"
     assert found["copy of the source"] == [source for source, _ in pairs(14, 2)[:3]]
     lexicon = {"eule": "owl", "baum": "tree", "mond": "moon", "teich": "pond", "haus": "house", "see": "lake"}
     by_word = [" ".join(lexicon[word] for word in source.lower().split()) for source, _ in pairs(14, 2)[:3]]
@@ -132,8 +134,8 @@ def options(run: RunDirectory, **task: Any) -> tuple[Config, Config]:
 def test_a_run_has_scores_statistics_and_a_signature(trained: RunDirectory) -> None:
     results = read_json(trained.results_path)
     assert set(results["scores"]["gru_translator"]["test"]) == {"bleu", "chrf", "loss", "perplexity"}
-    assert {"copy of the source", "word by word (IBM model 1)"} < set(results["scores"])
-    assert set(results["against_baselines"]) == {"copy of the source", "word by word (IBM model 1)"}
+    baselines = {"most frequent target", "copy of the source", "word by word (IBM model 1)"}
+    assert baselines < set(results["scores"]) and set(results["against_baselines"]) == baselines
     assert results["signature"].startswith("BLEU nrefs:1|case:mixed|eff:no|tok:13a|smooth:exp|version:2")
     with np.load(trained.predictions_path) as outputs:
         assert outputs["bleu_counts"].shape == (14, 10) and outputs["chrf_counts"].shape == (14, 18)
