@@ -41,7 +41,9 @@ def explained(run: Path, **attention: Any) -> None:
     directory = RunDirectory(run)
     some = Interval(0.1, 0.0, 0.2)
     scores = MethodScores(some, some, some, some, [0.5], [0.5], [0.5])
-    about = {"step": int(directory.status.best["step"]), "split": "test", "rows": 2, "removal": "delete", "score": "p"}
+    step = directory.status.best["step"]
+    assert step is not None
+    about: dict[str, Any] = {"step": int(step), "split": "test", "rows": 2, "removal": "delete", "score": "p"}
     found = Explanation(**about, whole=0.9, fractions=[0.5], methods={"attention": scores}, **attention)
     write_json(directory.explanation_path, asdict(found))
 
