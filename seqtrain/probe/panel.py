@@ -149,13 +149,15 @@ def of_attention(
     """Name of the layer, measure and value, for each attention layer of a model."""
     causal, has_decoder = bool(getattr(model, "causal", False)), hasattr(model, "decoder")
     for path, calls in found.attention.items():
-        if not calls:
-            continue
+        if not calls or (path.startswith("decoder.") and not path.endswith(".source")):
+            continue  # a decoder's attention to its own steps, whose lengths are those of the target
         recorded = calls[0] if calls[0].dim() == 2 else torch.cat(calls, dim=-2)  # a decoder may call it at each step
         memory_steps = recorded[:, 0, 0] if recorded.dim() == 4 else recorded[:, 0] if recorded.dim() == 3 else recorded
         lengths = own_lengths(batch, memory_steps)
         context = int(getattr(model, "context_length", 0)) if causal else None
-        weights = attention.Weights.of(recorded, lengths, context, own_steps=not has_decoder)
+        weights = attention.Weights.of(
+            recorded, lengths, context, own_steps=not has_decoder or path.startswith("encoder")
+        )
         name = path.removesuffix(".attention").replace(".", "_")
         yield name, "attention/entropy", attention.relative_entropy(weights)
         yield name, "attention/padding", attention.padding_mass(weights)
