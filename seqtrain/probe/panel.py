@@ -156,7 +156,9 @@ def of_attention(
         memory_steps = recorded[:, 0, 0] if recorded.dim() == 4 else recorded[:, 0] if recorded.dim() == 3 else recorded
         lengths = own_lengths(batch, memory_steps)
         context = int(getattr(model, "context_length", 0)) if causal else None
-        weights = attention.Weights.of(recorded, lengths, context, own_steps=not has_decoder)
+        weights = attention.Weights.of(
+            recorded, lengths, context, own_steps=not has_decoder or path.startswith("encoder")
+        )
         name = path.removesuffix(".attention").replace(".", "_")
         yield name, "attention/entropy", attention.relative_entropy(weights)
         yield name, "attention/padding", attention.padding_mass(weights)

@@ -194,3 +194,18 @@ def test_the_panel_of_a_translator_is_of_its_loss_not_of_its_search(
     lengths = rows.validation.lengths
     relative = -(weights * weights.clamp(min=1e-30).log()).sum(-1) / lengths.double().log()[:, None]
     assert panel.values["attention/entropy/output_attention"] == pytest.approx(relative[lengths > 1].mean().item())
+
+
+def test_attention_of_a_decoder_to_its_own_steps_is_not_taken_for_attention_to_the_source(
+    composed: Compose, tmp_path: Path
+) -> None:
+    """Its steps may be as many as those of the source, with other lengths."""
+    path = write_splits(tmp_path / "pairs")
+    config = composed(*OPTIONS, f"data.path={path}", "model=attn_translator", "device=cpu", "data.batch_size=8")
+    data = build_data(config)
+    built = build_model(config, data.spec)
+    panel = measure(built.task, built.model, built.head, Rows.of(data, built.device))
+    check(panel)
+    found = parts(panel, "attention/padding")
+    assert found and all(name.startswith("encoder") or name.endswith("source") for name in found)
+    assert all(panel.values[f"attention/padding/{name}"] == 0 for name in found)
