@@ -19,7 +19,7 @@ def name_wrong_files() -> None:
     sources = SourcesRegistry.instance()
     hydras: Any = sources.resolve("file")
 
-    class NamingFiles(hydras):
+    class FileConfigSource(hydras):  # Hydra's own name: by it the registry tells whether it has the class already
         """Hydra's reader of files, which also raises ConfigError if one is not UTF-8, is a list, or
         has defaults that are none.
         """
@@ -37,8 +37,8 @@ def name_wrong_files() -> None:
                 check_defaults(file, tree["defaults"])
             return result
 
-    if hydras.__name__ != NamingFiles.__name__:
-        sources.types["file"] = NamingFiles
+    if hydras.__module__ != __name__:
+        sources.types["file"] = FileConfigSource
 
 
 def check_defaults(file: Path, defaults: Any) -> None:
