@@ -10,6 +10,7 @@ from torch import nn
 from seqtrain.commands.evaluate import evaluate
 from seqtrain.commands.train import train
 from seqtrain.config.root import Config
+from seqtrain.config.series_classes import SeriesClassesConfig
 from seqtrain.config.task import SequenceRegressionConfig
 from seqtrain.data.base import Batch
 from seqtrain.data.spec import DataSpec
@@ -71,6 +72,7 @@ def test_numbers_far_from_zero_are_learned_and_evaluated_on_other_files(composed
     train(config, run)
     scores = read_json(run.results_path)["scores"]
     assert scores["gru"]["test"]["mse"] < 0.1 * scores["mean of train"]["test"]["mse"]
+    assert isinstance(config.data, SeriesClassesConfig)
     other = replace(config, data=replace(config.data, path=str(tmp_path / "other.ts")))
     assert evaluate(config, other, run, other_data=True)["mae"] > 500  # numbers of another unit do not change the model
 
