@@ -9,8 +9,10 @@ fi
 if ! cmp -s <(cat constraints.txt pyproject.toml) .venv/installed; then
     echo "installing the pinned packages into .venv (once; some minutes) ..." >&2
     # torch first, on its own, so that a CPU build from the index or a local folder is used if there is one.
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check "$(grep '^torch==' constraints.txt)"
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+    .venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check "$(grep '^torch==' constraints.txt)"
+    .venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev]'
+    # pip would compile one file after another. That fails for files of other versions of Python, which nothing imports.
+    .venv/bin/python -m compileall -qq -j 0 -x /tests/ .venv/lib || true
     cat constraints.txt pyproject.toml > .venv/installed
 fi
 export PATH="$PWD/.venv/bin:$PATH"

@@ -19,10 +19,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 WARM = multiprocessing.get_context("forkserver")
-WARM.set_forkserver_preload(
-    ["seqtrain.cli.dispatch", "seqtrain.commands.train", "seqtrain.tasks.classification.figures",
-     "torch.utils.tensorboard.writer", "torch.distributed", "matplotlib.backends.backend_agg", "pandas"]
-)  # fmt: skip
+WARM.set_forkserver_preload(["tests.warm"])
 READ_AT_START = ("PYTHON", "OMP_", "MKL_", "KMP_", "GOMP_")
 """Beginnings of variables that Python or torch read when they start: a fork would not see them."""
 

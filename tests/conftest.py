@@ -25,6 +25,11 @@ def pytest_xdist_auto_num_workers() -> int:
     return num_cores() + 1
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files of whole commands first: they take longest, and one that begins last would run alone."""
+    items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
+
+
 @pytest.fixture(autouse=True, scope="session")
 def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """An empty cache, no data folder, no hub; one thread, so that small tensors are not slowed by many.

@@ -75,6 +75,7 @@ def test_killed_and_resumed(seqtrain: Run, reviews: Path, tmp_path: Path) -> Non
         "trainer.eval_every=5",
         "trainer.figures=false",
         "trainer.baselines=false",
+        "trainer.probe=false",
     ]
     assert seqtrain(*options, "hydra.run.dir=whole").returncode == 0
     process = subprocess.Popen(
@@ -95,7 +96,8 @@ def test_killed_and_resumed(seqtrain: Run, reviews: Path, tmp_path: Path) -> Non
 
 def test_default_run_directory(seqtrain: Run, reviews: Path, tmp_path: Path) -> None:
     """Paths start where the command was typed, whatever Hydra is told."""
-    options = ["trainer.max_steps=1", "trainer.baselines=false", "hydra.job.chdir=true"]
+    quick = ["trainer.baselines=false", "trainer.figures=false", "trainer.probe=false"]
+    options = [*quick, "trainer.max_steps=1", "hydra.job.chdir=true"]
     result = seqtrain(*SMALL, f"data.path={os.path.relpath(reviews, tmp_path)}", *options)
     assert result.returncode == 0, result.stderr
     assert "hydra.job.chdir=true: has no effect" in result.stderr

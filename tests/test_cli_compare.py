@@ -21,7 +21,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = [
     "data=text_files", "data.batch_size=16", "data.min_count=1", "data.vocab_size=100", "device=cpu",
     "model.embedding.embed_dim=12", "model.hidden_size=10", "trainer.max_steps=4", "trainer.eval_every=2",
-    "trainer.lr=0.01", "trainer.warmup_steps=5", "trainer.figures=false",
+    "trainer.lr=0.01", "trainer.warmup_steps=5", "trainer.figures=false", "trainer.probe=false",
 ]  # fmt: skip
 
 

@@ -16,6 +16,7 @@ Fails = Callable[..., None]
 SMALL = [
     "data=text_files", "data.batch_size=16", "data.min_count=1", "data.vocab_size=100", "device=cpu",
     "model.embedding.embed_dim=12", "model.hidden_size=10", "trainer.lr=0.01", "trainer.baselines=false",
+    "trainer.figures=false", "trainer.probe=false",
 ]  # fmt: skip
 
 

@@ -15,7 +15,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 SMALL = [
     "data=text_documents", "data.path=reviews/train.csv", "model=lstm", "model.hidden_size=10", "device=cpu",
     "model.embedding.embed_dim=8", "data.batch_size=2", "data.bptt_len=10", "trainer.max_steps=6",
-    "trainer.eval_every=3", "trainer.warmup_steps=1",
+    "trainer.eval_every=3", "trainer.warmup_steps=1", "trainer.figures=false", "trainer.probe=false",
 ]  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import pytest
 Run = Callable[..., subprocess.CompletedProcess[str]]
 Fails = Callable[..., None]
 
-SMALL = ["device=cpu", "trainer.figures=false", "trainer.baselines=false"]
+SMALL = ["device=cpu", "trainer.figures=false", "trainer.probe=false", "trainer.baselines=false"]
 TEXTS = [
     "data=text_files", "model=gru_attn", "model.kernel=torch", "model.hidden_size=12", "model.embedding.embed_dim=12",
     "data.batch_size=16", "data.min_count=1", "trainer.lr=0.02", "trainer.warmup_steps=2", "trainer.max_steps=60",

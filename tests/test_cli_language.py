@@ -13,6 +13,7 @@ Fails = Callable[..., None]
 SMALL = [
     "data=text_corpus", "model=lstm", "model.hidden_size=10", "model.embedding.embed_dim=8", "device=cpu",
     "data.batch_size=2", "data.bptt_len=10", "trainer.max_steps=6", "trainer.eval_every=3", "trainer.warmup_steps=1",
+    "trainer.figures=false", "trainer.probe=false",
 ]  # fmt: skip
 
 

@@ -16,7 +16,7 @@ SMALL = [
     "data=series_classes", "data.path=Waves", "model=gru_fcn", "model.filters=[16,16]", "model.kernel_sizes=[8,5]",
     "model.hidden_size=8", "model.embedding.embed_dim=4", "model.kernel=torch", "device=cpu",
     "trainer.max_steps=30", "trainer.eval_every=15", "trainer.warmup_steps=5", "trainer.lr=0.02",
-    "trainer.figures=false",
+    "trainer.figures=false", "trainer.probe=false",
 ]  # fmt: skip
 
 

@@ -23,7 +23,7 @@ STUDY = ["-m", "hydra/sweeper=optuna", "hydra/sweeper/sampler=random", "hydra.sw
 TINY = [
     "data=adding", "data.length=4", "data.num_train=64", "data.num_eval=20", "data.batch_size=16", "model=gru",
     "model.hidden_size=4", "model.embedding.embed_dim=4", "trainer.max_steps=4", "trainer.eval_every=2",
-    "trainer.figures=false", "trainer.baselines=false", "device=cpu",
+    "trainer.figures=false", "trainer.probe=false", "trainer.baselines=false", "device=cpu",
 ]  # fmt: skip
 RATE = "trainer.lr=tag(log, interval(1e-3, 1e-1))"
 

@@ -34,7 +34,7 @@ from tests import command_line
 TINY = [
     *("data=adding", "data.length=6", "data.num_eval=32", "data.num_train=320", "data.batch_size=8", "device=cpu"),
     *("model=gru", "model.hidden_size=4", "model.embedding.embed_dim=4", "trainer.max_steps=6", "trainer.eval_every=2"),
-    *("trainer.figures=false", "trainer.baselines=false", "trainer.log_every=1"),
+    *("trainer.figures=false", "trainer.probe=false", "trainer.baselines=false", "trainer.log_every=1"),
 ]
 
 TWO_AT_ONCE = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "hydra.sweep.dir=s"]

@@ -87,7 +87,7 @@ def quoted(text: str) -> set[str]:
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
 
 
-@pytest.mark.parametrize("group", [*GROUPS, "debug", "experiment", "hparams_search"])
+@pytest.mark.parametrize("group", [*GROUPS, "size", "debug", "experiment", "hparams_search"])
 def test_every_option_is_in_the_table_of_options(group: str) -> None:
     (cells,) = [row for row in table_rows(CONFIGURATION, "## Groups and options") if row[0] == f"`{group}`"]
     assert quoted(cells[2]) == {path.stem for path in (conf_directory() / group).glob("*.yaml")}

@@ -18,7 +18,7 @@ from seqtrain.config.loading import literal_text
 from seqtrain.paths import expanded
 
 GROUPS = {
-    *("data", "model", "task", "trainer", "regularisation", "experiment", "hparams_search", "debug"),
+    *("data", "model", "task", "trainer", "regularisation", "experiment", "hparams_search", "debug", "size"),
     *("hydra/launcher", "hydra/sweeper", "hydra/sweeper/sampler", "hydra/sweeper/pruner"),
 }
 NODES = "data|model|task|trainer|budget|debug"

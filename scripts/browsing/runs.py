@@ -39,7 +39,14 @@ def make_runs(folder: Path) -> None:
         "multilabel": ("task=multilabel", f"data.path={folder}/several.csv", "data.label_separator=pipe", *TEXTS),
         "labelling": ("data=reverse", "data.length=6", *SIZES),
         "regression": ("data=adding", "data.length=10", "model=gru", *SIZES),
-        "language": ("data=text_corpus", f"data.path={folder}/corpus.txt", "data.tokenizer=char", "model=lstm", *SIZES),
+        "language": (
+            "data=text_corpus",
+            f"data.path={folder}/corpus.txt",
+            "data.tokenizer=char",
+            "model=lstm",
+            *SIZES,
+            "trainer.histograms=true",
+        ),
         "forecasting": ("data=sine", "data.length=600", "model=gru", "model.hidden_size=8"),
     }
     seqtrain(*sweep, *TEXTS, *SMALL)

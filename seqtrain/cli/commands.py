@@ -167,13 +167,14 @@ def generate(arguments: Sequence[str]) -> None:
 
     seqtrain generate run=<run> [prompt=<text> | prompt_file=<file>] [max_tokens=200] [num_samples=1] [seed=0]
         [greedy=true] [temperature=1.0] [top_k=<k>] [top_p=1.0] [repetition_penalty=1.0] [stop=<text> ...]
-        [stream=true] [checkpoint=best|last] [device=...]
+        [beam_size=<hypotheses>] [length_penalty=1.0] [stream=true] [checkpoint=best|last] [device=...]
 
-    The prompt is taken literally; prompt_file=- reads it from stdin. A sample ends before the first stop text.
+    The prompt is taken literally; prompt_file=- reads it from stdin. A sample ends before the first stop text. With
+    beam_size, the most probable text is searched for instead of drawing one.
     """
     stops, arguments = own_values(arguments, ["stop"])
     numbers: Parsers = {"max_tokens": whole_number, "num_samples": whole_number, "seed": whole_number}
-    numbers |= {"stream": parse_bool}
+    numbers |= {"stream": parse_bool, "beam_size": whole_number, "length_penalty": finite_number}
     choosing: Parsers = {"temperature": finite_number, "top_p": finite_number, "repetition_penalty": finite_number}
     choosing |= {"top_k": whole_number, "greedy": parse_bool}
     optional = dict.fromkeys(["prompt", "prompt_file", *numbers, *choosing])

@@ -11,6 +11,7 @@ from seqtrain.cli.arguments import Parsers, finite_number, own_values, parsed, w
 from seqtrain.cli.composing import compose, past_hydra, several_processes, where_typed
 from seqtrain.cli.given import check_own, check_words, parse
 from seqtrain.cli.head_start import start_kernels
+from seqtrain.cli.size_check import check_width
 from seqtrain.cli.sweep_arguments import key_of
 from seqtrain.commands.memory import within_memory
 from seqtrain.config import loading
@@ -72,6 +73,7 @@ def run_composed(name: str, arguments: Sequence[str], own: Parsers, job: Callabl
         directory = Path(HydraConfig.get().runtime.output_dir)
         with where_typed(), past_hydra(directory):
             config = loading.to_config(tree)
+            check_width(config, HydraConfig.get().overrides.task)
             start_kernels(config)
             with within_memory(config):
                 job(config, directory, **values)

@@ -20,6 +20,7 @@ from seqtrain.cli.given import check_words
 from seqtrain.cli.head_start import start_kernels
 from seqtrain.cli.hydra_setup import add_to_hydra, conf_directory
 from seqtrain.cli.one_line import EXPECTED, one_line
+from seqtrain.cli.size_check import check_groups, check_width
 from seqtrain.cli.sweep_arguments import key_of, sweep_arguments
 from seqtrain.config import loading, registry
 from seqtrain.console import results_are_files
@@ -42,6 +43,7 @@ def train(arguments: Sequence[str]) -> None:
 
 def compose(arguments: Sequence[str], job: Callable[[DictConfig], Any]) -> None:
     """Call a job with what Hydra composes of the arguments."""
+    check_groups(arguments)
     add_to_hydra()
     GridSweeper.one_line = staticmethod(one_line)
     name = command_hash(arguments)
@@ -99,6 +101,7 @@ def train_job(tree: DictConfig) -> float:
     exact = any(key_of(o) == "hydra.run.dir" for o in settings.overrides.hydra)
     with where_typed(), past_hydra(directory):
         config = loading.to_config(tree)
+        check_width(config, settings.overrides.task)
         start_kernels(config)
         sweep = Sweep(directory.parent)
         if settings.mode is RunMode.MULTIRUN and (job := sweep.find(directory.name)) is not None:

@@ -47,7 +47,7 @@ def check_words(arguments: Sequence[str]) -> None:
             raise ConfigError(f"{word}: expected key=value; {meant_by(word, before, words, multirun)}")
         elif re.fullmatch(rf"\+*({'|'.join(NEVER_EMPTY)})=(''|\"\")?", word):
             raise ConfigError(f"{word}: has no value; give one, or leave it out")
-        elif re.fullmatch(rf"({'|'.join(GROUPS)}|task)=([-+\d.e]+|true|false)", word):
+        elif re.fullmatch(rf"({'|'.join(GROUPS)}|task)=([-+\d.e]+|true|false|null)", word):
             raise ConfigError(f"{word}: no such option; {suggest_options(word.partition('=')[0])}")
         else:
             before = word

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 from hydra_plugins.seqtrain_grid.sweeper import GridSweeper, GridSweeperConfig
 from hydra_plugins.seqtrain_optuna.sweeper import OptunaSweeper
 from seqtrain.cli.key_search import all_keys
+from seqtrain.cli.yaml_files import name_wrong_files
 from seqtrain.config import loading, registry
 from seqtrain.config.root import Config
 from seqtrain.errors import ConfigError
@@ -32,6 +33,10 @@ def conf_directory() -> Path:
     raise ConfigError(f"conf/ is in neither {package} nor {package.parent}: install seqtrain again")
 
 
+STORED: dict[tuple[str, str], type] = {}
+"""Schemas that Hydra has already, by group and kind: making one takes milliseconds, and there are dozens."""
+
+
 def store_schemas() -> None:
     """Give Hydra the schemas of all registered kinds, as options of the groups ``schema/<group>``."""
     store = ConfigStore.instance()
@@ -40,9 +45,11 @@ def store_schemas() -> None:
     store.store(group="schema", name="config", node=Config, package="_global_")
     for group, kinds in registry.REGISTRY.items():
         for kind, entry in kinds.items():
-            node = OmegaConf.structured(entry.schema)
-            node.kind = kind
-            store.store(group=f"schema/{group}", name=kind, node=node)
+            if STORED.get((group, kind)) is not entry.schema:
+                node = OmegaConf.structured(entry.schema)
+                node.kind = kind
+                store.store(group=f"schema/{group}", name=kind, node=node)
+                STORED[group, kind] = entry.schema
 
 
 class PluginFolders(SearchPathPlugin):
@@ -81,6 +88,7 @@ def store_sweepers() -> None:
 @cache
 def add_to_hydra() -> None:
     """Offer Hydra the schemas, the folders of plugins and the sweepers."""
+    name_wrong_files()
     store_schemas()
     add_plugin_folders()
     store_sweepers()

@@ -13,12 +13,15 @@ from seqtrain.cli.overview import GROUPS, WIDTH
 from seqtrain.config import registry
 from seqtrain.errors import ConfigError
 
+RECIPES = ("experiment", "hparams_search", "size")
+"""Groups whose options are shown as their YAML files."""
+
 
 def describe(arguments: Sequence[str]) -> str:
     """What the help says of nodes and keys.
 
     Args:
-        arguments: ``model``, ``model.gru_attn``, ``model.gru_attn.embedding``, ``trainer.lr``, ``experiment.<name>``;
+        arguments: ``model``, ``model.gru_attn``, ``model.gru_attn.embedding``, ``trainer.lr``, ``size.base``;
             beside them group=option and key=value, for the configuration whose values are shown. Without a node, those
             that group=option and key=value name.
 
@@ -36,10 +39,10 @@ def describe_node(name: str, overrides: Sequence[str]) -> str:
     first, _, rest = name.partition(".")
     option, _, inner = rest.partition(".")
     if option in option_names(first):
-        if first in ("experiment", "hparams_search"):
+        if first in RECIPES:
             return recipe(first, option)
         overrides, name = [*overrides, f"{first}={option}"], f"{first}.{inner}".rstrip(".")
-    elif first in ("experiment", "hparams_search") and not rest:
+    elif first in RECIPES and not rest:
         return f"{first}: one of {', '.join(option_names(first))}; seqtrain --help {first}.<option> shows what it sets"
     # A mandatory value that is missing stays in the objects as "???".
     config = composed_config(overrides)
@@ -67,7 +70,7 @@ def descend(config: Any, path: str) -> Any:
 
 
 def recipe(group: str, option: str) -> str:
-    """The YAML file of an experiment or a search: it says itself what it sets."""
+    """The YAML file of an experiment, a search or a size: it says itself what it sets."""
     folders = [
         folder for folder in [conf_directory(), *registry.FOLDERS] if (folder / group / f"{option}.yaml").is_file()
     ]

@@ -84,8 +84,9 @@ def composition_error(message: str) -> str:
         return f"+{chosen[1]}=...: {chosen[1]} is chosen already; write {chosen[1]}=... to choose another"
     if lacking := re.match(r"In '(\S+)': ConfigKeyError .*\bfull_key: (\w+)\.(\S+)", message, flags=re.DOTALL):
         file, group, key = lacking.groups()
-        return (
-            f"{group}.{key}: the chosen {group} has no such key, but {file}.yaml, which comes with the chosen data, "
-            f"sets it; choose another {group} for this data"
-        )
+        if file.startswith("size/"):
+            comes, remedy = "", f"choose another {group}, or leave size out"
+        else:
+            comes, remedy = ", which comes with the chosen data,", f"choose another {group} for this data"
+        return f"{group}.{key}: the chosen {group} has no such key, but {file}.yaml{comes} sets it; {remedy}"
     return " ".join(message.split())

@@ -11,11 +11,11 @@ from seqtrain.config import registry
 from seqtrain.config.root import Config
 
 WIDTH = 100
-GROUPS = ("data", "model", "trainer", "experiment", "hparams_search", "debug")
+GROUPS = ("data", "model", "trainer", "size", "experiment", "hparams_search", "debug")
 FIRST = {
     "data": ("path", "batch_size", "max_length"),
     "model": ("hidden_size", "num_layers", "dropout"),
-    "trainer": ("epochs", "max_steps", "lr", "eval_every", "patience"),
+    "trainer": ("epochs", "max_steps", "lr", "patience"),
     "": ("seed", "device"),
 }
 """Keys met first, of each node."""

@@ -23,7 +23,7 @@ from seqtrain.training.observers import JsonLines
 from seqtrain.training.ranks import SOLO
 from seqtrain.training.trainer import Trainer
 
-TIMINGS = {"run_id", "seconds", "train/tokens_per_second"}
+TIMINGS = {"run_id", "seconds", "train/tokens_per_second", "train/mfu"}
 """Entries of checkpoints and logs that differ between any two runs."""
 
 

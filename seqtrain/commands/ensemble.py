@@ -21,6 +21,7 @@ from seqtrain.comparison.metrics import metric_of
 from seqtrain.config import loading
 from seqtrain.config.root import Config
 from seqtrain.data.base import Dataset
+from seqtrain.errors import RunError
 from seqtrain.paths import expanded
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.ensemble import Ensemble, members_of
@@ -50,6 +51,8 @@ def ensemble(directories: Sequence[str], *, output: str | None = None) -> RunDir
     first = candidates[0]
     config = config_of_ensemble(first.member.config, len(candidates), first.run.fold is not None)
     task = build_task(config, first.run.data.spec)
+    if not task.averages:
+        raise RunError(f"{first.run.path}: task={config.task.name} has no ensembles")
     new = f"{config.data.name}-{config.model.name}-{time.strftime('%Y%m%d-%H%M%S')}"
     path = expanded(output) if output else Path("outputs") / new
     run = RunDirectory.claim(path, exact=output is not None, config=loading.to_yaml(config))

@@ -232,6 +232,11 @@ def scores_of(found: Explained, overlap: int, about: dict[str, Any]) -> Explanat
     joined = {name: Curves.joined(parts).rows(order) for name, parts in found.curves.items()}
     errors = {"integrated_gradients": float(np.concatenate(found.errors).mean())} if found.errors else {}
     numbers = np.concatenate([batch.rows for batch in found.batches])[order]
+    attention = lists_of(found, "attention") if "attention" in found.attributions else []
+    about |= {
+        "attention": [[float(f"{weight:.4g}") for weight in attention[place]] for place in order] if attention else []
+    }
+    about |= {"numbers": numbers.tolist() if attention else []}
     distance = max(1, int(np.diff(numbers).min())) if len(numbers) > 1 else 1
     return explanation(
         np.concatenate(found.whole)[order],
@@ -249,15 +254,18 @@ def table_of(found: Explained, subject: Subject) -> "pyarrow.Table":
     columns = {"row": pa.array(np.concatenate([batch.rows for batch in found.batches]))}
     columns |= subject.columns(found.batches, found.choices)
     columns["score"] = pa.array(np.concatenate(found.whole))
-    for method, parts in found.attributions.items():
-        pairs = zip(found.batches, parts, strict=True)
-        lists = [
-            row[:length].tolist()
-            for batch, part in pairs
-            for row, length in zip(part, batch.lengths.tolist(), strict=True)
-        ]
-        columns[method] = pa.array(lists, type=pa.list_(pa.float64()))
+    for method in found.attributions:
+        columns[method] = pa.array(lists_of(found, method), type=pa.list_(pa.float64()))
     return pa.table(columns).take(pa.array(found.order))
+
+
+def lists_of(found: Explained, method: str) -> list[list[float]]:
+    """The attribution of each real step of each row by a method, in the order of the batches."""
+    return [
+        row[:length].tolist()
+        for batch, part in zip(found.batches, found.attributions[method], strict=True)
+        for row, length in zip(part, batch.lengths.tolist(), strict=True)
+    ]
 
 
 def write(result: Explanation, run: RunDirectory) -> None:

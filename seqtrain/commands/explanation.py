@@ -69,7 +69,7 @@ def explanation(
         curves: curves of each method and of ``random``, in the same order.
         errors: completeness error of methods that have one.
         overlap: neighbouring rows that depend on each other; 1 if none do.
-        about: the fields ``step``, ``split``, ``removal`` and ``score`` of the record.
+        about: the fields ``step``, ``split``, ``removal``, ``score``, ``numbers`` and ``attention`` of the record.
     """
     chance = curves[RANDOM]
     block = 1

@@ -2,12 +2,15 @@
 
 import logging
 import time
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from seqtrain.commands.build import Built, load_trained
 from seqtrain.config.base import require
@@ -17,17 +20,16 @@ from seqtrain.data.corpus.loading import load_run_tokenizer
 from seqtrain.data.corpus.tokenizers import CorpusTokenizer
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.runs.directory import RunDirectory
+from seqtrain.tasks.language.beam import most_probable
 from seqtrain.tasks.language.generation import continuations
 from seqtrain.tasks.language.sampling import Sampling, StopStrings
 from seqtrain.tasks.language.task import LanguageModelling
-
-if TYPE_CHECKING:
-    pass
 
 log = logging.getLogger(__name__)
 
 SHOWN_UNKNOWNS = 10
 MOST_SAMPLES = 1_000_000  # in parallel
+MOST_HYPOTHESES = 10_000
 LONGEST_SPLIT = 8  # the most tokens that one character can be split into; after that an incomplete character is shown
 
 
@@ -49,6 +51,10 @@ class Generation:
     """Print the sample while it is generated."""
     sampling: Sampling = field(default_factory=Sampling)
     """How the next token is chosen."""
+    beam_size: int | None = None
+    """Search for the most probable text with this number of hypotheses, instead of drawing; None: no search."""
+    length_penalty: float | None = None
+    """Exponent of the length in the normalisation of a hypothesis's log-probability; None: 1."""
 
     def check(self) -> None:
         """Raise ConfigError if a value is out of range."""
@@ -59,6 +65,17 @@ class Generation:
         require(not self.stream or self.num_samples == 1, "stream", True, "false if num_samples is above 1")
         require(self.prompt != "", "prompt", "", "a text; remove it to start at the beginning of a line")
         StopStrings(self.stop)
+        if self.beam_size is None:
+            require(self.length_penalty is None, "length_penalty", self.length_penalty,
+                    "left out without beam_size, which it is for")  # fmt: skip
+            return
+        require(1 <= self.beam_size <= MOST_HYPOTHESES, "beam_size", self.beam_size, f"from 1 to {MOST_HYPOTHESES}")
+        require(self.num_samples <= self.beam_size, "num_samples", self.num_samples,
+                f"at most beam_size={self.beam_size}; they are the best that were found")  # fmt: skip
+        require(0 <= (self.length_penalty or 0) < 100, "length_penalty", self.length_penalty, "in [0, 100)")
+        require(not self.stream, "stream", True, "false with beam_size: the text is known at the end of the search")
+        for name, value in vars(self.sampling).items():
+            require(value == getattr(Sampling, name), name, value, "left out with beam_size, which draws no tokens")
 
 
 def generate(config: Config, run: RunDirectory, wanted: Generation, *, checkpoint: str = "best") -> list[str]:
@@ -87,8 +104,8 @@ def generate(config: Config, run: RunDirectory, wanted: Generation, *, checkpoin
     generator = torch.Generator(built.device).manual_seed(wanted.seed)
     prompts = torch.tensor([prompt] * wanted.num_samples, device=built.device)
     apart = not given and tokenizer.end is not None and cast(SegmentConfig, config.data).state is not StatePolicy.carry
-    steps = continuations(built.model, built.head, prompts, wanted.sampling, generator, apart=apart)
     samples = [Sample(tokenizer, prompt, wanted.stop) for _ in range(wanted.num_samples)]
+    steps = tokens_of(built, prompts, wanted, generator, tokenizer.end, apart)
     if wanted.stream:
         print(given, end="", flush=True)
     with closing(steps):  # a generator with a context of torch must not outlive it
@@ -109,6 +126,31 @@ def generate(config: Config, run: RunDirectory, wanted: Generation, *, checkpoin
     total = sum(sample.num_tokens for sample in samples)
     log.info("%d tokens in %.2f s (%.0f tokens/s)", total, seconds, total / seconds)
     return [sample.text for sample in samples]
+
+
+def tokens_of(
+    built: Built, prompts: Tensor, wanted: Generation, generator: torch.Generator, end: int | None, apart: bool
+) -> Generator[Tensor]:
+    """The tokens of all samples, step by step, (num_samples,): drawn, or those that a beam search has found.
+
+    Args:
+        built: model and head, in evaluation mode.
+        prompts: tokens of the prompt, (num_samples, T).
+        wanted: options of the generation.
+        generator: source of the draws.
+        end: token that ends a document; None if there is none.
+        apart: the state starts from zero after the prompt.
+    """
+    if wanted.beam_size is None:
+        yield from continuations(built.model, built.head, prompts, wanted.sampling, generator, apart=apart)
+        return
+    penalty = 1.0 if wanted.length_penalty is None else wanted.length_penalty
+    found = most_probable(
+        built.model, built.head, prompts[:1], beam_size=wanted.beam_size, length=wanted.max_tokens,
+        length_penalty=penalty, end=end, apart=apart,
+    )  # fmt: skip
+    rows = [torch.tensor(each.tokens) for each in found[: wanted.num_samples]]
+    yield from pad_sequence(rows, padding_value=0 if end is None else end).unbind(0)
 
 
 class Sample:

@@ -29,6 +29,7 @@ from seqtrain.training.layout import layout
 from seqtrain.training.observers import Console, JsonLines
 from seqtrain.training.pruning import StudyReporter
 from seqtrain.training.ranks import SOLO, Ranks
+from seqtrain.training.schedules import warmup_steps
 from seqtrain.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
@@ -133,8 +134,9 @@ def fit(session: Session, in_study: bool = True) -> float:
     log.info("%s: %s", run.path, ", ".join(f"{size:,} {split}" for split, size in data.sizes.items()))
     parameters = f"{built.num_parameters:,}"
     log.info("%s: %s parameters, %d steps on %s", config.model.name, parameters, trainer.total_steps, built.device)
-    if config.trainer.schedule is not Schedule.one_cycle and config.trainer.warmup_steps >= trainer.total_steps > 0:
-        log.info("trainer.warmup_steps=%d: the run ends before the full rate is reached", config.trainer.warmup_steps)
+    warmup = warmup_steps(config.trainer, trainer.total_steps)
+    if config.trainer.schedule is not Schedule.one_cycle and warmup < config.trainer.warmup_steps:
+        log.info("trainer.warmup_steps=%d: %d, a quarter of the run's steps", config.trainer.warmup_steps, warmup)
     if config.trainer.unfreeze is not None:
         log.info("trainer.unfreeze=%g: %s", config.trainer.unfreeze, trainer.unfreezing.plan())
         log_untrained(trainer, trainer.total_steps)

@@ -29,20 +29,11 @@ def explanation_of(run: Run) -> Explanation | None:
     return found
 
 
-def explanation_cells(groups: Sequence[Group], notes: list[str]) -> list[list[str]]:
-    """Header and rows: the faithfulness of each method, of each configuration that has an explanation.
-
-    Of one run the cell has the interval over rows, of several the mean and the standard deviation over runs.
-
-    Args:
-        groups: the configurations of a table.
-        notes: gets what cannot be read, and that removals differ.
-
-    Returns:
-        The cells; empty if no run has an explanation.
-    """
-    found: dict[int, list[Explanation]] = {}
-    for i, group in enumerate(groups):
+def read_explanations(groups: Sequence[Group], notes: list[str]) -> list[list[Explanation]]:
+    """The explanations of the runs of each configuration; ``notes`` gets what cannot be read."""
+    found: list[list[Explanation]] = []
+    for group in groups:
+        found.append([])
         for run in group.runs:
             try:
                 each = explanation_of(run)
@@ -50,12 +41,31 @@ def explanation_cells(groups: Sequence[Group], notes: list[str]) -> list[list[st
                 notes.append(str(error))
                 continue
             if each is not None:
-                found.setdefault(i, []).append(each)
-    every = [each for parts in found.values() for each in parts]
+                found[-1].append(each)
+    return found
+
+
+def explanation_cells(
+    groups: Sequence[Group], found: Sequence[Sequence[Explanation]], notes: list[str]
+) -> list[list[str]]:
+    """Header and rows: the faithfulness of each method, of each configuration that has an explanation.
+
+    Of one run the cell has the interval over rows, of several the mean and the standard deviation over runs.
+
+    Args:
+        groups: the configurations of a table.
+        found: their explanations.
+        notes: gets that removals differ.
+
+    Returns:
+        The cells; empty if no run has an explanation.
+    """
+    every = [each for parts in found for each in parts]
     if len({(each.removal, each.split, each.rows) for each in every}) > 1:
         notes.append("explanations differ in removal, split or number of rows: do not compare their faithfulness")
     methods = [name for name in dict.fromkeys(name for each in every for name in each.methods) if name != "random"]
-    rows = [[groups[i].label, str(len(parts)), *(cell(parts, name) for name in methods)] for i, parts in found.items()]
+    pairs = [(group, parts) for group, parts in zip(groups, found, strict=True) if parts]
+    rows = [[group.label, str(len(parts)), *(cell(parts, name) for name in methods)] for group, parts in pairs]
     return [["faithfulness", "runs", *methods], *rows] if rows else []
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from seqtrain.comparison import figures
+from seqtrain.comparison.agreement import AGREEMENT
 from seqtrain.comparison.classes import ClassTable, class_table
 from seqtrain.comparison.explanations import MEANING
 from seqtrain.comparison.grouping import format_value
@@ -72,9 +73,10 @@ def table_parts(table: Table, folder: Path) -> list[str]:
         parts.append(details(f"Every pair, by {pairs.metric}", pair_table(pairs)))
     if (classes := class_table(table)) is not None:
         parts.append(details("Every class", class_parts(classes, table)))
-    if table.explanations:
-        header, *rows = table.explanations
-        parts.append(f'{html_table(header, rows, rows)}\n<p class="soft">{escape(MEANING)}</p>')
+    for found, meaning in ((table.explanations, MEANING), (table.agreement, AGREEMENT)):
+        if found:
+            header, *rows = found
+            parts.append(f'{html_table(header, rows, rows)}\n<p class="soft">{escape(meaning)}</p>')
     if table.keys:
         parts.append(details("Every option that differs", option_table(table)))
     parts.append(details("Every run", run_table(table, folder) + commands(table, folder)))

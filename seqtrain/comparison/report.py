@@ -5,7 +5,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from seqtrain.comparison.explanations import explanation_cells
+from seqtrain.comparison.agreement import agreement_cells
+from seqtrain.comparison.explanations import explanation_cells, read_explanations
 from seqtrain.comparison.grouping import (
     Group,
     comparable,
@@ -77,6 +78,8 @@ class Table:
     pairs: list[Pairs] = field(default_factory=list)
     explanations: list[list[str]] = field(default_factory=list)
     """Cells of the table of explanations, see ``explanation_cells``; empty if no run has any."""
+    agreement: list[list[str]] = field(default_factory=list)
+    """Cells of the table of the agreement of attention, see ``agreement_cells``; empty if there is none."""
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -176,7 +179,9 @@ def build_table(runs: Sequence[Run], split: str, metrics: Sequence[str]) -> Tabl
         notes=[*notes, *missing_folds(groups), *disagreements, *differences_of_origin(kept)],
     )
     add_pairs(table, wanted or [ranked])
-    table.explanations = explanation_cells(table.groups, table.notes)
+    found = read_explanations(table.groups, table.notes)
+    table.explanations = explanation_cells(table.groups, found, table.notes)
+    table.agreement = agreement_cells(table.groups, found, table.notes)
     return table
 
 

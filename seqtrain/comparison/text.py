@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 
 from seqtrain.alignment import align_columns
+from seqtrain.comparison.agreement import AGREEMENT
 from seqtrain.comparison.explanations import MEANING
 from seqtrain.comparison.grouping import format_value
 from seqtrain.comparison.metrics import column_decimals
@@ -58,6 +59,8 @@ def terminal(report: Report) -> str:
         blocks.append(sentences(table))
         if table.explanations:
             blocks.append([*align_columns(table.explanations), "", MEANING])
+        if table.agreement:
+            blocks.append([*align_columns(table.agreement), "", AGREEMENT])
         blocks.append([f"note: {line}" for line in table.notes])
     if report.unfinished:
         rows = [[str(run.path), run.state, run.reason] for run in report.unfinished]
@@ -77,6 +80,8 @@ def markdown(report: Report) -> str:
         blocks.append([f"- {escape_markdown(line)}" for line in [*sentences(table), *table.notes]])
         if table.explanations:
             blocks += [markdown_table(table.explanations), [escape_markdown(MEANING)]]
+        if table.agreement:
+            blocks += [markdown_table(table.agreement), [escape_markdown(AGREEMENT)]]
     if report.unfinished:
         rows = [[str(run.path), run.state, run.reason] for run in report.unfinished]
         blocks += [["## Not finished, and not in any table"], markdown_table([["run", "state", "why"], *rows], left=3)]

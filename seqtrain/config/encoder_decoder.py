@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from seqtrain.config.base import Targets, require
-from seqtrain.config.model import AttentionConfig, Memory, Pooling, RecurrentConfig, Score
+from seqtrain.config.model import AttentionConfig, Memory, Pooling, RecurrentConfig, Score, SelfAttentionConfig
 
 
 @dataclass
@@ -87,3 +87,19 @@ class TranslatorConfig(DecoderConfig):
             value = getattr(self, name)
             require(not self.input_feeding or value == off, f"{key}.{name}", value,
                     f"{off} with {key}.input_feeding=true, which draws masks step by step")  # fmt: skip
+
+
+@dataclass
+class AttentionTranslatorConfig(SelfAttentionConfig):
+    """Translator without recurrence: self-attention blocks read the source, and decoder blocks predict the target.
+
+    The options apply to both. ``embedding.embed_dim`` is the size of the vectors of source and target tokens, and of
+    all blocks. With ``positions``, those of the source are sinusoidal, and those of the target rotary.
+    """
+
+    targets = Targets.translation
+
+    def check(self, key: str) -> None:
+        super().check(key)
+        require(self.pooling is Pooling.mean, f"{key}.pooling", self.pooling.value,
+                "left out for this model: it has features of each target token")  # fmt: skip

@@ -17,10 +17,13 @@ from seqtrain.config.base import require, suggest
 from seqtrain.config.migrations import flat_keys, format_of, upgraded
 from seqtrain.config.plain_yaml import plain_yaml, with_checksum
 from seqtrain.config.root import Config, InitTakes
+from seqtrain.config.size import for_text
 from seqtrain.errors import ConfigError, RunError
 from seqtrain.paths import expanded, is_utf8
 
 GROUPS = ("data", "task", "model", "trainer")
+
+OmegaConf.register_new_resolver("for_text", for_text, replace=True)  # in conf/size/
 
 
 def to_config(tree: DictConfig) -> Config:
@@ -125,6 +128,11 @@ class UnknownKey(ConfigError):
 
 def explain(error: OmegaConfBaseException) -> ConfigError:
     """An OmegaConf error as a ConfigError of one line, with the key, the value and the closest valid names."""
+    raised: BaseException | None = error
+    while isinstance(raised, OmegaConfBaseException):
+        raised = raised.__context__
+    if isinstance(raised, ConfigError):  # by a resolver
+        return raised
     key = str(error.full_key or error.key or "")
     if error.object_type is not None and is_dataclass(error.object_type) and "not in" in str(error.msg):
         return UnknownKey(key, {f.name for f in fields(error.object_type)})
@@ -132,6 +140,7 @@ def explain(error: OmegaConfBaseException) -> ConfigError:
         return UnknownKey(key, {str(name) for name in error.parent_node})
     message = str(error.msg or error).splitlines()[0]
     if "Missing mandatory value" in message or "MISSING" in message:
+        key = message.rpartition("Missing mandatory value: ")[2] or key  # of an interpolation: what it leads to
         return ConfigError(f"{key}: a value must be given, as {key}=...")
     return ConfigError(f"{key}: {message}" if key else message)
 

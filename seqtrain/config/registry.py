@@ -145,5 +145,11 @@ register(
     "seqtrain.models.encoder_decoder:EncoderDecoderModel",
 )
 register("model", "translator", encoder_decoder.TranslatorConfig, "seqtrain.models.translator:Translator")
+register(
+    "model",
+    "attention_translator",
+    encoder_decoder.AttentionTranslatorConfig,
+    "seqtrain.models.attention_translator:AttentionTranslator",
+)
 register("model", "self_attention", model.SelfAttentionConfig, "seqtrain.models.self_attention:SelfAttentionModel")
 register("trainer", "trainer", TrainerConfig, "seqtrain.training.trainer:Trainer")

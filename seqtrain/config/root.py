@@ -27,6 +27,8 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     budget: BudgetConfig = field(default_factory=BudgetConfig)
+    size: str | None = option(None, Affects.found)
+    """The dial that was chosen as ``size=``, which has set width, dropout, learning rate and epochs; null for none."""
     sweep: SweepConfig = field(default_factory=SweepConfig, metadata={"affects": Affects.speed})
     debug: DebugConfig = field(default_factory=DebugConfig)
     init: str | None = None

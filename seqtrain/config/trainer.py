@@ -67,7 +67,8 @@ class TrainerConfig(Node):
     schedule: Schedule = Schedule.linear
     """``constant``; ``linear`` or ``cosine`` fall to ``lr * final_lr_fraction`` at the last step; ``one_cycle``."""
     warmup_steps: int = 100
-    """Steps over which the learning rate rises linearly from 0; ``one_cycle`` uses ``warmup_fraction`` instead."""
+    """Steps over which the learning rate rises linearly from 0, at most a quarter of the run; ``one_cycle`` uses
+    ``warmup_fraction`` instead."""
     warmup_fraction: float = 0.3
     """Share of all steps during which the learning rate of ``one_cycle`` rises."""
     final_lr_fraction: float = 0.0

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from seqtrain.kernels.binding import call, compiled, data_pointer, with_contiguous_rows
+from seqtrain.kernels.flops import listeners, report
 
 UNIT = "additive_pooling"
 
@@ -53,6 +54,8 @@ class AdditivePooling(torch.autograd.Function):
         saved = states.new_empty(int(lengths.sum()) * per_step) if keep else None
         run("forward", states, lengths, weight=weight, bias=bias, query=query, pooled=pooled, weights=weights,
             saved=saved)  # fmt: skip
+        if listeners:
+            report(2 * int(lengths.sum()) * (weight.numel() + 2 * M))
         if keep:
             ctx.save_for_backward(lengths, states, weight, bias, query, weights, saved)
         ctx.mark_non_differentiable(weights)
@@ -68,6 +71,9 @@ class AdditivePooling(torch.autograd.Function):
         run("backward", states, lengths, weight=weight, bias=bias, query=query, weights=weights, saved=saved,
             grad_pooled=grad_pooled.contiguous(), grad_states=grad_states,
             grad_weight=grads[0], grad_bias=grads[1], grad_query=grads[2])  # fmt: skip
+        if listeners:
+            times = bool(wants_states) + any(wanted)
+            report(2 * int(lengths.sum()) * times * (weight.numel() + 2 * states.shape[-1]))
         return None, None, grad_states, *grads
 
 

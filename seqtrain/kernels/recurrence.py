@@ -25,6 +25,7 @@ from seqtrain.kernels.binding import (
     split_work,
     with_contiguous_rows,
 )
+from seqtrain.kernels.flops import listeners, report
 
 
 class Recurrence(torch.autograd.Function):
@@ -50,6 +51,8 @@ class Recurrence(torch.autograd.Function):
         problem = make_problem(x, lengths, weights, reverse, threads, *shares)
         set_directions(problem, outputs=outputs.view(B, T, N, H).permute(2, 0, 1, 3), h_n=h_n, saved=saved, h0=h0)
         call(cell, "forward", problem)
+        if listeners:
+            report(product_flops(lengths, [matrix for own in weights for matrix in own[:2]]))
         if keep:
             ctx.set_materialize_grads(False)
             ctx.save_for_backward(lengths, x, h0, outputs, saved, *flat)
@@ -88,8 +91,17 @@ class Recurrence(torch.autograd.Function):
             for name, grad in zip(Weights._fields, grads[-4:], strict=True):
                 setattr(problem.direction[i], f"grad_{name}", data_pointer(grad))
         call(ctx.cell, "backward", problem)
+        if listeners:
+            by_inputs = [matrix for own in weights for matrix in (own.w_hh, *[own.w_ih] * wanted_x)]
+            by_weights = [grad for grad in grads if grad is not None and grad.dim() == 2]
+            report(product_flops(lengths, [*by_inputs, *by_weights]))
         total_x = None if grad_x is None else grad_x[0] if len(grad_x) == 1 else grad_x[0].add_(grad_x[1])
         return None, None, None, None, total_x, grad_h0, *grads
+
+
+def product_flops(lengths: Tensor, matrices: Sequence[Tensor]) -> int:
+    """FLOPs of one product of each matrix with a vector at every real step of rows of these lengths."""
+    return 2 * int(lengths.sum()) * sum(matrix.numel() for matrix in matrices)
 
 
 def split_directions(flat: Sequence[Tensor | None]) -> list[Weights]:

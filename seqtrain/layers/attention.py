@@ -197,7 +197,9 @@ class AdditiveAttention(Attention):
     """Additive attention: a_ts = softmax over s of v^T tanh(W [q_t; k_s] + b), output sum_s a_ts k_s.
 
     The scores of all pairs take B * T * S * M numbers, which is gigabytes at T = 400. Queries are therefore processed
-    in chunks, and the backward pass recomputes each chunk instead of storing it.
+    in chunks, and the backward pass recomputes each chunk instead of storing it. It stores the hidden layer of several
+    queries that fit in one chunk. That of a single query is recomputed too, since a decoder that runs step by step has
+    as many calls as steps.
 
     Args:
         query_size: Q.
@@ -235,13 +237,12 @@ class AdditiveAttention(Attention):
         q, (k, memory) = queries, prepared
         mask = mask.expand(-1, q.shape[1], -1)
         size = max(1, MAX_CHUNK_SCORES // k.numel())
+        recomputes = self.training and not 1 < q.shape[1] <= size
         outputs: list[Tensor] = []
         weights: list[Tensor] = []
         for start in range(0, q.shape[1], size):
             chunk = q[:, start : start + size], k, memory, mask[:, start : start + size]
-            output, weight = (
-                checkpoint(self.attend, *chunk, use_reentrant=False) if self.training else self.attend(*chunk)
-            )
+            output, weight = checkpoint(self.attend, *chunk, use_reentrant=False) if recomputes else self.attend(*chunk)
             outputs.append(output)
             if self.recorder is not None:
                 weights.append(weight)

@@ -91,14 +91,25 @@ class SelfAttentionBlock(Attention):
             (B, T, D).
         """
         T = x.shape[1]
-        qkv = self.qkv(self.norm_attention(memory))
-        qkv = torch.tanh(qkv) if self.qkv_tanh else qkv
-        q, k, v = qkv.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        q, k, v = self.heads(self.norm_attention(memory))
         q = q[:, :, -T:]
         if self.rotary:
             q, k = apply_rotary(q, memory.shape[1] - T), apply_rotary(k, 0)
-        attended = self.attend_heads(q, k, v, mask, q.shape[-1] ** -0.5, self.dropout.p)
-        x = x + self.dropout(self.output(attended))
+        return self.fed_forward(self.attended(x, q, k, v, mask))
+
+    def heads(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of normalised steps (B, T, D), each (B, N, T, d)."""
+        qkv = self.qkv(x)
+        qkv = torch.tanh(qkv) if self.qkv_tanh else qkv
+        q, k, v = qkv.unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        return q, k, v
+
+    def attended(self, x: Tensor, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
+        """Steps x (B, T, D) plus the attention of their queries; mask as in ``DotAttention.forward``."""
+        return x + self.dropout(self.output(self.attend_heads(q, k, v, mask, q.shape[-1] ** -0.5, self.dropout.p)))
+
+    def fed_forward(self, x: Tensor) -> Tensor:
+        """Steps x (B, T, D) plus their feed-forward part."""
         return x + self.dropout(self.feed_forward(self.norm_feed_forward(x)))
 
 

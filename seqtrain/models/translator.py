@@ -30,15 +30,16 @@ batch are the last axis but one of each tensor."""
 
 @dataclass(frozen=True)
 class Memory:
-    """What the decoder attends to: keys and values of the encoder's states, and the mask of real steps (B, 1, S)."""
+    """What the decoder attends to."""
 
-    prepared: Prepared | None
+    prepared: list[Prepared]
+    """Keys and values of the encoder's states for each attention layer of the decoder."""
     mask: Tensor
+    """True at real steps of the source, (B, 1, S)."""
 
     def rows(self, index: Tensor) -> "Memory":
         """The memory of rows with these numbers."""
-        chosen = None if self.prepared is None else cast(Prepared, tuple(part[index] for part in self.prepared))
-        return Memory(chosen, self.mask[index])
+        return Memory([(keys[index], values[index]) for keys, values in self.prepared], self.mask[index])
 
 
 class Translator(SequenceModel):
@@ -129,7 +130,7 @@ class Translator(SequenceModel):
         states, _ = self.encoder(self.embed(batch.inputs), batch.lengths)
         last = Pooling("last", states.shape[-1], self.encoder.bidirectional)(states, batch.lengths)
         attention = self.attention
-        prepared = None if attention is None else attention.prepared(states)
+        prepared = [] if attention is None else [attention.prepared(states)]
         state: State = {"layers": self.first_state(last)}
         if self.input_feeding:
             state["fed"] = last.new_zeros(len(last), self.output_size)
@@ -152,8 +153,8 @@ class Translator(SequenceModel):
             vectors = torch.cat([vectors, state["fed"][:, None]], dim=-1)
         features, layers = self.decoder(vectors, lengths, state["layers"])
         attention = self.attention
-        if attention is not None and self.joined is not None and memory.prepared is not None:
-            context = attention.attend_to(attention.queries(features), memory.prepared, memory.mask)
+        if attention is not None and self.joined is not None:
+            context = attention.attend_to(attention.queries(features), memory.prepared[0], memory.mask)
             features = torch.tanh(self.joined(torch.cat([context, features], dim=-1)))
         return features, {"layers": layers} | ({"fed": features[:, -1]} if self.input_feeding else {})
 

@@ -26,20 +26,23 @@ class Weights:
     """True at steps of the memory that are real, (B, S)."""
 
     @classmethod
-    def of(cls, recorded: Tensor, lengths: Tensor, context_length: int | None = None) -> "Weights":
+    def of(
+        cls, recorded: Tensor, lengths: Tensor, context_length: int | None = None, own_steps: bool = True
+    ) -> "Weights":
         """The weights that a layer recorded: (B, N, T, S), (B, T, S) or (B, S).
 
         Args:
             recorded: the weights.
             lengths: real steps of each row, (B,), of the memory; and of the queries, if there are as many.
             context_length: steps that a query sees, its own included, if the model is causal; None for all.
+            own_steps: whether as many queries as steps are the steps of the memory.
         """
         values, lengths = recorded.cpu().double(), lengths.cpu()  # some devices have no fp64
         values = values[:, None, None] if values.dim() == 2 else values[:, None] if values.dim() == 3 else values
         B, _, T, S = values.shape
         real = real_steps(lengths, S)
         visible = real[:, None].expand(B, T, S)
-        queries = real if T == S else torch.ones(B, T, dtype=torch.bool, device=real.device)
+        queries = real if own_steps and T == S else torch.ones(B, T, dtype=torch.bool, device=real.device)
         if context_length is not None and T == S:
             step = torch.arange(S, device=real.device)
             distance = step[:, None] - step

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.data.base import Batch, Dataset
+from seqtrain.layers.decoding import DecoderBlock
 from seqtrain.probe import attention, gates, matrices, memory
 from seqtrain.probe.cells import KEEP
 from seqtrain.probe.optimisation import gradient_noise_scale
@@ -82,6 +83,8 @@ def measure(task: Task, model: nn.Module, head: nn.Module, rows: Rows) -> Panel:
             values["memory/inputs"] = float(memory.effective_memory(curve))
         norms_on_train = state_norms(task, model, head, rows.train)
         for direction, direct, after in zip(found.directions, found.direct, found.after, strict=True):
+            if direction.inputs.shape[1] == 1:
+                continue  # a decoder that runs step by step: its first step says nothing of its memory
             measured = dict(of_direction(direction, direct, after, norms_on_train[direction.name]))
             values |= {f"{name}/{direction.name}": value for name, value in measured.items()}
         values |= {f"{name}/{part}": value for part, name, value in of_attention(model, found, batch, rows.punctuation)}
@@ -145,22 +148,24 @@ def of_attention(
     model: nn.Module, found: Pass, batch: Batch, punctuation: Tensor | None
 ) -> Iterator[tuple[str, str, float]]:
     """Name of the layer, measure and value, for each attention layer of a model."""
-    causal = bool(getattr(model, "causal", False))
+    causal, has_decoder = bool(getattr(model, "causal", False)), hasattr(model, "decoder")
     for path, calls in found.attention.items():
-        if not calls:
+        if not calls or isinstance(model.get_submodule(path), DecoderBlock):  # over the target, not over the inputs
             continue
-        recorded = calls[0]
+        recorded = calls[0] if calls[0].dim() == 2 else torch.cat(calls, dim=-2)  # a decoder may call it at each step
         memory_steps = recorded[:, 0, 0] if recorded.dim() == 4 else recorded[:, 0] if recorded.dim() == 3 else recorded
         lengths = own_lengths(batch, memory_steps)
         context = int(getattr(model, "context_length", 0)) if causal else None
-        weights = attention.Weights.of(recorded, lengths, context)
+        weights = attention.Weights.of(
+            recorded, lengths, context, own_steps=not has_decoder or path.startswith("encoder")
+        )
         name = path.removesuffix(".attention").replace(".", "_")
         yield name, "attention/entropy", attention.relative_entropy(weights)
         yield name, "attention/padding", attention.padding_mass(weights)
         yield name, "attention/first", attention.first_mass(weights)
         yield name, "attention/last", attention.last_mass(weights)
         yield name, "attention/agreement", attention.agreement(weights)
-        if not hasattr(model, "decoder"):  # whose queries are steps of the horizon
+        if not has_decoder:  # whose queries are steps of the horizon, or of the target
             yield name, "attention/distance", attention.distance(weights)
         if punctuation is not None and memory_steps.shape[1] == batch.inputs.shape[1]:
             marks = attention.mass_on(weights, punctuation[batch.inputs].cpu())

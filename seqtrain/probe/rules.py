@@ -135,7 +135,7 @@ def attends_evenly(values: Values, threshold: float) -> str | None:
         return None
     return (
         f"the attention is nearly a plain mean in {found[0]} (relative entropy {found[1]:.3f}): its weights tell "
-        "nothing; train longer, or use model.pooling=mean"
+        "nothing; train longer, or compare with a model without it"
     )
 
 

@@ -57,3 +57,7 @@ class Explanation:
     fractions: list[float]
     methods: dict[str, MethodScores] = field(default_factory=dict)
     """By name, ``random`` among them."""
+    numbers: list[int] = field(default_factory=list)
+    """Numbers of the rows in the split, for ``attention``."""
+    attention: list[list[float]] = field(default_factory=list)
+    """Weight of each step of each row, to 4 digits; empty without the method ``attention``."""

@@ -27,6 +27,7 @@ def layout(monitor: str, loss: str) -> bytes:
         chart("gradient norm and where it is clipped", "train/grad_norm", "train/max_grad_norm"),
         chart("learning rate", "train/learning_rate"),
         chart("tokens per second", "train/tokens_per_second"),
+        chart("share of the machine's limit (MFU)", "train/mfu"),
     ]
     probes = {
         group: [chart(name, rf"probe/{name}(/.*)?") for name in DESCRIPTIONS if name.startswith(f"{group}/")]

@@ -16,9 +16,9 @@ def learning_rate(config: TrainerConfig, step: int, total_steps: int) -> float:
         total_steps: number of steps of the whole run; the last one has the schedule's final rate.
 
     Returns:
-        ``constant``, ``linear`` and ``cosine`` first rise linearly over ``warmup_steps`` steps, the last of which has
-        the full rate. ``one_cycle`` rises from lr / 25 along a cosine over ``warmup_fraction`` of the run, then falls
-        along a cosine (Smith and Topin 2018, as in torch's OneCycleLR).
+        ``constant``, ``linear`` and ``cosine`` first rise linearly over ``warmup_steps`` steps, or a quarter of the
+        run if that is less; the last of them has the full rate. ``one_cycle`` rises from lr / 25 along a cosine over
+        ``warmup_fraction`` of the run, then falls along a cosine (Smith and Topin 2018, as in torch's OneCycleLR).
     """
     last = total_steps - 1
     if config.schedule is Schedule.one_cycle:
@@ -26,7 +26,7 @@ def learning_rate(config: TrainerConfig, step: int, total_steps: int) -> float:
         if step <= peak and peak > 0:
             return config.lr * cosine(ONE_CYCLE_START, 1.0, step / peak)
         return config.lr * cosine(1.0, config.final_lr_fraction, (step - peak) / max(last - peak, 1))
-    warmup = config.warmup_steps
+    warmup = warmup_steps(config, total_steps)
     if step < warmup:
         return config.lr * (step + 1) / warmup
     progress = min((step - warmup) / max(last - warmup, 1), 1.0)
@@ -35,6 +35,11 @@ def learning_rate(config: TrainerConfig, step: int, total_steps: int) -> float:
     if config.schedule is Schedule.cosine:
         return config.lr * cosine(1.0, config.final_lr_fraction, progress)
     return config.lr
+
+
+def warmup_steps(config: TrainerConfig, total_steps: int) -> int:
+    """Steps over which the rate rises: those of the config, but at most a quarter of the run."""
+    return min(config.warmup_steps, total_steps // 4)
 
 
 def cosine(start: float, end: float, progress: float) -> float:

@@ -42,6 +42,12 @@ TRAIN = {
     ),
     "max_grad_norm": "Norm to which a larger gradient is scaled down (trainer.max_grad_norm).",
     "tokens_per_second": "Tokens trained on per second, without evaluations: more is faster.",
+    "mfu": (
+        "Model FLOPs utilisation: the speed of the matrix products of training steps, as a share of that of the "
+        "machine's fastest matrix product, measured once in the same number format with as many threads. Near 1 the "
+        "machine does all it can. Far below, small matrices, other operations or other programs take the time: try a "
+        "larger data.batch_size."
+    ),
     "padding_waste": (
         "Share of places in batches that are padding: less is faster. Where it is large, rows of a batch differ "
         "much in length."
@@ -64,6 +70,15 @@ PICTURES = {
     "attention": (
         "What the model attends to. Even weights, or all on padding or the first word, say that it does not choose."
     ),
+    "alignment": (
+        "What the model attends to in the source as it writes each token of its own translation. Where words have the "
+        "same order, dark cells form a diagonal; an even grey says that it does not choose."
+    ),
+    "bleu_by_length": (
+        "BLEU by length of the source, on test beside the baselines, with the number of pairs. Without attention it "
+        "usually falls with length."
+    ),
+    "translation": "Translations that the model writes, beside sources and references.",
     "explanation": (
         "Score as steps are removed, or kept, in the order of each method of seqtrain explain. The faster it falls, "
         "and the faster it rises, the better a method tells what the model goes by."

@@ -35,6 +35,7 @@ from seqtrain.training.ranks import SOLO, Ranks
 from seqtrain.training.schedules import learning_rate
 from seqtrain.training.step_sums import StepSums
 from seqtrain.training.unfreezing import Unfreezing
+from seqtrain.training.utilisation import Utilisation
 
 TRIM_STEPS = 100
 """Steps between two returns of freed memory to the system, which take 1 % of the time; evaluations return it too."""
@@ -82,6 +83,7 @@ class Trainer:
         groups = depth_groups(model, head)
         self.unfreezing = Unfreezing(groups, config.unfreeze)
         self.health = Health(task, data, device, groups, enabled=config.probe and ranks.first)
+        self.utilisation = Utilisation(device, config.precision, ranks.size, enabled=ranks.first)
         apart = config.layer_lr_decay < 1 or config.unfreeze is not None
         self.optimizer = build_optimizer(config, *([g.parameters for g in groups] if apart else [self.parameters]))
         self.total_steps = self.length(config)
@@ -159,7 +161,8 @@ class Trainer:
                             raise unscored_error(self.run, monitor=f"val/{self.task.monitor}", step=progress.step)
                         return progress.best
                     for group in self.groups():
-                        with self.health.watching(progress.watched, self.precedes_panel(len(group))):
+                        watching = self.health.watching(progress.watched, self.precedes_panel(len(group)))
+                        with watching, self.utilisation.counting(sum(batch.num_tokens for batch in group)):
                             self.train_step(group)
                         self.advance(len(group))
                         if progress.step % self.config.log_every == 0 or progress.step == self.total_steps:
@@ -243,9 +246,9 @@ class Trainer:
         """Send the observers an entry about the steps since the last entry."""
         progress = self.progress
         rate = self.optimizer.param_groups[0]["lr"]
-        entry = progress.sums.entry(progress.sums_started, self.ranks) | self.health.logged(
-            progress.watched, progress.sums
-        )
+        entry = progress.sums.entry(progress.sums_started, self.ranks)
+        entry |= self.utilisation.logged(entry["train/tokens_per_second"])
+        entry |= self.health.logged(progress.watched, progress.sums)
         self.tell(entry | {"train/learning_rate": rate, "train/epoch": self.epochs_passed})
         progress.sums, progress.sums_started = StepSums(), time.monotonic()
 

@@ -121,13 +121,20 @@ def test_commands_that_start_from_a_run(run_in: Callable[[Path], Run], fails: Fa
         ("name: a\nname: b", "mine.yaml:2: is no YAML (found duplicate key name); mend this line"),
         ("a\x01: 1", "mine.yaml"),
         ("defaults: ['/size/${task@task}']", "a defaults list: no viable alternative at input '${task'"),
+        ("name: caf\xe9", "data/mine.yaml: byte 9 is not UTF-8; save the file as UTF-8"),
+        ("[a, b]", "data/mine.yaml: is a list; it must have lines of `key: value`"),
+        ("defaults: imdb", "data/mine.yaml: defaults is 'imdb'; it must be a list of names"),
+        ("defaults: {a: b}", "data/mine.yaml: defaults is {'a': 'b'}; it must be a list of names"),
+        ("defaults: [3]", "data/mine.yaml: defaults has 3; it must be a list of names"),
+        ("defaults: [{a: b, c: d}]", "data/mine.yaml: defaults has {'a': 'b', 'c': 'd'}; it must be a list of names"),
+        ("defaults: [{a: 3}]", "data/mine.yaml: defaults has {'a': 3}; it must be a list of names"),
     ],
 )
 def test_own_configurations_that_cannot_be_read(
     run_in: Callable[[Path], Run], fails: Fails, tmp_path: Path, written: str, message: str
 ) -> None:
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "mine.yaml").write_text(written + "\n")
+    (tmp_path / "data" / "mine.yaml").write_text(written + "\n", encoding="latin-1")
     fails(run_in(tmp_path)("--config-dir", str(tmp_path), "data=mine"), message)
 
 
@@ -147,9 +154,13 @@ def test_ctrl_c_during_start_up_is_one_line(tmp_path: Path, delay: float) -> Non
         [sys.executable, "-m", "seqtrain", "data=docstrings"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"HYDRA_FULL_ERROR": "0"},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests may run in the background
     )  # fmt: skip
     time.sleep(delay)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=60)
+    try:
+        output, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130 and not output
     assert errors.splitlines()[-1].startswith("seqtrain: interrupted by SIGINT") and "Traceback" not in errors

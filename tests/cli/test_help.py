@@ -33,7 +33,7 @@ def test_the_overview_fits_two_screens_and_names_everything(seqtrain: Run) -> No
     assert len(lines) <= 56 and max(map(len, lines)) <= 100
     for command in ("train", *COMMANDS):
         assert f"\n  {command} " in text
-    for group in ("data", "model", "trainer", "experiment", "hparams_search", "debug"):
+    for group in ("data", "model", "trainer", "size", "experiment", "hparams_search", "debug"):
         for path in (conf_directory() / group).glob("*.yaml"):
             assert f" {path.stem}" in text
     assert "trainer.lr " in text and "Highest learning rate of the schedule." in text

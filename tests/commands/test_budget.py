@@ -36,7 +36,7 @@ PAIRS = DataSpec(targets="translation", vocab_size=V, target_vocab_size=V, pad_i
 SPECS = {"docstrings": CLASSES, "stdlib": TEXT, "sine": SERIES, "pair_files": PAIRS}
 
 OWN_DATA = {name: "sine" for name in ("segrnn", "gru_seq2seq_attn", "lstm_seq2seq")}
-OWN_DATA |= {name: "pair_files" for name in ("gru_translator", "lstm_translator")}
+OWN_DATA |= {name: "pair_files" for name in ("gru_translator", "lstm_translator", "attn_translator")}
 NO_WIDTH = {"linear", "nlinear", "dlinear"}
 MODELS = sorted({path.stem for path in (conf_directory() / "model").glob("*.yaml")} - NO_WIDTH)
 CASES = [(model, OWN_DATA.get(model, "docstrings")) for model in MODELS]

@@ -46,6 +46,8 @@ def test_scores_are_kept_and_compared(run: RunDirectory, capsys: pytest.CaptureF
     found = read_record(Explanation, run.explanation_path)
     assert found.rows == 12 and found.split == "test" and found.removal == "delete"
     assert list(found.methods) == ["attention", "gradient_input", "integrated_gradients", "occlusion", "random"]
+    assert len(found.numbers) == len(found.attention) == 12 and found.numbers == sorted(found.numbers)
+    assert all(sum(weights) == pytest.approx(1, abs=1e-3) for weights in found.attention)
     for name, scores in found.methods.items():
         assert f"{scores.comprehensiveness.value:.4f}" in printed and name in printed
         whole = found.whole - np.mean(scores.deletion)

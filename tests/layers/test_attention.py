@@ -127,8 +127,18 @@ def test_additive_scores_stay_within_the_chunk(monkeypatch: pytest.MonkeyPatch) 
     few.sum().backward()
     assert len(sizes) == 40  # each chunk is recomputed, not stored
     monkeypatch.setattr(attention, "MAX_CHUNK_SCORES", 10**9)
-    torch.testing.assert_close(few, layer(query, memory, mask))
-    assert len(sizes) == 41
+    sizes.clear()
+    expected = [parameter.grad for parameter in layer.parameters()]
+    layer.zero_grad()
+    whole = layer(query, memory, mask)
+    torch.testing.assert_close(few, whole)
+    whole.sum().backward()
+    assert len(sizes) == 1  # stored
+    for parameter, grad in zip(layer.parameters(), expected, strict=True):
+        torch.testing.assert_close(parameter.grad, grad)
+    sizes.clear()
+    layer(query[:, :1], memory, mask).sum().backward()
+    assert len(sizes) == 2  # a decoder that runs step by step would store the hidden layer of each step
 
 
 def test_running_pooling_is_the_pooling_of_each_prefix() -> None:

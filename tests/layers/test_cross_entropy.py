@@ -43,12 +43,14 @@ def product(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(products, "HAS_ONEDNN", request.param)
 
 
+@pytest.mark.parametrize("kept", [0, 2**23], ids=["recomputed", "kept"])
 @pytest.mark.parametrize("case", SIZES)
 @pytest.mark.usefixtures("product")
-def test_equals_torch(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equals_torch(case: str, kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Loss and all three gradients; the rows have different weights, some of them zero."""
     N, E, V, numbers = SIZES[case]
     monkeypatch.setattr(cross_entropy, "BLOCK_LOGITS", numbers)
+    monkeypatch.setattr(cross_entropy, "KEPT_LOGITS", kept)
     x, weight, bias, targets = make(N, E, V)
     inputs, others = [x, weight, bias], copies(x, weight, bias)
     nats = linear_cross_entropy(x, weight, bias, targets)
@@ -113,10 +115,24 @@ class Largest(TorchDispatchMode):
         return out
 
 
+def test_kept_logits_change_no_bit_and_last_for_a_second_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cross_entropy, "BLOCK_LOGITS", 2**10)
+    found = []
+    for kept in (0, 2**23):
+        monkeypatch.setattr(cross_entropy, "KEPT_LOGITS", kept)
+        x, weight, bias, targets = make(16, 32, 700)
+        loss = linear_cross_entropy(x, weight, bias, targets).sum()
+        for _ in range(2):
+            found.append(torch.autograd.grad(loss, (x, weight, bias), retain_graph=True))
+    for other in found[1:]:
+        assert all(map(torch.equal, found[0], other))
+
+
 @pytest.mark.usefixtures("product")
-def test_the_logits_of_all_rows_are_never_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_logits_are_never_all_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     N, V, E, block = 64, 20_000, 8, 2**17
     monkeypatch.setattr(cross_entropy, "BLOCK_LOGITS", block)
+    monkeypatch.setattr(cross_entropy, "KEPT_LOGITS", N * V - 1)
     x, weight, bias, targets = make(N, E, V)
     with Largest() as whole:
         F.linear(x, weight, bias)

@@ -10,9 +10,12 @@ import torch
 
 from seqtrain.commands.build import build_data, build_model
 from seqtrain.config.root import Config
+from seqtrain.layers.attention import recorded_weights
 from seqtrain.probe.panel import Panel, Rows, measure
+from seqtrain.probe.rules import findings
 from seqtrain.probe.tags import DESCRIPTIONS, GROUPS, description, tagged
 from seqtrain.training.device import seed_everything
+from tests.pairs import OPTIONS, SMALL, write_splits
 from tests.probe.networks import Compose, network, tokens
 
 LENGTHS = [12, 5, 9, 12]
@@ -70,6 +73,19 @@ def test_what_is_measured_of_a_forecaster(composed: Compose, model: str) -> None
     if model == "model=gru_seq2seq_attn":
         assert {"encoder1", "decoder1"} <= parts(panel, "memory/loss")
         assert panel.values["memory/loss/encoder1"] > 0
+
+
+@pytest.mark.parametrize("model", ["gru_translator", "attn_translator"])
+def test_what_is_measured_of_a_translator(composed: Compose, tmp_path: Path, model: str) -> None:
+    """Of teacher forcing: a search with several hypotheses has other rows. Attention over the target is left out."""
+    own = {"gru_translator": ["model.hidden_size=8"], "attn_translator": ["model.feed_forward_size=8"]}[model]
+    data = [*OPTIONS, f"data.path={write_splits(tmp_path / 'pairs')}", "model.embedding.embed_dim=8", "device=cpu"]
+    panel = panel_of(composed(*data, f"model={model}", *own, "task.beam_size=2"))
+    check(panel)
+    sources = {"encoder_blocks_0", "decoder_blocks_2_source"} if model == "attn_translator" else {"output_attention"}
+    assert sources <= parts(panel, "attention/entropy")
+    assert not any(part.startswith("decoder") and "source" not in part for part in parts(panel, "attention/entropy"))
+    assert all(panel.values[f"attention/padding/{part}"] == 0 for part in sources)
 
 
 def test_a_recursive_forecaster_is_measured_at_its_window(composed: Compose) -> None:
@@ -150,3 +166,46 @@ def test_punctuation_is_named_by_the_data(small: Compose) -> None:
     marks = Rows.of(data, torch.device("cpu")).punctuation
     assert marks is not None and len(marks) == len(data.token_names())
     assert not marks[data.token_names().index("film")]
+
+
+@pytest.mark.parametrize("feeding", [True, False])
+def test_the_panel_of_a_translator_is_of_its_loss_not_of_its_search(
+    composed: Compose, tmp_path: Path, feeding: bool
+) -> None:
+    """Its decoder is measured where it runs over all targets at once, and its attention at every target step."""
+    path = write_splits(tmp_path / "pairs")
+    options = ["model=gru_translator", f"model.input_feeding={feeding}", f"data.path={path}"]
+    config = composed(*OPTIONS, *SMALL, *options)
+    seed_everything(0)
+    data = build_data(config)
+    built = build_model(config, data.spec)
+    rows = Rows.of(data, built.device)
+    panel = measure(built.task, built.model, built.head, rows)
+    check(panel)
+    encoder = {"encoder1", "encoder1_backward"}
+    assert parts(panel, "memory/recurrence") == (encoder if feeding else encoder | {"decoder1"})
+    length = panel.values["memory/row_length"]
+    assert panel.values["memory/inputs"] >= length  # the attention reaches every source token
+    assert min(panel.values[f"memory/recurrence/{part}"] for part in encoder) > 1
+    assert "forgets" not in findings(panel.values)
+    with torch.no_grad(), recorded_weights(built.model) as recorded:
+        built.model(rows.validation)
+    weights = torch.cat(recorded["output_attention.attention"], dim=1).double()
+    lengths = rows.validation.lengths
+    relative = -(weights * weights.clamp(min=1e-30).log()).sum(-1) / lengths.double().log()[:, None]
+    assert panel.values["attention/entropy/output_attention"] == pytest.approx(relative[lengths > 1].mean().item())
+
+
+def test_attention_of_a_decoder_to_its_own_steps_is_not_taken_for_attention_to_the_source(
+    composed: Compose, tmp_path: Path
+) -> None:
+    """Its steps may be as many as those of the source, with other lengths."""
+    path = write_splits(tmp_path / "pairs")
+    config = composed(*OPTIONS, f"data.path={path}", "model=attn_translator", "device=cpu", "data.batch_size=8")
+    data = build_data(config)
+    built = build_model(config, data.spec)
+    panel = measure(built.task, built.model, built.head, Rows.of(data, built.device))
+    check(panel)
+    found = parts(panel, "attention/padding")
+    assert found and all(name.startswith("encoder") or name.endswith("source") for name in found)
+    assert all(panel.values[f"attention/padding/{name}"] == 0 for name in found)

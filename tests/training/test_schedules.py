@@ -14,16 +14,17 @@ def rates(total: int, **options: object) -> list[float]:
     ("options", "expected"),
     [
         ({"schedule": Schedule.constant, "warmup_steps": 0}, [1, 1, 1, 1, 1]),
-        ({"schedule": Schedule.constant, "warmup_steps": 4}, [0.25, 0.5, 0.75, 1, 1]),
+        ({"schedule": Schedule.constant, "warmup_steps": 2}, [0.5, 1, 1, 1, 1, 1, 1, 1]),
         ({"schedule": Schedule.linear, "warmup_steps": 0}, [1, 0.75, 0.5, 0.25, 0]),
-        ({"schedule": Schedule.linear, "warmup_steps": 2}, [0.5, 1, 1, 0.5, 0]),
+        ({"schedule": Schedule.linear, "warmup_steps": 2}, [0.5, 1, 1, 0.8, 0.6, 0.4, 0.2, 0]),
         ({"schedule": Schedule.linear, "warmup_steps": 0, "final_lr_fraction": 0.2}, [1, 0.8, 0.6, 0.4, 0.2]),
         ({"schedule": Schedule.cosine, "warmup_steps": 0}, [1, 0.5 + 2**0.5 / 4, 0.5, 0.5 - 2**0.5 / 4, 0]),
-        ({"schedule": Schedule.linear, "warmup_steps": 50}, [0.02, 0.04, 0.06, 0.08, 0.1]),
+        ({"schedule": Schedule.linear, "warmup_steps": 50}, [0.5, 1, 1, 0.8, 0.6, 0.4, 0.2, 0]),  # a quarter of the run
+        ({"schedule": Schedule.linear, "warmup_steps": 50}, [1, 0.5, 0]),
     ],
 )
 def test_written_out(options: dict[str, object], expected: list[float]) -> None:
-    assert rates(5, **options) == pytest.approx(expected, abs=1e-12)
+    assert rates(len(expected), **options) == pytest.approx(expected, abs=1e-12)
 
 
 def test_one_cycle_equals_torch() -> None:

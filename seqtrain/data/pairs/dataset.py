@@ -181,14 +181,11 @@ class PairData(BucketedDataset):
         return [token_name(tokenizer, token) for token in range(tokenizer.get_vocab_size())]
 
     def examples(self, split: str, count: int) -> tuple[PairBatch, list[list[str]]]:
-        """A few pairs of a split, always the same, with target texts, and the names of their source tokens."""
+        """A few pairs of a split, always the same, and the names of their source tokens."""
         chosen = np.unique(np.linspace(0, self.sizes[split] - 1, count).astype(int))
         batch = self.batch(split, chosen)
-        batch.references = np.array(self.texts(split, "target").at(chosen), dtype=object)
-        batch.decode = self.vocabularies.decode
         rows = zip(batch.inputs.tolist(), batch.lengths.tolist(), strict=True)
-        tokenizer = self.vocabularies.source
-        return batch, [[token_name(tokenizer, token) for token in row[:length]] for row, length in rows]
+        return batch, [self.vocabularies.names("source", row[:length]) for row, length in rows]
 
     @classmethod
     def read_rows(cls, config: DataConfig, source: str) -> tuple[Table, list[Any], np.ndarray]:

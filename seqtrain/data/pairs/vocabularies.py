@@ -10,6 +10,7 @@ from tokenizers import Tokenizer, models
 from seqtrain.atomic import replacing
 from seqtrain.config.pairs import PairsConfig
 from seqtrain.data.run_tokenizer import run_tokenizer
+from seqtrain.data.text.batches import token_name
 from seqtrain.data.text.tokenizer import encode, train_tokenizer
 from seqtrain.data.vocabulary import END
 
@@ -45,6 +46,15 @@ class Vocabularies:
         for name, tokenizer in ((SOURCE_FILE, self.source), (TARGET_FILE, self.target)):
             with replacing(directory / name) as temporary:
                 temporary.write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
+
+    def names(self, side: str, tokens: Sequence[int]) -> list[str]:
+        """Tokens of one side, ``source`` or ``target``, in readable form; part of a letter stays as BPE names it."""
+        tokenizer: Tokenizer = getattr(self, side)
+        names = [token_name(tokenizer, token) for token in tokens]
+        if not isinstance(tokenizer.model, models.BPE):
+            return names
+        texts = (tokenizer.decode([token], skip_special_tokens=False).strip() for token in tokens)
+        return [name if not text or "\ufffd" in text else text for text, name in zip(texts, names, strict=True)]
 
     def decode(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """Texts of target tokens; the special ones but the unknown are left out."""

@@ -1,9 +1,10 @@
-"""Simple translations: the source itself, and word by word by the probabilities of IBM model 1.
+"""Simple translations: one text for all, the source itself, and word by word by the probabilities of IBM model 1.
 
 Shapes: N pairs, W occurrences of a source word beside a target word in a pair.
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,7 +31,18 @@ def translate(data: PairData, split: str, limit: int | None) -> dict[str, list[s
     sides = ([words(text) for text in data.texts("train", side).at(chosen)] for side in ("source", "target"))
     lexicon = most_probable(*sides)
     by_word = [" ".join(lexicon.get(word, word) for word in words(text)) for text in sources]
-    return {"copy of the source": sources, "word by word (IBM model 1)": by_word}
+    one = most_frequent(data.texts("train", "target").all())
+    return {
+        "most frequent target": [one] * len(sources),
+        "copy of the source": sources,
+        "word by word (IBM model 1)": by_word,
+    }
+
+
+def most_frequent(texts: Sequence[str]) -> str:
+    """The most frequent text; of equally frequent ones the shortest, and of these the first in alphabetical order."""
+    counts = Counter(texts)
+    return min(counts, key=lambda text: (-counts[text], len(text), text))
 
 
 def words(text: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Translation of new texts, from Python and from files."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -11,10 +12,12 @@ from seqtrain.config.translation import TranslationConfig
 from seqtrain.data.base import Batch
 from seqtrain.data.pairs.batch import PairBatch
 from seqtrain.tasks.predicting import RowPredictor, placed
-from seqtrain.tasks.translation.search import search
+from seqtrain.tasks.translation.search import Pace, search
 
 if TYPE_CHECKING:
     import pyarrow
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,13 @@ class TranslationPredictor(RowPredictor):
         """Texts and scores of the best translations, (N, task.num_best); "" and NaN where a row has fewer."""
         config = cast(TranslationConfig, self.config.task)
         model, head = self.trained.model, self.trained.head
+        pace = Pace()
 
         def translate(batch: Batch, features: Tensor) -> list[tuple[int, list[Candidate]]]:
             batch = cast(PairBatch, batch)
             assert batch.decode is not None
-            found = [best[: config.num_best] for best in search(model, head, batch, config)]
+            with pace.measured(len(batch.rows)):
+                found = [best[: config.num_best] for best in search(model, head, batch, config)]
             texts = iter(batch.decode([each.tokens for best in found for each in best]))
             return [
                 (row, [Candidate(next(texts), each.score) for each in best])
@@ -56,6 +61,7 @@ class TranslationPredictor(RowPredictor):
             ]
 
         rows = dict(pair for part in self.trained.each_batch(batches, translate) for pair in part)
+        log.info("%s", pace)
         texts = np.full((len(rows), config.num_best), "", dtype=object)
         scores = np.full(texts.shape, np.nan)
         for row, candidates in rows.items():

@@ -3,7 +3,9 @@
 Shapes: B sources, K hypotheses of a source (the beam), V tokens, S source steps.
 """
 
-from contextlib import ExitStack
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
@@ -19,6 +21,7 @@ from seqtrain.layers.memory import map_tensors
 from seqtrain.tasks.language.generation import without_onednn
 
 EXTRA_TOKENS = 10  # that a translation may have above ``length_limit`` times its source
+LEAVING_SHARE = 4  # finished sources leave once they are one in so many: to copy all others costs about a step
 
 
 class Writer(Protocol):
@@ -40,6 +43,25 @@ def chosen_rows(state: Any, index: Tensor) -> Any:
     return map_tensors(state, lambda tensor: tensor.index_select(-2, index))
 
 
+@dataclass
+class Pace:
+    """How many sources were searched, and how long it took."""
+
+    sentences: int = 0
+    seconds: float = 0.0
+
+    @contextmanager
+    def measured(self, sentences: int) -> Iterator[None]:
+        """Add the search for so many sources, and its duration."""
+        started = time.monotonic()
+        yield
+        self.sentences, self.seconds = self.sentences + sentences, self.seconds + time.monotonic() - started
+
+    def __str__(self) -> str:
+        rate = self.sentences / max(self.seconds, 1e-9)
+        return f"{self.sentences:,} sentences translated in {self.seconds:.2f} s ({rate:,.0f} sentences/s)"
+
+
 @dataclass(frozen=True)
 class Hypothesis:
     """A translation that the search found."""
@@ -57,7 +79,8 @@ def search(model: nn.Module, head: nn.Module, batch: PairBatch, config: Translat
 
     At each step every hypothesis is continued by every token, and the K most probable continuations of a source are
     kept, where one that has ended competes with its log-probability. So a beam that holds all targets up to the limit
-    finds the best of them, and a beam of one takes the most probable token at each step.
+    finds the best of them, and a beam of one takes the most probable token at each step. A source is finished when all
+    of its hypotheses have ended; it then leaves the batch, and the others go on without it.
 
     Args:
         model: the translator, in evaluation mode.
@@ -70,17 +93,18 @@ def search(model: nn.Module, head: nn.Module, batch: PairBatch, config: Translat
     """
     translator = cast(Writer, model)
     limits = (config.length_limit * batch.lengths).long() + EXTRA_TOKENS
-    covers = config.coverage_penalty > 0 and translator.attention is not None
+    attention = translator.attention if config.coverage_penalty > 0 else None
     with torch.no_grad(), without_onednn(), ExitStack() as stack:
-        recorded = stack.enter_context(recorded_weights(model)) if covers else {}
+        recorded = {} if attention is None else stack.enter_context(recorded_weights(attention))
         beam = Beam(translator, batch, config, limits, next(iter(recorded.values()), None))
-        while not bool(beam.ended.all()):
+        while len(beam.places):
             beam.advance(head)
-    return beam.hypotheses()
+            beam.release()
+    return beam.found
 
 
 class Beam:
-    """The hypotheses of all sources of a batch, side by side: row b * K + k is hypothesis k of source b.
+    """The hypotheses of the unfinished sources of a batch, side by side: row b * K + k is hypothesis k of source b.
 
     Args:
         model: the translator.
@@ -99,7 +123,9 @@ class Beam:
         memory, state = model.read(batch)
         row = torch.arange(B, device=device).repeat_interleave(K)
         self.memory, self.state = memory.rows(row), chosen_rows(state, row)
-        self.first = torch.arange(B, device=device)[:, None] * K
+        self.places = torch.arange(B, device=device)
+        self.found: list[list[Hypothesis]] = [[] for _ in range(B)]
+        """Hypotheses of each source that has left, the best first."""
         self.totals = torch.full((B, K), -torch.inf, dtype=torch.double, device=device)
         self.totals[:, 0] = 0.0  # a source begins with one hypothesis
         self.ended = torch.zeros((B, K), dtype=torch.bool, device=device)
@@ -120,7 +146,7 @@ class Beam:
         continued = (self.totals[..., None] + best).flatten(1)
         self.totals, chosen = continued.topk(K, dim=1)
         parent, token = chosen // best.shape[-1], token.flatten(1).gather(1, chosen)
-        row = (self.first + parent).flatten()
+        row = (torch.arange(B, device=parent.device)[:, None] * K + parent).flatten()
         before = self.ended.flatten()[row].view(B, K)
         self.tokens = torch.cat([self.tokens.flatten(0, 1)[row].view(B, K, -1), token[..., None]], dim=-1)
         self.lengths = self.lengths.flatten()[row].view(B, K) + ~before
@@ -130,6 +156,20 @@ class Beam:
         self.state = chosen_rows(state, row)
         dead = self.totals.isinf()  # a small vocabulary has fewer continuations than the beam has places
         self.ended = before | (token == END_ID) | (self.lengths >= self.limits[:, None]) | dead
+
+    def release(self) -> None:
+        """Let finished sources leave with their hypotheses, if they are many enough or all."""
+        done = self.ended.all(1)
+        count, whole = int(done.sum()), len(done)
+        if count * LEAVING_SHARE < whole:
+            return
+        for place, hypotheses in zip(self.places[done].tolist(), self.hypotheses(done), strict=True):
+            self.found[place] = hypotheses
+        stay = (~done).nonzero().squeeze(1)
+        row = (stay[:, None] * self.totals.shape[1] + torch.arange(self.totals.shape[1], device=stay.device)).flatten()
+        self.memory, self.state = self.memory.rows(row), chosen_rows(self.state, row)
+        for name in ("places", "limits", "totals", "ended", "tokens", "lengths", "covered", "real"):
+            setattr(self, name, getattr(self, name)[stay])
 
     def scores(self) -> Tensor:
         """Scores of the hypotheses, (B, K): log-probability / ((5 + length) / 6)^a + b * sum_s log min(covered_s, 1).
@@ -144,12 +184,12 @@ class Beam:
             scores = scores + self.config.coverage_penalty * logs.sum(-1)
         return scores
 
-    def hypotheses(self) -> list[list[Hypothesis]]:
-        """The hypotheses of each source, the best first."""
-        scores, order = self.scores().sort(dim=1, descending=True, stable=True)
-        totals = self.totals.gather(1, order)
-        tokens = self.tokens.take_along_dim(order[..., None], 1)[..., 1:]
-        columns = (part.tolist() for part in (tokens, totals, scores, self.lengths.gather(1, order)))
+    def hypotheses(self, chosen: Tensor) -> list[list[Hypothesis]]:
+        """The hypotheses of the sources where ``chosen`` (B,) is true, the best first."""
+        scores, order = self.scores()[chosen].sort(dim=1, descending=True, stable=True)
+        totals = self.totals[chosen].gather(1, order)
+        tokens = self.tokens[chosen].take_along_dim(order[..., None], 1)[..., 1:]
+        columns = (part.tolist() for part in (tokens, totals, scores, self.lengths[chosen].gather(1, order)))
         return [
             [
                 Hypothesis(row[:length], total, score)

@@ -3,9 +3,10 @@
 Shapes: B batch, T target steps, H features, V target tokens.
 """
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -20,17 +21,21 @@ from seqtrain.data.pairs.dataset import PairData
 from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.masks import real_steps
-from seqtrain.tasks.base import Evaluation, Meter, Task
+from seqtrain.tasks.base import FINAL_GROUPS, Evaluation, Meter, Task
 from seqtrain.tasks.language.heads import SoftmaxHead
 from seqtrain.tasks.stored_baselines import read_baselines, write_baselines
+from seqtrain.tasks.translation.illustration import draw_translations
 from seqtrain.tasks.translation.scores import COUNTS, counts_of, evaluation_of, signature
-from seqtrain.tasks.translation.search import search
+from seqtrain.tasks.translation.search import Pace, search
 
-SAMPLES = 4  # number of translations of validation in TensorBoard
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class TranslationMeter(Meter):
     """Collects the log-probability of each target, and the counts of BLEU and chrF of each translation.
+
+    Batches without target texts, as those of train are, are not translated, and have no BLEU.
 
     Args:
         head: map from features to scores of the targets.
@@ -41,8 +46,8 @@ class TranslationMeter(Meter):
 
     def __init__(self, head: SoftmaxHead, config: TranslationConfig):
         self.head, self.config = head, config
-        self.nats: dict[int, tuple[float, int]] = {}
-        """Negative log-probability of each target in nats, and the number of its tokens."""
+        self.nats: dict[int, tuple[float, int, int]] = {}
+        """Negative log-probability of each target in nats, the number of its tokens, and that of its source."""
         self.counts: dict[int, dict[str, np.ndarray]] = {}
         """Counts of each pair that was translated."""
 
@@ -52,7 +57,7 @@ class TranslationMeter(Meter):
         nats = self.head.scores(features[real], batch.targets[real]).nats.cpu().double()
         lengths = batch.target_lengths.tolist()
         sums = [part.sum().item() for part in nats.split(lengths)]
-        self.nats |= zip(batch.rows.tolist(), zip(sums, lengths, strict=True), strict=True)
+        self.nats |= zip(batch.rows.tolist(), zip(sums, lengths, batch.lengths.tolist(), strict=True), strict=True)
         if not batch.translations:
             return
         assert batch.decode is not None and batch.references is not None
@@ -63,9 +68,9 @@ class TranslationMeter(Meter):
 
     def result(self) -> Evaluation:
         rows = sorted(self.nats)
-        nats, lengths = (np.array([self.nats[row][i] for row in rows]) for i in (0, 1))
-        outputs = {"nats": nats, "lengths": lengths}
-        for name, size in COUNTS.items():  # of pairs that are not translated, all counts are 0
+        columns = zip(*(self.nats[row] for row in rows), strict=True)
+        outputs = dict(zip(("nats", "lengths", "source_lengths"), map(np.array, columns), strict=True))
+        for name, size in COUNTS.items() if self.counts else ():  # of pairs that are not translated, all are 0
             zeros = np.zeros(size, dtype=np.int64)
             outputs[name] = np.stack([self.counts[row][name] if row in self.counts else zeros for row in rows])
         return evaluation_of(outputs)
@@ -99,6 +104,7 @@ class Translation(Task):
     def __init__(self, config: TranslationConfig, spec: DataSpec):
         assert spec.target_vocab_size is not None
         self.config, self.vocab_size = config, spec.target_vocab_size
+        self.pace = Pace()
 
     @classmethod
     def check_model(cls, config: TaskConfig, model: ModelConfig) -> None:
@@ -106,7 +112,7 @@ class Translation(Task):
         if model.targets != Targets.translation:
             raise ConfigError(
                 f"model={model.name}: has no decoder that writes a text, which task={config.name} needs; use "
-                "model=gru_translator or lstm_translator"
+                "model=gru_translator, lstm_translator or attn_translator"
             )
 
     @classmethod
@@ -124,11 +130,12 @@ class Translation(Task):
                 "true with data.lowercase=true, or each capital letter of a reference counts as a mistake")  # fmt: skip
 
     def features(self, model: nn.Module, head: nn.Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
-        """Features of each target step; in evaluation mode the batch also gets its translations."""
+        """Features of each target step; in evaluation mode a batch with references also gets its translations."""
         batch = cast(PairBatch, batch)
         if not model.training and batch.references is not None:
             rows = torch.from_numpy(scored_rows(batch, self.config)).to(batch.inputs.device)
-            found = search(model, head, batch.chosen(rows), self.config) if len(rows) else []
+            with self.pace.measured(len(rows)):
+                found = search(model, head, batch.chosen(rows), self.config)
             batch.translations = [best.tokens for best, *_ in found]
         return model(batch, None)
 
@@ -146,26 +153,40 @@ class Translation(Task):
     def meter(self, head: nn.Module) -> Meter:
         return TranslationMeter(cast(SoftmaxHead, head), self.config)
 
+    def figures(self, evaluation: Evaluation) -> dict[str, "Figure"]:
+        return {"bleu_by_length": by_length(evaluation, {})}
+
     def illustrate(
         self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device
-    ) -> tuple[dict[str, Any], dict[str, str]]:
-        """Translations of a few fixed sources of validation, beside the references."""
+    ) -> tuple[dict[str, "Figure"], dict[str, str]]:
+        """Translations of a few fixed sources of validation, beside the references, and their alignments."""
         if not isinstance(data, PairData):
             return {}, {}
-        batch, _ = data.examples("validation", SAMPLES)
-        found = search(model, head, batch.to(device), self.config)
-        assert batch.decode is not None and batch.references is not None
-        outputs = batch.decode([best.tokens for best, *_ in found])
-        sources = data.texts("validation", "source").at(batch.rows.tolist())
-        columns = zip(sources, batch.references.tolist(), outputs, strict=True)
-        return {}, {f"translation/{i}": sample_text(*texts) for i, texts in enumerate(columns)}
+        return draw_translations(model, head, data, device, self.config)
+
+    def final_figures(
+        self,
+        model: nn.Module,
+        head: nn.Module,
+        data: Dataset,
+        device: torch.device,
+        evaluations: Mapping[str, Evaluation],
+        baselines: Mapping[str, Mapping[str, Evaluation]],
+    ) -> dict[str, "Figure"]:
+        """BLEU by length on validation and, beside the baselines, on test; and alignments of pairs of validation."""
+        drawn = {f"best/{tag}": figure for tag, figure in self.illustrate(model, head, data, device)[0].items()}
+        for split, evaluation in evaluations.items():
+            stored = {who: scored[split].outputs for who, scored in baselines.items()}  # of test alone
+            others = {who: outputs["bleu_counts"] for who, outputs in stored.items() if "bleu_counts" in outputs}
+            drawn[f"{FINAL_GROUPS[split]}/bleu_by_length"] = by_length(evaluation, others)
+        return drawn
 
     def scored_baselines(self, data: Dataset) -> dict[str, dict[str, Evaluation]]:
         """Scores of simple translations; cached by the prepared pairs and by how BLEU reads texts."""
         if not isinstance(data, PairData) or "train" not in data.sizes:
             return {}
         scoring = [self.config.lowercase, self.config.bleu_tokens.value, self.config.translated_rows]
-        key = digest([data.directory.name, scoring, signature(self.config), 1])
+        key = digest([data.directory.name, scoring, signature(self.config), 2])
         return read_baselines(cached("translations", key, partial(self.fit_baselines, data)))
 
     def fit_baselines(self, data: PairData, directory: Path) -> None:
@@ -185,11 +206,19 @@ class Translation(Task):
         write_baselines(directory, evaluations)
 
     def remarks(self) -> dict[str, str]:
-        """How BLEU is computed, and of which translations."""
+        """How BLEU is computed, and of which translations; and how fast this process translated in all evaluations."""
         config = self.config
         rows = "" if config.translated_rows is None else f", of the first {config.translated_rows:,} pairs of a split"
         how = "greedy search" if config.beam_size == 1 else f"beam search with {config.beam_size} hypotheses"
-        return {"signature": f"BLEU {signature(config)}, by {how}{rows}"}
+        made = {"signature": f"BLEU {signature(config)}, by {how}{rows}"}
+        return made | ({"search": str(self.pace)} if self.pace.sentences else {})
+
+
+def by_length(evaluation: Evaluation, baselines: Mapping[str, np.ndarray]) -> "Figure":
+    """BLEU of an evaluation by length of the source, beside the counts of baselines."""
+    from seqtrain.tasks.translation.figures import bleu_by_length_figure
+
+    return bleu_by_length_figure(evaluation.outputs["source_lengths"], evaluation.outputs["bleu_counts"], baselines)
 
 
 def excess(head: SoftmaxHead, features: Tensor, targets: Tensor) -> Tensor:
@@ -207,9 +236,3 @@ def excess(head: SoftmaxHead, features: Tensor, targets: Tensor) -> Tensor:
     weight, bias = head.weight.float(), head.bias.float()
     own = (projected * (nn.functional.embedding(targets, weight) - weight.mean(0))).sum()
     return own + (bias[targets] - bias.mean()).sum()
-
-
-def sample_text(source: str, reference: str, output: str) -> str:
-    """A source, its reference and its translation as Markdown."""
-    rows = (("source", source), ("reference", reference), ("translation", output))
-    return "\n".join(f"- **{name}**: {' '.join(text.split())}" for name, text in rows)

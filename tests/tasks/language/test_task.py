@@ -295,6 +295,10 @@ def test_generate(trained: tuple[Config, RunDirectory], capsys: pytest.CaptureFi
     assert len(set(samples)) > 1 and generate(config, run, wanted) == samples
     assert all(sample.startswith((" ", "\n")) for sample in samples)
     (alone,) = generate(config, run, Generation(prompt="the cat", max_tokens=30, sampling=Sampling(greedy=True)))
+    assert generate(config, run, Generation(prompt="the cat", max_tokens=30, beam_size=1)) == [alone]
+    capsys.readouterr()
+    best = generate(config, run, Generation(prompt="the cat", max_tokens=9, beam_size=4, num_samples=2))
+    assert capsys.readouterr().out == "\n---\n".join("the cat" + text for text in best) + "\n"
     capsys.readouterr()
     (streamed,) = generate(
         config, run, Generation(prompt="the cat", max_tokens=30, stream=True, sampling=Sampling(greedy=True))

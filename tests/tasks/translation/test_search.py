@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -18,22 +18,25 @@ from seqtrain.data.pairs.vocabularies import BEGIN_ID, END_ID, PAD_ID
 from seqtrain.data.spec import DataSpec
 from seqtrain.layers.attention import recorded_weights
 from seqtrain.models.translator import Translator
-from seqtrain.tasks.translation.search import EXTRA_TOKENS, search
+from seqtrain.tasks.translation.search import EXTRA_TOKENS, Writer, search
 from seqtrain.training.device import seed_everything
 
 Compose = Callable[..., Config]
 
 V = 6  # of targets: four special tokens, one of which may be written besides the end, and two others
-SIZES = ["data=pair_files", "model.hidden_size=8", "model.embedding.embed_dim=6", "device=cpu", "model.kernel=torch"]
+SIZES = ["data=pair_files", "device=cpu", "model.kernel=torch"]
+RECURRENT = ["model.hidden_size=8", "model.embedding.embed_dim=6"]
+ATTENTION = ["model.embedding.embed_dim=8", "model.num_heads=2", "model.feed_forward_size=12"]
 
 
-@pytest.fixture(params=["gru_translator", "lstm_translator"])
+@pytest.fixture(params=["gru_translator", "lstm_translator", "attn_translator"])
 def built(request: pytest.FixtureRequest, composed: Compose) -> Built:
     seed_everything(3)
     spec = DataSpec(targets="translation", vocab_size=30, target_vocab_size=V, pad_id=0)
-    built = build_model(composed(f"model={request.param}", *SIZES), spec)
+    sizes, factor = (ATTENTION, 1.5) if request.param == "attn_translator" else (RECURRENT, 3)
+    built = build_model(composed(f"model={request.param}", *SIZES, *sizes), spec)
     for parameter in built.model.parameters():  # so that states differ from source to source
-        parameter.data *= 3
+        parameter.data *= factor
     built.model.eval(), built.head.eval()
     return built
 
@@ -119,6 +122,34 @@ def test_batch_and_order_change_nothing(built: Built, options: dict[str, float])
             np.testing.assert_allclose([e.score for e in found], [e.score for e in whole[row]], atol=1e-4)
 
 
+@pytest.mark.parametrize("options", [{"beam_size": 1}, {"beam_size": 3, "coverage_penalty": 0.5}])
+def test_finished_sources_leave_the_batch(
+    built: Built, monkeypatch: pytest.MonkeyPatch, options: dict[str, Any]
+) -> None:
+    """At once, late or all together at the end: the hypotheses are the same, and the steps compute fewer rows."""
+    config, batch = TranslationConfig(**options), batch_of(3, 6, 2, 5, 4, 1)
+    rows: list[int] = []
+    kind: Any = type(built.model)
+    step = kind.step
+
+    def counted(self: Any, tokens: Tensor, *others: Any) -> Any:
+        rows.append(len(tokens))
+        return step(self, tokens, *others)
+
+    monkeypatch.setattr(kind, "step", counted)
+    limited(monkeypatch)
+    found = []
+    for share in (1, 4, 100):
+        monkeypatch.setattr("seqtrain.tasks.translation.search.LEAVING_SHARE", share)
+        rows.clear()
+        found.append((search(built.model, built.head, batch, config), sum(rows)))
+    assert found[2][1] <= found[1][1] < found[0][1]
+    for other, _ in found[1:]:
+        for one, two in zip(found[0][0], other, strict=True):
+            assert [each.tokens for each in one] == [each.tokens for each in two]
+            np.testing.assert_allclose([each.score for each in one], [each.score for each in two], atol=1e-5)
+
+
 def test_the_coverage_penalty(built: Built) -> None:
     """Against the weights of teacher forcing."""
     batch = batch_of(5)
@@ -128,7 +159,9 @@ def test_the_coverage_penalty(built: Built) -> None:
         length = len(each.tokens)
         target = torch.tensor([each.tokens])
         forced = pair_batch(batch.inputs, batch.lengths, target, torch.tensor([length]), np.arange(1))
-        with torch.no_grad(), recorded_weights(built.model) as weights:
+        attention = cast(Writer, built.model).attention
+        assert attention is not None
+        with torch.no_grad(), recorded_weights(attention) as weights:
             built.model(forced)
         covered: Tensor = torch.cat(next(iter(weights.values())), dim=1)[0].double().sum(0)
         expected = each.log_probability / ((5 + length) / 6) ** 0.6 + 0.4 * float(covered.clamp(max=1).log().sum())
