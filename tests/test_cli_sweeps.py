@@ -24,6 +24,7 @@ from hydra.errors import MissingConfigException
 from seqtrain.cli.main import main
 from seqtrain.cli.one_line import one_line
 from seqtrain.cli.sweep_arguments import sweep_arguments
+from seqtrain.commands.check_resume import TIMINGS
 from seqtrain.errors import Interrupted, RunError
 from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import read_json
@@ -120,9 +121,9 @@ def steps(run: Path) -> list[int]:
 
 
 def curve(run: Path) -> list[dict[str, Any]]:
-    """Everything that a run logged, but for speed."""
+    """Everything that a run logged, but for times and speed."""
     entries = map(json.loads, (run / "metrics.jsonl").read_text().splitlines())
-    return [{k: v for k, v in entry.items() if "per_second" not in k} for entry in entries]
+    return [{k: v for k, v in entry.items() if k not in TIMINGS} for entry in entries]
 
 
 def test_the_same_command_runs_nothing_twice(seqtrain: Command, tmp_path: Path) -> None:

@@ -150,12 +150,14 @@ def test_the_nearest_keys() -> None:
 @pytest.mark.parametrize("delay", [0.4, 1.0, 2.0])
 def test_ctrl_c_during_start_up_is_one_line(tmp_path: Path, delay: float) -> None:
     """In the imports of Hydra, in composition, in the import of torch, or while data is read: as fast as it may be."""
+    code = "import sys; from seqtrain.cli.main import main; print('begins', file=sys.stderr, flush=True); main()"
     process = subprocess.Popen(
-        [sys.executable, "-m", "seqtrain", "data=docstrings"],
+        [sys.executable, "-c", code, "data=docstrings"],
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env=os.environ | {"HYDRA_FULL_ERROR": "0"},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # the tests may run in the background
     )  # fmt: skip
+    assert process.stderr is not None and process.stderr.readline() == "begins\n"  # before, Python itself would end
     time.sleep(delay)
     process.send_signal(signal.SIGINT)
     try:

@@ -54,6 +54,7 @@ def test_every_option_counts_but_those_that_change_no_result(composed: Any, over
             "trainer.histograms",
             "trainer.probe",
             "budget.found",
+            "size",
             "model.wide_found",
             "data.eval_batch_tokens",
             "data.eval_batch_size",
