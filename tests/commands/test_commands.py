@@ -285,8 +285,8 @@ def test_a_loss_that_ends_above_where_it_began_is_said(
 
 
 def test_a_run_may_end_where_it_was_stopped(small: Compose, tmp_path: Path) -> None:
-    """As one that was planned to end there: it is evaluated there too."""
-    options = ["trainer.schedule=constant", "trainer.eval_every=3", "trainer.log_every=1"]
+    """As one that was planned to end there: it is evaluated there too. The warmup fits into both lengths."""
+    options = ["trainer.schedule=constant", "trainer.warmup_steps=1", "trainer.eval_every=3", "trainer.log_every=1"]
     whole, run = (RunDirectory.claim(tmp_path / name, exact=True) for name in ("whole", "run"))
     planned = small(*options, "trainer.max_steps=7")
     train(planned, whole)
