@@ -20,10 +20,13 @@ def load_from_hub(config: HubConfig) -> Any:
     Raises:
         DataError: after a few seconds, if the dataset is in neither place; names the remedies.
     """
-    if not hub_answers():
+    if offline := not hub_answers():
         os.environ["HF_HUB_OFFLINE"] = "1"
     import datasets
+    from huggingface_hub import constants
 
+    if offline:  # both read the variable at their import, which may have been earlier
+        datasets.config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
     for library in ("datasets", "huggingface_hub", "httpx", "httpx2", "fsspec"):
         logging.getLogger(library).setLevel(logging.ERROR)
     datasets.disable_progress_bars()

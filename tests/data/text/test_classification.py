@@ -1,6 +1,5 @@
 import csv
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -198,9 +197,13 @@ def test_missing_path(small: Compose, composed: Compose) -> None:
 
 
 def test_unreachable_hub_names_the_remedies_at_once(composed: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also if `datasets` was imported earlier, when it looked for HF_HUB_OFFLINE."""
+    import datasets
+    from huggingface_hub import constants
+
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
-    if "datasets" in sys.modules:
-        pytest.skip("datasets is imported already in this process, and reads HF_HUB_OFFLINE at its import only")
+    for module in (datasets.config, constants):
+        monkeypatch.setattr(module, "HF_HUB_OFFLINE", False)
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)  # as a library that tries again and again does
     with pytest.raises(DataError, match=r"data\.path.*SEQTRAIN_DATA_DIR.*connect to the hub"):
