@@ -232,11 +232,10 @@ def scores_of(found: Explained, overlap: int, about: dict[str, Any]) -> Explanat
     joined = {name: Curves.joined(parts).rows(order) for name, parts in found.curves.items()}
     errors = {"integrated_gradients": float(np.concatenate(found.errors).mean())} if found.errors else {}
     numbers = np.concatenate([batch.rows for batch in found.batches])[order]
-    attention = lists_of(found, "attention") if "attention" in found.attributions else []
-    about |= {
-        "attention": [[float(f"{weight:.4g}") for weight in attention[place]] for place in order] if attention else []
-    }
-    about |= {"numbers": numbers.tolist() if attention else []}
+    if "attention" in found.attributions:
+        weights = lists_of(found, "attention")
+        about |= {"attention": [[float(f"{weight:.4g}") for weight in weights[place]] for place in order]}
+        about |= {"numbers": numbers.tolist()}
     distance = max(1, int(np.diff(numbers).min())) if len(numbers) > 1 else 1
     return explanation(
         np.concatenate(found.whole)[order],

@@ -3,6 +3,7 @@
 Shapes: T steps of a row.
 """
 
+import math
 from collections.abc import Sequence
 from itertools import combinations
 
@@ -23,25 +24,18 @@ def agreement(p: np.ndarray, q: np.ndarray) -> float:
 
     Source: Lin 1991, "Divergence measures based on the Shannon entropy", eq. 4.1 with equal weights.
     """
-    parts = np.stack([p / p.sum(), q / q.sum()])
-    logs = np.log2(parts, out=np.zeros_like(parts), where=parts > 0)
-    mean = parts.mean(0)
-    log_of_mean = np.log2(mean, out=np.zeros_like(mean), where=mean > 0)
-    return 1 - float((parts * (logs - log_of_mean)).sum()) / 2
+    from scipy.special import rel_entr  # jensenshannon takes a root, of slightly less than 0 where p equals q
+
+    p, q = p / p.sum(), q / q.sum()
+    mean = (p + q) / 2
+    return 1 - float((rel_entr(p, mean) + rel_entr(q, mean)).sum()) / (2 * math.log(2))
 
 
 def rank_correlation(p: np.ndarray, q: np.ndarray) -> float | None:
     """Spearman's correlation of two attentions (T,), equal weights with their mean rank; None if one is even."""
-    if np.ptp(p) == 0 or np.ptp(q) == 0:
-        return None
-    return float(np.corrcoef(ranks(p), ranks(q))[0, 1])
+    from scipy.stats import spearmanr
 
-
-def ranks(values: np.ndarray) -> np.ndarray:
-    """Rank of each value, (T,); of equal values, their mean rank."""
-    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return (last - (counts - 1) / 2)[place]
+    return None if np.ptp(p) == 0 or np.ptp(q) == 0 else float(spearmanr(p, q).statistic)
 
 
 def agreement_cells(

@@ -3,7 +3,6 @@
 Shapes: B batch, S source steps, T target steps, D features of embeddings and blocks.
 """
 
-from dataclasses import replace
 from typing import Any, cast
 
 from torch import Tensor, nn
@@ -17,7 +16,7 @@ from seqtrain.layers.decoding import DecoderStack, Past
 from seqtrain.layers.masks import real_steps
 from seqtrain.layers.self_attention import SelfAttentionStack
 from seqtrain.models.sequence import SequenceModel, build_embedding, dropout_rate
-from seqtrain.models.translator import Memory
+from seqtrain.models.translator import Memory, build_target_embedding
 
 
 class AttentionTranslator(SequenceModel):
@@ -60,8 +59,7 @@ class AttentionTranslator(SequenceModel):
     ) -> "AttentionTranslator":
         """Build the model that a config describes; arguments as in ``RecurrentModel.from_config``."""
         dropout = dropout_rate(config, spec)
-        own = replace(config, embedding=replace(config.embedding, freeze=False))
-        target_embedding = build_embedding(own, replace(spec, vocab_size=spec.target_vocab_size))
+        target_embedding = build_target_embedding(config, spec)
         sizes = (config.embedding.embed_dim, config.num_layers, config.num_heads, config.feed_forward_size)
         options: dict[str, Any] = {"qkv_tanh": config.qkv_tanh, "dropout": dropout, "positions": config.positions}
         encoder, decoder = SelfAttentionStack(*sizes, **options), DecoderStack(*sizes, **options)

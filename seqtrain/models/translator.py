@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.config.encoder_decoder import TranslatorConfig
+from seqtrain.config.model import SequenceConfig
 from seqtrain.data.base import Batch
 from seqtrain.data.pairs.batch import PairBatch
 from seqtrain.data.spec import DataSpec
@@ -99,8 +100,7 @@ class Translator(SequenceModel):
             ConfigError: if num_heads does not divide the size of the encoder's states.
         """
         size, dropout = config.embedding.embed_dim, dropout_rate(config, spec)
-        own = replace(config, embedding=replace(config.embedding, freeze=False))
-        target_embedding = build_embedding(own, replace(spec, vocab_size=spec.target_vocab_size))
+        target_embedding = build_target_embedding(config, spec)
         encoder = build_stack(config, size, dropout, bidirectional=config.reads_both_ways())
         decoder_size = (config.hidden_sizes or [config.hidden_size])[-1]
         decoder = build_stack(
@@ -182,6 +182,12 @@ class Translator(SequenceModel):
                 own = tuple(part[None].contiguous() for part in own)
             states.append(own if parts == 2 else own[0])
         return states
+
+
+def build_target_embedding(config: SequenceConfig, spec: DataSpec) -> nn.Module:
+    """Embedding of the target's tokens, as the config describes that of the source; it is never frozen."""
+    own = replace(config, embedding=replace(config.embedding, freeze=False))
+    return build_embedding(own, replace(spec, vocab_size=spec.target_vocab_size))
 
 
 def has_two(layer: nn.Module) -> bool:

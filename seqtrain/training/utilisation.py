@@ -67,7 +67,7 @@ def peak(device: torch.device, dtype: torch.dtype, threads: int) -> float:
 class Utilisation:
     """Counts the FLOPs of some steps, and from their number per token and the speed computes the utilisation.
 
-    Counting makes a step 1.2 to 3 times as long, so only the steps 1, 4, 16, 64, ... of a process are counted.
+    Counting makes a step 1.1 to 3 times as long, so only the steps 1, 4, 16, 64, ... of a process are counted.
 
     Args:
         device: device of the model.

@@ -74,13 +74,7 @@ def most_probable(
     lengths = torch.zeros(beam_size, dtype=torch.long, device=device)
     tokens = torch.zeros((beam_size, 0), dtype=torch.long, device=device)
     for step in range(length):
-        logs = log_probabilities(head(features))
-        best, token = logs.topk(min(beam_size, logs.shape[1]))
-        once = torch.full_like(best[0], -torch.inf)
-        once[0] = 0.0
-        best = torch.where(ended[:, None], once, best)  # what has ended goes on in one way, with probability 1
-        totals, chosen = (totals[:, None] + best).flatten().topk(beam_size)
-        parent, token = chosen // best.shape[1], token.flatten()[chosen]
+        totals, parent, token = continued(totals, ended, log_probabilities(head(features)))
         tokens = torch.cat([tokens[parent], token[:, None]], dim=1)
         lengths = lengths[parent] + ~ended[parent]
         dead = totals.isinf()  # a small vocabulary has fewer continuations than the beam has places
@@ -89,10 +83,38 @@ def most_probable(
             break
         features, state = read(model, token[:, None], None if apart else chosen_rows(state, axes, parent))
         apart = False
-    scores = totals / ((5 + lengths) / 6) ** length_penalty
+    scores = normalised(totals, lengths, length_penalty)
     order = scores.argsort(descending=True, stable=True)
     rows = zip(*(part[order].tolist() for part in (tokens, lengths, totals, scores)), strict=True)
     return [Continuation(row[:size], total, score) for row, size, total, score in rows if total > -torch.inf]
+
+
+def continued(totals: Tensor, ended: Tensor, logs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The most probable of all continuations of some hypotheses by one token, as many as there are hypotheses.
+
+    Args:
+        totals: log-probabilities of the hypotheses, (..., K).
+        ended: true where one has ended: it goes on in one way, with probability 1, (..., K).
+        logs: log-probabilities of the next token, (..., K, V).
+
+    Returns:
+        Their log-probabilities, the numbers of the hypotheses that they continue, and their tokens, (..., K) each. If
+        there are fewer, the others have log-probability -inf.
+    """
+    best, token = logs.topk(min(totals.shape[-1], logs.shape[-1]))
+    once = torch.full_like(best, -torch.inf)
+    once[..., 0] = 0.0
+    best = torch.where(ended[..., None], once, best)
+    totals, chosen = (totals[..., None] + best).flatten(-2).topk(totals.shape[-1])
+    return totals, chosen // best.shape[-1], token.flatten(-2).gather(-1, chosen)
+
+
+def normalised(totals: Tensor, lengths: Tensor, penalty: float) -> Tensor:
+    """Log-probabilities / ((5 + lengths) / 6)^penalty, by which hypotheses of different lengths are ranked.
+
+    Source: Wu et al. 2016, "Google's neural machine translation system", eq. 14.
+    """
+    return totals / ((5 + lengths) / 6) ** penalty
 
 
 def log_probabilities(logits: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from seqtrain.data.pairs.vocabularies import BEGIN_ID, END_ID, PAD_ID
 from seqtrain.layers.attention import recorded_weights
 from seqtrain.layers.masks import real_steps
 from seqtrain.layers.memory import map_tensors
+from seqtrain.tasks.language.beam import continued, normalised
 from seqtrain.tasks.language.generation import without_onednn
 
 EXTRA_TOKENS = 10  # that a translation may have above ``length_limit`` times its source
@@ -140,12 +141,7 @@ class Beam:
         features, state = self.model.step(self.tokens[:, :, -1].flatten(), self.memory, self.state)
         logits = head(features).float()
         logits[:, [PAD_ID, BEGIN_ID]] = -torch.inf
-        best, token = (part.view(B, K, -1) for part in logits.log_softmax(-1).topk(min(K, logits.shape[1])))
-        once = torch.full_like(best[0, 0], -torch.inf).index_fill_(0, torch.zeros_like(token[0, 0, :1]), 0.0)
-        best = torch.where(self.ended[..., None], once, best)  # what has ended goes on in one way, with probability 1
-        continued = (self.totals[..., None] + best).flatten(1)
-        self.totals, chosen = continued.topk(K, dim=1)
-        parent, token = chosen // best.shape[-1], token.flatten(1).gather(1, chosen)
+        self.totals, parent, token = continued(self.totals, self.ended, logits.log_softmax(-1).view(B, K, -1))
         row = (torch.arange(B, device=parent.device)[:, None] * K + parent).flatten()
         before = self.ended.flatten()[row].view(B, K)
         self.tokens = torch.cat([self.tokens.flatten(0, 1)[row].view(B, K, -1), token[..., None]], dim=-1)
@@ -178,7 +174,7 @@ class Beam:
 
         Source: Wu et al. 2016, "Google's neural machine translation system", eq. 14.
         """
-        scores = self.totals / ((5 + self.lengths) / 6) ** self.config.length_penalty
+        scores = normalised(self.totals, self.lengths, self.config.length_penalty)
         if self.weights is not None:
             logs = self.covered.clamp(1e-9, 1).log() * self.real[:, None]
             scores = scores + self.config.coverage_penalty * logs.sum(-1)
