@@ -5,18 +5,17 @@ from typing import Any, cast
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from seqtrain.commands.build import Built, build_model
 from seqtrain.config.root import Config
-from seqtrain.data.pairs.batch import PairBatch
 from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.attention import recorded_weights
 from seqtrain.layers.masks import real_steps
 from seqtrain.models.attention_translator import AttentionTranslator
 from seqtrain.training.device import seed_everything
-from tests.models.test_translator import SPEC, W, batch_of
+from tests.models.test_translator import SPEC, W, batch_of, check_learning, check_padding, features
 
 Compose = Callable[..., Config]
 
@@ -33,37 +32,14 @@ def build(composed: Compose, options: str, *more: str, spec: DataSpec = SPEC) ->
     return built, cast(AttentionTranslator, built.model)
 
 
-def features(built: Built, batch: PairBatch) -> Tensor:
-    return built.task.features(built.model, built.head, batch, None)[0]
-
-
 @pytest.mark.parametrize("options", OPTIONS)
-def test_gradients_and_a_batch_that_is_learned(composed: Compose, options: str) -> None:
-    built, _ = build(composed, options, "model.dropout=0", "model.embedding.dropout=0")
-    built.model.train(), built.head.train()
-    batch, parameters = batch_of(), nn.ModuleList([built.model, built.head])
-    optimizer = torch.optim.Adam(parameters.parameters(), lr=0.01)
-    losses: list[float] = []
-    for _ in range(12):
-        optimizer.zero_grad()
-        loss = built.task.loss(built.head, features(built, batch), batch) / built.task.count(batch)
-        loss.backward()
-        if not losses:
-            for name, parameter in parameters.named_parameters():
-                assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
-        losses.append(loss.item())
-        optimizer.step()
-    assert losses[-1] < 0.9 * losses[0]
+def test_shapes_gradients_and_a_batch_that_is_learned(composed: Compose, options: str) -> None:
+    check_learning(build(composed, options, "model.dropout=0", "model.embedding.dropout=0")[0], lr=0.01)
 
 
 @pytest.mark.parametrize("options", OPTIONS)
 def test_padding_and_batch_mates_change_nothing(composed: Compose, options: str) -> None:
-    built, _ = build(composed, options)
-    with torch.no_grad():
-        together = features(built, batch_of(padding=3))
-        for row, length in enumerate(batch_of().target_lengths.tolist()):
-            alone = features(built, batch_of(index=[row]))
-            torch.testing.assert_close(together[row, :length], alone[0, :length], atol=1e-5, rtol=1e-5)
+    check_padding(build(composed, options)[0])
 
 
 @pytest.mark.parametrize("options", OPTIONS)

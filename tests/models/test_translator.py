@@ -65,13 +65,13 @@ def features(built: Built, batch: PairBatch) -> Tensor:
     return built.task.features(built.model, built.head, batch, None)[0]
 
 
-@pytest.mark.parametrize("options", OPTIONS)
-def test_shapes_gradients_and_a_batch_that_is_learned(composed: Compose, options: str) -> None:
-    built, batch = build(composed, options, "model.dropout=0", "model.embedding.dropout=0"), batch_of()
+def check_learning(built: Built, lr: float) -> None:
+    """All parameters have a gradient, and a batch is learned in a few steps."""
+    batch = batch_of()
     built.model.train(), built.head.train()
     assert features(built, batch).shape == (4, 6, built.model.output_size)
     parameters = list(nn.ModuleList([built.model, built.head]).parameters())
-    optimizer = torch.optim.Adam(parameters, lr=0.03)
+    optimizer = torch.optim.Adam(parameters, lr=lr)
     losses: list[float] = []
     for _ in range(12):
         optimizer.zero_grad()
@@ -86,15 +86,24 @@ def test_shapes_gradients_and_a_batch_that_is_learned(composed: Compose, options
     assert losses[-1] < 0.9 * losses[0]
 
 
-@pytest.mark.parametrize("options", OPTIONS)
-def test_padding_and_batch_mates_change_nothing(composed: Compose, options: str) -> None:
-    built = build(composed, options)
+def check_padding(built: Built) -> None:
+    """The features of a pair do not depend on padding, nor on the other pairs of its batch."""
     with torch.no_grad():
         together = features(built, batch_of(padding=3))
         for row in range(4):
             alone = features(built, batch_of(index=[row]))
             length = int(batch_of().target_lengths[row])
             torch.testing.assert_close(together[row, :length], alone[0, :length], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_shapes_gradients_and_a_batch_that_is_learned(composed: Compose, options: str) -> None:
+    check_learning(build(composed, options, "model.dropout=0", "model.embedding.dropout=0"), lr=0.03)
+
+
+@pytest.mark.parametrize("options", OPTIONS)
+def test_padding_and_batch_mates_change_nothing(composed: Compose, options: str) -> None:
+    check_padding(build(composed, options))
 
 
 @pytest.mark.parametrize("options", OPTIONS)
