@@ -11,8 +11,9 @@ if ! cmp -s <(cat constraints.txt pyproject.toml) .venv/installed; then
     # torch first, on its own, so that a CPU build from the index or a local folder is used if there is one.
     .venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check "$(grep '^torch==' constraints.txt)"
     .venv/bin/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt -e '.[dev]'
-    # pip would compile one file after another. That fails for files of other versions of Python, which nothing imports.
-    .venv/bin/python -m compileall -qq -j 0 -x /tests/ .venv/lib || true
+    # pip would compile one file after another, used or not. It fails for files of other versions of Python.
+    unused='/(tests|testing|pip|setuptools|mypyc?|pygments/lexers|torch/(_dynamo|_inductor|distributed|onnx))/'
+    .venv/bin/python -m compileall -qq -j 0 -x "$unused" .venv/lib || true
     cat constraints.txt pyproject.toml > .venv/installed
 fi
 export PATH="$PWD/.venv/bin:$PATH"
