@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from functools import cache
 
 import yaml
 from hydra import compose, initialize_config_dir
@@ -16,6 +17,7 @@ from seqtrain.config.loading import to_config
 from seqtrain.config.root import Config
 
 
+@cache  # a dozen files of tests ask for the models of a target when they are collected
 def kind_of(group: str, name: str) -> str:
     """The registered kind of a YAML file, its own or that of the file it builds on."""
     content = yaml.safe_load((conf_directory() / group / f"{name}.yaml").read_text())
