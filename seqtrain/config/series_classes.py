@@ -79,7 +79,7 @@ class SeriesClassesConfig(NumbersConfig):
     missing: Filling = Filling.interpolate
     """What takes the place of missing values. ``interpolate``: the line between the two known neighbours, or the
     nearest known value at an end. ``mean``: the mean of the feature in train. ``error`` refuses them."""
-    max_length: int | None = 1000
+    max_length: int | None = 500
     """Longest series in steps. If train has a longer one, the mean of as many neighbouring steps as it needs becomes
     one step, the same number in every series; null keeps all steps, as ``task=sequence_labelling`` always does."""
     batch_size: int = option(16, Affects.batches)

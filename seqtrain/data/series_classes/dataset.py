@@ -79,8 +79,9 @@ class SeriesClasses(BucketedDataset):
         if single_split:
             files = {"test": files["train"]}
         elif "train" not in files and trained is None:
+            there = "; ".join(f"{split}: {', '.join(p.name for p in paths)}" for split, paths in files.items())
             raise DataError(
-                f"{config.path}: has no file of split {config.train_split!r} (data.train_split) to train on"
+                f"{config.path}: has no file of split {config.train_split!r} (data.train_split) to train on; {there}"
             )
         raw = {split: read_split(paths, config, self.notes, each_step) for split, paths in files.items()}
         preparation = Preparation.read(trained) if trained else None

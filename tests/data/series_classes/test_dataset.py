@@ -98,6 +98,14 @@ def test_one_row_a_class_is_train_and_validation(build: Build, tmp_path: Path) -
     assert any("validation: is train itself, since no class has two series" in note for note in data.notes)
 
 
+def test_a_folder_with_a_test_file_only_can_be_scored_and_not_trained_on(build: Build, tmp_path: Path) -> None:
+    run = save(build(write_pair(tmp_path / "Waves")), tmp_path / "run")
+    (tmp_path / "Waves" / "Waves_TRAIN.ts").unlink()
+    with pytest.raises(DataError, match=r"Waves: has no file of split 'train' .* to train on; test: Waves_TEST\.ts$"):
+        build(tmp_path / "Waves")
+    assert build(tmp_path / "Waves", trained=run).sizes == {"test": 30}
+
+
 def test_a_single_file_is_split_in_three_and_scored_whole(build: Build, tmp_path: Path) -> None:
     path = write_archive(tmp_path / "one.ts", waves(50))
     data = build(path)
