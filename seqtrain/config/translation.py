@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from seqtrain.config.base import TaskConfig, require
+from seqtrain.config.base import TaskConfig, require, require_fraction
 from seqtrain.config.options import Affects, option
 
 
@@ -47,7 +47,7 @@ class TranslationConfig(TaskConfig):
     """How BLEU splits texts into words: ``13a`` (the standard), ``intl``, ``zh``, ``char`` or ``none``."""
 
     def check(self, key: str) -> None:
-        require(0 <= self.label_smoothing < 1, f"{key}.label_smoothing", self.label_smoothing, "in [0, 1)")
+        require_fraction(self.label_smoothing, f"{key}.label_smoothing")
         require(self.beam_size >= 1, f"{key}.beam_size", self.beam_size, "at least 1")
         require(1 <= self.num_best <= self.beam_size, f"{key}.num_best", self.num_best,
                 f"in [1, {self.beam_size}], of {key}.beam_size={self.beam_size}")  # fmt: skip
