@@ -26,7 +26,7 @@ from seqtrain.tasks.language.heads import SoftmaxHead
 from seqtrain.tasks.stored_baselines import read_baselines, write_baselines
 from seqtrain.tasks.translation.illustration import draw_translations
 from seqtrain.tasks.translation.scores import COUNTS, counts_of, evaluation_of, signature
-from seqtrain.tasks.translation.search import Pace, search
+from seqtrain.tasks.translation.search import Pace, Writer, search
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -120,6 +120,10 @@ class Translation(Task):
         return DataSpec(vocab_size=5, target_vocab_size=5, pad_id=0)
 
     def build_head(self, model: nn.Module) -> nn.Module:
+        """The softmax; raises ConfigError if the search needs an attention that the model lacks."""
+        penalty = self.config.coverage_penalty
+        require(penalty == 0 or cast(Writer, model).attention is not None, "task.coverage_penalty", penalty,
+                "0 for a model without attention to the source, which covers nothing")  # fmt: skip
         tied = cast(nn.Embedding, model.get_submodule("target_embedding")) if self.config.tie_weights else None
         return SoftmaxHead(cast(int, model.output_size), self.vocab_size, None, tied)
 
