@@ -23,6 +23,9 @@ class TranslationConfig(TaskConfig):
 
     label_smoothing: float = 0.1
     """Share of the target's probability that the training loss spreads evenly over all tokens."""
+    scheduled_sampling: float = 0.0
+    """Probability at the end of training that the decoder reads its own prediction in place of the true token before.
+    It grows linearly from 0 at the first step. 0 is teacher forcing."""
     tie_weights: bool = True
     """Use the vectors of the target embedding as the weights of the softmax. If the sizes differ, a learned projection
     brings the features to the embedding's size."""
@@ -48,6 +51,8 @@ class TranslationConfig(TaskConfig):
 
     def check(self, key: str) -> None:
         require_fraction(self.label_smoothing, f"{key}.label_smoothing")
+        sampling = self.scheduled_sampling
+        require(0 <= sampling <= 1, f"{key}.scheduled_sampling", sampling, "in [0, 1]")
         require(self.beam_size >= 1, f"{key}.beam_size", self.beam_size, "at least 1")
         require(1 <= self.num_best <= self.beam_size, f"{key}.num_best", self.num_best,
                 f"in [1, {self.beam_size}], of {key}.beam_size={self.beam_size}")  # fmt: skip
