@@ -161,10 +161,12 @@ def check_lists(output: str) -> None:
 
 def subject_class(config: Config) -> type[Subject]:
     """The subject of a configuration's task; raises RunError if its predictions are not explained."""
-    target = registry.find("task", config.task.kind).load().subject
+    task = registry.find("task", config.task.kind).load()
+    target = task.subject
     if target is None:
+        instead = "; seqtrain inspect shows its errors and what it attends to" if task.inspector is not None else ""
         raise RunError(
-            f"explain: task={config.task.name} is not explained; classification, multilabel and forecasting are"
+            f"explain: task={config.task.name} is not explained; classification, multilabel and forecasting are{instead}"
         )
     found: type[Subject] = registry.load_object(target)
     return found.of_data(config.data)
