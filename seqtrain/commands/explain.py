@@ -164,7 +164,7 @@ def subject_class(config: Config) -> type[Subject]:
     task = registry.find("task", config.task.kind).load()
     target = task.subject
     if target is None:
-        instead = "; seqtrain inspect shows its errors and what it attends to" if task.inspector is not None else ""
+        instead = "" if task.inspector is None else "; seqtrain inspect shows its errors"
         raise RunError(
             f"explain: task={config.task.name} is not explained; classification, multilabel and forecasting are{instead}"
         )

@@ -169,7 +169,10 @@ def classified(
 
 def set_apart(part: LabelledSeries, split: str, config: SeriesClassesConfig, targets: str, notes: list[str]) -> (
         tuple[np.ndarray, np.ndarray] | None):  # fmt: skip
-    """The series of train that stay and those set apart for a split, which ``notes`` then says; None if it is off."""
+    """The series of train that stay and those set apart for a split, which ``notes`` then says; None if it is off.
+
+    Where each class has one series only, validation is train itself: without it a class could not be learned.
+    """
     classes = part.labels if targets == Targets.sequence_class else np.zeros(len(part.values), dtype=np.int64)
     if split == "validation" and config.folds is not None:
         fold_of = class_folds(classes, config.folds, config.split_seed)
@@ -178,6 +181,12 @@ def set_apart(part: LabelledSeries, split: str, config: SeriesClassesConfig, tar
     size = getattr(config, f"{split}_size")
     if size == 0:
         return None
+    if split == "validation" and targets == Targets.sequence_class and np.bincount(classes).max() == 1:
+        notes.append(
+            "validation: is train itself, since no class has two series; its scores, by which the best checkpoint is "
+            "chosen, say nothing of new series"
+        )
+        return np.arange(len(classes)), np.arange(len(classes))
     key = f"data.{split}_size"
     stay, apart = stratified_split(classes, size, config.split_seed, key)
     how = "stratified by class" if targets == Targets.sequence_class else "at random"

@@ -4,6 +4,7 @@ Shapes: B batch, T target steps, H features, V target tokens.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -26,8 +27,9 @@ from seqtrain.tasks.language.heads import SoftmaxHead
 from seqtrain.tasks.stored_baselines import read_baselines, write_baselines
 from seqtrain.tasks.translation.errors import Translated, unusual_table
 from seqtrain.tasks.translation.illustration import draw_translations
+from seqtrain.tasks.translation.scheduled_sampling import sampled_previous
 from seqtrain.tasks.translation.scores import COUNTS, counts_of, evaluation_of, signature
-from seqtrain.tasks.translation.search import Pace, search
+from seqtrain.tasks.translation.search import Pace, Writer, search
 from seqtrain.tasks.translation.written import as_outputs
 
 if TYPE_CHECKING:
@@ -115,6 +117,8 @@ class Translation(Task):
         assert spec.target_vocab_size is not None
         self.config, self.vocab_size = config, spec.target_vocab_size
         self.pace = Pace()
+        self.sampling = 0.0
+        """Probability that the decoder reads its own prediction in this step of training."""
 
     @classmethod
     def check_model(cls, config: TaskConfig, model: ModelConfig) -> None:
@@ -130,6 +134,10 @@ class Translation(Task):
         return DataSpec(vocab_size=5, target_vocab_size=5, pad_id=0)
 
     def build_head(self, model: nn.Module) -> nn.Module:
+        """The softmax; raises ConfigError if the search needs an attention that the model lacks."""
+        penalty = self.config.coverage_penalty
+        require(penalty == 0 or cast(Writer, model).attention is not None, "task.coverage_penalty", penalty,
+                "0 for a model without attention to the source, which covers nothing")  # fmt: skip
         tied = cast(nn.Embedding, model.get_submodule("target_embedding")) if self.config.tie_weights else None
         return SoftmaxHead(cast(int, model.output_size), self.vocab_size, None, tied)
 
@@ -139,9 +147,15 @@ class Translation(Task):
         require(self.config.lowercase or not lower, "task.lowercase", False,
                 "true with data.lowercase=true, or each capital letter of a reference counts as a mistake")  # fmt: skip
 
+    def begin_step(self, share: float) -> None:
+        """The probability of scheduled sampling grows linearly from 0, and reaches its option after the last step."""
+        self.sampling = share * self.config.scheduled_sampling
+
     def features(self, model: nn.Module, head: nn.Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
         """Features of each target step; in evaluation mode a batch with references also gets its translations."""
         batch = cast(PairBatch, batch)
+        if model.training and self.sampling > 0:
+            batch = replace(batch, previous=sampled_previous(model, head, batch, self.sampling))
         if not model.training and batch.references is not None:
             rows = torch.from_numpy(scored_rows(batch, self.config)).to(batch.inputs.device)
             with self.pace.measured(len(rows)):

@@ -201,6 +201,7 @@ def test_errors(composed: Compose, tmp_path: Path) -> None:
         ("task.num_best=2", r"task\.num_best=2: must be in \[1, 1\]"),
         ("task.beam_size=0", r"task\.beam_size=0: must be at least 1"),
         ("task.length_limit=0", r"task\.length_limit=0\.0: must be above 0"),
+        ("task.scheduled_sampling=1.5", r"task\.scheduled_sampling=1\.5: must be in \[0, 1\]"),
         ("task.label_smoothing=1", r"task\.label_smoothing=1\.0: must be in \[0, 1\)"),
     ):
         with pytest.raises(ConfigError, match=message):
