@@ -166,7 +166,8 @@ def subject_class(config: Config) -> type[Subject]:
     if target is None:
         instead = "" if task.inspector is None else "; seqtrain inspect shows its errors"
         raise RunError(
-            f"explain: task={config.task.name} is not explained; classification, multilabel and forecasting are{instead}"
+            f"explain: task={config.task.name} is not explained; classification, multilabel and forecasting "
+            f"are{instead}"
         )
     found: type[Subject] = registry.load_object(target)
     return found.of_data(config.data)
