@@ -11,7 +11,7 @@ body { margin: 0 auto; max-width: 1120px; padding: 1.5rem 1rem 4rem; background:
 h1 { font-size: 1.6rem; margin: 0 0 .3rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.25rem; margin: 2.5rem 0 .5rem; }
 h3 { font-size: 1rem; margin: 2rem 0 .4rem; }
-p { max-width: 80ch; }
+p { max-width: 80ch; overflow-wrap: anywhere; }
 ul { padding-left: 1.2rem; }
 .soft, figcaption { color: var(--soft); font-size: .9rem; }
 .warning { border-left: 4px solid #d97a07; background: var(--tint); padding: .5rem .8rem; margin: .6rem 0; }

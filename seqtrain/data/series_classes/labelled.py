@@ -206,7 +206,8 @@ def validation_notes(splits: Mapping[str, LabelledSeries], class_names: list[str
             f"validation: has no series of {len(absent)} of {len(class_names)} classes ({shown(absent)}), so that its "
             "scores say nothing of them"
         )
-    if len(part.values) < FEW:
+    is_train = part.values[0] is splits["train"].values[0]
+    if len(part.values) < FEW and not is_train:
         notes.append(
             f"validation: has {len(part.values)} series only, so that its scores, by which the best checkpoint is "
             "chosen, are rough; data.folds and seqtrain ensemble use every series of train"

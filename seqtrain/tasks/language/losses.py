@@ -1,4 +1,4 @@
-"""Losses of the tokens of a split in groups and in pieces. Imports no torch.
+"""Losses of the tokens of a split, and pieces of its text.
 
 Shapes: N tokens that are predicted, D documents, P pieces.
 """

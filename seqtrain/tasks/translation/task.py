@@ -25,10 +25,12 @@ from seqtrain.layers.masks import real_steps
 from seqtrain.tasks.base import FINAL_GROUPS, Evaluation, Meter, Task
 from seqtrain.tasks.language.heads import SoftmaxHead
 from seqtrain.tasks.stored_baselines import read_baselines, write_baselines
+from seqtrain.tasks.translation.errors import Translated, unusual_table
 from seqtrain.tasks.translation.illustration import draw_translations
 from seqtrain.tasks.translation.scheduled_sampling import sampled_previous
 from seqtrain.tasks.translation.scores import COUNTS, counts_of, evaluation_of, signature
 from seqtrain.tasks.translation.search import Pace, Writer, search
+from seqtrain.tasks.translation.written import as_outputs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,7 +46,7 @@ class TranslationMeter(Meter):
         config: how BLEU and chrF read texts.
     """
 
-    taken_in = ("nats", "counts")
+    taken_in = ("nats", "counts", "written")
 
     def __init__(self, head: SoftmaxHead, config: TranslationConfig):
         self.head, self.config = head, config
@@ -52,6 +54,8 @@ class TranslationMeter(Meter):
         """Negative log-probability of each target in nats, the number of its tokens, and that of its source."""
         self.counts: dict[int, dict[str, np.ndarray]] = {}
         """Counts of each pair that was translated."""
+        self.written: dict[int, tuple[str, int]] = {}
+        """Its translation, and the number of the translation's tokens."""
 
     def update(self, batch: Batch, features: Tensor) -> None:
         batch = cast(PairBatch, batch)
@@ -64,9 +68,11 @@ class TranslationMeter(Meter):
             return
         assert batch.decode is not None and batch.references is not None
         rows = scored_rows(batch, self.config)
-        counts = counts_of(self.config, batch.decode(batch.translations), batch.references[rows].tolist())
+        texts = batch.decode(batch.translations)
+        counts = counts_of(self.config, texts, batch.references[rows].tolist())
         for place, row in enumerate(batch.rows[rows].tolist()):
             self.counts[row] = {name: values[place] for name, values in counts.items()}
+            self.written[row] = texts[place], len(batch.translations[place])
 
     def result(self) -> Evaluation:
         rows = sorted(self.nats)
@@ -75,6 +81,9 @@ class TranslationMeter(Meter):
         for name, size in COUNTS.items() if self.counts else ():  # of pairs that are not translated, all are 0
             zeros = np.zeros(size, dtype=np.int64)
             outputs[name] = np.stack([self.counts[row][name] if row in self.counts else zeros for row in rows])
+        if self.written:
+            texts, lengths = zip(*(self.written.get(row, ("", 0)) for row in rows), strict=True)
+            outputs |= as_outputs(texts, lengths)
         return evaluation_of(outputs)
 
 
@@ -102,6 +111,7 @@ class Translation(Task):
     maximize = True
     shown = ("bleu", "chrf", "loss", "perplexity")
     predictor = "seqtrain.tasks.translation.predict:TranslationPredictor"
+    inspector = "seqtrain.tasks.translation.inspect:inspect"
 
     def __init__(self, config: TranslationConfig, spec: DataSpec):
         assert spec.target_vocab_size is not None
@@ -169,6 +179,10 @@ class Translation(Task):
 
     def figures(self, evaluation: Evaluation) -> dict[str, "Figure"]:
         return {"bleu_by_length": by_length(evaluation, {})}
+
+    def tables(self, evaluation: Evaluation) -> dict[str, str]:
+        found = Translated.of(evaluation.outputs)
+        return {} if found is None else {"unusual_translations": unusual_table(found, self.config)}
 
     def illustrate(
         self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device

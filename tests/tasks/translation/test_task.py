@@ -131,6 +131,16 @@ def options(run: RunDirectory, **task: Any) -> tuple[Config, Config]:
     return saved, config
 
 
+def test_tensorboard_counts_unusual_translations(trained: RunDirectory) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(trained.path))
+    events.Reload()
+    tags = [tag for tag in events.Tags()["tensors"] if "unusual_translations" in tag]
+    assert {tag.split("/")[0] for tag in tags} == {"4_best", "5_test"}
+    assert "Of 14 translations." in events.Tensors(tags[-1])[-1].tensor_proto.string_val[0].decode()
+
+
 def test_a_run_has_scores_statistics_and_a_signature(trained: RunDirectory) -> None:
     results = read_json(trained.results_path)
     assert set(results["scores"]["gru_translator"]["test"]) == {"bleu", "chrf", "loss", "perplexity"}
