@@ -156,8 +156,9 @@ class Translation(Task):
         batch = cast(PairBatch, batch)
         if model.training and self.sampling > 0:
             batch = replace(batch, previous=sampled_previous(model, head, batch, self.sampling))
-        if not model.training and batch.references is not None:
-            rows = torch.from_numpy(scored_rows(batch, self.config)).to(batch.inputs.device)
+        scored = None if model.training or batch.references is None else scored_rows(batch, self.config)
+        if scored is not None and len(scored):
+            rows = torch.from_numpy(scored).to(batch.inputs.device)
             with self.pace.measured(len(rows)):
                 found = search(model, head, batch.chosen(rows), self.config)
             batch.translations = [best.tokens for best, *_ in found]
