@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from enum import Enum
 
-from seqtrain.config.base import Node, require
+from seqtrain.config.base import Node, require, require_fraction
 from seqtrain.config.options import Affects, option
 
 
@@ -122,7 +122,7 @@ class TrainerConfig(Node):
         for name in ("weight_decay", "warmup_steps"):
             require(getattr(self, name) >= 0, f"{key}.{name}", getattr(self, name), "at least 0")
         for name in ("momentum", "final_lr_fraction", "warmup_fraction", "ema_decay"):
-            require(0 <= getattr(self, name) < 1, f"{key}.{name}", getattr(self, name), "in [0, 1)")
+            require_fraction(getattr(self, name), f"{key}.{name}")
         require(0 < self.layer_lr_decay <= 1, f"{key}.layer_lr_decay", self.layer_lr_decay, "above 0, and at most 1")
         require(self.unfreeze is None or 0 < self.unfreeze < math.inf, f"{key}.unfreeze", self.unfreeze,
                 "above 0 (epochs), or null")  # fmt: skip

@@ -214,6 +214,7 @@ class Trainer:
             self.parallel = self.ranks.parallel(self.objective)  # it expects gradients of all that it was made with
         self.model.train()
         self.head.train()
+        self.task.begin_step(progress.step / self.total_steps)
         rate = learning_rate(self.config, progress.step, self.total_steps)
         set_rates(self.optimizer, rate * group[0].rate_scale, self.config.layer_lr_decay)
         self.optimizer.zero_grad(set_to_none=True)
