@@ -77,6 +77,13 @@ def test_an_ensemble_and_a_comparison(seqtrain: Run) -> None:
     assert "gru_fcn" in compared.stdout and "accuracy" in compared.stdout
 
 
+def test_unlikely_labels(seqtrain: Run, folder: Path) -> None:
+    result = seqtrain("label-errors", "run", "output=errors.csv")
+    assert result.returncode == 0, result.stderr
+    assert "data=series_classes has no texts, so that rows are named by their number" in result.stderr
+    assert "among 12 rows of validation" in result.stdout and (folder / "errors.csv").is_file()
+
+
 def test_faults_are_one_line(seqtrain: Run, folder: Path, fails: Callable[..., None]) -> None:
     (folder / "bad.ts").write_text("@classLabel true a b\n@data\n1,2,x:a\n3,4,5:b\n")
     fails(seqtrain("data=series_classes", "data.path=bad.ts"), "bad.ts: line 3", "'x' is not a number")

@@ -106,6 +106,25 @@ def forecasting(folder: Path, device: str) -> Case:
     return Case("etth1: GRU 128, lookback 336, horizon 96, batch 32", contestants)
 
 
+def translation(folder: Path, device: str) -> Case:
+    """The translator of the recipe on Multi30k, against plain PyTorch loops over the same batches."""
+    overrides = ["+experiment=multi30k_gru_attn", f"device={device}", "trainer.probe=false"]
+    peer = {"overrides": overrides, "device": device}
+    variants = {
+        "seqtrain": [],
+        "seqtrain, without attention": ["model.attention.score=none"],
+        "seqtrain, scheduled sampling": ["task.scheduled_sampling=1"],
+    }
+    contestants = [
+        Contestant(name, "tool:trainer", {"overrides": [*overrides, *more]}) for name, more in variants.items()
+    ]
+    contestants += [
+        Contestant("PyTorch, all targets at once", "torch_translation:loop", peer),
+        Contestant("PyTorch, target by target", "torch_translation:loop", peer | {"stepwise": True}),
+    ]
+    return Case("multi30k: BiGRU 256, GRU 256 with additive attention, batch 64", contestants, steps=12)
+
+
 def precisions(folder: Path, device: str) -> Case:
     """Models of equal size, each in fp32 and bf16."""
     rows = text_rows(folder, "imdb", NUM_REVIEWS)
@@ -173,6 +192,7 @@ CASES: dict[str, MakeCase] = {
     "wikitext2-20": partial(language, batch_size=20),
     "wikitext2-64": partial(language, batch_size=64),
     "etth1": forecasting,
+    "multi30k": translation,
     "precision": precisions,
     "length": lengths,
     "corpus": corpora,
@@ -184,6 +204,7 @@ NEEDS: dict[str, str] = {
     **dict.fromkeys(("imdb-gru", "imdb-lstm", "precision", "corpus", "processes-imdb"), "imdb"),
     **dict.fromkeys(("wikitext2-20", "wikitext2-64"), "wikitext2"),
     "etth1": "ett",
+    "multi30k": "multi30k",
 }
 """Folder of $SEQTRAIN_DATA_DIR that each case reads."""
-ON_GPU = ("imdb-gru", "imdb-lstm", "wikitext2-20", "wikitext2-64", "etth1", "precision", "length")
+ON_GPU = ("imdb-gru", "imdb-lstm", "wikitext2-20", "wikitext2-64", "etth1", "multi30k", "precision", "length")

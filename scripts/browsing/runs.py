@@ -33,6 +33,7 @@ def make_runs(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     write_texts(folder / "one.csv", ("pos", "neg"))
     write_texts(folder / "several.csv", ("pos|long", "neg", "neg|long", ""))
+    write_texts(folder / "pairs.csv", ("a good film", "the plot was bad and dull", "it was fine"))
     (folder / "corpus.txt").write_text(" ".join(random.Random(0).choices(WORDS, k=4000)))
     sweep = ("-m", "model=gru,gru_attn", "seed=0,1", f"data.path={folder}/one.csv", f"hydra.sweep.dir={folder}/sweep")
     others = {
@@ -46,6 +47,16 @@ def make_runs(folder: Path) -> None:
             "model=lstm",
             *SIZES,
             "trainer.histograms=true",
+        ),
+        "translation": (
+            "data=pair_files",
+            f"data.path={folder}/pairs.csv",
+            "data.source=text",
+            "data.target=label",
+            "data.test_size=0.1",
+            "data.min_count=1",
+            "model=gru_translator",
+            *SIZES,
         ),
         "forecasting": ("data=sine", "data.length=600", "model=gru", "model.hidden_size=8"),
     }

@@ -1,7 +1,6 @@
 """TensorBoard on a folder of runs, as a process that ends with its ``with`` block."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -28,7 +27,7 @@ def board(runs: Path) -> Iterator[str]:
         wait_for(address, len(wanted) + 1)  # the columns are one
         yield address
     finally:
-        process.send_signal(signal.SIGINT)
+        process.terminate()  # SIGINT may be ignored, where a shell started the script in the background
         process.wait()
 
 

@@ -1,8 +1,10 @@
 """docs/results.md, made from the record."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 from recording.record import Mean, Published, Recipe, Record, reached
+from seqtrain.errors import UserError
 
 UNMEASURED = "not measured yet"
 INTRODUCTION = """\
@@ -66,6 +68,14 @@ def section(record: Record, data: str) -> str:
 def table(columns: Sequence[str], rows: Iterable[list[str]]) -> list[str]:
     """Lines of a Markdown table."""
     return [f"| {' | '.join(cells)} |" for cells in (columns, ["---"] * len(columns), *rows)]
+
+
+def between(page: Path, start: str, end: str, rows: Sequence[str]) -> str:
+    """The text of a page with these lines between two lines of it; raises UserError if it lacks these."""
+    before, found, rest = page.read_text(encoding="utf-8").partition(f"{start}\n")
+    if not found or end not in rest:
+        raise UserError(f"{page}: has no lines {start} and {end}; add them where the table belongs")
+    return f"{before}{found}" + "".join(f"{row}\n" for row in rows) + end + rest.partition(end)[2]
 
 
 def row(name: str, recipe: Recipe) -> list[str]:

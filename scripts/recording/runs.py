@@ -54,6 +54,14 @@ def seqtrain(words: Sequence[str]) -> None:
         raise UserError(f"seqtrain {shlex.join(words)}: ended with {code}, see above")
 
 
+def finish(run: RunDirectory, words: Sequence[str]) -> None:
+    """Train a run with the words of its command, which name its directory; go on with one that was interrupted."""
+    if not (run.path / "config.yaml").exists():
+        seqtrain(words)
+    elif run.status.state != "finished":
+        seqtrain([f"resume={run.path}"])
+
+
 def below(words: Sequence[str], folder: Path) -> list[str]:
     """The words of a command with its runs in another folder than ``outputs/``."""
     return [word.replace(f"={OUTPUTS}", f"={folder}/", 1) for word in words]

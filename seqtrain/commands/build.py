@@ -12,8 +12,8 @@ from seqtrain.config import registry
 from seqtrain.config.base import Targets
 from seqtrain.config.data import TextClassificationConfig
 from seqtrain.config.debug import DebugMode
-from seqtrain.config.model import SequenceConfig, Wide
 from seqtrain.config.root import Config
+from seqtrain.config.sequence import SequenceConfig, Wide
 from seqtrain.config.task import RegularisedConfig
 from seqtrain.config.trainer import Precision
 from seqtrain.data.base import Dataset

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from seqtrain.commands.members import LoadedMember
-from seqtrain.comparison.grouping import comparable, configuration, distinguishing, label, short_names
+from seqtrain.comparison.grouping import comparable, described, distinguishing, label, short_names
 from seqtrain.comparison.runs import Run, read_runs
 from seqtrain.config import loading
 from seqtrain.errors import RunError
@@ -73,7 +73,7 @@ def labels(runs: Sequence[Run], repeated: bool) -> list[str]:
     options: list[dict[str, Any]] = []
     for run in runs:
         of_run = {"seed": run.seed} | ({} if run.fold is None else {"data.fold": run.fold}) if repeated else {}
-        options.append(configuration(run) | of_run)
+        options.append(described(run) | of_run)
     names = short_names(distinguishing(options))
     return [label(each, names) for each in options]
 

@@ -161,10 +161,13 @@ def check_lists(output: str) -> None:
 
 def subject_class(config: Config) -> type[Subject]:
     """The subject of a configuration's task; raises RunError if its predictions are not explained."""
-    target = registry.find("task", config.task.kind).load().subject
+    task = registry.find("task", config.task.kind).load()
+    target = task.subject
     if target is None:
+        instead = "" if task.inspector is None else "; seqtrain inspect shows its errors"
         raise RunError(
-            f"explain: task={config.task.name} is not explained; classification, multilabel and forecasting are"
+            f"explain: task={config.task.name} is not explained; classification, multilabel and forecasting "
+            f"are{instead}"
         )
     found: type[Subject] = registry.load_object(target)
     return found.of_data(config.data)

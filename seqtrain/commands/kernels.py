@@ -3,8 +3,8 @@
 import logging
 
 from seqtrain.commands.build import Built
-from seqtrain.config.model import Kernel
 from seqtrain.config.root import Config
+from seqtrain.config.sequence import Kernel
 from seqtrain.errors import ConfigError
 from seqtrain.kernels.compile import compilers, library, missing_compiler, unavailable
 from seqtrain.layers.fused import kernels_of

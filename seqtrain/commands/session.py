@@ -15,8 +15,8 @@ from seqtrain.commands.taken import describe, give_weights
 from seqtrain.commands.wide import fill_wide, find_ngrams
 from seqtrain.config.base import require
 from seqtrain.config.loading import to_yaml
-from seqtrain.config.model import SequenceConfig
 from seqtrain.config.root import Config
+from seqtrain.config.sequence import SequenceConfig
 from seqtrain.data.base import Dataset
 from seqtrain.data.description import DataDescription, checksum
 from seqtrain.data.seen import write_seen

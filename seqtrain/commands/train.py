@@ -134,6 +134,8 @@ def fit(session: Session, in_study: bool = True) -> float:
     log.info("%s: %s", run.path, ", ".join(f"{size:,} {split}" for split, size in data.sizes.items()))
     parameters = f"{built.num_parameters:,}"
     log.info("%s: %s parameters, %d steps on %s", config.model.name, parameters, trainer.total_steps, built.device)
+    if (note := trainer.lengthened()) is not None:
+        log.info(note)
     warmup = warmup_steps(config.trainer, trainer.total_steps)
     if config.trainer.schedule is not Schedule.one_cycle and warmup < config.trainer.warmup_steps:
         log.info("trainer.warmup_steps=%d: %d, a quarter of the run's steps", config.trainer.warmup_steps, warmup)

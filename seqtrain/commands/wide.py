@@ -12,8 +12,8 @@ from torch.nn import functional as F
 
 from seqtrain.commands.build import Built
 from seqtrain.config.base import require
-from seqtrain.config.model import SequenceConfig, Wide
 from seqtrain.config.root import Config
+from seqtrain.config.sequence import SequenceConfig, Wide
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.layers.ngrams import NgramBag, count_ngrams, keys_fit, log_count_ratios, most_common, ngram_keys
 

@@ -14,6 +14,10 @@ from seqtrain.config.loading import GROUPS
 NAMES = tuple(f"{section}.name" for section in ("model", *(each for each in GROUPS if each != "model")))
 
 
+DIAL = "size"
+"""The option that sets several others."""
+
+
 @dataclass
 class Group:
     """The runs of one configuration, one per seed, or per fold and seed."""
@@ -27,6 +31,11 @@ class Group:
         """Its configuration, without options that may differ between its runs."""
         return configuration(self.runs[0])
 
+    @property
+    def described(self) -> dict[str, Any]:
+        """What its label is made of."""
+        return described(self.runs[0])
+
     def values(self, split: str, metric: str) -> list[float]:
         """Scores of the runs that have the metric."""
         return [run.scores[split][metric] for run in self.runs if metric in run.scores.get(split, {})]
@@ -36,6 +45,11 @@ def configuration(run: Run) -> dict[str, Any]:
     """The options that define a run's configuration. Of folds of one experiment, the number of the fold does not."""
     repeated = {"seed"} if run.fold is None else {"seed", "data.fold"}
     return {key: value for key, value in run.options.items() if key not in repeated and key not in run.incidental}
+
+
+def described(run: Run) -> dict[str, Any]:
+    """The configuration of a run and the ``size`` that set some of it, by which the user knows the run."""
+    return {DIAL: run.options.get(DIAL)} | configuration(run)
 
 
 def repeats(runs: Iterable[Run]) -> str:
@@ -102,10 +116,9 @@ def group_runs(runs: Sequence[Run]) -> tuple[list[Group], list[str]]:
             )
         seeds[number] = run
     groups = [Group([seeds[seed] for seed in sorted(seeds)]) for seeds in found.values()]
-    keys = distinguishing([group.options for group in groups])
-    names = short_names(keys)
+    names = short_names(distinguishing([group.described for group in groups]))
     for each in groups:
-        each.label = label(each.options, names)
+        each.label = label(each.described, names)
     return groups, notes
 
 
@@ -127,19 +140,28 @@ def differing(options: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def distinguishing(options: Sequence[dict[str, Any]]) -> list[str]:
-    """Differing keys, without keys of a section that are determined by the section's name.
+    """Differing keys, without those that are determined by others.
 
-    For example ``model=lstm`` implies a cell other than that of ``model=gru``.
+    The name of a section determines keys of the section: ``model=lstm`` implies a cell other than that of
+    ``model=gru``. If every configuration has a ``size``, the size determines what it sets.
     """
     keys = differing(options)
-    return [key for key in keys if key in NAMES or not is_implied(key, f"{key.split('.')[0]}.name", options)]
+    dial = DIAL in keys and all(each.get(DIAL) for each in options)
+
+    def implied(key: str) -> bool:
+        if key == DIAL:
+            return not dial
+        section = f"{key.split('.')[0]}.name"
+        return is_implied(key, [section], options) or (dial and is_implied(key, [*NAMES, DIAL], options))
+
+    return [key for key in keys if key in NAMES or not implied(key)]
 
 
-def is_implied(key: str, name: str, options: Sequence[dict[str, Any]]) -> bool:
-    """Whether all configurations with the same value of ``name`` have the same value of ``key``."""
+def is_implied(key: str, names: Sequence[str], options: Sequence[dict[str, Any]]) -> bool:
+    """Whether all configurations with the same values of ``names`` have the same value of ``key``."""
     values = defaultdict(set)
     for each in options:
-        values[each.get(name)].add(identity(each.get(key)))
+        values[tuple(map(each.get, names))].add(identity(each.get(key)))
     return all(len(seen) == 1 for seen in values.values())
 
 

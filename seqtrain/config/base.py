@@ -100,6 +100,11 @@ def require(holds: bool, key: str, value: Any, allowed: str) -> None:
         raise ConfigError(f"{key}={value!r}: must be {allowed}")
 
 
+def require_fraction(value: float, key: str) -> None:
+    """Raise ConfigError unless a value is in [0, 1), as a dropout probability must be."""
+    require(0 <= value < 1, key, value, "in [0, 1)")
+
+
 def suggest(name: str, known: Iterable[str]) -> str:
     """Part of an error message: the known names closest to ``name``, or all of them if none is close."""
     known = sorted(known)

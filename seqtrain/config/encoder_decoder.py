@@ -3,8 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from seqtrain.config.attention import AttentionConfig, Memory, Score
 from seqtrain.config.base import Targets, require
-from seqtrain.config.model import AttentionConfig, Memory, Pooling, RecurrentConfig, Score, SelfAttentionConfig
+from seqtrain.config.recurrent import RecurrentConfig
+from seqtrain.config.self_attention import SelfAttentionConfig
+from seqtrain.config.sequence import Pooling
 
 
 @dataclass

@@ -11,7 +11,20 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from seqtrain.config import corpus, data, encoder_decoder, model, pairs, series, series_classes, task, translation
+from seqtrain.config import (
+    corpus,
+    data,
+    encoder_decoder,
+    linear,
+    pairs,
+    recurrent,
+    segment,
+    self_attention,
+    series,
+    series_classes,
+    task,
+    translation,
+)
 from seqtrain.config.base import Node, suggest
 from seqtrain.config.trainer import TrainerConfig
 from seqtrain.errors import ConfigError
@@ -129,27 +142,15 @@ for kind, schema, room, name in (
 ):
     module = f"seqtrain.tasks.{room}"
     register("task", kind, schema, f"{module}.task:{name}", statistics=f"{module}.statistics:STATISTICS")
-register("model", "linear", model.LinearConfig, "seqtrain.models.linear:LinearModel")
-register("model", "segment", model.SegmentConfig, "seqtrain.models.segment:SegmentModel")
-register("model", "recurrent", model.RecurrentConfig, "seqtrain.models.recurrent:RecurrentModel")
-register(
-    "model",
-    "recurrent_convolution",
-    model.RecurrentConvolutionConfig,
-    "seqtrain.models.recurrent_convolution:RecurrentConvolutionModel",
-)
-register(
-    "model",
-    "encoder_decoder",
-    encoder_decoder.EncoderDecoderConfig,
-    "seqtrain.models.encoder_decoder:EncoderDecoderModel",
-)
-register("model", "translator", encoder_decoder.TranslatorConfig, "seqtrain.models.translator:Translator")
-register(
-    "model",
-    "attention_translator",
-    encoder_decoder.AttentionTranslatorConfig,
-    "seqtrain.models.attention_translator:AttentionTranslator",
-)
-register("model", "self_attention", model.SelfAttentionConfig, "seqtrain.models.self_attention:SelfAttentionModel")
+for kind, options, name in (
+    ("linear", linear.LinearConfig, "LinearModel"),
+    ("segment", segment.SegmentConfig, "SegmentModel"),
+    ("recurrent", recurrent.RecurrentConfig, "RecurrentModel"),
+    ("recurrent_convolution", recurrent.RecurrentConvolutionConfig, "RecurrentConvolutionModel"),
+    ("encoder_decoder", encoder_decoder.EncoderDecoderConfig, "EncoderDecoderModel"),
+    ("translator", encoder_decoder.TranslatorConfig, "Translator"),
+    ("attention_translator", encoder_decoder.AttentionTranslatorConfig, "AttentionTranslator"),
+    ("self_attention", self_attention.SelfAttentionConfig, "SelfAttentionModel"),
+):
+    register("model", kind, options, f"seqtrain.models.{kind}:{name}")
 register("trainer", "trainer", TrainerConfig, "seqtrain.training.trainer:Trainer")

@@ -79,12 +79,12 @@ class SeriesClassesConfig(NumbersConfig):
     missing: Filling = Filling.interpolate
     """What takes the place of missing values. ``interpolate``: the line between the two known neighbours, or the
     nearest known value at an end. ``mean``: the mean of the feature in train. ``error`` refuses them."""
-    max_length: int | None = None
+    max_length: int | None = 500
     """Longest series in steps. If train has a longer one, the mean of as many neighbouring steps as it needs becomes
-    one step, the same number in every series; null keeps all steps."""
+    one step, the same number in every series; null keeps all steps, as ``task=sequence_labelling`` always does."""
     batch_size: int = option(16, Affects.batches)
     """Series in a training batch."""
-    batch_share: float = option(1.0, Affects.batches)
+    batch_share: float = option(0.1, Affects.batches)
     """Largest part of train in a batch: of few series, a batch has fewer than ``batch_size``, but 4 at least."""
     batch_tokens: int | None = option(None, Affects.batches)
     """Largest number of steps in a training batch, padding included; replaces ``batch_size`` and ``batch_share`` if

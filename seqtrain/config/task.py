@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from seqtrain.config.base import TaskConfig, require
+from seqtrain.config.base import TaskConfig, require, require_fraction
 from seqtrain.config.options import Affects, option
 
 
@@ -74,7 +74,7 @@ class ClassificationConfig(RegularisedConfig):
     def check(self, key: str) -> None:
         super().check(key)
         check_weights(self.class_weights, key)
-        require(0 <= self.label_smoothing < 1, f"{key}.label_smoothing", self.label_smoothing, "in [0, 1)")
+        require_fraction(self.label_smoothing, f"{key}.label_smoothing")
 
 
 @dataclass
@@ -90,7 +90,7 @@ class MultilabelConfig(RegularisedConfig):
     def check(self, key: str) -> None:
         super().check(key)
         check_weights(self.class_weights, key)
-        require(0 <= self.label_smoothing < 1, f"{key}.label_smoothing", self.label_smoothing, "in [0, 1)")
+        require_fraction(self.label_smoothing, f"{key}.label_smoothing")
 
 
 @dataclass
@@ -106,7 +106,7 @@ class SequenceLabellingConfig(TaskConfig):
     """Share of the target's probability that the training loss spreads evenly over all labels."""
 
     def check(self, key: str) -> None:
-        require(0 <= self.label_smoothing < 1, f"{key}.label_smoothing", self.label_smoothing, "in [0, 1)")
+        require_fraction(self.label_smoothing, f"{key}.label_smoothing")
 
 
 class Softmax(Enum):

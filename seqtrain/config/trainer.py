@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from enum import Enum
 
-from seqtrain.config.base import Node, require
+from seqtrain.config.base import Node, require, require_fraction
 from seqtrain.config.options import Affects, option
 
 
@@ -48,7 +48,9 @@ class TrainerConfig(Node):
     epochs: int = option(3, Affects.length)
     """Number of passes over the training split."""
     max_steps: int | None = option(None, Affects.length)
-    """Stop after this many steps, whatever ``epochs`` says."""
+    """Number of steps; wins over ``epochs`` and ``min_steps``."""
+    min_steps: int | None = option(None, Affects.length)
+    """Fewest steps of a run: if ``epochs`` makes fewer, there are more epochs."""
     optimizer: Optimizer = Optimizer.adamw
     """``adam`` adds weight decay to the gradient, ``adamw`` decouples it, ``sgd`` uses ``momentum``."""
     lr: float = 2e-3
@@ -88,7 +90,9 @@ class TrainerConfig(Node):
     precision: Precision = option(Precision.fp32, Affects.arithmetic)
     """``bf16`` runs the forward pass under autocast; weights and updates stay in fp32."""
     eval_every: int | None = None
-    """Steps between evaluations on validation; null evaluates at the end of each epoch."""
+    """Steps between evaluations on validation; null takes ``evaluations`` or, without it, the end of each epoch."""
+    evaluations: int | None = None
+    """Number of evaluations on validation, at equal distances, if ``eval_every`` is null."""
     patience: int | None = option(None, Affects.length)
     """Stop after this many evaluations in a row without a new best score; null never stops early."""
     checkpoint_seconds: float | None = option(60.0, Affects.speed)
@@ -109,8 +113,8 @@ class TrainerConfig(Node):
     """Write histograms of weights and gradients for TensorBoard at each evaluation."""
 
     def check(self, key: str) -> None:
-        names = ("epochs", "max_steps", "accumulate", "eval_every", "patience", "log_every", "nonmonotone_interval")
-        for name in names:
+        names = ("epochs", "max_steps", "min_steps", "accumulate", "eval_every", "evaluations", "patience", "log_every")
+        for name in (*names, "nonmonotone_interval"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"{key}.{name}", value, "at least 1")
         seconds = self.checkpoint_seconds
@@ -118,7 +122,7 @@ class TrainerConfig(Node):
         for name in ("weight_decay", "warmup_steps"):
             require(getattr(self, name) >= 0, f"{key}.{name}", getattr(self, name), "at least 0")
         for name in ("momentum", "final_lr_fraction", "warmup_fraction", "ema_decay"):
-            require(0 <= getattr(self, name) < 1, f"{key}.{name}", getattr(self, name), "in [0, 1)")
+            require_fraction(getattr(self, name), f"{key}.{name}")
         require(0 < self.layer_lr_decay <= 1, f"{key}.layer_lr_decay", self.layer_lr_decay, "above 0, and at most 1")
         require(self.unfreeze is None or 0 < self.unfreeze < math.inf, f"{key}.unfreeze", self.unfreeze,
                 "above 0 (epochs), or null")  # fmt: skip

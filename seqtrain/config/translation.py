@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from seqtrain.config.base import TaskConfig, require
+from seqtrain.config.base import TaskConfig, require, require_fraction
 from seqtrain.config.options import Affects, option
 
 
@@ -23,6 +23,9 @@ class TranslationConfig(TaskConfig):
 
     label_smoothing: float = 0.1
     """Share of the target's probability that the training loss spreads evenly over all tokens."""
+    scheduled_sampling: float = 0.0
+    """Probability at the end of training that the decoder reads its own prediction in place of the true token before.
+    It grows linearly from 0 at the first step. 0 is teacher forcing."""
     tie_weights: bool = True
     """Use the vectors of the target embedding as the weights of the softmax. If the sizes differ, a learned projection
     brings the features to the embedding's size."""
@@ -47,7 +50,9 @@ class TranslationConfig(TaskConfig):
     """How BLEU splits texts into words: ``13a`` (the standard), ``intl``, ``zh``, ``char`` or ``none``."""
 
     def check(self, key: str) -> None:
-        require(0 <= self.label_smoothing < 1, f"{key}.label_smoothing", self.label_smoothing, "in [0, 1)")
+        require_fraction(self.label_smoothing, f"{key}.label_smoothing")
+        sampling = self.scheduled_sampling
+        require(0 <= sampling <= 1, f"{key}.scheduled_sampling", sampling, "in [0, 1]")
         require(self.beam_size >= 1, f"{key}.beam_size", self.beam_size, "at least 1")
         require(1 <= self.num_best <= self.beam_size, f"{key}.num_best", self.num_best,
                 f"in [1, {self.beam_size}], of {key}.beam_size={self.beam_size}")  # fmt: skip

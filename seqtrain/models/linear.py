@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqtrain.config.model import LinearConfig, WindowConfig
+from seqtrain.config.linear import LinearConfig
+from seqtrain.config.window import WindowConfig
 from seqtrain.data.base import Batch
 from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError

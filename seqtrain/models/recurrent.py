@@ -4,8 +4,9 @@ from functools import partial
 
 from torch import nn
 
-from seqtrain.config.model import Cell, Memory, RecurrentConfig
-from seqtrain.config.model import Pooling as PoolingKind
+from seqtrain.config.attention import Memory
+from seqtrain.config.recurrent import Cell, RecurrentConfig
+from seqtrain.config.sequence import Pooling as PoolingKind
 from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 from seqtrain.layers.cells import CandidateGRUCell, CellLayer, CoupledGRUCell, GRUCell

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqtrain.config.model import RecurrentConvolutionConfig
+from seqtrain.config.recurrent import RecurrentConvolutionConfig
 from seqtrain.data.base import Batch
 from seqtrain.data.spec import DataSpec
 from seqtrain.layers.convolution import ConvolutionStack

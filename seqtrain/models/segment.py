@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from seqtrain.config.model import SegmentConfig, WindowConfig
+from seqtrain.config.segment import SegmentConfig
+from seqtrain.config.window import WindowConfig
 from seqtrain.data.base import Batch
 from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError

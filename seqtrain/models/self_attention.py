@@ -1,6 +1,6 @@
 """Models without recurrence: self-attention blocks over the embedded inputs."""
 
-from seqtrain.config.model import SelfAttentionConfig
+from seqtrain.config.self_attention import SelfAttentionConfig
 from seqtrain.data.spec import DataSpec
 from seqtrain.layers.self_attention import SelfAttentionStack
 from seqtrain.models.sequence import SequenceModel, build_embedding, build_pooling, build_wide, dropout_rate

@@ -8,8 +8,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from seqtrain.config.attention import AttentionConfig, Score
 from seqtrain.config.base import Targets
-from seqtrain.config.model import AttentionConfig, Channels, Score, SequenceConfig, Wide
+from seqtrain.config.sequence import SequenceConfig, Wide
+from seqtrain.config.window import Channels
 from seqtrain.data.base import Batch
 from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.config.encoder_decoder import TranslatorConfig
-from seqtrain.config.model import SequenceConfig
+from seqtrain.config.sequence import SequenceConfig
 from seqtrain.data.base import Batch
 from seqtrain.data.pairs.batch import PairBatch
 from seqtrain.data.spec import DataSpec

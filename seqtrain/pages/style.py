@@ -11,7 +11,7 @@ body { margin: 0 auto; max-width: 1120px; padding: 1.5rem 1rem 4rem; background:
 h1 { font-size: 1.6rem; margin: 0 0 .3rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.25rem; margin: 2.5rem 0 .5rem; }
 h3 { font-size: 1rem; margin: 2rem 0 .4rem; }
-p { max-width: 80ch; }
+p { max-width: 80ch; overflow-wrap: anywhere; }
 ul { padding-left: 1.2rem; }
 .soft, figcaption { color: var(--soft); font-size: .9rem; }
 .warning { border-left: 4px solid #d97a07; background: var(--tint); padding: .5rem .8rem; margin: .6rem 0; }
@@ -45,6 +45,13 @@ pre { margin: .4rem 0; padding: .5rem .8rem; background: var(--tint); font-size:
 .card p { margin: .2rem 0; max-width: none; overflow-wrap: anywhere; }
 .unknown { border-bottom: 2px dotted currentColor; }
 .unread { color: var(--soft); opacity: .7; }
+.sides { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 16rem), 1fr)); gap: .2rem 1.5rem; }
+.alignment { font-size: .8rem; }
+.alignment th, .alignment td { padding: .1rem .3rem; border: 0; white-space: nowrap; }
+.alignment td { min-width: 1.4rem; border: 1px solid var(--line); }
+.alignment thead span { writing-mode: vertical-rl; transform: rotate(180deg); font-weight: 400; }
+.alignment tbody th { font-weight: 400; }
+.heat { white-space: pre-wrap; font-size: .95rem; }
 .excerpt { white-space: normal; min-width: 16rem; max-width: 34rem; overflow-wrap: anywhere; font-size: .9rem; }
 @media (max-width: 600px) {
   th, td { padding: .25rem .4rem; font-size: .85rem; }

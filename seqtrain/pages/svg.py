@@ -59,3 +59,10 @@ def canvas(height: float) -> tuple["Figure", "Axes"]:
 
     figure = Figure(figsize=(WIDTH, height), layout="constrained")
     return figure, figure.add_subplot()
+
+
+def above(axes: "Axes") -> None:
+    """Put a legend above the axes, without a frame, which would hide curves and be white on a dark page."""
+    legend = axes.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, borderaxespad=0)
+    for text in legend.get_texts():
+        text.set_parse_math(False)

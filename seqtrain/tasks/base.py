@@ -117,6 +117,9 @@ class Task(ABC):
     def build_head(self, model: nn.Module) -> nn.Module:
         """The layers from the features of a model to the outputs."""
 
+    def begin_step(self, share: float) -> None:  # noqa: B027
+        """Called before each training step, with the share of the run's steps that are made, in [0, 1)."""
+
     def features(self, model: nn.Module, head: nn.Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
         """The features that a model computes from a batch, and the state after it."""
         return model(batch, state)

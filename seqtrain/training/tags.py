@@ -79,11 +79,18 @@ PICTURES = {
         "usually falls with length."
     ),
     "translation": "Translations that the model writes, beside sources and references.",
+    "unusual_translations": (
+        "How many translations repeat themselves, are far too short or too long, or do not end by themselves. Few is "
+        "good; seqtrain inspect shows them."
+    ),
     "explanation": (
         "Score as steps are removed, or kept, in the order of each method of seqtrain explain. The faster it falls, "
         "and the faster it rises, the better a method tells what the model goes by."
     ),
     "sample": "Text that the model generates. Loops and broken words say that it is not trained enough.",
+    "loss_of_tokens": (
+        "A fixed text of validation with the loss of its tokens. What stays in bold is what the model does not learn."
+    ),
     "card": "What was trained on what, where, and by which command.",
     "model": "The modules of the model and its head, with the shapes and numbers of their parameters.",
     "config": "The configuration of the run.",

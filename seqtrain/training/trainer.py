@@ -87,6 +87,9 @@ class Trainer:
         apart = config.layer_lr_decay < 1 or config.unfreeze is not None
         self.optimizer = build_optimizer(config, *([g.parameters for g in groups] if apart else [self.parameters]))
         self.total_steps = self.length(config)
+        self.eval_every = config.eval_every
+        if config.eval_every is None and config.evaluations is not None:
+            self.eval_every = math.ceil(self.total_steps / config.evaluations)
         self.progress = Progress(best=-math.inf if task.maximize else math.inf)
         self.started = time.monotonic()
         self.next_save = self.started + (config.checkpoint_seconds or 0.0)
@@ -98,7 +101,18 @@ class Trainer:
 
     def length(self, config: TrainerConfig) -> int:
         """Optimizer steps of a whole run with these options, if patience does not end it."""
-        return config.max_steps or sum(self.steps_in(epoch) for epoch in range(config.epochs))
+        return config.max_steps or max(config.min_steps or 1, self.steps_of_epochs(config))
+
+    def steps_of_epochs(self, config: TrainerConfig) -> int:
+        """Optimizer steps of ``epochs``."""
+        return sum(self.steps_in(epoch) for epoch in range(config.epochs))
+
+    def lengthened(self) -> str | None:
+        """Remark that ``min_steps`` makes the run longer than ``epochs``; None if it does not."""
+        config, steps = self.config, self.steps_of_epochs(self.config)
+        if config.max_steps is not None or config.min_steps is None or config.min_steps <= steps:
+            return None
+        return f"trainer.min_steps={config.min_steps}: more than the {steps} steps of trainer.epochs={config.epochs}"
 
     @property
     def epochs_passed(self) -> float:
@@ -115,7 +129,7 @@ class Trainer:
 
     def precedes_panel(self, num_batches: int) -> bool:
         """Whether the next step, of so many batches, is followed by an evaluation with a health panel."""
-        progress, every = self.progress, self.config.eval_every
+        progress, every = self.progress, self.eval_every
         if not self.health.due(progress.watched, progress.step + 1):
             return False
         if progress.step + 1 == self.total_steps:
@@ -127,7 +141,7 @@ class Trainer:
     @property
     def at_evaluation(self) -> bool:
         """Whether the last step is followed by an evaluation, wherever the run ends."""
-        progress, every = self.progress, self.config.eval_every
+        progress, every = self.progress, self.eval_every
         return progress.batch_index == 0 if every is None else progress.step % every == 0
 
     @property
@@ -200,6 +214,7 @@ class Trainer:
             self.parallel = self.ranks.parallel(self.objective)  # it expects gradients of all that it was made with
         self.model.train()
         self.head.train()
+        self.task.begin_step(progress.step / self.total_steps)
         rate = learning_rate(self.config, progress.step, self.total_steps)
         set_rates(self.optimizer, rate * group[0].rate_scale, self.config.layer_lr_decay)
         self.optimizer.zero_grad(set_to_none=True)

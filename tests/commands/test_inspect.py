@@ -19,6 +19,7 @@ from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.json_files import write_json
 from seqtrain.runs.records import HealthRecord
 from seqtrain.tasks.classification import inspect as sections
+from seqtrain.tasks.forecasting.task import Forecasting
 from tests.conftest import write_reviews
 from tests.html_page import Page, stands_alone
 
@@ -169,6 +170,13 @@ def test_what_the_health_panel_said_is_there(folder: Path, tmp_path: Path) -> No
     text = inspect([str(tmp_path / "plain")]).read_text()
     assert Page.of(text).table("Health") == [["probe/memory/recurrence/encoder1", "12.5"]]
     assert "<li>the recurrence forgets after 12 steps</li><li>99 % of the steps were clipped</li>" in text
+
+
+def test_a_task_without_a_page_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of a plugin may be."""
+    monkeypatch.setattr(Forecasting, "inspector", None)
+    with pytest.raises(RunError, match="inspect has no page for task forecasting; it has one for classification, l"):
+        inspect([str(folder / "sine")])
 
 
 def test_refusals(folder: Path, run_in: Callable[[Path], Run], fails: Callable[..., None]) -> None:

@@ -69,6 +69,7 @@ def make_run(tmp_path: Path) -> MakeRun:
             model=schema("model", "recurrent", model, groups["model"]),
             trainer=schema("trainer", "trainer", "small_text", groups["trainer"]),
             seed=seed,
+            size=options.get("size"),
         )
         (path / "config.yaml").write_text(to_yaml(config))
         shown, monitor, maximize = SHOWN[task]

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,25 @@ def test_names_of_keys() -> None:
     assert short_names(["model.name", "trainer.lr"]) == {"model.name": "model", "trainer.lr": "lr"}
     values = [None, True, 1e-05, [1, 2], "/some/where/glove.txt", "bf16"]
     assert [format_value(v) for v in values] == ["null", "true", "1e-05", "[1,2]", "glove.txt", "bf16"]
+
+
+def test_a_size_stands_for_what_it_sets(make_run: MakeRun, tmp_path: Path) -> None:
+    def made(name: str, width: int, lr: float, size: str | None) -> Path:
+        return make_run(name, options={"model.hidden_size": width, "trainer.lr": lr, "size": size})
+
+    def labels() -> set[str]:
+        (table,) = build_report([str(tmp_path)]).tables
+        assert {"model.hidden_size", "trainer.lr"} <= set(table.keys)
+        return {row.name for row in table.rows}
+
+    made("small", 64, 0.01, "small")
+    made("base", 128, 0.006, "base")
+    assert labels() == {"size=small", "size=base"}
+    other = made("other", 128, 0.3, "base")
+    assert labels() == {"size=small lr=0.01", "size=base lr=0.006", "size=base lr=0.3"}
+    shutil.rmtree(other)
+    made("by hand", 256, 0.02, None)
+    assert "hidden_size=256 lr=0.02" in labels()
 
 
 def test_badges_are_moved_apart() -> None:

@@ -113,7 +113,7 @@ def test_what_is_no_saved_config(tmp_path: Path, content: str) -> None:
 
 
 def test_a_kind_is_registered_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    from seqtrain.config.model import RecurrentConfig
+    from seqtrain.config.recurrent import RecurrentConfig
 
     monkeypatch.setitem(registry.REGISTRY, "model", dict(registry.REGISTRY["model"]))
     registry.register("model", "mine", RecurrentConfig, "my.package:Model")

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from seqtrain.commands.build import Built, build_model
 from seqtrain.config import registry
 from seqtrain.config.base import Targets
-from seqtrain.config.model import Cell, Kernel, RecurrentConfig, SequenceConfig
+from seqtrain.config.recurrent import Cell, RecurrentConfig
 from seqtrain.config.root import Config
+from seqtrain.config.sequence import Kernel, SequenceConfig
 from seqtrain.data.base import Batch
 from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.commands.build import Built, build_model
-from seqtrain.config.model import Channels
 from seqtrain.config.root import Config
+from seqtrain.config.window import Channels
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqtrain.config.model import RecurrentConfig
+from seqtrain.config.recurrent import RecurrentConfig
 from seqtrain.config.root import Config
 from seqtrain.data.base import Batch
 from seqtrain.data.spec import DataSpec

@@ -233,16 +233,21 @@ def test_bf16_stays_close(composed: Compose, options: str) -> None:
         torch.testing.assert_close(rough[row, :length].float(), exact[row, :length], atol=0.05, rtol=0.05)
 
 
-def test_fused_kernels_compute_the_same(composed: Compose) -> None:
-    """The decoder is started from a given state, and reads all target steps at once."""
-    built, fused = (build(composed, "model=gru_translator", f"model.kernel={kernel}") for kernel in ("torch", "fused"))
+@pytest.mark.parametrize("score", ["additive", "none"])
+def test_fused_kernels_compute_the_same(composed: Compose, score: str) -> None:
+    """The decoder is started from a given state, and reads all target steps in one call."""
+    options = f"model=gru_translator model.attention.score={score}"
+    built, fused = (build(composed, options, f"model.kernel={kernel}") for kernel in ("torch", "fused"))
     batch, found = batch_of(padding=3), []
+    calls: list[nn.Module] = []
     for each in (built, fused):
+        each.model.get_submodule("decoder").register_forward_hook(lambda module, *_: calls.append(module))
         made = features(each, batch)
         real = real_steps(batch.target_lengths, made.shape[1])
         loss = each.task.loss(each.head, made, batch)
         loss.backward()
         found.append((made[real], each.model.get_parameter("bridge.weight").grad))
+    assert len(calls) == 2
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
 
@@ -254,6 +259,7 @@ ERRORS = {
     "model=gru_translator model.attention.residual=false": r"model\.attention\.residual=False: must be left out",
     "model=lstm_translator model.weight_drop=0.1": r"model\.weight_drop=0\.1: must be 0\.0 with model\.input_feeding",
     "model=lstm_translator model.locked_dropout=true": r"model\.locked_dropout=True: must be False with",
+    "model=gru_translator model.attention.score=none task.coverage_penalty=0.2": r"coverage_penalty=0\.2: must be 0",
     "model=gru_translator model.attention.score=multihead model.attention.num_heads=3": r"num_heads=3: must divide 16",
 }
 

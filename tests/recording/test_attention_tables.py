@@ -1,16 +1,13 @@
 """scripts/benchmark-attention: the tables that it makes of finished runs, and where it writes them."""
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
-from recording.record import ROOT
+from recording.page import between
 from seqtrain.config.root import Config
 from seqtrain.errors import UserError
 from seqtrain.runs.explanation import Explanation, Interval, MethodScores
@@ -18,15 +15,8 @@ from seqtrain.runs.json_files import write_json
 
 
 @pytest.fixture
-def script(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    loader = SourceFileLoader("benchmark_attention", str(ROOT / "scripts" / "benchmark-attention"))
-    spec = importlib.util.spec_from_loader("benchmark_attention", loader)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    monkeypatch.setitem(sys.modules, "benchmark_attention", module)  # where dataclasses look up annotations
-    loader.exec_module(module)
-    return module
+def script(load_script: Callable[[str], ModuleType]) -> ModuleType:
+    return load_script("benchmark-attention")
 
 
 def explanation(removal: str, **faithfulness: float) -> Explanation:
@@ -62,11 +52,15 @@ def test_its_options_exist(script: ModuleType, composed: Callable[..., Config]) 
         assert config.task.kind in ("classification", "forecasting")
 
 
-def test_a_table_replaces_the_one_between_its_markers(script: ModuleType) -> None:
-    page = script.PAGE.read_text(encoding="utf-8")
+def test_a_table_replaces_the_one_between_its_markers(script: ModuleType, tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
     for name in script.DATA:
-        changed = script.replaced(page, name, ["| a |", "|---|"])
-        assert changed.count(f"| a |\n|---|\n<!-- end of {name} -->") == 1
-        assert script.replaced(changed, name, ["| a |", "|---|"]) == changed
+        start, end = f"<!-- attention on {name} -->", f"<!-- end of {name} -->"
+        page.write_text(script.PAGE.read_text(encoding="utf-8"), encoding="utf-8")
+        changed = between(page, start, end, ["| a |", "|---|"])
+        assert changed.count(f"{start}\n| a |\n|---|\n{end}\n") == 1
+        page.write_text(changed, encoding="utf-8")
+        assert between(page, start, end, ["| a |", "|---|"]) == changed
+    page.write_text("# A page\n")
     with pytest.raises(UserError, match="add them where the table belongs"):
-        script.replaced("# A page", "docstrings", [])
+        between(page, start, end, [])

@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqtrain.config.model import Kernel, RecurrentConfig
+from seqtrain.config.recurrent import RecurrentConfig
 from seqtrain.config.root import Config
+from seqtrain.config.sequence import Kernel
 from seqtrain.config.trainer import Precision
 from seqtrain.kernels.pooling import additive_pooling
 from seqtrain.layers.cells import CellLayer, GRUCell

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from seqtrain.config.base import require
-from seqtrain.config.model import SequenceConfig
+from seqtrain.config.sequence import SequenceConfig
 
 
 @dataclass

@@ -29,7 +29,7 @@ from seqtrain.data.pairs.reading import Pairs
 from seqtrain.data.pairs.stored import StoredTexts
 from seqtrain.data.pairs.vocabularies import BEGIN_ID, END_ID, PAD_ID, TARGET_FILE, Vocabularies, with_end
 from seqtrain.data.rows.bucketed import BucketedDataset
-from seqtrain.data.rows.tokens import TokenRows, flatten
+from seqtrain.data.rows.tokens import TokenRows, count_tokens, flatten
 from seqtrain.data.run_tokenizer import read_tokenizer
 from seqtrain.data.spec import DataSpec
 from seqtrain.data.tables.files import file_type, text_lines
@@ -179,6 +179,9 @@ class PairData(BucketedDataset):
         """Names of the tokens of sources."""
         tokenizer = self.vocabularies.source
         return [token_name(tokenizer, token) for token in range(tokenizer.get_vocab_size())]
+
+    def token_counts(self) -> np.ndarray:
+        return count_tokens(self.tokens["train"].tokens, self.vocabularies.source.get_vocab_size())
 
     def examples(self, split: str, count: int) -> tuple[PairBatch, list[list[str]]]:
         """A few pairs of a split, always the same, and the names of their source tokens."""

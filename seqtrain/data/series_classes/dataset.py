@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from seqtrain.config.base import DataConfig, Targets, require
+from seqtrain.config.base import DataConfig, Targets
 from seqtrain.config.series_classes import Filling, SeriesClassesConfig
 from seqtrain.data.base import Batch
 from seqtrain.data.cache import digest
@@ -75,14 +75,13 @@ class SeriesClasses(BucketedDataset):
     ):
         self.config, self.seed, self.notes = config, seed, []
         each_step = targets == Targets.step_labels
-        require(not each_step or config.max_length is None, "data.max_length", config.max_length,
-                "null with task=sequence_labelling, which labels every step")  # fmt: skip
         files = find_files(config, self.notes)
         if single_split:
             files = {"test": files["train"]}
         elif "train" not in files and trained is None:
+            there = "; ".join(f"{split}: {', '.join(p.name for p in paths)}" for split, paths in files.items())
             raise DataError(
-                f"{config.path}: has no file of split {config.train_split!r} (data.train_split) to train on"
+                f"{config.path}: has no file of split {config.train_split!r} (data.train_split) to train on; {there}"
             )
         raw = {split: read_split(paths, config, self.notes, each_step) for split, paths in files.items()}
         preparation = Preparation.read(trained) if trained else None
@@ -102,6 +101,8 @@ class SeriesClasses(BucketedDataset):
         self.splits = self.finish(splits, targets)
         self.notes += validation_notes(self.splits, class_names) if trained is None else []
         self.notes += self.missing_notes(raw)
+        if each_step:
+            self.config = config = self.unshortened()
         self.preparation = preparation or Preparation.learned(self.splits["train"].values, features, config)
         self.notes += self.length_notes()
         self.series = {split: SeriesRows(self.prepared(part.values)) for split, part in self.splits.items()}
@@ -173,6 +174,13 @@ class SeriesClasses(BucketedDataset):
                 f"{how[filling]}"
             )
         return notes
+
+    def unshortened(self) -> SeriesClassesConfig:
+        """The options without ``max_length``, for labels of every step; ``notes`` says so where it would matter."""
+        limit = self.config.max_length
+        if limit is not None and any(len(series) > limit for part in self.splits.values() for series in part.values):
+            self.notes.append(f"data.max_length={limit}: is not applied, since every step has a label")
+        return replace(self.config, max_length=None)
 
     def length_notes(self) -> list[str]:
         """The lengths of the series, and whether they are shortened."""

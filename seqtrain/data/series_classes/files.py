@@ -33,7 +33,8 @@ def find_files(config: SeriesClassesConfig, notes: list[str]) -> dict[str, list[
                 f"{path}: is read alone; data.path={path.parent} reads {', '.join(o.name for o in others)} too"
             )
         return {"train": [path]}
-    pairs = {name: pair for name, pair in named_pairs(path).items() if "train" in pair}
+    found = named_pairs(path)
+    pairs = {name: pair for name, pair in found.items() if "train" in pair} or found
     wanted = wanted_splits(config)
     if pairs and config.train_split == "train":
         name = next((name for name in pairs if name.lower() == path.resolve().name.lower()), next(iter(pairs)))

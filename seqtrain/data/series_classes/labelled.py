@@ -169,7 +169,10 @@ def classified(
 
 def set_apart(part: LabelledSeries, split: str, config: SeriesClassesConfig, targets: str, notes: list[str]) -> (
         tuple[np.ndarray, np.ndarray] | None):  # fmt: skip
-    """The series of train that stay and those set apart for a split, which ``notes`` then says; None if it is off."""
+    """The series of train that stay and those set apart for a split, which ``notes`` then says; None if it is off.
+
+    Where each class has one series only, validation is train itself: without it a class could not be learned.
+    """
     classes = part.labels if targets == Targets.sequence_class else np.zeros(len(part.values), dtype=np.int64)
     if split == "validation" and config.folds is not None:
         fold_of = class_folds(classes, config.folds, config.split_seed)
@@ -178,6 +181,12 @@ def set_apart(part: LabelledSeries, split: str, config: SeriesClassesConfig, tar
     size = getattr(config, f"{split}_size")
     if size == 0:
         return None
+    if split == "validation" and targets == Targets.sequence_class and np.bincount(classes).max() == 1:
+        notes.append(
+            "validation: is train itself, since no class has two series; its scores, by which the best checkpoint is "
+            "chosen, say nothing of new series"
+        )
+        return np.arange(len(classes)), np.arange(len(classes))
     key = f"data.{split}_size"
     stay, apart = stratified_split(classes, size, config.split_seed, key)
     how = "stratified by class" if targets == Targets.sequence_class else "at random"
@@ -197,7 +206,8 @@ def validation_notes(splits: Mapping[str, LabelledSeries], class_names: list[str
             f"validation: has no series of {len(absent)} of {len(class_names)} classes ({shown(absent)}), so that its "
             "scores say nothing of them"
         )
-    if len(part.values) < FEW:
+    is_train = part.values[0] is splits["train"].values[0]
+    if len(part.values) < FEW and not is_train:
         notes.append(
             f"validation: has {len(part.values)} series only, so that its scores, by which the best checkpoint is "
             "chosen, are rough; data.folds and seqtrain ensemble use every series of train"

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqtrain.config.model import WindowConfig
+from seqtrain.config.window import WindowConfig
 from seqtrain.data.spec import DataSpec
 from seqtrain.errors import ConfigError
 

@@ -10,7 +10,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from seqtrain.config.model import Channels, WindowConfig, WindowNorm
+from seqtrain.config.window import Channels, WindowConfig, WindowNorm
 from seqtrain.data.base import Batch
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.spec import DataSpec

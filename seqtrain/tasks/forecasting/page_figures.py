@@ -12,12 +12,11 @@ import torch
 from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.data.series.times import time_text
 from seqtrain.data.series.windows import cut
-from seqtrain.pages.svg import GREY, canvas, colour
+from seqtrain.pages.svg import GREY, above, canvas, colour
 from seqtrain.tasks.forecasting.errors import Forecaster
 from seqtrain.tasks.statistics import Floats
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MOST_HISTORY = 3
@@ -81,10 +80,3 @@ def curve_figure(curves: Sequence[Floats], labels: Sequence[str], ticks: Sequenc
     if len(curves) > 1:
         above(axes)
     return figure
-
-
-def above(axes: "Axes") -> None:
-    """Put a legend above the axes, without a frame, which would hide curves and be white on a dark page."""
-    legend = axes.legend(fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, frameon=False, borderaxespad=0)
-    for text in legend.get_texts():
-        text.set_parse_math(False)

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from seqtrain.config.base import DataConfig, ModelConfig, Targets, TaskConfig, require
-from seqtrain.config.model import WindowConfig
 from seqtrain.config.task import COUNT_LOSSES, ForecastingConfig, ForecastLoss, Strategy
+from seqtrain.config.window import WindowConfig
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.dataset import ForecastingData

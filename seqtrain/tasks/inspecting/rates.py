@@ -1,4 +1,4 @@
-"""Shares with intervals, of rows in groups, as tables.
+"""Bins of rows, and shares with intervals of rows in groups, as tables.
 
 Shapes: N rows, G groups.
 """
@@ -44,6 +44,30 @@ def quantile_bins(values: NDArray[np.number], most: int = MOST_BINS) -> tuple[ND
     numbers = np.searchsorted(tops, values)
     ends = [(values[numbers == g].min(), values[numbers == g].max()) for g in range(len(tops))]
     return numbers, np.array(ends, dtype=np.float64)
+
+
+def place_bins(places: NDArray[np.integer]) -> tuple[NDArray[np.int64], list[str]]:
+    """Bins of places from 1 on, each four times as wide as the one before: 1, 2 to 4, 5 to 16, ...
+
+    Returns:
+        Number of each place's bin, (N,), and the names of the bins.
+    """
+    tops = 4 ** np.arange(20)
+    numbers = np.searchsorted(tops, places)
+    names = [f"{tops[i - 1] + 1:,} to {tops[i]:,}" if i else "1" for i in range(int(numbers.max(initial=0)) + 1)]
+    return numbers, names
+
+
+def frequency_bins(counts: NDArray[np.integer]) -> tuple[NDArray[np.int64], list[str]]:
+    """Bands of how often train has a token: never, 1 to 9 times, 10 to 99 times, ...
+
+    Returns:
+        Number of each count's band, (N,), and the names of the bands.
+    """
+    tens = 10 ** np.arange(15)
+    numbers = np.searchsorted(tens, counts, side="right")
+    names = ["0" if i == 0 else f"{tens[i - 1]:,} to {tens[i] - 1:,}" for i in range(int(numbers.max(initial=0)) + 1)]
+    return numbers, names
 
 
 def percent(share: float, decimals: int = 1) -> str:

@@ -25,6 +25,7 @@ from seqtrain.tasks.averages import joined, log_mean_exp
 from seqtrain.tasks.base import Evaluation, Meter, Task, at_last_step
 from seqtrain.tasks.language.generation import continuations
 from seqtrain.tasks.language.heads import AdaptiveSoftmaxHead, SoftmaxHead
+from seqtrain.tasks.language.heat_map import loss_text
 from seqtrain.tasks.language.sampling import Sampling
 from seqtrain.tasks.statistics import Outputs
 from seqtrain.tasks.stored_baselines import read_baselines, write_baselines
@@ -131,6 +132,7 @@ class LanguageModelling(Task):
     averages = {"log_probabilities": log_mean_exp}
     scores_need_data = True
     predictor = "seqtrain.tasks.language.predict:TextPredictor"
+    inspector = "seqtrain.tasks.language.inspect:inspect"
 
     def __init__(self, config: LanguageModellingConfig, spec: DataSpec):
         assert spec.vocab_size is not None
@@ -183,19 +185,32 @@ class LanguageModelling(Task):
     def illustrate(
         self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device
     ) -> tuple[dict[str, "Figure"], dict[str, str]]:
-        """Continuations of fixed texts of validation."""
+        """Continuations of fixed texts of validation, and the losses of their tokens."""
         if not isinstance(data, RunningText):
             return {}, {}
-        batch = data.examples("validation", 4)[0].to(device)
+        examples, names = data.examples("validation", 4)
+        batch = examples.to(device)
+        texts = self.loss_texts(model, head, batch, names, data.token_names())
         prompts = batch.inputs[:, :PROMPT_STEPS]
         generator = torch.Generator(device).manual_seed(0)
         steps = continuations(model, head, prompts, Sampling(temperature=SAMPLE_TEMPERATURE), generator)
         tokens = torch.stack([token for _, token in zip(range(self.config.sample_length), steps, strict=False)], 1)
-        texts = {
+        texts |= {
             f"sample/{i}": sample_text(data.decode(prompt.tolist()), data.decode(sample.tolist()))
             for i, (prompt, sample) in enumerate(zip(prompts, tokens, strict=True))
         }
         return {}, texts
+
+    def loss_texts(
+        self, model: nn.Module, head: nn.Module, batch: Batch, inputs: Sequence[Sequence[str]], names: Sequence[str]
+    ) -> dict[str, str]:
+        """Texts of a batch with the losses of their tokens, by tag; ``inputs`` and ``names``: as tokens are called."""
+        with torch.no_grad():
+            scores = cast(SoftmaxHead, head).scores(model(batch)[0].flatten(0, 1), batch.targets.flatten())
+        losses = scores.nats.view_as(batch.targets).float().cpu().numpy()
+        targets = ([names[token] for token in row] for row in batch.targets.tolist())
+        rows = zip(inputs, targets, losses, strict=True)
+        return {f"loss_of_tokens/{i}": loss_text(first[0], row, nats) for i, (first, row, nats) in enumerate(rows)}
 
     def scored_baselines(self, data: Dataset) -> dict[str, dict[str, Evaluation]]:
         """Scores of uniform, unigram and Kneser-Ney n-gram models; cached by the prepared tokens."""

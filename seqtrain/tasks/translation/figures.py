@@ -60,7 +60,10 @@ def alignment_figure(
 
 
 def bleu_by_length_figure(
-    lengths: NDArray[np.integer], counts: NDArray[np.integer], baselines: Mapping[str, NDArray[np.integer]]
+    lengths: NDArray[np.integer],
+    counts: NDArray[np.integer],
+    baselines: Mapping[str, NDArray[np.integer]],
+    name: str = "model",
 ) -> "Figure":
     """BLEU of the model, and of baselines, by length of the source, in at most six bins of about equally many pairs.
 
@@ -69,6 +72,7 @@ def bleu_by_length_figure(
         counts: the counts of each pair that BLEU is made of, see ``statistics.bleu``, (N, 10). Pairs that were not
             translated have zeros, and are left out.
         baselines: the same of each baseline by name.
+        name: what the model is called.
 
     Returns:
         The figure; below each bin stand its lengths and its number of pairs.
@@ -88,10 +92,10 @@ def bleu_by_length_figure(
         return bleu_of(sums.astype(np.float64))
 
     model = scores(counts)
-    axes.plot(places, model, "o-", linewidth=2, color=BAR_COLOUR, label="model")
-    for number, (name, of) in enumerate(baselines.items(), start=1):
-        axes.plot(places, scores(of), "o--", linewidth=1.2, color=f"C{number}", label=name)
-    axes.set_title(f"model: shortest {model[0]:.1f}, longest {model[-1]:.1f}", fontsize=SMALL + 2)
+    axes.plot(places, model, "o-", linewidth=2, color=BAR_COLOUR, label=name)
+    for number, (other, of) in enumerate(baselines.items(), start=1):
+        axes.plot(places, scores(of), "o--", linewidth=1.2, color=f"C{number}", label=other)
+    axes.set_title(f"{name}: shortest {model[0]:.1f}, longest {model[-1]:.1f}", fontsize=SMALL + 2)
     axes.set_ylim(bottom=0)
     axes.margins(x=0.08)
     texts = [f"{span(low, high, True)}\n({size:,})" for (low, high), size in zip(ends.tolist(), sizes, strict=True)]

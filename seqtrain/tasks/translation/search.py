@@ -44,6 +44,13 @@ def chosen_rows(state: Any, index: Tensor) -> Any:
     return map_tensors(state, lambda tensor: tensor.index_select(-2, index))
 
 
+def written_logits(head: nn.Module, features: Tensor) -> Tensor:
+    """Logits (N, V) of the next token; padding and ``<begin>`` are never written."""
+    logits: Tensor = head(features).float()
+    logits[:, [PAD_ID, BEGIN_ID]] = -torch.inf
+    return logits
+
+
 @dataclass
 class Pace:
     """How many sources were searched, and how long it took."""
@@ -139,8 +146,7 @@ class Beam:
         """Continue all hypotheses by a token."""
         B, K = self.totals.shape
         features, state = self.model.step(self.tokens[:, :, -1].flatten(), self.memory, self.state)
-        logits = head(features).float()
-        logits[:, [PAD_ID, BEGIN_ID]] = -torch.inf
+        logits = written_logits(head, features)
         self.totals, parent, token = continued(self.totals, self.ended, logits.log_softmax(-1).view(B, K, -1))
         row = (torch.arange(B, device=parent.device)[:, None] * K + parent).flatten()
         before = self.ended.flatten()[row].view(B, K)

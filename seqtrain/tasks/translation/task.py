@@ -4,6 +4,7 @@ Shapes: B batch, T target steps, H features, V target tokens.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -24,9 +25,12 @@ from seqtrain.layers.masks import real_steps
 from seqtrain.tasks.base import FINAL_GROUPS, Evaluation, Meter, Task
 from seqtrain.tasks.language.heads import SoftmaxHead
 from seqtrain.tasks.stored_baselines import read_baselines, write_baselines
+from seqtrain.tasks.translation.errors import Translated, unusual_table
 from seqtrain.tasks.translation.illustration import draw_translations
+from seqtrain.tasks.translation.scheduled_sampling import sampled_previous
 from seqtrain.tasks.translation.scores import COUNTS, counts_of, evaluation_of, signature
-from seqtrain.tasks.translation.search import Pace, search
+from seqtrain.tasks.translation.search import Pace, Writer, search
+from seqtrain.tasks.translation.written import as_outputs
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -42,7 +46,7 @@ class TranslationMeter(Meter):
         config: how BLEU and chrF read texts.
     """
 
-    taken_in = ("nats", "counts")
+    taken_in = ("nats", "counts", "written")
 
     def __init__(self, head: SoftmaxHead, config: TranslationConfig):
         self.head, self.config = head, config
@@ -50,6 +54,8 @@ class TranslationMeter(Meter):
         """Negative log-probability of each target in nats, the number of its tokens, and that of its source."""
         self.counts: dict[int, dict[str, np.ndarray]] = {}
         """Counts of each pair that was translated."""
+        self.written: dict[int, tuple[str, int]] = {}
+        """Its translation, and the number of the translation's tokens."""
 
     def update(self, batch: Batch, features: Tensor) -> None:
         batch = cast(PairBatch, batch)
@@ -62,9 +68,11 @@ class TranslationMeter(Meter):
             return
         assert batch.decode is not None and batch.references is not None
         rows = scored_rows(batch, self.config)
-        counts = counts_of(self.config, batch.decode(batch.translations), batch.references[rows].tolist())
+        texts = batch.decode(batch.translations)
+        counts = counts_of(self.config, texts, batch.references[rows].tolist())
         for place, row in enumerate(batch.rows[rows].tolist()):
             self.counts[row] = {name: values[place] for name, values in counts.items()}
+            self.written[row] = texts[place], len(batch.translations[place])
 
     def result(self) -> Evaluation:
         rows = sorted(self.nats)
@@ -73,6 +81,9 @@ class TranslationMeter(Meter):
         for name, size in COUNTS.items() if self.counts else ():  # of pairs that are not translated, all are 0
             zeros = np.zeros(size, dtype=np.int64)
             outputs[name] = np.stack([self.counts[row][name] if row in self.counts else zeros for row in rows])
+        if self.written:
+            texts, lengths = zip(*(self.written.get(row, ("", 0)) for row in rows), strict=True)
+            outputs |= as_outputs(texts, lengths)
         return evaluation_of(outputs)
 
 
@@ -100,11 +111,14 @@ class Translation(Task):
     maximize = True
     shown = ("bleu", "chrf", "loss", "perplexity")
     predictor = "seqtrain.tasks.translation.predict:TranslationPredictor"
+    inspector = "seqtrain.tasks.translation.inspect:inspect"
 
     def __init__(self, config: TranslationConfig, spec: DataSpec):
         assert spec.target_vocab_size is not None
         self.config, self.vocab_size = config, spec.target_vocab_size
         self.pace = Pace()
+        self.sampling = 0.0
+        """Probability that the decoder reads its own prediction in this step of training."""
 
     @classmethod
     def check_model(cls, config: TaskConfig, model: ModelConfig) -> None:
@@ -120,6 +134,10 @@ class Translation(Task):
         return DataSpec(vocab_size=5, target_vocab_size=5, pad_id=0)
 
     def build_head(self, model: nn.Module) -> nn.Module:
+        """The softmax; raises ConfigError if the search needs an attention that the model lacks."""
+        penalty = self.config.coverage_penalty
+        require(penalty == 0 or cast(Writer, model).attention is not None, "task.coverage_penalty", penalty,
+                "0 for a model without attention to the source, which covers nothing")  # fmt: skip
         tied = cast(nn.Embedding, model.get_submodule("target_embedding")) if self.config.tie_weights else None
         return SoftmaxHead(cast(int, model.output_size), self.vocab_size, None, tied)
 
@@ -129,11 +147,18 @@ class Translation(Task):
         require(self.config.lowercase or not lower, "task.lowercase", False,
                 "true with data.lowercase=true, or each capital letter of a reference counts as a mistake")  # fmt: skip
 
+    def begin_step(self, share: float) -> None:
+        """The probability of scheduled sampling grows linearly from 0, and reaches its option after the last step."""
+        self.sampling = share * self.config.scheduled_sampling
+
     def features(self, model: nn.Module, head: nn.Module, batch: Batch, state: Any) -> tuple[Tensor, Any]:
         """Features of each target step; in evaluation mode a batch with references also gets its translations."""
         batch = cast(PairBatch, batch)
-        if not model.training and batch.references is not None:
-            rows = torch.from_numpy(scored_rows(batch, self.config)).to(batch.inputs.device)
+        if model.training and self.sampling > 0:
+            batch = replace(batch, previous=sampled_previous(model, head, batch, self.sampling))
+        scored = None if model.training or batch.references is None else scored_rows(batch, self.config)
+        if scored is not None and len(scored):
+            rows = torch.from_numpy(scored).to(batch.inputs.device)
             with self.pace.measured(len(rows)):
                 found = search(model, head, batch.chosen(rows), self.config)
             batch.translations = [best.tokens for best, *_ in found]
@@ -155,6 +180,10 @@ class Translation(Task):
 
     def figures(self, evaluation: Evaluation) -> dict[str, "Figure"]:
         return {"bleu_by_length": by_length(evaluation, {})}
+
+    def tables(self, evaluation: Evaluation) -> dict[str, str]:
+        found = Translated.of(evaluation.outputs)
+        return {} if found is None else {"unusual_translations": unusual_table(found, self.config)}
 
     def illustrate(
         self, model: nn.Module, head: nn.Module, data: Dataset, device: torch.device

@@ -12,7 +12,7 @@ from seqtrain.commands.build import build_data
 from seqtrain.config.base import Targets
 from seqtrain.config.root import Config
 from seqtrain.data.series_classes.dataset import SeriesClasses
-from seqtrain.errors import ConfigError, DataError, RunError
+from seqtrain.errors import DataError, RunError
 from seqtrain.runs.json_files import write_json
 from tests.archives import Labelled, waves, write_archive, write_pair
 
@@ -87,6 +87,24 @@ def test_two_rows_a_class_leave_none_without_a_row_in_train(build: Build, tmp_pa
     folded = build(tmp_path, "data.folds=2", "data.fold=1")
     assert folded.sizes["validation"] == 20 and folded.spec.class_counts == [1] * 20 and folded.folds_of
     assert folded.folds_of == build(tmp_path, "data.folds=2").folds_of
+
+
+def test_one_row_a_class_is_train_and_validation(build: Build, tmp_path: Path) -> None:
+    names = [f"c{i}" for i in range(18)]
+    write_archive(tmp_path / "F_TRAIN.ts", waves(18, classes=names))
+    write_archive(tmp_path / "F_TEST.ts", waves(36, 3, classes=names))
+    data = build(tmp_path)
+    assert data.sizes == {"train": 18, "validation": 18, "test": 36} and data.spec.class_counts == [1] * 18
+    of_validation = [note for note in data.notes if note.startswith("validation:")]
+    assert len(of_validation) == 1 and "is train itself, since no class has two series" in of_validation[0]
+
+
+def test_a_folder_with_a_test_file_only_can_be_scored_and_not_trained_on(build: Build, tmp_path: Path) -> None:
+    run = save(build(write_pair(tmp_path / "Waves")), tmp_path / "run")
+    (tmp_path / "Waves" / "Waves_TRAIN.ts").unlink()
+    with pytest.raises(DataError, match=r"Waves: has no file of split 'train' .* to train on; test: Waves_TEST\.ts$"):
+        build(tmp_path / "Waves")
+    assert build(tmp_path / "Waves", trained=run).sizes == {"test": 30}
 
 
 def test_a_single_file_is_split_in_three_and_scored_whole(build: Build, tmp_path: Path) -> None:
@@ -197,8 +215,9 @@ def test_numbers_and_labels_of_steps(build: Build, tmp_path: Path) -> None:
             length = 4 + row % 3
             assert batch.lengths[i] == length
             assert batch.targets[i, :length].tolist() == [int((t + row) % 3 > 0) for t in range(length)]
-    with pytest.raises(ConfigError, match=r"data\.max_length=9: must be null with task=sequence_labelling"):
-        build(tmp_path / "steps.csv", "task=sequence_labelling", "data.id_column=id", "data.max_length=9")
+    longer = build(tmp_path / "steps.csv", "task=sequence_labelling", "data.id_column=id", "data.max_length=5")
+    assert "data.max_length=5: is not applied, since every step has a label" in longer.notes
+    assert longer.lengths("train").max() == 6 and longer.preparation.steps == 1
 
 
 def test_new_series_are_read_and_prepared_as_those_of_the_run(build: Build, tmp_path: Path) -> None:

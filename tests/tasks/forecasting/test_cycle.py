@@ -18,9 +18,9 @@ from seqtrain.commands.evaluate import evaluate
 from seqtrain.commands.predict import trained
 from seqtrain.commands.train import train
 from seqtrain.config.loading import differences
-from seqtrain.config.model import WindowConfig, WindowNorm
 from seqtrain.config.root import Config
 from seqtrain.config.series import SeriesConfig
+from seqtrain.config.window import WindowConfig, WindowNorm
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.errors import ConfigError

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from seqtrain.commands.build import Built, build_data, build_model, check_targets
 from seqtrain.config.base import Targets
-from seqtrain.config.model import Channels, WindowConfig, WindowNorm
 from seqtrain.config.root import Config
 from seqtrain.config.trainer import Precision
+from seqtrain.config.window import Channels, WindowConfig, WindowNorm
 from seqtrain.data.series.batch import ForecastBatch
 from seqtrain.data.series.dataset import ForecastingData
 from seqtrain.data.spec import DataSpec

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from seqtrain.tasks.inspecting.rates import binned_rates, quantile_bins, wilson
+from seqtrain.tasks.inspecting.rates import binned_rates, frequency_bins, place_bins, quantile_bins, wilson
 from tests.html_page import Page
 
 
@@ -33,3 +33,12 @@ def test_error_rates_by_bins() -> None:
         ["2 to 3", "2", "1", "50.0 %"],
         *([f"{low} to {low + 1}", "2", "0", "0.0 %"] for low in (4, 6, 8, 10)),
     ]
+
+
+def test_places_and_frequencies_have_bins_of_growing_width() -> None:
+    numbers, names = place_bins(np.array([1, 2, 4, 5, 16, 17, 1025]))
+    assert [names[number] for number in numbers] == [
+        "1", "2 to 4", "2 to 4", "5 to 16", "5 to 16", "17 to 64", "1,025 to 4,096"
+    ]  # fmt: skip
+    numbers, names = frequency_bins(np.array([0, 1, 9, 10, 99, 1000]))
+    assert [names[number] for number in numbers] == ["0", "1 to 9", "1 to 9", "10 to 99", "10 to 99", "1,000 to 9,999"]

@@ -374,6 +374,9 @@ def test_figures_and_samples(trained: tuple[Config, RunDirectory]) -> None:
     assert len(texts) == 4
     content = events.Tensors(texts[0])[-1].tensor_proto.string_val[0].decode()
     assert content.startswith("**prompt**") and "**sample, temperature 0.8**" in content
+    marked = [tag for tag in tags["tensors"] if "loss_of_tokens/" in tag]
+    content = events.Tensors(marked[0])[-1].tensor_proto.string_val[0].decode()
+    assert len(marked) == 4 and content.startswith("mean loss ") and "| token | loss |" in content
 
 
 def test_metrics_of_a_known_text() -> None:

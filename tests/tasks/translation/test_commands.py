@@ -8,7 +8,6 @@ import pytest
 
 from seqtrain.commands.compare import compare
 from seqtrain.commands.ensemble import ensemble
-from seqtrain.commands.inspect import inspect
 from seqtrain.commands.label_errors import label_errors
 from seqtrain.commands.train import train
 from seqtrain.config.loading import from_yaml, to_config
@@ -71,5 +70,3 @@ def test_commands_that_are_not_for_translators_say_so(runs: list[RunDirectory], 
     assert not (tmp_path / "ensemble").exists()
     with pytest.raises(RunError, match="label-errors is for classification and multilabel, and its task is trans"):
         label_errors(paths[:1])
-    with pytest.raises(RunError, match="inspect has no page for task translation"):
-        inspect(paths[:1])

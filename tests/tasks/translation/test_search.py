@@ -29,12 +29,15 @@ RECURRENT = ["model.hidden_size=8", "model.embedding.embed_dim=6"]
 ATTENTION = ["model.embedding.embed_dim=8", "model.num_heads=2", "model.feed_forward_size=12"]
 
 
-@pytest.fixture(params=["gru_translator", "lstm_translator", "attn_translator"])
+ATTENDING = ["gru_translator", "lstm_translator", "attn_translator"]
+
+
+@pytest.fixture(params=[*ATTENDING, "gru_translator model.attention.score=none"])
 def built(request: pytest.FixtureRequest, composed: Compose) -> Built:
     seed_everything(3)
     spec = DataSpec(targets="translation", vocab_size=30, target_vocab_size=V, pad_id=0)
     sizes, factor = (ATTENTION, 1.5) if request.param == "attn_translator" else (RECURRENT, 3)
-    built = build_model(composed(f"model={request.param}", *SIZES, *sizes), spec)
+    built = build_model(composed(*f"model={request.param}".split(), *SIZES, *sizes), spec)
     for parameter in built.model.parameters():  # so that states differ from source to source
         parameter.data *= factor
     built.model.eval(), built.head.eval()
@@ -150,6 +153,7 @@ def test_finished_sources_leave_the_batch(
             np.testing.assert_allclose([each.score for each in one], [each.score for each in two], atol=1e-5)
 
 
+@pytest.mark.parametrize("built", ATTENDING, indirect=True)
 def test_the_coverage_penalty(built: Built) -> None:
     """Against the weights of teacher forcing."""
     batch = batch_of(5)

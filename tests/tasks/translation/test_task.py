@@ -131,6 +131,16 @@ def options(run: RunDirectory, **task: Any) -> tuple[Config, Config]:
     return saved, config
 
 
+def test_tensorboard_counts_unusual_translations(trained: RunDirectory) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(trained.path))
+    events.Reload()
+    tags = [tag for tag in events.Tags()["tensors"] if "unusual_translations" in tag]
+    assert {tag.split("/")[0] for tag in tags} == {"4_best", "5_test"}
+    assert "Of 14 translations." in events.Tensors(tags[-1])[-1].tensor_proto.string_val[0].decode()
+
+
 def test_a_run_has_scores_statistics_and_a_signature(trained: RunDirectory) -> None:
     results = read_json(trained.results_path)
     assert set(results["scores"]["gru_translator"]["test"]) == {"bleu", "chrf", "loss", "perplexity"}
@@ -151,8 +161,12 @@ def test_the_search_may_change_once_a_model_is_trained(
     said = capsys.readouterr().out
     assert '"signature": "BLEU nrefs:1' in said and "sentences/s)" in json.loads(said)["search"]
     _, config = options(trained, beam_size=3, translated_rows=5, length_penalty=0.5)
-    assert set(evaluate(saved, config, trained)) == {"bleu", "chrf", "loss", "perplexity"}
+    scores = evaluate(saved, config, trained)
+    assert set(scores) == {"bleu", "chrf", "loss", "perplexity"}
     assert "by beam search with 3 hypotheses, of the first 5 pairs of a split" in capsys.readouterr().out
+    vars(config.data).update(eval_batch_tokens=25)  # then no pair of some batches is translated
+    assert evaluate(saved, config, trained) == pytest.approx(scores)
+    capsys.readouterr()
     _, config = options(trained, label_smoothing=0.3)
     with pytest.raises(ConfigError, match=r"task\.label_smoothing: is fixed by the trained run"):
         evaluate(saved, config, trained)
@@ -201,6 +215,7 @@ def test_errors(composed: Compose, tmp_path: Path) -> None:
         ("task.num_best=2", r"task\.num_best=2: must be in \[1, 1\]"),
         ("task.beam_size=0", r"task\.beam_size=0: must be at least 1"),
         ("task.length_limit=0", r"task\.length_limit=0\.0: must be above 0"),
+        ("task.scheduled_sampling=1.5", r"task\.scheduled_sampling=1\.5: must be in \[0, 1\]"),
         ("task.label_smoothing=1", r"task\.label_smoothing=1\.0: must be in \[0, 1\)"),
     ):
         with pytest.raises(ConfigError, match=message):
