@@ -32,7 +32,7 @@ ROWS_SHOWN = 15
 REGULARISERS = {
     *("dropout", "output_dropout", "word_dropout", "weight_drop", "weight_decay", "label_smoothing"),
     *("activation_penalty", "change_penalty", "rare_dropout", "wide_dropout", "wide_row_dropout"),
-    *("adversarial", "virtual_adversarial", "rdrop", "mixup"),
+    *("adversarial", "virtual_adversarial", "rdrop", "mixup", "scheduled_sampling"),
 }
 
 
@@ -49,7 +49,7 @@ def simplify(config: Config, ranks: Ranks) -> None:
     require(ranks.size == 1 or mode is DebugMode.dry, "debug", mode.value, "in one process, without torchrun")
     trainer.max_steps, trainer.baselines = config.debug.steps, False
     if mode is DebugMode.dry:
-        trainer.warmup_steps, trainer.eval_every = 0, None
+        trainer.warmup_steps, trainer.eval_every, trainer.evaluations = 0, None, None
     elif mode is DebugMode.overfit:
         trainer.schedule, trainer.warmup_steps, trainer.average = Schedule.constant, 0, Average.none
         trainer.unfreeze = None
