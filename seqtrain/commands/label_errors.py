@@ -107,11 +107,11 @@ def source_columns(first: Candidate, numbers: np.ndarray) -> dict[str, Any]:
     """The place and the text of rows, read from the source again; none, with a note, where it is not as it was."""
     import pyarrow as pa
 
-    data = first.member.data
-    if not isinstance(data, TextClassification):
-        log.info("data=%s has no texts, so that rows are named by their number", first.member.config.data.name)
-        return {}
     try:
+        data = first.member.data
+        if not isinstance(data, TextClassification):
+            log.info("data=%s has no texts, so that rows are named by their number", first.member.config.data.name)
+            return {}
         if data.fingerprint != first.run.data.fingerprint:
             raise DataError("its contents have changed since the run")
         texts, places = data.texts_at(numbers)
