@@ -1,6 +1,7 @@
 """Fixtures that all tests share: small real-looking data, composed configurations, and no way to anything outside."""
 
 import csv
+import gc
 import os
 import random
 import subprocess
@@ -28,6 +29,13 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The files of whole commands first: they take longest, and one that begins last would run alone."""
     items.sort(key=lambda item: item.path.parent != Path(__file__).parent)
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what is imported and collected by now: a million objects that stay to the end."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000)
 
 
 @pytest.fixture(autouse=True, scope="session")

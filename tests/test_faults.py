@@ -21,12 +21,12 @@ from seqtrain.runs.json_files import read_json
 from seqtrain.training.checkpoint import load_checkpoint
 from tests.command_line import BROKEN, CLOSED, FULL, Command
 
-KILLS = int(os.environ.get("SEQTRAIN_KILLS", "5"))
+KILLS = int(os.environ.get("SEQTRAIN_KILLS", "3"))
 
 OPTIONS = [
     *("data=text_corpus", "data.path=corpus", "data.tokenizer=char", "data.batch_size=4", "data.bptt_len=16"),
     *("model=lstm", "model.hidden_size=16", "model.embedding.embed_dim=8", "model.dropout=0.2", "device=cpu"),
-    *("trainer.epochs=2", "trainer.eval_every=30", "trainer.log_every=7", "trainer.checkpoint_seconds=0"),
+    *("trainer.epochs=2", "trainer.eval_every=20", "trainer.log_every=7", "trainer.checkpoint_seconds=0"),
     *("trainer.figures=false", "trainer.baselines=false"),
 ]
 """A language model with carried state and dropout; a checkpoint at each step that the 2 % rule allows."""
@@ -36,7 +36,7 @@ QUICK = [
     *("trainer.checkpoint_seconds=0", "trainer.figures=false", "trainer.baselines=false", "model.hidden_size=16"),
 ]
 LONG: dict[str, list[str]] = {
-    "language": [*OPTIONS, "trainer.epochs=6"],
+    "language": [*OPTIONS, "trainer.epochs=3"],
     "classification": ["data=text_files", "data.path=reviews.csv", "model=gru_attn", "data.batch_size=8", *QUICK],
     "multilabel": [
         "data=text_files",
@@ -83,7 +83,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("faults")
     rng = random.Random(0)
     (folder / "corpus").mkdir()
-    for split, words in (("train", 1600), ("valid", 100), ("test", 100)):
+    for split, words in (("train", 1000), ("valid", 100), ("test", 100)):
         text = " ".join(rng.choices(["owl", "tree", "moon", "pond", "a", "the"], k=words))
         (folder / "corpus" / f"{split}.txt").write_text(text)
     lines = [f"{rng.choice(['owl', 'moon', 'good' if i % 2 else 'bad'])} {i},{i % 2}" for i in range(80)]
@@ -296,13 +296,20 @@ def test_a_run_directory_that_vanishes(folder: Path) -> None:
     assert same_as_whole(folder, "moved") is None
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "missing", "other"])
-def test_a_damaged_checkpoint_gives_way_to_the_one_before(folder: Path, damage: str) -> None:
-    name = f"damaged-{damage}"
-    process = start(folder, *OPTIONS, f"hydra.run.dir={name}")
-    wait_for((folder / name / "checkpoints/previous.pt").exists, process)
+@pytest.fixture(scope="module")
+def two_checkpoints(folder: Path) -> Path:
+    """The directory of a run that was killed after its second checkpoint."""
+    process = start(folder, *OPTIONS, "hydra.run.dir=two")
+    wait_for((folder / "two/checkpoints/previous.pt").exists, process)
     process.kill()
     finish(process)
+    return folder / "two"
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "missing", "other"])
+def test_a_damaged_checkpoint_gives_way_to_the_one_before(folder: Path, two_checkpoints: Path, damage: str) -> None:
+    name = f"damaged-{damage}"
+    shutil.copytree(two_checkpoints, folder / name)
     last = folder / name / "checkpoints/last.pt"
     content = bytearray(last.read_bytes()) if last.exists() else bytearray(b"x" * 100)
     if damage == "missing":

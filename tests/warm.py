@@ -10,11 +10,13 @@ import seqtrain
 from seqtrain.cli.hydra_setup import conf_directory, store_schemas
 
 IMPORTED_WHERE_NEEDED = [
-    "matplotlib.backends.backend_agg", "matplotlib.figure", "matplotlib.image", "matplotlib.projections",
-    "pandas", "PIL.PngImagePlugin", "scipy.stats", "sklearn.feature_extraction.text", "sklearn.linear_model",
-    "torch.distributed", "torch.fx.experimental.symbolic_shapes", "torch.utils.tensorboard.writer",
+    "colorama", "hydra._internal.logging_config", "matplotlib.backends.backend_agg", "matplotlib.figure",
+    "matplotlib.image", "matplotlib.projections", "pandas", "PIL.PngImagePlugin", "scipy.stats",
+    "sklearn.feature_extraction.text", "sklearn.linear_model", "tensorboard.plugins.hparams.metadata",
+    "torch._dynamo", "torch.distributed", "torch.fx.experimental.symbolic_shapes", "torch.profiler._cupti_monitor",
+    "torch.utils.serialization.config", "torch.utils.tensorboard.writer",
 ]  # fmt: skip
-"""Libraries that seqtrain imports inside functions."""
+"""Libraries that are imported inside functions. The first step of an optimizer imports ``torch._dynamo``: 1 to 3 s."""
 
 for module in pkgutil.walk_packages(seqtrain.__path__, "seqtrain."):
     if not module.name.endswith("__main__"):
@@ -26,3 +28,4 @@ with initialize_config_dir(str(conf_directory()), version_base="1.3"):
     compose("train", overrides=["data=stdlib", "model.dropout=0.1"])  # Hydra's plugins, and its parsers of overrides
 gc.collect()
 gc.freeze()  # a collection in a fork would copy every page that it looks at
+gc.set_threshold(20_000)

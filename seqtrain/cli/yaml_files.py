@@ -1,5 +1,7 @@
-"""Makes Hydra name the YAML file where one cannot be used."""
+"""Makes Hydra name the YAML file where one cannot be used, and read each file once."""
 
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,8 @@ from omegaconf import DictConfig, OmegaConf
 from seqtrain.errors import ConfigError
 
 EXPECTED = "it must be a list of names and of `group: option`"
+READ: dict[tuple[str | int, ...], ConfigResult] = {}
+"""What files contain, by place, time of change and size. A command composes at least twice, and a sweep for each job."""
 
 
 def name_wrong_files() -> None:
@@ -26,6 +30,13 @@ def name_wrong_files() -> None:
 
         def load_config(self, config_path: str) -> ConfigResult:
             file = Path(self.path, self._normalize_file_name(config_path))
+            found = file.stat()
+            key = (self.provider, str(file), found.st_mtime_ns, found.st_size, found.st_ino)
+            if key not in READ:
+                READ[key] = self.checked(file, config_path)
+            return replace(READ[key], config=deepcopy(READ[key].config))  # Hydra takes the defaults out of it
+
+        def checked(self, file: Path, config_path: str) -> ConfigResult:
             try:
                 result: ConfigResult = super().load_config(config_path)
             except UnicodeDecodeError as error:

@@ -3,8 +3,8 @@
 import io
 import re
 from collections.abc import Iterator
-from copy import copy
 from dataclasses import fields, is_dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any, cast
 
@@ -147,23 +147,25 @@ def explain(error: OmegaConfBaseException) -> ConfigError:
 
 def to_yaml(config: Config) -> str:
     """The whole configuration as YAML, with its checksum in a comment; ``from_yaml`` reads it back."""
-    return with_checksum(OmegaConf.to_yaml(OmegaConf.structured(with_literal_texts(config))))
+    return with_checksum(OmegaConf.to_yaml(OmegaConf.create(plain(config))))
 
 
-def with_literal_texts(value: Any) -> Any:
-    """A copy of a configuration, or of a part of it, whose texts OmegaConf takes for themselves."""
+def plain(value: Any) -> Any:
+    """A configuration, or a part of it, as dicts and lists; enums by name, texts as OmegaConf takes for themselves.
+
+    ``OmegaConf.structured`` would also check each value against its type, which takes some times as long.
+    """
+    if isinstance(value, Enum):
+        return value.name
     if isinstance(value, str):
         return literal_text(value)
     if isinstance(value, list):
-        return [with_literal_texts(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, dict):
-        return {key: with_literal_texts(item) for key, item in value.items()}
-    if not is_dataclass(value):
-        return value
-    result = copy(value)
-    for f in fields(value):
-        setattr(result, f.name, with_literal_texts(getattr(value, f.name)))
-    return result
+        return {key: plain(item) for key, item in value.items()}
+    if is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in fields(value)}
+    return value
 
 
 def literal_text(text: str) -> str:
