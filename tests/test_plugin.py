@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -91,24 +92,25 @@ def test_train_and_eval(seqtrain: Run, installed: Path, reviews: Path, tmp_path:
     assert result.returncode == 0, result.stderr
     results = read_json(tmp_path / "run/results.json")
     assert results["model"] == "my_model"
-    result = seqtrain(installed, "eval", "run=run")
+    result = command_line.seqtrain(installed, "eval", f"run={tmp_path / 'run'}")
     assert result.returncode == 0, result.stderr
     reported, summary = results["scores"]["my_model"]["test"], json.loads(result.stdout)
     assert {name: summary[name] for name in reported} == reported and summary["size"] == 80
 
-    result = seqtrain(tmp_path, "eval", "run=run")  # without the package
+    result = command_line.seqtrain(tmp_path, "eval", "run=run")  # without the package
     assert result.returncode == 1 and "model.kind='min_gru': not a registered kind" in result.stderr
 
 
-def test_it_is_an_option_like_the_others(seqtrain: Run, installed: Path) -> None:
-    assert {"my_model,", "gru,"} <= set(seqtrain(installed, "--help").stdout.split())
-    assert "model.hidden_size=" in seqtrain(installed, "--help", "model.my_model").stdout
-    assert "num_layers: 2" in seqtrain(installed, "--cfg", "job", "model=my_model").stdout
+def test_it_is_an_option_like_the_others(installed: Path) -> None:
+    seqtrain = partial(command_line.seqtrain, installed)
+    assert {"my_model,", "gru,"} <= set(seqtrain("--help").stdout.split())
+    assert "model.hidden_size=" in seqtrain("--help", "model.my_model").stdout
+    assert "num_layers: 2" in seqtrain("--cfg", "job", "model=my_model").stdout
     words = "seqtrain model=my_"
-    completion = seqtrain(installed, "-sc", "query=bash", COMP_LINE=words, COMP_POINT=str(len(words)))
+    completion = seqtrain("-sc", "query=bash", COMP_LINE=words, COMP_POINT=str(len(words)))
     assert completion.stdout.split() == ["model=my_model"], completion.stderr
-    assert "model.hidden_size=0: must be" in seqtrain(installed, "model=my_model", "model.hidden_size=0").stderr
-    assert "did you mean model.hidden_size=1" in seqtrain(installed, "model=my_model", "model.hidden_sise=1").stderr
+    assert "model.hidden_size=0: must be" in seqtrain("model=my_model", "model.hidden_size=0").stderr
+    assert "did you mean model.hidden_size=1" in seqtrain("model=my_model", "model.hidden_sise=1").stderr
 
 
 def test_it_registers_without_torch(seqtrain: Run, installed: Path) -> None:
@@ -329,27 +331,27 @@ FAULTS = {
 
 
 @pytest.mark.parametrize(("source", "message"), FAULTS.items(), ids=["import", "call", "name", "folder"])
-def test_a_broken_plugin_is_named(seqtrain: Run, tmp_path: Path, source: str, message: str) -> None:
+def test_a_broken_plugin_is_named(tmp_path: Path, source: str, message: str) -> None:
     packages = tmp_path / "packages"
     (packages / "broken-0.1.dist-info").mkdir(parents=True)
     (packages / "broken.py").write_text(source + "\n")
     (packages / "broken-0.1.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 0.1\n")
     (packages / "broken-0.1.dist-info/entry_points.txt").write_text("[seqtrain.plugins]\nmine = broken:register\n")
     for arguments in (["--help"], ["eval", "run=x"]):
-        result = seqtrain(packages, *arguments)
+        result = command_line.seqtrain(packages, *arguments)
         assert result.returncode == 1
         (line,) = result.stderr.splitlines()
         assert line.startswith("seqtrain: error: plugin mine (broken:register) of the package broken: ")
         assert message in line and line.endswith("fix it or uninstall broken")
     if "strike" in source:
-        trace = seqtrain(packages, "--help", HYDRA_FULL_ERROR="1").stderr
+        trace = command_line.seqtrain(packages, "--help", HYDRA_FULL_ERROR="1").stderr
         assert "broken.py" in trace and "def register(): raise RuntimeError" in trace
 
 
-def test_an_option_of_a_name_that_is_taken(seqtrain: Run, installed: Path, tmp_path: Path) -> None:
+def test_an_option_of_a_name_that_is_taken(installed: Path, tmp_path: Path) -> None:
     packages = shutil.copytree(installed, tmp_path / "packages")
     folder = packages / "own_model/conf/model"
     (folder / "my_model.yaml").rename(folder / "gru.yaml")
-    result = seqtrain(packages, "--help")
+    result = command_line.seqtrain(packages, "--help")
     assert result.returncode == 1 and "Traceback" not in result.stderr
     assert f"{folder}/gru.yaml: an option of this name is in" in result.stderr

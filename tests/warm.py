@@ -10,11 +10,12 @@ import seqtrain
 from seqtrain.cli.hydra_setup import conf_directory, store_schemas
 
 IMPORTED_WHERE_NEEDED = [
-    "colorama", "hydra._internal.logging_config", "matplotlib.backends.backend_agg", "matplotlib.figure",
-    "matplotlib.image", "matplotlib.projections", "pandas", "PIL.PngImagePlugin", "scipy.stats",
-    "sklearn.feature_extraction.text", "sklearn.linear_model", "tensorboard.plugins.hparams.metadata",
-    "torch._dynamo", "torch.distributed", "torch.fx.experimental.symbolic_shapes", "torch.profiler._cupti_monitor",
-    "torch.utils.serialization.config", "torch.utils.tensorboard.writer",
+    "alembic.command", "colorama", "hydra._internal.logging_config", "matplotlib.backends.backend_agg",
+    "matplotlib.figure", "matplotlib.image", "matplotlib.projections", "pandas", "PIL.PngImagePlugin", "scipy.stats",
+    "sklearn.feature_extraction.text", "sklearn.linear_model", "sqlalchemy.orm",
+    "tensorboard.plugins.hparams.metadata", "torch._dynamo", "torch.distributed",
+    "torch.fx.experimental.symbolic_shapes", "torch.profiler._cupti_monitor", "torch.utils.serialization.config",
+    "torch.utils.tensorboard.writer",
 ]  # fmt: skip
 """Libraries that are imported inside functions. The first step of an optimizer imports ``torch._dynamo``: 1 to 3 s."""
 

@@ -64,11 +64,21 @@ def compose_for(composed: Compose, reviews: Path, corpus: Path) -> Compose:
     return composer
 
 
-@pytest.mark.parametrize(
-    ("model", "task"),
-    [(model, task) for task in DATA for model in models_for(registry.find("task", task).load().targets)],
-)
+TASKS_OF: dict[str, list[str]] = {}
+"""The tasks that each model can be trained for."""
+for each in DATA:
+    for name in models_for(registry.find("task", each).load().targets):
+        TASKS_OF.setdefault(name, []).append(each)
+PAIRS = [
+    pytest.param(model, task, marks=[] if i == number % len(tasks) else pytest.mark.slow)
+    for number, (model, tasks) in enumerate(TASKS_OF.items())
+    for i, task in enumerate(tasks)
+]
+
+
+@pytest.mark.parametrize(("model", "task"), PAIRS)
 def test_every_model_and_task(compose_for: Compose, tmp_path: Path, task: str, model: str) -> None:
+    """By default each model in one task, and each task with some models; the slow tests are all other pairs."""
     assert check_resume(compose_for(task, model), 3, tmp_path) > 30
 
 
