@@ -183,13 +183,13 @@ def test_stop_begins_no_further_job(seqtrain: Command, tmp_path: Path, monkeypat
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "fit", broken)
-        result = seqtrain("-m", *TINY, "seed=1,2,3", "hydra.sweep.dir=s", "sweep.on_error=stop")
-    assert result.code == 1 and result.begun == [0] and "3 jobs: 2 waiting, 1 failed" in result.out
+        result = seqtrain("-m", *TINY, "seed=1,2", "hydra.sweep.dir=s", "sweep.on_error=stop")
+    assert result.code == 1 and result.begun == [0] and "2 jobs: 1 waiting, 1 failed" in result.out
     assert "job 0 failed: ZeroDivisionError: on purpose" in result.err
     (error,) = tmp_path.glob("s/*/error.txt")
     assert 'raise ZeroDivisionError("on purpose")' in error.read_text()
     result = seqtrain("sweep.resume=s", "sweep.on_error=continue")
-    assert result.code == 0 and result.begun == [0, 1, 2]
+    assert result.code == 0 and result.begun == [0, 1]
     refused = seqtrain("-m", *TINY, "trainer.lr=0.1,-1", "sweep.on_error=stop", "hydra.sweep.dir=t")
     assert refused.code == 1 and refused.begun == [] and not (tmp_path / "t").exists()
     assert refused.err.splitlines()[-1].startswith("seqtrain: error: trainer.lr=-1")
@@ -209,7 +209,7 @@ def test_an_error_of_all_jobs_ends_the_sweep_before_it_begins(seqtrain: Command,
 
 def test_a_job_cut_off_goes_on(seqtrain: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = ["-m", *TINY, "seed=1,2,3"]
-    assert seqtrain(*options, "hydra.sweep.dir=whole").code == 0
+    assert seqtrain("-m", *TINY, "seed=1,2", "hydra.sweep.dir=whole").code == 0
     step = Trainer.train_step
 
     def stopped(self: Trainer, group: Any) -> None:
@@ -281,7 +281,7 @@ def test_jobs_leave_nothing_behind_in_their_process(seqtrain: Command, tmp_path:
 
     assert seqtrain("-m", *TINY, "seed=1", "hydra.sweep.dir=s").code == 0
     before = held()
-    assert seqtrain("-m", *TINY, "seed=3,4,5", "hydra.sweep.dir=s").code == 0
+    assert seqtrain("-m", *TINY, "seed=3,4", "hydra.sweep.dir=s").code == 0
     assert held() == before
 
 

@@ -86,7 +86,8 @@ def few_docstrings(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_recipe(recipe: str, composed: Compose, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEQTRAIN_DATA_DIR", str(data))
     monkeypatch.chdir(data)
-    config = composed(f"+experiment={recipe}", "debug=dry", "device=cpu", *SMALLER.get(recipe, []))
+    quick = ["debug=dry", "trainer.figures=false", "device=cpu"]
+    config = composed(f"+experiment={recipe}", *quick, *SMALLER.get(recipe, []))
     run = RunDirectory.claim(tmp_path / "run", exact=True)
     value = train(config, run)
     assert np.isfinite(value)
