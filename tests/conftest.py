@@ -4,6 +4,7 @@ import csv
 import gc
 import os
 import random
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -39,13 +40,15 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """An empty cache, no data folder, no hub; one thread, so that small tensors are not slowed by many.
+def isolated(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[None]:
+    """A cache with nothing but compiled kernels, no data folder, no hub; one thread: many would slow small tensors.
 
-    The processes of pytest-xdist share the cache, so that a kernel is compiled once.
+    The processes of pytest-xdist share the cache, and pytest keeps the kernels, so that each is compiled once.
     """
     base = tmp_path_factory.getbasetemp()
     cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
+    kept = pytestconfig.rootpath / ".pytest_cache/d/kernels"
+    copy_libraries(kept, cache / "kernels")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEQTRAIN_CACHE_DIR", str(cache))
         patch.delenv("SEQTRAIN_DATA_DIR", raising=False)
@@ -56,6 +59,18 @@ def isolated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         torch.set_num_threads(1)
         yield
         torch.set_num_threads(threads)
+    copy_libraries(cache / "kernels", kept)
+
+
+def copy_libraries(source: Path, target: Path) -> None:
+    """Copy compiled kernels that the target lacks. The hash of what a kernel was compiled from is in its name."""
+    for path in source.glob("*.so"):
+        if not (target / path.name).exists():
+            target.mkdir(mode=0o700, parents=True, exist_ok=True)
+            partial = target / f"{path.name}.{os.getpid()}"
+            shutil.copyfile(path, partial)
+            partial.chmod(0o600)
+            partial.replace(target / path.name)
 
 
 def review(rng: random.Random, positive: bool) -> str:
