@@ -60,8 +60,9 @@ def test_a_gru_that_keeps_nothing_forgets(composed: Compose) -> None:
     recurrent[2 * H :] = 0.1 * torch.eye(H)
     bias[H : 2 * H] = -10
     found = said(built)
-    assert "forgets after 2 steps, and half of the rows are of 60 or more: try model.chrono_init or attention" in (
-        found["forgets"]
+    assert (
+        "forgets after 2 steps, and half of the rows are of 60 or more: try model.chrono_init or attention"
+        in (found["forgets"])
     )
 
 
