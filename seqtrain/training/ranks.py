@@ -93,7 +93,8 @@ class Ranks:
     def parallel(self, module: nn.Module) -> nn.Module:
         """The module, wrapped so that its gradients are the mean over all processes."""
         # Buffers are the same everywhere from the start, and a step changes them alike.
-        return module if self.size == 1 else DistributedDataParallel(module, **{SYNC_BUFFERS: False})
+        buffers: dict[str, Any] = {SYNC_BUFFERS: False}
+        return module if self.size == 1 else DistributedDataParallel(module, **buffers)
 
 
 SOLO = Ranks()
