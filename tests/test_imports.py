@@ -96,8 +96,14 @@ def test_no_modules_import_each_other() -> None:
     assert not rest, f"in circles, or above one: {rest}"
 
 
-def test_the_command_line_starts_without_torch() -> None:
-    heavy = ["torch", "datasets", "sklearn", "matplotlib", "pyarrow", "tensorboard", "tokenizers"]
-    code = f"import sys, seqtrain.cli.dispatch; print([m for m in {heavy} if m in sys.modules])"
+HEAVY = ["torch", "datasets", "sklearn", "matplotlib", "pyarrow", "tokenizers"]
+
+
+@pytest.mark.parametrize(
+    ("module", "heavy"),
+    [("seqtrain.cli.dispatch", [*HEAVY, "tensorboard"]), ("seqtrain.commands.board", HEAVY)],
+)
+def test_what_must_answer_at_once_imports_nothing_heavy(module: str, heavy: list[str]) -> None:
+    code = f"import sys, {module}; print([m for m in {heavy} if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

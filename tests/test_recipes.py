@@ -24,6 +24,7 @@ NARROW = ["model.hidden_size=16", "model.embedding.embed_dim=16"]
 SMALLER = {
     "docstrings_wide": NARROW,
     "etth1_segrnn": ["model.hidden_size=16", "data.batch_size=8"],
+    "ettm1_segrnn": ["model.hidden_size=16", "data.batch_size=8"],
     "imdb_attention_max": NARROW,
     "imdb_wide_gru": NARROW,
     "multi30k_gru_attn": NARROW,
@@ -65,12 +66,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         lengths = [rng.randint(3, 12) for _ in range(70)]
         for side in ("de", "en"):
             (folder / "multi30k" / f"{split}.{side}").write_text("".join(f"{text(length)}\n" for length in lengths))
-    hours = pd.date_range("2016-07-01", periods=17420, freq="h")
-    values = np.sin(np.arange(17420)[:, None] / 24 + np.arange(7)) + np.random.default_rng(0).normal(0, 0.1, (17420, 7))
     names = ["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
-    frame = pd.DataFrame(values.round(3), columns=names)
-    frame.insert(0, "date", hours.strftime("%Y-%m-%d %H:%M:%S"))
-    frame.to_csv(folder / "ett" / "ETTh1.csv", index=False)
+    for name, rows, step in (("ETTh1", 14_400, "h"), ("ETTm1", 57_600, "15min")):
+        values = np.sin(np.arange(rows)[:, None] / 24 + np.arange(7))
+        values += np.random.default_rng(0).normal(0, 0.1, values.shape)
+        frame = pd.DataFrame(values.round(3), columns=names)
+        frame.insert(0, "date", pd.date_range("2016-07-01", periods=rows, freq=step).strftime("%Y-%m-%d %H:%M:%S"))
+        frame.to_csv(folder / "ett" / f"{name}.csv", index=False)
     write_pair(folder / "waves")
     return folder
 

@@ -21,6 +21,8 @@ from seqtrain.training.checkpoint import load_checkpoint
 from tests.archives import write_pair
 from tests.command_line import Command, environment
 from tests.outputs import stored_outputs
+from tests.pairs import OPTIONS as PAIRS
+from tests.pairs import write_splits
 
 NO_DROPOUT = ["model.dropout=0", "device=cpu"]
 NO_WORDS_DROPPED = "model.embedding.dropout=0"
@@ -68,6 +70,10 @@ CASES = {
         *("model=gru_fcn", "model.filters=[6,4]", "model.kernel_sizes=[5,3]", "model.hidden_size=6"),
         *("model.embedding.embed_dim=6", "trainer.max_steps=8", "trainer.eval_every=4"),
     ],
+    "translator": [
+        *(*PAIRS, "data.path=pairs", "data.batch_size=5", "model=gru_translator", "model.hidden_size=6"),
+        *("model.embedding.embed_dim=6", "trainer.max_steps=8", "trainer.eval_every=4", NO_WORDS_DROPPED),
+    ],
     "forecaster": [
         *("data=sine", "data.length=600", "data.lookback=24", "data.horizon=8", "data.batch_size=7"),
         *("model=segrnn", "model.hidden_size=8", "model.segment_length=4", "trainer.max_steps=20"),
@@ -113,6 +119,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, reviews: Path) -> Path:
     folder = tmp_path_factory.mktemp("ranks")
     (folder / "reviews").symlink_to(reviews)
     write_pair(folder / "series", 36, unequal=True)
+    write_splits(folder / "pairs")
     (folder / "corpus").mkdir()
     rng = random.Random(0)
     for split, words in (("train", 800), ("valid", 100), ("test", 100)):
@@ -132,6 +139,7 @@ def test_two_processes_equal_one(folder: Path, case: str) -> None:
         directory = RunDirectory(folder / name)
         assert directory.results_path.exists(), said
         assert said.count("best checkpoint: step") == 1, said
+        assert "FutureWarning" not in said
         (scores,) = read_json(directory.results_path)["scores"].values()
         results.append(scores)
         lines = [json.loads(line) for line in directory.metrics_path.read_text().splitlines()]

@@ -86,6 +86,7 @@ def language(folder: Path, device: str, batch_size: int) -> Case:
     contestants = [
         Contestant("seqtrain, SGD", "tool:trainer", {"overrides": sgd}),
         Contestant("seqtrain, SGD, bf16", "tool:trainer", {"overrides": [*sgd, "trainer.precision=bf16"]}),
+        Contestant("seqtrain, SGD, sampled softmax", "tool:trainer", {"overrides": [*sgd, "task.softmax=sampled"]}),
         Contestant("seqtrain, AdamW", "tool:trainer", {"overrides": [*overrides, "trainer.optimizer=adamw"]}),
         Contestant("PyTorch's example, SGD", "torch_language:loop", peer),
         Contestant("PyTorch's example, SGD, bf16 autocast", "torch_language:loop", peer | {"precision": "bf16"}),

@@ -6,6 +6,7 @@ from difflib import SequenceMatcher
 from typing import Any
 
 CLOSE = 0.6
+MUCH = 0.2
 MOST = 3
 
 
@@ -33,9 +34,10 @@ def nearest(key: str, keys: Iterable[str]) -> list[str]:
 
 
 def closest(name: str, keys: Collection[str]) -> list[str]:
-    """Keys whose last name is similar, the most similar first."""
+    """Keys whose last name is similar, the most similar first, and none that is much less similar than that."""
     scores = {key: SequenceMatcher(None, name, last(key)).ratio() for key in keys}
-    return sorted((key for key in keys if scores[key] >= CLOSE), key=lambda key: -scores[key])[:MOST]
+    least = max(CLOSE, max(scores.values(), default=0.0) - MUCH)
+    return sorted((key for key in keys if scores[key] >= least), key=lambda key: -scores[key])[:MOST]
 
 
 def last(key: str) -> str:

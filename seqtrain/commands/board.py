@@ -18,7 +18,7 @@ from seqtrain.commands.board_columns import Row, columns, read_row
 from seqtrain.comparison.runs import find_runs
 from seqtrain.errors import ConfigError, Interrupted, UserError
 from seqtrain.paths import expanded
-from seqtrain.training.events import without_tensorflow, write_events
+from seqtrain.training.event_files import without_tensorflow, write_events
 
 log = logging.getLogger(__name__)
 

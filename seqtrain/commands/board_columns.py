@@ -12,7 +12,7 @@ from typing import Any
 
 from seqtrain.errors import RunError
 from seqtrain.runs.directory import RunDirectory
-from seqtrain.training.events import FINAL, naming
+from seqtrain.training.event_files import FINAL, naming
 from seqtrain.training.tags import MONITORED, description, ordered
 
 Option = bool | float | str

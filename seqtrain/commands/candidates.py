@@ -58,7 +58,7 @@ def read_candidates(directories: Sequence[str], least: int) -> list[Candidate]:
     check_alike(runs)
     candidates = []
     for run in runs:
-        directory = RunDirectory.open(str(run.path))
+        directory = RunDirectory.open(str(run.path), key="")
         results = Results.read(directory.results_path)
         own = loading.to_config(loading.from_yaml(directory.config_path))
         candidates.append(Candidate(run, LoadedMember(own, directory, results.best_step), results))

@@ -26,7 +26,8 @@ from seqtrain.runs.json_files import write_json
 from seqtrain.tasks.explaining.curves import Curves, curves, random_curves
 from seqtrain.tasks.explaining.methods import METHODS, attributions, completeness_errors
 from seqtrain.tasks.explaining.subject import Subject, evenly
-from seqtrain.training.events import EXPLANATION, write_final_events
+from seqtrain.training.event_files import EXPLANATION
+from seqtrain.training.events import write_final_events
 from seqtrain.training.media import Media
 
 if TYPE_CHECKING:

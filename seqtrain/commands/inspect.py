@@ -67,8 +67,8 @@ def inspect(directories: Sequence[str], *, split: str | None = None, output: str
 
 def open_run(directory: str) -> Run:
     """A finished run; raises RunError if it is not one."""
-    RunDirectory.open(directory, ensembles=True)
-    run = read_run(expanded(directory, "run"))
+    RunDirectory.open(directory, key="", ensembles=True)
+    run = read_run(expanded(directory))
     if isinstance(run, UnfinishedRun):
         raise RunError(f"{run.path}: is {run.state}, not finished ({run.reason or 'no scores'}); continue it by "
                        f"resume={run.path}")  # fmt: skip

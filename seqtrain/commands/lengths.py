@@ -9,7 +9,7 @@ from seqtrain.config.trainer import Schedule
 from seqtrain.errors import ConfigError
 from seqtrain.runs.metrics import entries
 
-STEPS = ("trainer.max_steps", "trainer.min_steps", "trainer.epochs")
+STEPS = ("trainer.max_steps", "trainer.min_steps", "trainer.min_epochs", "trainer.epochs")
 
 
 def check_schedule(config: Config, changed: Collection[str]) -> None:

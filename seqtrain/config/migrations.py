@@ -6,7 +6,7 @@ table below.
 """
 
 import json
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from seqtrain.regular import read_regular
 MOST_BYTES = 1 << 22
 """Largest size of a status.json: 4 MiB."""
 
-FORMAT = 3
+FORMAT = 4
 """Format of the run directories that this version writes."""
 
 RENAMED: dict[int, dict[str, str]] = {}
@@ -24,6 +24,17 @@ RENAMED: dict[int, dict[str, str]] = {}
 
 OLD_DEFAULTS: dict[int, dict[str, Any]] = {2: {"data.test_size": 0.0}}
 """Values of options that runs of this format or an earlier one did not have: format -> key -> value."""
+
+
+def lengthened(flat: dict[str, Any]) -> dict[str, Any]:
+    """A run whose ``epochs`` could be lengthened by ``min_steps``; today they can be only if they are null."""
+    if flat.get("trainer.min_steps") is None:
+        return flat
+    return flat | {"trainer.epochs": None, "trainer.min_epochs": flat["trainer.epochs"]}
+
+
+CHANGED: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {3: lengthened}
+"""Options whose meaning changed, for runs of this format or an earlier one: format -> what says the same today."""
 
 
 def format_of(run: Path) -> int:
@@ -61,6 +72,9 @@ def upgraded(saved: dict[str, Any], number: int, known: Collection[str]) -> dict
     for last, values in sorted(OLD_DEFAULTS.items()):
         if number <= last:
             flat = {key: value for key, value in values.items() if key in known} | flat
+    for last, change in sorted(CHANGED.items()):
+        if number <= last:
+            flat = change(flat)
     return nested(flat)
 
 

@@ -110,9 +110,10 @@ class SequenceLabellingConfig(TaskConfig):
 
 
 class Softmax(Enum):
-    """Softmax over the vocabulary: all tokens at once, or rare tokens in clusters."""
+    """Softmax over the vocabulary: of all tokens, in training of a part of them, or of rare tokens in clusters."""
 
     full = "full"
+    sampled = "sampled"
     adaptive = "adaptive"
 
 
@@ -121,12 +122,15 @@ class LanguageModellingConfig(TaskConfig):
     """The next token of running text."""
 
     softmax: Softmax = Softmax.full
-    """``full``, or ``adaptive`` for very large vocabularies (Grave et al. 2017)."""
+    """``full``; ``sampled``, which trains on a random part of the vocabulary at each step, for some ten thousand tokens
+    or more (Jean et al. 2015); or ``adaptive``, for hundreds of thousands (Grave et al. 2017)."""
+    num_sampled: int = 4096
+    """Expected number of tokens in the part of the sampled softmax. Frequent tokens are always in it."""
     cutoffs: list[int] | None = None
     """First token of each cluster of the adaptive softmax; null takes V/16 and V/4, of a vocabulary of V tokens."""
     tie_weights: bool = True
-    """Use the embedding's vectors as the weights of the full softmax. If the sizes differ, a learned projection brings
-    the features to the embedding's size."""
+    """Use the embedding's vectors as the weights of the full or sampled softmax. If the sizes differ, a learned
+    projection brings the features to the embedding's size."""
     projection_size: int | None = None
     """Size of a learned projection before the softmax; null adds one only if ``tie_weights`` needs it."""
     order: int | None = None
@@ -137,7 +141,8 @@ class LanguageModellingConfig(TaskConfig):
     def check(self, key: str) -> None:
         adaptive = self.softmax is Softmax.adaptive
         require(adaptive or self.cutoffs is None, f"{key}.cutoffs", self.cutoffs,
-                f"null with {key}.softmax=full")  # fmt: skip
+                f"null with {key}.softmax={self.softmax.value}")  # fmt: skip
+        require(self.num_sampled >= 32, f"{key}.num_sampled", self.num_sampled, "at least 32")
         cutoffs = self.cutoffs or [1]
         require(cutoffs[0] >= 1 and sorted(set(cutoffs)) == cutoffs, f"{key}.cutoffs", self.cutoffs,
                 "ascending numbers of at least 1, or null")  # fmt: skip

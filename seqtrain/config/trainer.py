@@ -45,12 +45,15 @@ class TrainerConfig(Node):
     """How a model is trained."""
 
     kind: str = "trainer"
-    epochs: int = option(3, Affects.length)
-    """Number of passes over the training split."""
+    epochs: int | None = option(3, Affects.length)
+    """Number of passes over the training split; null takes ``min_epochs``, and more if these make fewer than
+    ``min_steps`` steps."""
     max_steps: int | None = option(None, Affects.length)
-    """Number of steps; wins over ``epochs`` and ``min_steps``."""
+    """Number of steps; wins over ``epochs``."""
+    min_epochs: int = option(3, Affects.length)
+    """Fewest epochs, if ``epochs`` is null."""
     min_steps: int | None = option(None, Affects.length)
-    """Fewest steps of a run: if ``epochs`` makes fewer, there are more epochs."""
+    """Fewest steps, if ``epochs`` is null."""
     optimizer: Optimizer = Optimizer.adamw
     """``adam`` adds weight decay to the gradient, ``adamw`` decouples it, ``sgd`` uses ``momentum``."""
     lr: float = 2e-3
@@ -113,8 +116,17 @@ class TrainerConfig(Node):
     """Write histograms of weights and gradients for TensorBoard at each evaluation."""
 
     def check(self, key: str) -> None:
-        names = ("epochs", "max_steps", "min_steps", "accumulate", "eval_every", "evaluations", "patience", "log_every")
-        for name in (*names, "nonmonotone_interval"):
+        names = (
+            "epochs",
+            "max_steps",
+            "min_epochs",
+            "min_steps",
+            "accumulate",
+            "eval_every",
+            "evaluations",
+            "patience",
+        )
+        for name in (*names, "log_every", "nonmonotone_interval"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"{key}.{name}", value, "at least 1")
         seconds = self.checkpoint_seconds

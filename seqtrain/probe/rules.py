@@ -56,9 +56,13 @@ def forgets(values: Values, threshold: float) -> str | None:
     length = values.get("memory/row_length", 0.0)
     if not memories or max(memories) >= threshold * length:
         return None
+    gated = any(tag.startswith("gates/time_constant") for tag in values)
+    attends = any(tag.startswith("attention/") for tag in values)
+    remedies = ["model.chrono_init"] if gated else ["a GRU", "an LSTM"]
+    remedies += [] if attends else ["attention"]
     return (
         f"the recurrence forgets after {max(memories):.0f} steps, and half of the rows are of {length:.0f} or more: "
-        "try model.chrono_init, an LSTM or attention"
+        f"try {' or '.join(remedies)}"
     )
 
 

@@ -119,22 +119,23 @@ class RunDirectory:
 
         Args:
             path: directory, as the user gave it.
-            key: name of the option in errors.
+            key: name of the option in errors; empty if the command takes it without one.
             ensembles: whether it may be an ensemble, which has no weights of its own.
 
         Raises:
             RunError: if the directory is not a run, or has lost its status.
         """
+        given = f"{key}={path}" if key else path
         run = cls(expanded(path, key))
         if not run.path.is_dir():
-            raise RunError(f"{key}={path}: no such directory")
+            raise RunError(f"{given}: no such directory")
         if not run.config_path.is_file():
-            raise RunError(f"{key}={path}: is not the directory of a run (no config.yaml in it)")
+            raise RunError(f"{given}: is not the directory of a run (no config.yaml in it)")
         if run.status_path.exists() or run.has_checkpoint:
             read_record(Status, run.status_path)  # a damaged one is reported before anything else is read
         if run.is_ensemble and not ensembles:
             raise RunError(
-                f"{key}={path}: is an ensemble, which eval, predict and compare take; give one of its members, see "
+                f"{given}: is an ensemble, which eval, predict and compare take; give one of its members, see "
                 f"{run.ensemble_path}"
             )
         return run

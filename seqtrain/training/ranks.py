@@ -6,6 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
+from inspect import signature
 from typing import Any, TypeVar
 
 import torch
@@ -17,6 +18,13 @@ from seqtrain.errors import RunError, UserError
 from seqtrain.torchrun import world_size
 
 T = TypeVar("T")
+
+SYNC_BUFFERS = next(
+    name
+    for name in ("forward_sync_buffers", "broadcast_buffers")  # the second one until torch 2.12
+    if name in signature(DistributedDataParallel).parameters
+)
+"""Option of DistributedDataParallel: the first process sends its buffers to the others before each pass."""
 
 TIMEOUT = timedelta(minutes=30)
 """How long a process waits for the others before it gives up."""
@@ -85,7 +93,8 @@ class Ranks:
     def parallel(self, module: nn.Module) -> nn.Module:
         """The module, wrapped so that its gradients are the mean over all processes."""
         # Buffers are the same everywhere from the start, and a step changes them alike.
-        return module if self.size == 1 else DistributedDataParallel(module, broadcast_buffers=False)
+        buffers: dict[str, Any] = {SYNC_BUFFERS: False}
+        return module if self.size == 1 else DistributedDataParallel(module, **buffers)
 
 
 SOLO = Ranks()

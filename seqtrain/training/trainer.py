@@ -101,18 +101,27 @@ class Trainer:
 
     def length(self, config: TrainerConfig) -> int:
         """Optimizer steps of a whole run with these options, if patience does not end it."""
-        return config.max_steps or max(config.min_steps or 1, self.steps_of_epochs(config))
+        if config.max_steps is not None:
+            return config.max_steps
+        if config.epochs is not None:
+            return self.steps_of(config.epochs)
+        return max(config.min_steps or 1, self.steps_of(config.min_epochs))
 
-    def steps_of_epochs(self, config: TrainerConfig) -> int:
-        """Optimizer steps of ``epochs``."""
-        return sum(self.steps_in(epoch) for epoch in range(config.epochs))
+    def steps_of(self, epochs: int) -> int:
+        """Optimizer steps of so many epochs."""
+        return sum(self.steps_in(epoch) for epoch in range(epochs))
 
     def lengthened(self) -> str | None:
-        """Remark that ``min_steps`` makes the run longer than ``epochs``; None if it does not."""
-        config, steps = self.config, self.steps_of_epochs(self.config)
-        if config.max_steps is not None or config.min_steps is None or config.min_steps <= steps:
+        """Remark that ``min_steps`` makes the run longer than ``min_epochs``; None if it does not."""
+        config = self.config
+        if config.max_steps is not None or config.epochs is not None or config.min_steps is None:
             return None
-        return f"trainer.min_steps={config.min_steps}: more than the {steps} steps of trainer.epochs={config.epochs}"
+        if (steps := self.steps_of(config.min_epochs)) >= config.min_steps:
+            return None
+        return (
+            f"trainer.min_steps={config.min_steps}: more than the {steps} steps of trainer.min_epochs="
+            f"{config.min_epochs}; trainer.epochs={config.min_epochs} trains for these alone"
+        )
 
     @property
     def epochs_passed(self) -> float:

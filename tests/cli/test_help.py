@@ -76,7 +76,7 @@ def test_nodes_and_keys(seqtrain: Run, arguments: str, part: str) -> None:
     ("node", "part"),
     [
         ("lr", "did you mean trainer.lr?"),
-        ("model.gru_atn", "did you mean model.gru_attn or"),
+        ("model.gru_atn", "did you mean model.gru_attn?"),
         ("trainer.epoch", "did you mean trainer.epochs?"),
         ("zzzz", "known: data, model"),
     ],

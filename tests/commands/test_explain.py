@@ -22,7 +22,7 @@ from seqtrain.runs.directory import RunDirectory
 from seqtrain.runs.explanation import Explanation
 from seqtrain.runs.json_files import read_json, read_record, write_json
 from seqtrain.tasks.explaining.curves import Curves
-from seqtrain.training.events import EXPLANATION
+from seqtrain.training.event_files import EXPLANATION
 
 Compose = Callable[..., Config]
 

@@ -182,8 +182,8 @@ def test_a_task_without_a_page_is_refused(folder: Path, monkeypatch: pytest.Monk
 def test_refusals(folder: Path, run_in: Callable[[Path], Run], fails: Callable[..., None]) -> None:
     seqtrain = run_in(folder)
     fails(seqtrain("inspect"), "inspect: name at least one run")
-    fails(seqtrain("inspect", "none"), "run=none: no such directory")
-    fails(seqtrain("inspect", "reviews"), "run=reviews: is not the directory of a run")
+    fails(seqtrain("inspect", "none"), ": error: none: no such directory")
+    fails(seqtrain("inspect", "reviews"), ": error: reviews: is not the directory of a run")
     fails(seqtrain("inspect", "plain", "attention", "sine"), "takes one run or two, and 3 are named")
     fails(seqtrain("inspect", "plain", "sine"), "sine: differs from plain in data")
     fails(seqtrain("inspect", "plain", "split=train"), "split=train: must be one of test, validation")

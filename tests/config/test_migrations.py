@@ -58,3 +58,14 @@ def test_what_is_saved_is_read_unchanged(composed: Any, tmp_path: Path) -> None:
     assert to_config(from_yaml(run_of(tmp_path / "run", config, migrations.FORMAT))) == config
     tree = {"a": {"b": {"c": 1}, "d": {}}, "e": None}
     assert migrations.nested(migrations.flat_keys(tree)) == tree
+
+
+def test_a_run_that_min_steps_made_longer_keeps_its_length(composed: Any, tmp_path: Path) -> None:
+    for steps, length in ((1000, (None, 20, 1000)), (None, (20, 3, None))):
+        config = composed("data=docstrings", "trainer.epochs=20", f"trainer.min_steps={steps or 'null'}")
+        path = run_of(tmp_path / str(steps), config, 3)
+        path.write_text("".join(f"{line}\n" for line in path.read_text().splitlines() if "min_epochs" not in line))
+        read: Any = to_config(from_yaml(path))
+        assert (read.trainer.epochs, read.trainer.min_epochs, read.trainer.min_steps) == length
+        options, _ = read_options(path)
+        assert options["trainer.epochs"] == length[0]

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from seqtrain.commands.build import Built, build_model
+from seqtrain.commands.build import Built, build_model, check_model
 from seqtrain.config.root import Config
 from seqtrain.data.pairs.batch import PairBatch
 from seqtrain.data.pairs.dataset import pair_batch
@@ -268,3 +268,11 @@ ERRORS = {
 def test_errors(composed: Compose, options: str) -> None:
     with pytest.raises(ConfigError, match=ERRORS[options]):
         build(composed, options)
+
+
+def test_a_coverage_penalty_without_attention_is_refused_before_the_data_is_read(composed: Compose) -> None:
+    options = (
+        "model=gru_translator model.attention.score=none task.coverage_penalty=0.2 data=pair_files data.path=nowhere"
+    )
+    with pytest.raises(ConfigError, match=r"coverage_penalty=0\.2: must be 0"):
+        check_model(composed(*options.split(), *SIZES))

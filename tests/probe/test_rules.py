@@ -60,13 +60,22 @@ def test_a_gru_that_keeps_nothing_forgets(composed: Compose) -> None:
     recurrent[2 * H :] = 0.1 * torch.eye(H)
     bias[H : 2 * H] = -10
     found = said(built)
-    assert "forgets after 2 steps, and half of the rows are of 60 or more" in found["forgets"]
+    assert (
+        "forgets after 2 steps, and half of the rows are of 60 or more: try model.chrono_init or attention"
+        in (found["forgets"])
+    )
 
 
 def test_attention_does_not_hide_that_the_recurrence_forgets(composed: Compose) -> None:
     built = made(composed, "model=gru_attn")
     weights(built)[0].normal_()
-    assert "forgets" in said(built)
+    assert said(built)["forgets"].endswith(": try model.chrono_init")
+
+
+def test_a_network_without_gates_is_advised_to_have_them(composed: Compose) -> None:
+    built = made(composed, "model=rnn")
+    weights(built)[1].zero_()
+    assert said(built)["forgets"].endswith(": try a GRU or an LSTM or attention")
 
 
 def test_a_growing_linear_network_explodes_and_drifts(composed: Compose) -> None:

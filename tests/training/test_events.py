@@ -13,7 +13,8 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 
 from seqtrain.comparison.metrics import statistics_of
 from seqtrain.probe.tags import DESCRIPTIONS
-from seqtrain.training.events import FINAL, TensorBoard, write_final_events
+from seqtrain.training.event_files import FINAL
+from seqtrain.training.events import TensorBoard, write_final_events
 from seqtrain.training.layout import layout
 from seqtrain.training.media import Media
 from seqtrain.training.tags import description, ordered, picture_description

@@ -242,13 +242,18 @@ def test_max_steps_wins_and_the_last_step_is_evaluated(small: Compose, tmp_path:
 
 
 def test_fewest_steps_and_a_number_of_evaluations(small: Compose, tmp_path: Path) -> None:
-    options = ["trainer.epochs=1", "trainer.min_steps=20", "trainer.evaluations=3"]
+    options = ["trainer.epochs=null", "trainer.min_epochs=1", "trainer.min_steps=20", "trainer.evaluations=3"]
     trainer, recorder = make(small(*options), tmp_path / "run")
-    assert trainer.lengthened() == "trainer.min_steps=20: more than the 17 steps of trainer.epochs=1"
+    said = (
+        "trainer.min_steps=20: more than the 17 steps of trainer.min_epochs=1; trainer.epochs=1 trains for these alone"
+    )
+    assert trainer.lengthened() == said
     trainer.fit()
     assert [step for step, values in recorder.told if "val/loss" in values] == [7, 14, 20]
-    longer, _ = make(small(*options, "trainer.epochs=2", "trainer.eval_every=5"), tmp_path / "longer")
+    longer, _ = make(small(*options, "trainer.min_epochs=2", "trainer.eval_every=5"), tmp_path / "longer")
     assert (longer.total_steps, longer.eval_every, longer.lengthened()) == (34, 5, None)
+    given, _ = make(small(*options, "trainer.epochs=1"), tmp_path / "given")
+    assert (given.total_steps, given.lengthened()) == (17, None)
     fixed, _ = make(small(*options, "trainer.max_steps=4"), tmp_path / "fixed")
     assert (fixed.total_steps, fixed.lengthened()) == (4, None)
 

@@ -1,4 +1,4 @@
-"""Maps from features to the distribution of the next token: a full or an adaptive softmax over the vocabulary.
+"""Maps from features to the distribution of the next token: a full, sampled or adaptive softmax over the vocabulary.
 
 Shapes: N positions, H features, E projected features, V tokens.
 """
@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from seqtrain.layers.cross_entropy import TokenScores, linear_cross_entropy, token_scores
 from seqtrain.layers.products import Linear
+from seqtrain.layers.sampled_softmax import inclusion_probabilities, sampled_cross_entropy
 
 ADAPTIVE_ROWS = 2**24  # number of log-probabilities of an adaptive softmax that are in memory at once in scoring
 
@@ -50,6 +51,33 @@ class SoftmaxHead(nn.Module):
     def scores(self, features: Tensor, targets: Tensor) -> TokenScores:
         """Negative log-probability, rank and confidence of each target (N,) from features (N, H), without gradient."""
         return token_scores(self.projection(features), self.weight, self.bias, targets)
+
+
+class SampledSoftmaxHead(SoftmaxHead):
+    """Full softmax that is trained on a random part of the vocabulary, which is drawn anew at each step.
+
+    In evaluation mode it is the full softmax.
+
+    Args:
+        num_sampled: expected number of tokens in the part.
+        others: as of ``SoftmaxHead``; tokens are numbered from the most frequent.
+
+    Source: see ``sampled_cross_entropy``.
+    """
+
+    inclusion: Tensor
+
+    def __init__(
+        self, input_size: int, vocab_size: int, projection_size: int | None, tied: nn.Embedding | None, num_sampled: int
+    ):
+        super().__init__(input_size, vocab_size, projection_size, tied)
+        self.register_buffer("inclusion", inclusion_probabilities(vocab_size, num_sampled), persistent=False)
+
+    def nats(self, features: Tensor, targets: Tensor) -> Tensor:
+        """Negative log-probability of each target (N,) from features (N, H); in training an estimate."""
+        if not self.training:
+            return super().nats(features, targets)
+        return sampled_cross_entropy(self.projection(features), self.weight, self.bias, targets, self.inclusion)
 
 
 class AdaptiveSoftmaxHead(nn.Module):

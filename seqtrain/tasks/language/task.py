@@ -24,7 +24,7 @@ from seqtrain.errors import ConfigError
 from seqtrain.tasks.averages import joined, log_mean_exp
 from seqtrain.tasks.base import Evaluation, Meter, Task, at_last_step
 from seqtrain.tasks.language.generation import continuations
-from seqtrain.tasks.language.heads import AdaptiveSoftmaxHead, SoftmaxHead
+from seqtrain.tasks.language.heads import AdaptiveSoftmaxHead, SampledSoftmaxHead, SoftmaxHead
 from seqtrain.tasks.language.heat_map import loss_text
 from seqtrain.tasks.language.sampling import Sampling
 from seqtrain.tasks.statistics import Outputs
@@ -119,7 +119,7 @@ class LanguageModelling(Task):
         spec: spec of the data, with the size of the vocabulary.
 
     Raises:
-        ConfigError: if the adaptive softmax does not fit the vocabulary.
+        ConfigError: if the adaptive or sampled softmax does not fit the vocabulary.
     """
 
     targets = Targets.next_token
@@ -140,14 +140,18 @@ class LanguageModelling(Task):
         self.segment_length = spec.segment_length or 1
         V = spec.vocab_size
         self.cutoffs = config.cutoffs or sorted({max(V // 16, 1), max(V // 4, 1)})
-        if config.softmax is Softmax.adaptive:
-            if not spec.by_frequency:
-                raise ConfigError(
-                    "task.softmax=adaptive: needs tokens numbered from the most frequent, which data.tokenizer=word "
-                    "and char give; use full"
-                )
-            if self.cutoffs[-1] >= V:
-                raise ConfigError(f"task.cutoffs={self.cutoffs}: must lie below the vocabulary's size, {V}")
+        if config.softmax is not Softmax.full and not spec.by_frequency:
+            raise ConfigError(
+                f"task.softmax={config.softmax.value}: needs tokens numbered from the most frequent, which "
+                "data.tokenizer=word and char give; use full"
+            )
+        if config.softmax is Softmax.adaptive and self.cutoffs[-1] >= V:
+            raise ConfigError(f"task.cutoffs={self.cutoffs}: must lie below the vocabulary's size, {V}")
+        if config.softmax is Softmax.sampled and config.num_sampled >= V:
+            raise ConfigError(
+                f"task.num_sampled={config.num_sampled}: must lie below the vocabulary's size, {V}; or use "
+                "task.softmax=full"
+            )
 
     def build_head(self, model: nn.Module) -> nn.Module:
         input_size, size = cast(int, model.output_size), self.config.projection_size
@@ -159,6 +163,8 @@ class LanguageModelling(Task):
                 f"task.projection_size={size}: must be model.embedding.embed_dim ({tied.embedding_dim}) or null where "
                 "task.tie_weights is true"
             )
+        if self.config.softmax is Softmax.sampled:
+            return SampledSoftmaxHead(input_size, self.vocab_size, size, tied, self.config.num_sampled)
         return SoftmaxHead(input_size, self.vocab_size, size, tied)
 
     def loss(self, head: nn.Module, features: Tensor, batch: Batch) -> Tensor:

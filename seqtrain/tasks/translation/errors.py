@@ -104,11 +104,10 @@ def sentence_bleu(counts: NDArray[np.integer]) -> Floats:
 
 def unusual_table(found: Translated, config: TranslationConfig) -> str:
     """How many translations are unusual as Markdown, for TensorBoard."""
-    count = max(len(found.texts), 1)
     lines = ["| translations that | number | of all |", "| --- | ---: | ---: |"]
     for what, which in found.unusual(config).items():
         lines.append(f"| {said(what)} | {which.sum():,} | {100 * which.mean() if len(which) else 0:.1f} % |")
-    return "\n".join([*lines, "", f"Of {count:,} translations."])
+    return "\n".join([*lines, "", f"Of {len(found.texts):,} translations."])
 
 
 def said(what: str) -> str:

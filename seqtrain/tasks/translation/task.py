@@ -13,7 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seqtrain.config.attention import Score
 from seqtrain.config.base import DataConfig, ModelConfig, Targets, TaskConfig, require
+from seqtrain.config.encoder_decoder import TranslatorConfig
 from seqtrain.config.translation import TranslationConfig
 from seqtrain.data.base import Batch, Dataset
 from seqtrain.data.cache import cached, digest
@@ -87,6 +89,13 @@ class TranslationMeter(Meter):
         return evaluation_of(outputs)
 
 
+def check_coverage(config: TranslationConfig, attends: bool) -> None:
+    """Raise ConfigError for a coverage penalty where the decoder does not attend to the source."""
+    penalty = config.coverage_penalty
+    require(penalty == 0 or attends, "task.coverage_penalty", penalty,
+            "0 for a model without attention to the source, which covers nothing")  # fmt: skip
+
+
 def scored_rows(batch: PairBatch, config: TranslationConfig) -> np.ndarray:
     """Places in a batch of the pairs that are translated to be scored."""
     limit = config.translated_rows
@@ -122,12 +131,14 @@ class Translation(Task):
 
     @classmethod
     def check_model(cls, config: TaskConfig, model: ModelConfig) -> None:
-        """Raise ConfigError if the model has no decoder."""
+        """Raise ConfigError if the model has no decoder, or lacks the attention that the search needs."""
         if model.targets != Targets.translation:
             raise ConfigError(
                 f"model={model.name}: has no decoder that writes a text, which task={config.name} needs; use "
                 "model=gru_translator, lstm_translator or attn_translator"
             )
+        if isinstance(model, TranslatorConfig):
+            check_coverage(cast(TranslationConfig, config), model.attention.score is not Score.none)
 
     @classmethod
     def stub_spec(cls, data: DataConfig) -> DataSpec:
@@ -135,9 +146,7 @@ class Translation(Task):
 
     def build_head(self, model: nn.Module) -> nn.Module:
         """The softmax; raises ConfigError if the search needs an attention that the model lacks."""
-        penalty = self.config.coverage_penalty
-        require(penalty == 0 or cast(Writer, model).attention is not None, "task.coverage_penalty", penalty,
-                "0 for a model without attention to the source, which covers nothing")  # fmt: skip
+        check_coverage(self.config, cast(Writer, model).attention is not None)
         tied = cast(nn.Embedding, model.get_submodule("target_embedding")) if self.config.tie_weights else None
         return SoftmaxHead(cast(int, model.output_size), self.vocab_size, None, tied)
 

@@ -1,4 +1,4 @@
-"""Both heads against log softmax, and what a tied head shares."""
+"""All heads against log softmax, and what a tied head shares."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from seqtrain.layers.cross_entropy import TokenScores
 from seqtrain.tasks.language import heads as language_heads
-from seqtrain.tasks.language.heads import AdaptiveSoftmaxHead, SoftmaxHead
+from seqtrain.tasks.language.heads import AdaptiveSoftmaxHead, SampledSoftmaxHead, SoftmaxHead
 
 N, H, V = 20, 32, 60
 CUTOFFS = [8, 25]
@@ -35,6 +35,7 @@ HEADS: dict[str, Any] = {
     "untied, projected": lambda: SoftmaxHead(H, V, 12, None),
     "tied": lambda: SoftmaxHead(H, V, None, nn.Embedding(V, H)),
     "tied, projected": lambda: SoftmaxHead(H, V, None, nn.Embedding(V, 12)),
+    "sampled, in evaluation": lambda: SampledSoftmaxHead(H, V, None, None, 40).eval(),
     "adaptive": lambda: AdaptiveSoftmaxHead(H, V, None, CUTOFFS),
     "adaptive, projected": lambda: AdaptiveSoftmaxHead(H, V, 16, CUTOFFS),
 }
@@ -138,6 +139,16 @@ def test_projection(projection_size: int | None, tied_size: int | None, size: in
     features, _ = inputs()
     projected = features @ head.projection.weight.T if isinstance(head.projection, nn.Linear) else features
     torch.testing.assert_close(head(features), projected @ head.weight.T + head.bias)
+
+
+def test_a_sampled_head_estimates_in_training_and_has_the_weights_of_a_full_one() -> None:
+    features, targets = inputs()
+    head = SampledSoftmaxHead(H, V, 12, nn.Embedding(V, 12), 40)
+    assert set(head.state_dict()) == {"weight", "bias", "projection.weight"}
+    exact = head.eval().nats(features, targets)
+    first, second = (head.train().nats(features, targets) for _ in range(2))
+    assert not torch.equal(first, second) and not torch.allclose(first, exact, atol=1e-4)
+    assert first.mean().item() == pytest.approx(exact.mean().item(), rel=0.2)
 
 
 @pytest.mark.parametrize("projection_size", [None, 16])

@@ -388,6 +388,22 @@ def test_metrics_of_a_known_text() -> None:
     assert language_metrics(1e6, 1, 0, 0)["perplexity"] < math.inf
 
 
+def test_a_sampled_softmax_learns_what_a_full_one_learns(language: Compose, tmp_path: Path) -> None:
+    """Pairs of words, of which the second follows from the first. Untrained, the loss is log 120 = 4.8 nats."""
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 4000), ("valid", 300)):
+        first = rng.integers(0, 60, count) // (1 + rng.integers(0, 5, count))  # some words are more frequent
+        (tmp_path / f"{split}.txt").write_text("".join(f"a{i} b{i} " for i in first))
+    losses = {}
+    for softmax in ("full", "sampled"):
+        config = language(f"data.path={tmp_path}", "data.test_size=0", "data.document_start=null", "trainer.lr=0.05",
+                          "data.bptt_len=20", f"task.softmax={softmax}", "task.num_sampled=40")  # fmt: skip
+        run = RunDirectory.claim(tmp_path / softmax, exact=True)
+        train(config, run)
+        losses[softmax] = read_json(run.results_path)["scores"]["lstm"]["validation"]["loss"]
+    assert losses["full"] < 2.5 and losses["sampled"] < losses["full"] + 0.2
+
+
 def test_sample_text_cannot_leave_its_fence() -> None:
     assert "\n~~~~~~~~\n" in sample_text("~~~~~ x", "y")
 
@@ -397,6 +413,12 @@ def test_sample_text_cannot_leave_its_fence() -> None:
     [
         ("task.softmax=adaptive task.cutoffs=[5,9000]", r"task\.cutoffs=\[5, 9000\]: must lie below"),
         ("task.softmax=adaptive data.tokenizer=byte", r"task\.softmax=adaptive: needs tokens numbered"),
+        ("task.softmax=sampled data.tokenizer=byte", r"task\.softmax=sampled: needs tokens numbered"),
+        (
+            "task.softmax=sampled task.num_sampled=32",
+            r"task\.num_sampled=32: must lie below .* or use task\.softmax=full",
+        ),
+        ("task.softmax=sampled task.num_sampled=31", r"task\.num_sampled=31: must be at least 32"),
         ("task.projection_size=3", r"task\.projection_size=3: must be model\.embedding\.embed_dim \(8\)"),
     ],
 )
