@@ -125,7 +125,13 @@ def small(composed: Compose, reviews: Path) -> Compose:
             "data.min_count=1",
             "data.vocab_size=100",
         ]
-        trainer = ["trainer.epochs=2", "trainer.warmup_steps=5", "trainer.lr=0.01", "device=cpu"]
+        trainer = [
+            "trainer=classification",
+            "trainer.epochs=2",
+            "trainer.warmup_steps=5",
+            "trainer.lr=0.01",
+            "device=cpu",
+        ]
         quick = ["trainer.figures=false", "trainer.baselines=false", "trainer.probe=false"]
         return composed(*data, *sizes, *dropout, *trainer, *quick, *overrides)
 

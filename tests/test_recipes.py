@@ -67,12 +67,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for side in ("de", "en"):
             (folder / "multi30k" / f"{split}.{side}").write_text("".join(f"{text(length)}\n" for length in lengths))
     names = ["HUFL", "HULL", "MUFL", "MULL", "LUFL", "LULL", "OT"]
-    for name, rows, step in (("ETTh1", 14_400, "h"), ("ETTm1", 57_600, "15min")):
-        values = np.sin(np.arange(rows)[:, None] / 24 + np.arange(7))
+    for series, count, step in (("ETTh1", 14_400, "h"), ("ETTm1", 57_600, "15min")):
+        values = np.sin(np.arange(count)[:, None] / 24 + np.arange(7))
         values += np.random.default_rng(0).normal(0, 0.1, values.shape)
         frame = pd.DataFrame(values.round(3), columns=names)
-        frame.insert(0, "date", pd.date_range("2016-07-01", periods=rows, freq=step).strftime("%Y-%m-%d %H:%M:%S"))
-        frame.to_csv(folder / "ett" / f"{name}.csv", index=False)
+        frame.insert(0, "date", pd.date_range("2016-07-01", periods=count, freq=step).strftime("%Y-%m-%d %H:%M:%S"))
+        frame.to_csv(folder / "ett" / f"{series}.csv", index=False)
     write_pair(folder / "waves")
     return folder
 

@@ -28,7 +28,7 @@ OLD_DEFAULTS: dict[int, dict[str, Any]] = {2: {"data.test_size": 0.0}}
 
 def lengthened(flat: dict[str, Any]) -> dict[str, Any]:
     """A run whose ``epochs`` could be lengthened by ``min_steps``; today they can be only if they are null."""
-    if flat.get("trainer.min_steps") is None:
+    if flat.get("trainer.min_steps") is None or flat.get("trainer.epochs") is None:
         return flat
     return flat | {"trainer.epochs": None, "trainer.min_epochs": flat["trainer.epochs"]}
 

@@ -59,7 +59,7 @@ def test_every_field_is_documented(group: str) -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("+trainer.epoch=3", "trainer.epoch: no such key in trainer; did you mean epochs?"),
+        ("+trainer.epoch=3", "trainer.epoch: no such key in trainer; did you mean epochs or"),
         (
             "++model.hidden_sise=3",
             "model.hidden_sise: no such key in model; did you mean hidden_size or hidden_sizes or wide_size?",

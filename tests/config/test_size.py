@@ -52,7 +52,7 @@ def test_a_larger_size_is_wider_and_trains_longer_at_a_lower_rate(composed: Comp
     for overrides in (["data=imdb"], ["data=wikitext2", "model=lstm"]):
         small, base, large = (composed(f"size={size}", *overrides) for size in SIZES)
         assert small.budget.number() < base.budget.number() < large.budget.number()  # type: ignore[operator]
-        assert small.trainer.epochs < base.trainer.epochs < large.trainer.epochs
+        assert small.trainer.min_epochs < base.trainer.min_epochs < large.trainer.min_epochs
         assert small.trainer.lr > base.trainer.lr > large.trainer.lr
 
 
@@ -124,7 +124,8 @@ def test_jobs_of_a_sweep_over_sizes_are_told_apart_by_their_values(composed: Com
     hashes = [job_hash(composed(f"size={size}")) for size in SIZES]
     assert len(set(hashes)) == len(SIZES)
     small = composed("size=small")
-    same = ["budget.params=60k", f"trainer.lr={small.trainer.lr}", f"trainer.epochs={small.trainer.epochs}"]
+    same = ["budget.params=60k", f"trainer.lr={small.trainer.lr}", "trainer.epochs=null"]
+    same += [f"trainer.min_epochs={small.trainer.min_epochs}"]
     assert job_hash(composed(*same)) == hashes[0], "the name itself changes nothing"
     assert refusal("size=small,base", Path()) is None, "such a sweep can be resumed"
 
