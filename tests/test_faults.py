@@ -26,7 +26,7 @@ KILLS = int(os.environ.get("SEQTRAIN_KILLS", "3"))
 OPTIONS = [
     *("data=text_corpus", "data.path=corpus", "data.tokenizer=char", "data.batch_size=4", "data.bptt_len=16"),
     *("model=lstm", "model.hidden_size=16", "model.embedding.embed_dim=8", "model.dropout=0.2", "device=cpu"),
-    *("trainer.epochs=2", "trainer.eval_every=20", "trainer.log_every=7", "trainer.checkpoint_seconds=0"),
+    *("trainer.epochs=2", "trainer.eval_every=30", "trainer.log_every=7", "trainer.checkpoint_seconds=0"),
     *("trainer.figures=false", "trainer.baselines=false"),
 ]
 """A language model with carried state and dropout; a checkpoint at each step that the 2 % rule allows."""
@@ -83,7 +83,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("faults")
     rng = random.Random(0)
     (folder / "corpus").mkdir()
-    for split, words in (("train", 1000), ("valid", 100), ("test", 100)):
+    for split, words in (("train", 1600), ("valid", 100), ("test", 100)):
         text = " ".join(rng.choices(["owl", "tree", "moon", "pond", "a", "the"], k=words))
         (folder / "corpus" / f"{split}.txt").write_text(text)
     lines = [f"{rng.choice(['owl', 'moon', 'good' if i % 2 else 'bad'])} {i},{i % 2}" for i in range(80)]
