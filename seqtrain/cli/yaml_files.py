@@ -14,7 +14,7 @@ from seqtrain.errors import ConfigError
 
 EXPECTED = "it must be a list of names and of `group: option`"
 READ: dict[tuple[str | int, ...], ConfigResult] = {}
-"""What files contain, by place, time of change and size. A command composes at least twice, and a sweep for each job."""
+"""What files contain, by place, time of change and size: a command composes twice or more, a sweep for each job."""
 
 
 def name_wrong_files() -> None:
