@@ -36,7 +36,7 @@ def test_every_option_begins_with_what_it_is() -> None:
 def test_the_data_picks_task_and_trainer_and_the_command_line_wins(composed: Compose) -> None:
     assert composed().trainer.name == "quick_text"
     assert composed("data=imdb").trainer.name == "classification"
-    assert composed("data=imdb", "trainer=small_text").trainer.epochs == 12
+    assert composed("data=imdb", "trainer=small_text").trainer.min_epochs == 12
     assert composed("data=imdb", "trainer=small_text", "trainer.epochs=5").trainer.epochs == 5
 
 
