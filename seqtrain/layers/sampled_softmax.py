@@ -19,8 +19,8 @@ def inclusion_probabilities(vocab_size: int, expected: int) -> Tensor:
 
     Args:
         vocab_size: V.
-        expected: expected size of a sample, the sum of all p_i; at most V. It is never below that of c = 2, which is 29 of
-            a million tokens.
+        expected: expected size of a sample, the sum of all p_i; at most V. It is never below that of c = 2, which is 29
+            of a million tokens.
 
     Returns:
         (V,), fp32, descending.
