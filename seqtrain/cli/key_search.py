@@ -6,8 +6,11 @@ from difflib import SequenceMatcher
 from typing import Any
 
 CLOSE = 0.6
+"""Similarity from which a key may be meant; 1 for equal names."""
 MUCH = 0.2
+"""How far below the most similar key another one may be."""
 MOST = 3
+"""Keys that are named at most."""
 
 
 def all_keys(node: Any, prefix: str = "") -> Iterator[str]:

@@ -116,17 +116,8 @@ class TrainerConfig(Node):
     """Write histograms of weights and gradients for TensorBoard at each evaluation."""
 
     def check(self, key: str) -> None:
-        names = (
-            "epochs",
-            "max_steps",
-            "min_epochs",
-            "min_steps",
-            "accumulate",
-            "eval_every",
-            "evaluations",
-            "patience",
-        )
-        for name in (*names, "log_every", "nonmonotone_interval"):
+        names = ("epochs", "max_steps", "min_steps", "accumulate", "eval_every", "evaluations", "patience", "log_every")
+        for name in (*names, "min_epochs", "nonmonotone_interval"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"{key}.{name}", value, "at least 1")
         seconds = self.checkpoint_seconds
