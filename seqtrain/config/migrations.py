@@ -16,13 +16,13 @@ from seqtrain.regular import read_regular
 MOST_BYTES = 1 << 22
 """Largest size of a status.json: 4 MiB."""
 
-FORMAT = 4
+FORMAT = 5
 """Format of the run directories that this version writes."""
 
 RENAMED: dict[int, dict[str, str]] = {}
 """Renamed options: format -> old key -> new key, for runs of this format or an earlier one."""
 
-OLD_DEFAULTS: dict[int, dict[str, Any]] = {2: {"data.test_size": 0.0}}
+OLD_DEFAULTS: dict[int, dict[str, Any]] = {2: {"data.test_size": 0.0}, 4: {"model.scale_means": False}}
 """Values of options that runs of this format or an earlier one did not have: format -> key -> value."""
 
 
@@ -33,7 +33,13 @@ def lengthened(flat: dict[str, Any]) -> dict[str, Any]:
     return flat | {"trainer.epochs": None, "trainer.min_epochs": flat["trainer.epochs"]}
 
 
-CHANGED: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {3: lengthened}
+def undilated(flat: dict[str, Any]) -> dict[str, Any]:
+    """A run whose convolutions had no dilation; today they follow the length of the series if it is not given."""
+    sizes = flat.get("model.kernel_sizes")
+    return flat if sizes is None else {"model.dilations": [1] * len(sizes)} | flat
+
+
+CHANGED: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {3: lengthened, 4: undilated}
 """Options whose meaning changed, for runs of this format or an earlier one: format -> what says the same today."""
 
 

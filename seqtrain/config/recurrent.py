@@ -133,17 +133,25 @@ class RecurrentConvolutionConfig(RecurrentConfig):
     """Filters of each convolution, from the first to the last. Each is followed by batch normalisation and ReLU."""
     kernel_sizes: list[int] = field(default_factory=lambda: [8, 5, 3])
     """Steps that a filter of each convolution sees."""
+    dilations: list[int] | None = None
+    """Distance between these steps, for each convolution. Null: powers of the largest base with which all convolutions
+    together see at most a quarter of the longest row of train; 1 where this length is not known, as for texts."""
+    scale_means: bool = True
+    """Scale the means over time by their running mean and standard deviation, before the head. Means of ReLUs differ
+    little between rows, so that the head learns slowly from them as they are. False: as in the papers."""
 
     def meaning(self) -> dict[str, Any]:
-        return super().meaning() | {"kernel_sizes": self.kernel_sizes}
+        return super().meaning() | {"kernel_sizes": self.kernel_sizes, "dilations": self.dilations}
 
     def widths(self, causal: bool) -> dict[str, int]:
         return {"filters": 1} | super().widths(causal)
 
     def check(self, key: str) -> None:
         super().check(key)
-        for name in ("filters", "kernel_sizes"):
+        for name in ("filters", "kernel_sizes", "dilations"):
             sizes = getattr(self, name)
+            if sizes is None:
+                continue
             require(len(sizes) > 0 and min(sizes) >= 1, f"{key}.{name}", sizes, "a list of sizes of at least 1")
-        require(len(self.kernel_sizes) == len(self.filters), f"{key}.kernel_sizes", self.kernel_sizes,
-                f"as many as {key}.filters ({len(self.filters)})")  # fmt: skip
+            count = len(self.filters)
+            require(len(sizes) == count, f"{key}.{name}", sizes, f"as many as {key}.filters ({count})")

@@ -17,6 +17,8 @@ class DataSpec:
     """What is to be predicted, one of ``Targets``; empty in a spec that is not tied to one kind of target."""
     num_features: int | None = None
     """Number of features of a step, for inputs that are numbers."""
+    longest: int | None = None
+    """Number of steps of the longest train row, where models may follow it."""
     class_names: list[str] = field(default_factory=list)
     """Names of the classes, in the order of the targets."""
     class_counts: list[int] = field(default_factory=list)

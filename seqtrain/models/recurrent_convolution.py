@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from seqtrain.config.recurrent import RecurrentConvolutionConfig
 from seqtrain.data.base import Batch
 from seqtrain.data.spec import DataSpec
-from seqtrain.layers.convolution import ConvolutionStack
+from seqtrain.layers.convolution import ConvolutionStack, RunningScale, dilations_within
 from seqtrain.layers.masks import real_steps
 from seqtrain.layers.memory import append_steps
 from seqtrain.layers.pooling import Pooling
@@ -33,6 +33,7 @@ class RecurrentConvolutionModel(RecurrentModel):
     by_depth = ("embedding", "input_attention", "convolution", "encoder", "output_attention", "pooling")
     convolution: ConvolutionStack
     average: Pooling | None
+    scale: RunningScale | None
 
     @classmethod
     def from_config(  # type: ignore[override]  # options of its own
@@ -42,8 +43,10 @@ class RecurrentConvolutionModel(RecurrentModel):
         model = super().from_config(config, spec, causal=causal, pooled=pooled)
         assert isinstance(model, cls)
         size = config.embedding.embed_dim if spec.num_features is None else window_features(config, spec)
-        model.convolution = ConvolutionStack(size, config.filters, config.kernel_sizes, causal)
+        dilations = config.dilations or dilations_within((spec.longest or 0) // 4, config.kernel_sizes)
+        model.convolution = ConvolutionStack(size, config.filters, config.kernel_sizes, dilations, causal)
         model.average = Pooling("mean", model.convolution.output_size, bidirectional=False) if pooled else None
+        model.scale = RunningScale(model.convolution.output_size) if pooled and config.scale_means else None
         model.output_size += model.convolution.output_size
         return model
 
@@ -54,6 +57,8 @@ class RecurrentConvolutionModel(RecurrentModel):
         convolved = self.convolved(read, batch, state or {}, after)
         if self.average is not None:
             convolved = self.average(convolved, batch.lengths)
+        if self.scale is not None:
+            convolved = self.scale(convolved, counts=bool(batch.weight))
         # The wide part stays last, as the head expects it.
         return torch.cat([convolved.to(features.dtype), features], dim=-1), after
 

@@ -46,6 +46,16 @@ def test_renamed_and_new_options(composed: Any, tmp_path: Path, monkeypatch: pyt
         assert "data.horizon" not in options and "trainer.rate" not in options
 
 
+def test_convolutions_of_before_have_no_dilation_and_no_scale(composed: Any, tmp_path: Path) -> None:
+    config = composed("data=docstrings", "model=gru_fcn", "model.filters=[8,4]", "model.kernel_sizes=[5,3]")
+    for number in (4, 5):
+        path = run_of(tmp_path / str(number), config, number)
+        new = ("  dilations:", "  scale_means:") if number == 4 else "\0"
+        path.write_text("".join(line + "\n" for line in path.read_text().splitlines() if not line.startswith(new)))
+        model: Any = to_config(from_yaml(path)).model
+        assert (model.dilations, model.scale_means) == (([1, 1], False) if number == 4 else (None, True))
+
+
 def test_a_later_version(composed: Any, tmp_path: Path) -> None:
     path = run_of(tmp_path / "run", composed("data=adding"), migrations.FORMAT + 1)
     for read in (from_yaml, read_options):

@@ -112,6 +112,7 @@ class SeriesClasses(BucketedDataset):
         self.spec = DataSpec(
             targets=targets,
             num_features=len(features),
+            longest=self.preparation.longest,
             class_names=class_names,
             class_counts=np.bincount(counted, minlength=len(class_names)).tolist() if class_names else [],
             target_centre=centre,
@@ -217,7 +218,8 @@ class SeriesClasses(BucketedDataset):
     def prepared_fingerprint(self) -> str:
         """Digest of the series of all splits as models read them."""
         config = self.config
-        return digest([self.fingerprint, asdict(self.preparation), config.scale_by.value, config.missing.value])
+        constants = {name: value for name, value in asdict(self.preparation).items() if name != "longest"}
+        return digest([self.fingerprint, constants, config.scale_by.value, config.missing.value])
 
     def labelled_split(self, split: str) -> tuple[list[np.ndarray], np.ndarray]:
         """The series of a split as models read them, (T, D) each, and their classes or numbers, (N,), for baselines."""

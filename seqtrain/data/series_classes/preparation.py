@@ -30,6 +30,8 @@ class Preparation:
     """Standard deviation of each; 1 for a constant."""
     steps: int
     """Number of neighbouring steps whose mean becomes one step; 1 keeps all."""
+    longest: int | None = None
+    """Length of the longest series of train after that; None in runs that were saved before it was kept."""
 
     @classmethod
     def learned(cls, values: Sequence[np.ndarray], features: list[str], config: SeriesClassesConfig) -> "Preparation":
@@ -42,7 +44,8 @@ class Preparation:
         longest = max(map(len, values))
         steps = 1 if config.max_length is None else -(-longest // config.max_length)
         largest = np.abs(np.where(known, whole, 0)).max(0)
-        return cls(list(features), centre.tolist(), usable_scale(spread, largest).tolist(), steps)
+        scale = usable_scale(spread, largest).tolist()
+        return cls(list(features), centre.tolist(), scale, steps, -(-longest // steps))
 
     @classmethod
     def read(cls, run: Path) -> "Preparation":
