@@ -133,7 +133,7 @@ class RunningScale(RunningStatistics):
                 count = summed(x.new_tensor(float(len(rows)))).clamp(min=1)
                 mean = summed(rows.sum(0)) / count
                 # From the running mean, since a batch of one row has no spread of its own.
-                before = self.running_mean if self.num_batches_tracked > 0 else mean
+                before = torch.where(self.num_batches_tracked > 0, self.running_mean, mean)
                 self.track(mean, summed((rows - before).square().sum(0)) / count)
         return (x - self.running_mean) * (self.running_var + self.eps).rsqrt()
 
